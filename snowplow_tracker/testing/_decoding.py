@@ -1,0 +1,129 @@
+"""From the bytes of a request to events, and from an event to the self-describing data in it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from typing import Any, Dict, List, Mapping, Optional
+from urllib.parse import parse_qsl
+
+UNSTRUCT_ENVELOPE = "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0"
+CONTEXTS_ENVELOPE = "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-1"
+
+_SCHEMA_URI = re.compile(
+    r"iglu:[a-zA-Z0-9_.-]+/[a-zA-Z0-9_-]+/[a-zA-Z0-9_-]+/[1-9][0-9]*-[0-9]+-[0-9]+", re.ASCII
+)
+
+
+def decode_query(query: str) -> Dict[str, str]:
+    """Read the one event that a GET request carries.
+
+    Args:
+        query: the query string, without the question mark.
+
+    Returns:
+        The parameters.
+    """
+    return dict(parse_qsl(query, keep_blank_values=True))
+
+
+def decode_body(body: bytes) -> Dict[str, Any]:
+    """Read the body of a POST request.
+
+    Args:
+        body: the bytes as they arrived.
+
+    Returns:
+        The self-describing JSON around the events.
+
+    Raises:
+        ValueError: the body is not a JSON object.
+    """
+    try:
+        envelope = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise ValueError(f"the body is not JSON: {error}") from None
+    if not isinstance(envelope, dict):
+        raise ValueError("the body is not a JSON object")
+    return envelope
+
+
+def decode_unstruct(parameters: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
+    """Decode the self-describing event of a payload.
+
+    Args:
+        parameters: the event as it arrived.
+
+    Returns:
+        The event's own schema and data, or None if the payload holds none.
+
+    Raises:
+        ValueError: it cannot be decoded, or is not in its envelope.
+    """
+    inner = _open_envelope(parameters, "ue_px", "ue_pr", UNSTRUCT_ENVELOPE)
+    return None if inner is None else _self_describing(inner, "the self-describing event")
+
+
+def decode_contexts(parameters: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """Decode the entities of a payload.
+
+    Args:
+        parameters: the event as it arrived.
+
+    Returns:
+        The schema and data of each entity; an empty list if the payload holds none.
+
+    Raises:
+        ValueError: they cannot be decoded, or are not in their envelope.
+    """
+    inner = _open_envelope(parameters, "cx", "co", CONTEXTS_ENVELOPE)
+    if inner is None:
+        return []
+    if not isinstance(inner, list):
+        raise ValueError("the entities are not a list")
+    return [_self_describing(entity, f"entity {number}") for number, entity in enumerate(inner)]
+
+
+def _open_envelope(
+    parameters: Mapping[str, Any], encoded_name: str, plain_name: str, schema: str
+) -> Any:
+    name = encoded_name if encoded_name in parameters else plain_name
+    if name not in parameters:
+        return None
+    text = parameters[name]
+    if not isinstance(text, str):
+        raise ValueError(f"{name} is not a string")
+    try:
+        raw = _from_base64url(text) if name == encoded_name else text
+        envelope = json.loads(raw, parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be decoded: {error}") from None
+    if not isinstance(envelope, dict) or envelope.get("schema") != schema:
+        raise ValueError(f"{name} is not inside {schema}")
+    if "data" not in envelope:
+        raise ValueError(f"{name} has no data")
+    return envelope["data"]
+
+
+def _from_base64url(text: str) -> str:
+    try:
+        # Trackers send it with and without padding; too much of it does no harm.
+        raw = base64.b64decode(text.encode("ascii") + b"==", altchars=b"-_", validate=False)
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise ValueError(f"not base64: {error}") from None
+    return raw.decode("utf-8")
+
+
+def _self_describing(value: Any, what: str) -> Dict[str, Any]:
+    if not isinstance(value, dict) or set(value) != {"schema", "data"}:
+        raise ValueError(f"{what} does not consist of a schema and data")
+    if not isinstance(value["schema"], str) or not _SCHEMA_URI.fullmatch(value["schema"]):
+        raise ValueError("{} has no valid schema: {!r}".format(what, value["schema"]))
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    # Python reads NaN and Infinity; nothing downstream does.
+    raise ValueError(f"{name} is not JSON")
