@@ -1,0 +1,76 @@
+"""What every test run has: it says which package it tests, and it never leaves this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import sys
+import sysconfig
+from pathlib import Path
+from typing import List
+
+import pytest
+
+import snowplow_tracker
+
+# Set by CI: the wheel that users get has to be what is tested, not a checkout that is on the path too.
+MUST_BE_INSTALLED = "SNOWPLOW_TRACKER_TEST_INSTALLED"
+
+_package = Path(snowplow_tracker.__file__).resolve().parent
+_refused_addresses: List[str] = []
+
+
+def pytest_report_header() -> List[str]:
+    return [f"snowplow_tracker {snowplow_tracker.__version__} from {_package}"]
+
+
+def pytest_sessionstart() -> None:
+    site_packages = Path(sysconfig.get_path("purelib")).resolve()
+    if os.environ.get(MUST_BE_INSTALLED) and site_packages not in _package.parents:
+        pytest.exit(
+            f"{MUST_BE_INSTALLED} is set, but snowplow_tracker comes from {_package}",
+            returncode=pytest.ExitCode.USAGE_ERROR,
+        )
+
+
+def _is_on_this_machine(host: object) -> bool:
+    if isinstance(host, bytes):
+        host = host.decode("idna")
+    if host in (None, "", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(str(host)).is_loopback
+    except ValueError:
+        return False
+
+
+def _refuse_the_outside_world(event: str, args: tuple) -> None:
+    """Stop name look-ups and connections that would leave this machine.
+
+    An audit hook also sees the sockets of C code and of monkey patches, where replacing a function
+    would not.
+    """
+    if event == "socket.getaddrinfo":
+        host = args[0]
+    elif event in ("socket.connect", "socket.sendto") and isinstance(args[1], tuple):
+        host = args[1][0]
+    else:
+        return
+    if _is_on_this_machine(host):
+        return
+    # RFC 6761 promises that names under "invalid" lead nowhere: tests use them to see that failure.
+    if not str(host).endswith(".invalid"):
+        _refused_addresses.append(str(host))
+    raise socket.gaierror(socket.EAI_NONAME, "tests do not leave this machine")
+
+
+sys.addaudithook(_refuse_the_outside_world)
+
+
+@pytest.fixture(autouse=True)
+def stays_on_this_machine():
+    """Fail the test that tried to reach another machine, whoever caught the error."""
+    del _refused_addresses[:]
+    yield
+    assert not _refused_addresses, "the test tried to reach other machines"
