@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import unicodedata
-from typing import Iterable, List, Optional, Sequence
+from typing import Any, Iterable, List, Optional, Sequence
 
 from snowplow_tracker.testing.records import CollectedEvent, schema_name
 
@@ -24,8 +24,7 @@ def format_table(events: Iterable[CollectedEvent], width: Optional[int] = None) 
         width: the number of columns to fill; by default that of the terminal.
 
     Returns:
-        The lines of the table. The last ones tell how many events there are, and what is wrong
-        with them.
+        The lines of the table; the last one tells how many events there are.
     """
     events = list(events)
     if width is None:
@@ -36,8 +35,6 @@ def format_table(events: Iterable[CollectedEvent], width: Optional[int] = None) 
     lines.extend(_line(row, widths) for row in rows)
     lines.append("")
     lines.append("1 event" if len(events) == 1 else f"{len(events)} events")
-    for number, event in enumerate(events, start=1):
-        lines.extend(f"line {number}: {_printable(each)}" for each in event.problems)
     return "\n".join(lines)
 
 
@@ -54,7 +51,7 @@ def _cells(event: CollectedEvent) -> List[str]:
 
 def _what(event: CollectedEvent) -> str:
     if event.event_type == "ue":
-        return json.dumps(event.data, ensure_ascii=False)
+        return _brief(event.data)
     if event.event_type == "se":
         names: Sequence[str] = ("se_ca", "se_ac", "se_la", "se_pr", "se_va")
     elif event.event_type in ("tr", "ti"):
@@ -62,6 +59,15 @@ def _what(event: CollectedEvent) -> str:
     else:
         names = ("page", "url")
     return " | ".join(str(event[name]) for name in names if name in event)
+
+
+def _brief(data: Any) -> str:
+    if not isinstance(data, dict):
+        return json.dumps(data, ensure_ascii=False)
+    return ", ".join(
+        f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for name, value in data.items()
+    )
 
 
 def _fit(rows: Sequence[Sequence[str]], width: int) -> List[int]:

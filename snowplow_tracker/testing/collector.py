@@ -134,18 +134,12 @@ class Collector:
     @property
     def problems(self) -> List[str]:
         """What the pipeline would find wrong with what was accepted, one sentence each."""
-        problems: List[str] = []
-        for number, request in enumerate(self.requests):
-            if not 200 <= request.status < 300:
-                continue
-            found = list(request.problems)
-            for position, event in enumerate(request.events):
-                for problem in event.problems:
-                    text = f"event {position}: {problem}"
-                    if text not in found:
-                        found.append(text)
-            problems.extend(f"request {number}, {text}" for text in found)
-        return problems
+        return [
+            f"request {number}: {problem}"
+            for number, request in enumerate(self.requests)
+            if 200 <= request.status < 300
+            for problem in request.problems
+        ]
 
     def clear(self) -> None:
         """Forget what arrived so far."""
@@ -224,13 +218,13 @@ class Collector:
         return format_table(self.events, width)
 
     def print_events(self, file: Optional[TextIO] = None, width: Optional[int] = None) -> None:
-        """Print the accepted events as a table.
+        """Print the accepted events as a table, and the `problems` under it.
 
         Args:
             file: where to; by default the standard output.
             width: same as for `format_table`.
         """
-        print_safely(self.format_table(width), file)
+        print_safely("\n".join([self.format_table(width), *self.problems]), file)
 
     def _collect(
         self,
@@ -313,7 +307,7 @@ class Collector:
 
 
 def print_safely(text: str, file: Optional[TextIO] = None) -> None:
-    """Print text whatever the encoding of the output; what it cannot show becomes a question mark.
+    """Print what came over the network: what the output cannot show becomes a question mark.
 
     Args:
         text: the text.
@@ -321,7 +315,8 @@ def print_safely(text: str, file: Optional[TextIO] = None) -> None:
     """
     stream = sys.stdout if file is None else file
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
+    shown = "".join(each if each.isprintable() or each == "\n" else "?" for each in text)
+    print(shown.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
 
 
 def _accepted_events(requests: List[CollectedRequest]) -> List[CollectedEvent]:
@@ -329,7 +324,7 @@ def _accepted_events(requests: List[CollectedRequest]) -> List[CollectedEvent]:
 
 
 def _is_bad(event: CollectedEvent) -> bool:
-    return bool(event.problems or (event.request is not None and event.request.problems))
+    return bool(event.problems) or (event.request is not None and event.request.spoiled)
 
 
 def _network_user_id(request: CollectedRequest) -> str:

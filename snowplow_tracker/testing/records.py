@@ -238,17 +238,24 @@ class CollectedRequest:
 
     @property
     def problems(self) -> List[str]:
-        """What makes the pipeline refuse the request as a whole, one sentence each.
+        """What the pipeline would find wrong with the request and its events, one sentence each."""
+        events, problems = self._decoded()
+        return problems + [
+            f"event {number}: {problem}"
+            for number, event in enumerate(events)
+            for problem in event.problems
+        ]
+
+    @property
+    def spoiled(self) -> bool:
+        """Whether the pipeline would refuse the request as a whole, with the good events in it.
 
         One event that breaks the schema of the payload takes every event of its POST with it.
         """
-        problems = list(self._decoded()[1])
-        if self.method == "POST":
-            for number, event in enumerate(self.events):
-                problems.extend(
-                    f"event {number}: {problem}" for problem in payload_problems(event.parameters)
-                )
-        return problems
+        events, problems = self._decoded()
+        return bool(problems) or (
+            self.method == "POST" and any(payload_problems(each.parameters) for each in events)
+        )
 
     def _decoded(self) -> Tuple[List[CollectedEvent], List[str]]:
         if self._contents is None:

@@ -1,0 +1,100 @@
+"""Send one event of each type to a collector on this machine, and show what arrived."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import uuid
+from typing import TYPE_CHECKING, List, Optional
+
+if TYPE_CHECKING:
+    from snowplow_tracker.tracker import Tracker
+
+_TIMEOUT = 10.0
+_NAMESPACE = "demo"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments: there are none.
+
+    Args:
+        parser: the parser of the command.
+    """
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo.
+
+    Args:
+        args: the arguments of the command.
+
+    Returns:
+        0 if every event arrived and is valid, 1 if not.
+    """
+    from snowplow_tracker.snowplow import Snowplow
+    from snowplow_tracker.subject import Subject
+    from snowplow_tracker.testing.collector import Collector, EventsMissingError
+
+    with Collector() as collector:
+        print(f"A collector listens on {collector.endpoint}")
+        subject = Subject().set_platform("srv").set_user_id("visitor-7").set_lang("en")
+        tracker = Snowplow.create_tracker(
+            namespace=_NAMESPACE,
+            endpoint=collector.endpoint,
+            app_id="snowplow-tracker-demo",
+            subject=subject,
+        )
+        try:
+            sent = _track_one_of_each(tracker)
+            tracker.flush()
+        finally:
+            Snowplow.remove_tracker_by_namespace(_NAMESPACE)
+        print(f"{len(sent)} events were tracked. This is what arrived:\n")
+        try:
+            collector.wait_for(len(sent), _TIMEOUT)
+        except EventsMissingError as error:
+            print(error, file=sys.stderr)
+            return 1
+        collector.print_events()
+        arrived = {event.event_id for event in collector.good}
+        missing = [each for each in sent if each not in arrived]
+        if missing:
+            print(f"Not valid: {', '.join(map(str, missing))}", file=sys.stderr)
+            return 1
+    print("All of them arrived, and all are valid.")
+    return 0
+
+
+def _track_one_of_each(tracker: Tracker) -> List[Optional[str]]:
+    from snowplow_tracker.events.page_ping import PagePing
+    from snowplow_tracker.events.page_view import PageView
+    from snowplow_tracker.events.screen_view import ScreenView
+    from snowplow_tracker.events.self_describing import SelfDescribing
+    from snowplow_tracker.events.structured_event import StructuredEvent
+    from snowplow_tracker.self_describing_json import SelfDescribingJson
+    from snowplow_tracker.subject import Subject
+
+    shop = "https://shop.example.com"
+    events = [
+        PageView(page_url=f"{shop}/lamps", page_title="Lamps", referrer="https://example.com"),
+        PagePing(page_url=f"{shop}/lamps", page_title="Lamps", min_y=0, max_y=640),
+        ScreenView(id_=str(uuid.uuid4()), name="Basket", type="list", previous_name="Lamps"),
+        StructuredEvent(category="shop", action="add-to-basket", label="lamp-3", value=2),
+        SelfDescribing(
+            SelfDescribingJson(
+                "iglu:com.example.shop/order/jsonschema/1-0-0",
+                {"orderId": "A-1017", "total": 59.8, "currency": "EUR"},
+            ),
+            event_subject=Subject().set_user_id("customer-42").set_ip_address("203.0.113.7"),
+            context=[
+                SelfDescribingJson(
+                    "iglu:com.example.shop/product/jsonschema/1-0-0",
+                    {"sku": "lamp-3", "quantity": 2, "price": 29.9},
+                ),
+                SelfDescribingJson(
+                    "iglu:com.example.shop/voucher/jsonschema/1-0-0", {"code": "WELCOME"}
+                ),
+            ],
+        ),
+    ]
+    return [tracker.track(event) for event in events]
