@@ -1,0 +1,60 @@
+"""Event tracking for Snowplow: describe what happens in an app, and have it arrive at a collector."""
+
+import logging
+
+from snowplow_tracker._version import __version__
+from snowplow_tracker.contracts import disable_contracts, enable_contracts
+from snowplow_tracker.emitter_configuration import EmitterConfiguration
+from snowplow_tracker.emitters import (
+    AsyncEmitter,
+    DeliveryOptions,
+    DeliveryStats,
+    DropReason,
+    Emitter,
+    EmitterState,
+    logger,
+)
+from snowplow_tracker.event_store import EventStore, InMemoryEventStore
+from snowplow_tracker.events import (
+    Event,
+    PagePing,
+    PageView,
+    ScreenView,
+    SelfDescribing,
+    StructuredEvent,
+)
+from snowplow_tracker.self_describing_json import SelfDescribingJson
+from snowplow_tracker.snowplow import Snowplow
+from snowplow_tracker.subject import Subject
+from snowplow_tracker.tracker import Tracker
+from snowplow_tracker.tracker_configuration import TrackerConfiguration
+
+__all__ = [
+    "AsyncEmitter",
+    "DeliveryOptions",
+    "DeliveryStats",
+    "DropReason",
+    "Emitter",
+    "EmitterConfiguration",
+    "EmitterState",
+    "Event",
+    "EventStore",
+    "InMemoryEventStore",
+    "PagePing",
+    "PageView",
+    "ScreenView",
+    "SelfDescribing",
+    "SelfDescribingJson",
+    "Snowplow",
+    "StructuredEvent",
+    "Subject",
+    "Tracker",
+    "TrackerConfiguration",
+    "__version__",
+    "disable_contracts",
+    "enable_contracts",
+    "logger",
+]
+
+# A library does not decide where logs go.
+logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -1,0 +1,102 @@
+"""What one HTTP attempt came to: the only place that reads a status."""
+
+from __future__ import annotations
+
+import enum
+from typing import Callable, Mapping, NamedTuple, Optional
+
+# The collector will answer the same to the same request (tracker protocol, "Retry is pointless").
+NOT_RETRIED = frozenset({400, 401, 403, 410, 422})
+TOO_LARGE_STATUS = 413
+NO_ANSWER = -1
+"""The status of an attempt that got no answer: refused, reset, timed out."""
+
+
+class HttpStatus(int):
+    """A status code that remembers what else the answer said.
+
+    It is an `int`, so that `http_post` and `http_get` still return one, and carries to the judge what the code alone
+    would lose.
+    """
+
+    retry_after: Optional[str] = None
+    location: Optional[str] = None
+    error: Optional[BaseException] = None
+
+
+class Verdict(enum.Enum):
+    """What is to become of the events of a request."""
+
+    SENT = "sent"
+    RETRY = "retry"
+    REJECTED = "rejected"
+    TOO_LARGE = "too large"
+
+
+class Outcome(NamedTuple):
+    """One attempt, judged."""
+
+    verdict: Verdict
+    status: int
+    retry_after: Optional[str] = None
+    detail: str = ""
+
+
+def read_status(answer: object) -> HttpStatus:
+    """Read what `http_post` or `http_get` returned: an `int`, or a response as requests has them."""
+    if isinstance(answer, HttpStatus):
+        return answer
+    code = getattr(answer, "status_code", answer)
+    if not isinstance(code, int):
+        status = HttpStatus(NO_ANSWER)
+        status.error = TypeError(
+            f"http_post and http_get must return an int or a requests.Response, got {type(answer).__name__}"
+        )
+        return status
+    status = HttpStatus(code)
+    headers = getattr(answer, "headers", None)
+    if isinstance(headers, Mapping):
+        status.retry_after = headers.get("Retry-After")
+        status.location = headers.get("Location")
+    return status
+
+
+def judge(
+    status: HttpStatus,
+    is_good: Callable[[int], bool],
+    custom_retry_codes: Mapping[int, bool],
+) -> Outcome:
+    """Decide what a status means for the events that were in the request.
+
+    Args:
+        status: What came back; -1 when nothing did.
+        is_good: Says which statuses are a success.
+        custom_retry_codes: The user's own decision, per status, whether to try again.
+    """
+    code = int(status)
+    if is_good(code):
+        return Outcome(Verdict.SENT, code)
+    detail = _describe(status)
+    if code in custom_retry_codes:
+        verdict = Verdict.RETRY if custom_retry_codes[code] else Verdict.REJECTED
+    elif code == TOO_LARGE_STATUS:
+        verdict = Verdict.TOO_LARGE
+    elif code in NOT_RETRIED:
+        verdict = Verdict.REJECTED
+    else:
+        verdict = Verdict.RETRY
+    return Outcome(verdict, code, status.retry_after, detail)
+
+
+def _describe(status: HttpStatus) -> str:
+    if status.error is not None:
+        # requests wraps the cause twice, with the whole URL each time.
+        cause = status.error.args[0] if status.error.args else None
+        cause = getattr(cause, "reason", status.error)
+        return f"{type(cause).__name__}: {cause}"
+    if int(status) == NO_ANSWER:
+        return "no answer"
+    if 300 <= status < 400:
+        target = status.location or "an unnamed place"
+        return f"status {int(status)}, a redirect to {target}, which is not followed: set it as the endpoint"
+    return f"status {int(status)}"

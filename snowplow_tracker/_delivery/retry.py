@@ -1,0 +1,93 @@
+"""When to try again: a pure policy, and the state that applies it to one collector."""
+
+from __future__ import annotations
+
+import time
+from typing import Callable, NamedTuple, Optional
+
+
+class RetryPolicy(NamedTuple):
+    """Exponential backoff with full jitter.
+
+    Args:
+        first_window: The first delay is drawn from 0 to this many seconds.
+        growth: By how much each failure widens the window. With 1.5 the next attempt after an outage of t seconds
+            comes within about 2 t; with the usual 2 it can take 4 t, and events wait that long for nothing.
+    """
+
+    first_window: float = 1.0
+    growth: float = 1.5
+
+    def window(self, failures: int, cap: float) -> float:
+        """Return the longest delay, in seconds, after so many failures in a row."""
+        # 64 steps are far past any cap, and keep the power from overflowing after days of outage.
+        return max(0.0, min(cap, self.first_window * self.growth ** min(failures - 1, 64)))
+
+    def delay(self, failures: int, cap: float, random: Callable[[], float]) -> float:
+        """Draw the delay, in seconds, after so many failures in a row."""
+        return random() * self.window(failures, cap)
+
+
+def parse_retry_after(value: Optional[str], wall_clock: Callable[[], float] = time.time) -> Optional[float]:
+    """Read a `Retry-After` header (RFC 9110, 10.2.3) as seconds from now; None for what cannot be read."""
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    if text.isdigit() and text.isascii():
+        return float(text)
+    from email.utils import parsedate_to_datetime  # 5 ms to import, and dates are rare here
+
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - wall_clock())
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+class Backoff:
+    """How long to leave one collector alone. Not thread-safe: its owner holds a lock.
+
+    Times are those of a monotonic clock, so that setting the wall clock changes no wait.
+    """
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+    ) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._random = random
+        self.failures = 0
+        self.delay = 0.0
+        self._retry_at = 0.0
+        self._held_until = 0.0
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last attempt failed."""
+        return self.failures > 0
+
+    def failed(self, cap: float, retry_after: Optional[str] = None) -> None:
+        """Note a failed attempt, and for how long the collector asked to be left alone."""
+        self.failures += 1
+        now = self._clock()
+        self.delay = self._policy.delay(self.failures, cap, self._random)
+        asked = parse_retry_after(retry_after)
+        if asked is not None:
+            self._held_until = now + min(asked, cap)
+            self.delay = max(self.delay, self._held_until - now)
+        self._retry_at = now + self.delay
+
+    def succeeded(self) -> None:
+        """Note that the collector is well."""
+        self.failures = 0
+        self.delay = self._retry_at = self._held_until = 0.0
+
+    def wait(self, *, forced: bool) -> float:
+        """Return the seconds until an attempt may be made.
+
+        Args:
+            forced: Somebody asked for an attempt: our own delay does not count, the collector's wish still does.
+        """
+        return max(0.0, (self._held_until if forced else self._retry_at) - self._clock())

@@ -1,0 +1,107 @@
+"""One HTTP request, through requests."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, List, Optional
+
+if TYPE_CHECKING:
+    import requests
+
+_MOST_READ = 65_536
+"""Bytes of an answer that are read to keep its connection; nobody looks at them."""
+
+_abandoned: List[Any] = []
+"""Sessions of a parent process: closing one here could wait for a lock that a thread of the parent held at the fork."""
+
+
+class Transport:
+    """Makes requests: in the user's session as it is, or in one of its own that keeps connections but no cookies.
+
+    `requests` takes most of the time of an import, so it is imported with the first request.
+
+    Args:
+        session: The user's session: anything with `post` and `get` as requests has them.
+    """
+
+    def __init__(self, session: Optional[requests.Session] = None) -> None:
+        self._user_session = session
+        self._own_session: Optional[requests.Session] = None
+        self._lock = threading.Lock()
+
+    def post(self, url: str, **options: Any) -> Any:
+        """Make a POST request and return its response."""
+        if self._user_session is not None:
+            return self._user_session.post(url, **options)
+        return self._request("post", url, options)
+
+    def get(self, url: str, **options: Any) -> Any:
+        """Make a GET request and return its response."""
+        if self._user_session is not None:
+            return self._user_session.get(url, **options)
+        return self._request("get", url, options)
+
+    def close(self) -> None:
+        """Close the connections of our own session."""
+        with self._lock:
+            session, self._own_session = self._own_session, None
+        if session is not None:
+            session.close()
+
+    def after_fork(self) -> None:
+        """Use none of the parent's connections in a forked child."""
+        self._lock = threading.Lock()
+        if self._own_session is not None:
+            _abandoned.append(self._own_session)
+            self._own_session = None
+        for adapter in getattr(self._user_session, "adapters", {}).values():
+            # The session is the user's, its sockets are the parent's.
+            pools = getattr(adapter, "poolmanager", None)
+            if pools is not None and hasattr(adapter, "init_poolmanager"):
+                _abandoned.append(pools)
+                adapter.init_poolmanager(
+                    getattr(adapter, "_pool_connections", 10),
+                    getattr(adapter, "_pool_maxsize", 10),
+                    block=getattr(adapter, "_pool_block", False),
+                )
+
+    def _request(self, method: str, url: str, options: Any) -> Any:
+        import requests
+
+        function = getattr(requests, method)
+        if getattr(function, "__module__", "") == "requests.api":
+            function = getattr(self._session(), method)
+        # Otherwise a test replaced requests.post, which 1.1.0 called.
+        response = function(url, stream=True, **options)
+        _read_to_end(response)
+        return response
+
+    def _session(self) -> requests.Session:
+        session = self._own_session
+        if session is None:
+            with self._lock:
+                session = self._own_session
+                if session is None:
+                    session = self._own_session = _new_session()
+        return session
+
+
+def _new_session() -> requests.Session:
+    from http.cookiejar import DefaultCookiePolicy
+
+    import requests
+
+    session = requests.Session()
+    # The collector's cookie holds a network user id: kept, all users behind this process would share it.
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return session
+
+
+def _read_to_end(response: Any) -> None:
+    """Read the answer, so that its connection can be used again; hang up on one that does not end."""
+    read = 0
+    for piece in response.iter_content(8_192):
+        read += len(piece)
+        if read > _MOST_READ:
+            break
+    response.close()

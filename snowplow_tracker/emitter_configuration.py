@@ -1,0 +1,203 @@
+"""The options of the emitter that `Snowplow.create_tracker` makes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Dict, Generic, Mapping, Optional, Type, TypeVar, Union, overload
+
+from snowplow_tracker._delivery.delivery import DropCallback, Timeout
+from snowplow_tracker._delivery.options import DeliveryOptions, check_options, check_positive
+from snowplow_tracker.contracts import one_of
+from snowplow_tracker.emitters import PROTOCOLS, AsyncEmitter, Emitter
+from snowplow_tracker.event_store import EventStore as EventStore
+from snowplow_tracker.event_store import Overflow
+from snowplow_tracker.typing import FailureCallback as FailureCallback
+from snowplow_tracker.typing import HttpProtocol
+from snowplow_tracker.typing import SuccessCallback as SuccessCallback
+
+if TYPE_CHECKING:
+    import requests
+    from typing_extensions import Unpack
+
+__all__ = ["EmitterConfiguration", "EventStore", "FailureCallback", "SuccessCallback"]
+
+_Value = TypeVar("_Value")
+
+
+class _Size:
+    """A number of events or bytes, or None for the emitter's default. Errors are worded as in 1.1.0."""
+
+    def __init__(self, *, least: int = 0) -> None:
+        self._least = least
+
+    def __set_name__(self, owner: Type[Any], name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: Type[Any]) -> _Size: ...
+
+    @overload
+    def __get__(self, instance: EmitterConfiguration, owner: Type[Any]) -> Optional[int]: ...
+
+    def __get__(
+        self, instance: Optional[EmitterConfiguration], owner: Type[Any]
+    ) -> Union[None, int, _Size]:
+        if instance is None:
+            return self
+        size: Optional[int] = instance.__dict__[self._name]
+        return size
+
+    def __set__(self, instance: EmitterConfiguration, value: Optional[int]) -> None:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise ValueError(f"{self._name} must be of type int")
+        if value is not None and value < self._least:
+            raise ValueError(f"{self._name} must greater than 0")
+        instance.__dict__[self._name] = value
+
+
+class _Option(Generic[_Value]):
+    """One of `DeliveryOptions`, checked when it is set. Reading one that was not set gives None: the default."""
+
+    def __set_name__(self, owner: Type[Any], name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: Type[Any]) -> _Option[_Value]: ...
+
+    @overload
+    def __get__(self, instance: EmitterConfiguration, owner: Type[Any]) -> Optional[_Value]: ...
+
+    def __get__(
+        self, instance: Optional[EmitterConfiguration], owner: Type[Any]
+    ) -> Union[None, _Value, _Option[_Value]]:
+        return self if instance is None else instance.options.get(self._name)
+
+    def __set__(self, instance: EmitterConfiguration, value: Optional[_Value]) -> None:
+        check_options({self._name: value})
+        instance.options[self._name] = value
+
+
+class EmitterConfiguration:
+    """What `Snowplow.create_tracker` passes to the emitter; all of it may be changed until then.
+
+    Args:
+        batch_size: Same as for `Emitter`, as are all that are not listed here. None means the emitter's default.
+        emitter_class: Which emitter to make: `Emitter` (default), `AsyncEmitter` or a subclass.
+        thread_count: For an `AsyncEmitter` only.
+        **options: `DeliveryOptions`.
+
+    Raises:
+        ValueError: A size is negative or no number; the message names it.
+        TypeError: An option is unknown or of the wrong type.
+
+    .. versionchanged:: 1.2.0
+       Everything after `session`; `buffer_capacity` is honoured.
+    """
+
+    batch_size = _Size()
+    byte_limit = _Size()
+    buffer_capacity = _Size(least=1)
+
+    on_drop = _Option[DropCallback]()
+    overflow = _Option[Overflow]()
+    overflow_timeout = _Option[float]()
+    max_retries = _Option[int]()
+    max_request_bytes = _Option[int]()
+    max_request_events = _Option[int]()
+    flush_interval = _Option[float]()
+    exit_timeout = _Option[float]()
+    path = _Option[str]()
+    headers = _Option[Mapping[str, str]]()
+    server_anonymisation = _Option[bool]()
+    enqueue_only = _Option[bool]()
+
+    def __init__(
+        self,
+        batch_size: Optional[int] = None,
+        on_success: Optional[SuccessCallback] = None,
+        on_failure: Optional[FailureCallback] = None,
+        byte_limit: Optional[int] = None,
+        request_timeout: Timeout = None,
+        buffer_capacity: Optional[int] = None,
+        custom_retry_codes: Mapping[int, bool] = {},  # noqa: B006 - only read
+        event_store: Optional[EventStore] = None,
+        session: Optional[requests.Session] = None,
+        *,
+        emitter_class: Type[Emitter] = Emitter,
+        protocol: Optional[HttpProtocol] = None,
+        port: Optional[int] = None,
+        thread_count: Optional[int] = None,
+        max_retry_delay_seconds: Optional[float] = None,
+        **options: Unpack[DeliveryOptions],
+    ) -> None:
+        check_options(options)
+        if not (isinstance(emitter_class, type) and issubclass(emitter_class, Emitter)):
+            raise TypeError("emitter_class must be Emitter, AsyncEmitter or a subclass of one.")
+        if thread_count is not None:
+            check_positive("thread_count", thread_count)
+            if not issubclass(emitter_class, AsyncEmitter):
+                raise ValueError("thread_count needs emitter_class=AsyncEmitter: an Emitter sends in the caller's thread.")
+        if protocol is not None:
+            one_of(protocol, PROTOCOLS, name="protocol")
+        self.options: Dict[str, Any] = dict(options)
+        self.batch_size = batch_size
+        self.on_success = on_success
+        self.on_failure = on_failure
+        self.byte_limit = byte_limit
+        self.request_timeout = request_timeout
+        self.buffer_capacity = buffer_capacity
+        self.custom_retry_codes: Dict[int, bool] = dict(custom_retry_codes)
+        self.event_store = event_store
+        self.session = session
+        self.emitter_class = emitter_class
+        self.protocol = protocol
+        self.port = port
+        self.thread_count = thread_count
+        self.max_retry_delay_seconds = max_retry_delay_seconds
+
+    def set_retry_code(self, status_code: int, retry: bool = True) -> bool:
+        """Say whether requests that failed with a status are tried again.
+
+        Args:
+            status_code: An HTTP status that is not 2xx, or -1 for no answer.
+            retry: Whether to try again.
+
+        Returns:
+            Whether it was set; False for a wrong type or a 2xx status.
+        """
+        usable = isinstance(status_code, int) and isinstance(retry, bool) and not 200 <= status_code < 300
+        if usable:
+            self.custom_retry_codes[status_code] = retry
+        return usable
+
+    def make_emitter(self, endpoint: str, method: str) -> Emitter:
+        """Make the emitter that this describes.
+
+        Args:
+            endpoint: The collector: a host, a host with a path, or a URL.
+            method: `"post"` or `"get"`.
+
+        Raises:
+            TypeError, ValueError: As the emitter does.
+        """
+        chosen = {
+            "protocol": self.protocol,
+            "port": self.port,
+            "thread_count": self.thread_count,
+            "max_retry_delay_seconds": self.max_retry_delay_seconds,
+        }
+        arguments: Dict[str, Any] = {
+            "endpoint": endpoint,
+            "method": method,
+            "batch_size": self.batch_size,
+            "on_success": self.on_success,
+            "on_failure": self.on_failure,
+            "byte_limit": self.byte_limit,
+            "request_timeout": self.request_timeout,
+            "buffer_capacity": self.buffer_capacity,
+            "custom_retry_codes": self.custom_retry_codes,
+            "event_store": self.event_store,
+            "session": self.session,
+            **{name: value for name, value in chosen.items() if value is not None},
+            **self.options,
+        }
+        return self.emitter_class(**arguments)
