@@ -1,0 +1,36 @@
+"""Equality, copies and hashes of the objects that users build: they are what they hold."""
+
+from copy import copy
+from typing import Dict, TypeVar
+
+__all__ = ["ByValue"]
+
+_Self = TypeVar("_Self", bound="ByValue")
+
+
+class ByValue:
+    """An object that equals another of its type that holds the same."""
+
+    def _value(self) -> Dict[str, object]:
+        return vars(self)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._value() == other._value()
+
+    def __hash__(self) -> int:
+        # These objects could always be put into a set, and change while they are in it. A hash of
+        # the type alone is the only one that agrees with equality and never changes.
+        return hash(type(self))
+
+    def __copy__(self: _Self) -> _Self:
+        """Copy one level deeper than usual, so that a change of the copy stays in the copy."""
+        twin = type(self).__new__(type(self))
+        for name, value in vars(self).items():
+            twin.__dict__[name] = copy(value) if isinstance(value, (ByValue, dict, list)) else value
+        for declared in type(self).__mro__:
+            for slot in vars(declared).get("__slots__", ()):
+                if slot not in {"__dict__", "__weakref__"} and hasattr(self, slot):
+                    setattr(twin, slot, getattr(self, slot))
+        return twin

@@ -1,0 +1,54 @@
+"""Ids of events: random UUIDs, a block at a time.
+
+`str(uuid.uuid4())` takes 2 us, most of it spent on one system call and one object per id, and
+importing `uuid` takes 2 ms. A block of 128 costs one system call, and the texts are put together
+column by column, each column of the block in one copy: 0.2 us per id, and 25 us at once for the
+one call in 128 that makes a block.
+
+A block is never used in a forked child. A copy of the process that runs no fork hook (a snapshot
+of a whole machine, resumed many times) would repeat the rest of a block: there, track the first
+event after the resumption.
+"""
+
+import os
+from typing import List
+
+__all__ = ["new_id"]
+
+_BLOCK = 128
+_LENGTH = 36
+_DASHES = (8, 13, 18, 23)
+_VERSION = 14
+_VARIANT = 19
+_RANDOM = [place for place in range(_LENGTH) if place not in (*_DASHES, _VERSION)]
+# The variant keeps two random bits of a digit, and sets the others: 8, 9, a or b.
+_TO_VARIANT = bytes.maketrans(b"0123456789abcdef", b"89ab" * 4)
+
+_ids: List[str] = []
+
+
+def new_id() -> str:
+    """Give a new random UUID (version 4) as text."""
+    try:
+        # A pop takes an id for one thread only, and cannot be held up or left locked by a fork.
+        return _ids.pop()
+    except IndexError:
+        block = _new_block()
+        chosen = block.pop()
+        _ids.extend(block)
+        return chosen
+
+
+def _new_block() -> List[str]:
+    digits = os.urandom(16 * _BLOCK).hex().encode("ascii")
+    text = bytearray(b"-" * (_LENGTH * _BLOCK))
+    for column, place in enumerate(_RANDOM):
+        text[place::_LENGTH] = digits[column::32]
+    text[_VERSION::_LENGTH] = b"4" * _BLOCK
+    text[_VARIANT::_LENGTH] = bytes(text[_VARIANT::_LENGTH]).translate(_TO_VARIANT)
+    joined = text.decode("ascii")
+    return [joined[start : start + _LENGTH] for start in range(0, len(joined), _LENGTH)]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_ids.clear)

@@ -1,0 +1,179 @@
+"""Checks of arguments, which `disable_contracts` switches off as one.
+
+The checks raise `ValueError` naming the parameter. The package gives the name itself; for other
+callers it is read from the line of source that made the call, and only once a check has failed.
+"""
+
+import linecache
+import re
+import sys
+from typing import Any, Callable, Dict, Iterable, Optional, Sized
+
+from snowplow_tracker.typing import FORM_NODE_NAMES as FORM_NODE_NAMES
+from snowplow_tracker.typing import FORM_TYPES as FORM_TYPES
+
+__all__ = [
+    "FORM_NODE_NAMES",
+    "FORM_TYPES",
+    "contracts_enabled",
+    "disable_contracts",
+    "enable_contracts",
+    "form_element",
+    "greater_than",
+    "non_empty",
+    "non_empty_string",
+    "one_of",
+    "satisfies",
+]
+
+_CONTRACTS_ENABLED = True
+_FIRST_ARGUMENT = re.compile(r"\(\s*([\w.]+)\s*[,)]")
+
+
+def disable_contracts() -> None:
+    """Switch all checks of arguments off."""
+    global _CONTRACTS_ENABLED
+    _CONTRACTS_ENABLED = False
+
+
+def enable_contracts() -> None:
+    """Switch all checks of arguments on, which is how the package starts."""
+    global _CONTRACTS_ENABLED
+    _CONTRACTS_ENABLED = True
+
+
+def contracts_enabled() -> bool:
+    """Tell whether arguments are checked."""
+    return _CONTRACTS_ENABLED
+
+
+def greater_than(value: float, compared_to: float, *, name: Optional[str] = None) -> None:
+    """Check that a number is greater than another.
+
+    Args:
+        value: The number to check.
+        compared_to: The number that is too small.
+        name: What the message calls the value.
+
+    Raises:
+        ValueError: The value is not greater.
+    """
+    if contracts_enabled() and value <= compared_to:
+        raise ValueError(
+            f"{name or _first_argument_of_caller()} must be greater than {compared_to}."
+        )
+
+
+def non_empty(seq: Sized, *, name: Optional[str] = None) -> None:
+    """Check that a collection holds something.
+
+    Args:
+        seq: The collection to check.
+        name: What the message calls the collection.
+
+    Raises:
+        ValueError: The collection is empty.
+    """
+    if contracts_enabled() and len(seq) == 0:
+        raise ValueError(f"{name or _first_argument_of_caller()} is empty.")
+
+
+def non_empty_string(s: Any, *, name: Optional[str] = None) -> None:
+    """Check that a value is a text, and not the empty one.
+
+    Args:
+        s: The value to check.
+        name: What the message calls the value.
+
+    Raises:
+        ValueError: The value is empty or no text at all.
+    """
+    if contracts_enabled() and not (isinstance(s, str) and s):
+        raise ValueError(f"{name or _first_argument_of_caller()} is empty.")
+
+
+def one_of(
+    value: Any,
+    supported: Iterable[Any],
+    *,
+    name: Optional[str] = None,
+) -> None:
+    """Check that a value is one of those given.
+
+    Args:
+        value: The value to check. A member of a string enum counts as its text.
+        supported: The values to choose from.
+        name: What the message calls the value.
+
+    Raises:
+        ValueError: The value is another one.
+    """
+    if contracts_enabled() and not _is_among(value, supported):
+        raise ValueError(f"{name or _first_argument_of_caller()} is not supported.")
+
+
+def satisfies(
+    value: Any,
+    check: Callable[[Any], bool],
+    *,
+    name: Optional[str] = None,
+) -> None:
+    """Check a value with a function.
+
+    Args:
+        value: The value to check.
+        check: The function, true for a value that is allowed.
+        name: What the message calls the value.
+
+    Raises:
+        ValueError: The function's answer was false.
+    """
+    if contracts_enabled() and not check(value):
+        raise ValueError(f"{name or _first_argument_of_caller()} is not allowed.")
+
+
+def form_element(element: Dict[str, Any], *, name: Optional[str] = None) -> None:
+    """Check that a dictionary describes an element of a form.
+
+    Args:
+        element: The dictionary: `name`, `value` and `nodeName`, perhaps `type`.
+        name: What the message calls the dictionary.
+
+    Raises:
+        ValueError: A key is missing, or the node name or the type is not one of HTML's.
+    """
+    satisfies(element, _is_form_element, name=name or "element")
+
+
+def plain(value: Any) -> Any:
+    """Give the text itself for a member of a string enum, and any other value as it is.
+
+    `str(member)` would be its name on some Pythons and its value on others.
+    """
+    return str.__str__(value) if isinstance(value, str) else value
+
+
+def _is_among(value: object, supported: Iterable[Any]) -> bool:
+    try:
+        # A string enum hashes by the name of its member, so no set finds it.
+        return plain(value) in supported
+    except TypeError:
+        # Not hashable, so no member of a set.
+        return False
+
+
+def _is_form_element(element: object) -> bool:
+    return (
+        isinstance(element, dict)
+        and "name" in element
+        and "value" in element
+        and _is_among(element.get("nodeName"), FORM_NODE_NAMES)
+        and ("type" not in element or _is_among(element["type"], FORM_TYPES))
+    )
+
+
+def _first_argument_of_caller() -> str:
+    caller = sys._getframe(2)  # noqa: SLF001 - what inspect uses, without its import
+    line = linecache.getline(caller.f_code.co_filename, caller.f_lineno)
+    match = _FIRST_ARGUMENT.search(line)
+    return match.group(1) if match else "Unnamed parameter"

@@ -1,0 +1,206 @@
+"""What all events have in common."""
+
+import logging
+from collections.abc import Collection, Mapping
+from copy import copy
+from datetime import datetime
+from typing import Any, Dict, List, Optional, Tuple, Union
+
+from snowplow_tracker._by_value import ByValue
+from snowplow_tracker.constants import CONTEXT_SCHEMA as CONTEXT_SCHEMA
+from snowplow_tracker.contracts import contracts_enabled
+from snowplow_tracker.events._parameter import parameters_of
+from snowplow_tracker.payload import Payload
+from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
+from snowplow_tracker.subject import Subject as Subject
+from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
+from snowplow_tracker.typing import PayloadDict as PayloadDict
+
+__all__ = [
+    "CONTEXT_SCHEMA",
+    "Event",
+    "JsonEncoderFunction",
+    "PayloadDict",
+    "SelfDescribingJson",
+    "Subject",
+]
+
+logger = logging.getLogger("snowplow_tracker.events")
+
+
+class Event(ByValue):
+    """An event, and the base of the types of events.
+
+    All of an event may change until it is tracked, and it may be tracked again. Two events of one
+    type that hold the same are equal.
+
+    A type of your own says what it is with the pairs it hands to this constructor, or adds to
+    `payload`; it may also override `build_payload`.
+
+    Attributes:
+        payload: The pairs of the event itself. What a tracker adds to them goes into a copy.
+        event_subject: Whom the event is about. Its values go before those of the tracker's.
+        true_timestamp: When the event happened: milliseconds since 1970, or a `datetime`, where
+            one without a time zone is in local time.
+    """
+
+    # On the class, so that an event whose constructor was not called has them too.
+    event_subject: Optional[Subject] = None
+    true_timestamp: Union[float, datetime, None] = None
+    _context: List[SelfDescribingJson] = []  # noqa: RUF012 - replaced in an event, never changed
+    _built_in_place = False
+    # What a type holds besides parameters, for its `repr`.
+    _fields: Tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        dict_: Optional[PayloadDict] = None,
+        event_subject: Optional[Subject] = None,
+        context: Optional[List[SelfDescribingJson]] = None,
+        true_timestamp: Union[float, datetime, None] = None,
+    ) -> None:
+        """Describe an event.
+
+        Args:
+            dict_: Pairs of the tracker protocol; those that are `None` or empty are left out.
+            event_subject: Whom the event is about, where that is not the tracker's subject.
+            context: Entities that were there when it happened: a list, even for a single one. It
+                may be changed until the event is tracked.
+            true_timestamp: When it happened, if not now: milliseconds since 1970 or a `datetime`.
+
+        Raises:
+            ValueError: The context is not a list of `SelfDescribingJson`.
+        """
+        self.payload = Payload()
+        if dict_:
+            self.payload.add_dict(dict_)
+        self.event_subject = event_subject
+        if context is None:
+            # Past the check of the property: 0.1 us of every event.
+            self._context = []
+        else:
+            self.context = context
+        self.true_timestamp = true_timestamp
+
+    @property
+    def context(self) -> List[SelfDescribingJson]:
+        """The entities that were there when the event happened."""
+        return self._context
+
+    @context.setter
+    def context(self, value: Optional[List[SelfDescribingJson]]) -> None:
+        if isinstance(value, list) or value:
+            _check_context(value)
+            self._context = value
+        else:
+            self._context = []
+
+    def build_payload(
+        self,
+        encode_base64: bool,
+        json_encoder: Optional[JsonEncoderFunction],
+        subject: Optional[Subject] = None,
+    ) -> Payload:
+        """Build a payload of what the event holds. The event stays as it is.
+
+        Args:
+            encode_base64: Encode self-describing data as base64.
+            json_encoder: Asked about objects in the data that JSON does not know.
+            subject: The tracker's subject.
+
+        Raises:
+            TypeError: The data holds something that has no JSON form.
+            ValueError: The data holds itself, or the context holds something else than entities.
+        """
+        payload = self.payload if self._built_in_place else copy(self.payload)
+        context = self.context
+        if context:
+            payload.add_json(
+                {"schema": CONTEXT_SCHEMA, "data": _entities(context)},
+                encode_base64,
+                "cx",
+                "co",
+                json_encoder,
+            )
+        if self.true_timestamp is not None:
+            payload.add("ttm", _milliseconds(self.true_timestamp))
+        if self.event_subject is not None:
+            payload.add_dict(self.event_subject.combine_subject(subject))
+        elif subject is not None:
+            payload.add_dict(subject.standard_nv_pairs)
+        return payload
+
+    def _value(self) -> Dict[str, object]:
+        return {**vars(self), "_context": list(self.context)}
+
+    def __repr__(self) -> str:
+        held = {name: getattr(self, name) for name in self._fields}
+        others = dict(self.payload.nv_pairs)
+        for name, parameter in parameters_of(type(self)):
+            held[name] = getattr(self, name)
+            others.pop(parameter.key, None)
+        if held:
+            others.pop("e", None)
+        held.update(
+            event_subject=self.event_subject,
+            context=self.context or None,
+            true_timestamp=self.true_timestamp,
+            dict_=others or None,
+        )
+        shown = ", ".join(f"{name}={value!r}" for name, value in held.items() if value is not None)
+        return f"{type(self).__name__}({shown})"
+
+
+def build_detached(
+    event: Event,
+    encode_base64: bool,
+    json_encoder: Optional[JsonEncoderFunction],
+    subject: Optional[Subject],
+) -> Payload:
+    """Build the payload of an event whose type has a `build_payload` of its own.
+
+    Written for 1.1.0, it may add to `self.payload`, call the one it overrides for what that adds
+    to `self.payload` too, and return `self.payload`. So it works on a copy of the event, where
+    building in place is what it expects and changes nothing that is anybody else's.
+    """
+    twin = copy(event)
+    twin._built_in_place = True  # noqa: SLF001 - of a class of ours
+    return twin.build_payload(
+        encode_base64=encode_base64, json_encoder=json_encoder, subject=subject
+    )
+
+
+def _check_context(context: Any) -> None:
+    if not contracts_enabled():
+        return
+    wanted = "context must be a list of SelfDescribingJson"
+    if not isinstance(context, Collection) or isinstance(context, (str, bytes, Mapping)):
+        raise ValueError(f"{wanted}, not {type(context).__name__}.")
+    for entity in context:
+        if not hasattr(entity, "to_json"):
+            raise ValueError(f"{wanted}, and holds an object of type {type(entity).__name__}.")
+
+
+def _entities(context: List[SelfDescribingJson]) -> List[PayloadDict]:
+    try:
+        return [entity.to_json() for entity in context]
+    except AttributeError:
+        # The list may have changed since it was checked.
+        _check_context(context)
+        raise
+
+
+def _milliseconds(timestamp: object) -> Optional[int]:
+    """Give a timestamp in milliseconds since 1970, or `None`, with a warning, for what is none."""
+    try:
+        if isinstance(timestamp, (int, float)):
+            return int(timestamp)
+        if isinstance(timestamp, datetime):
+            # The microseconds apart, since a double rounds them.
+            seconds = int(timestamp.replace(microsecond=0).timestamp())
+            return seconds * 1000 + timestamp.microsecond // 1000
+    except (ValueError, OverflowError, OSError):
+        logger.warning("Left out a true_timestamp that is no point in time: %r", timestamp)
+        return None
+    logger.warning("Left out a true_timestamp of type %s", type(timestamp).__name__)
+    return None

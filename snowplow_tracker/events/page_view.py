@@ -1,0 +1,50 @@
+"""The view of a web page."""
+
+from datetime import datetime
+from typing import List, Optional, Union
+
+from snowplow_tracker.contracts import non_empty_string as non_empty_string
+from snowplow_tracker.events._parameter import Parameter, text_of
+from snowplow_tracker.events.event import Event as Event
+from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
+from snowplow_tracker.subject import Subject as Subject
+
+__all__ = ["Event", "PageView", "SelfDescribingJson", "Subject", "non_empty_string"]
+
+
+class PageView(Event):
+    """A user views a web page."""
+
+    page_url = Parameter[str]("url", "The URL of the page.", required=True)
+    page_title = Parameter[Optional[str]]("page", "The title of the page.")
+    referrer = Parameter[Optional[str]]("refr", "The URL that linked to the page.")
+
+    def __init__(
+        self,
+        page_url: str,
+        page_title: Optional[str] = None,
+        referrer: Optional[str] = None,
+        event_subject: Optional[Subject] = None,
+        context: Optional[List[SelfDescribingJson]] = None,
+        true_timestamp: Union[float, datetime, None] = None,
+    ) -> None:
+        """Describe a view.
+
+        Args:
+            page_url: The URL of the page.
+            page_title: The title of the page.
+            referrer: The URL that linked to the page.
+            event_subject: Same as for `Event`.
+            context: Same as for `Event`.
+            true_timestamp: Same as for `Event`.
+
+        Raises:
+            ValueError: The URL is empty, or the context is not a list of `SelfDescribingJson`.
+        """
+        pairs = {
+            "e": "pv",
+            "url": text_of(page_url, "page_url"),
+            "page": page_title,
+            "refr": referrer,
+        }
+        super().__init__(pairs, event_subject, context, true_timestamp)

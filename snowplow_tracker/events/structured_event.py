@@ -1,0 +1,59 @@
+"""A custom event without a schema."""
+
+from datetime import datetime
+from typing import List, Optional, Union
+
+from snowplow_tracker.contracts import non_empty_string as non_empty_string
+from snowplow_tracker.events._parameter import Parameter, text_of
+from snowplow_tracker.events.event import Event as Event
+from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
+from snowplow_tracker.subject import Subject as Subject
+
+__all__ = ["Event", "SelfDescribingJson", "StructuredEvent", "Subject", "non_empty_string"]
+
+
+class StructuredEvent(Event):
+    """Something happens that five fields can say."""
+
+    category = Parameter[str]("se_ca", "The group of actions.", required=True)
+    action = Parameter[str]("se_ac", "What the user does.", required=True)
+    label = Parameter[Optional[str]]("se_la", "More about the action.")
+    property_ = Parameter[Optional[str]]("se_pr", "What it is done to, or how.")
+    value = Parameter[Optional[float]]("se_va", "A number that goes with it.")
+
+    def __init__(
+        self,
+        category: str,
+        action: str,
+        label: Optional[str] = None,
+        property_: Optional[str] = None,
+        value: Optional[float] = None,
+        event_subject: Optional[Subject] = None,
+        context: Optional[List[SelfDescribingJson]] = None,
+        true_timestamp: Union[float, datetime, None] = None,
+    ) -> None:
+        """Describe what happens.
+
+        Args:
+            category: The group that the action belongs to.
+            action: What the user does.
+            label: More about the action.
+            property_: The object of the action, or how it is done.
+            value: A number that goes with it.
+            event_subject: Same as for `Event`.
+            context: Same as for `Event`.
+            true_timestamp: Same as for `Event`.
+
+        Raises:
+            ValueError: Category or action is empty, or the context is not a list of
+                `SelfDescribingJson`.
+        """
+        pairs = {
+            "e": "se",
+            "se_ca": text_of(category, "category"),
+            "se_ac": text_of(action, "action"),
+            "se_la": label,
+            "se_pr": property_,
+            "se_va": value,
+        }
+        super().__init__(pairs, event_subject, context, true_timestamp)

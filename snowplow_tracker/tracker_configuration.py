@@ -1,0 +1,53 @@
+"""How a tracker encodes its events."""
+
+from typing import Optional
+
+from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
+
+__all__ = ["JsonEncoderFunction", "TrackerConfiguration"]
+
+
+class TrackerConfiguration:
+    """Options of a tracker, for `Snowplow.create_tracker`."""
+
+    _encode_base64 = True
+
+    def __init__(
+        self,
+        encode_base64: bool = True,
+        json_encoder: Optional[JsonEncoderFunction] = None,
+    ) -> None:
+        """Choose the options.
+
+        Args:
+            encode_base64: Send self-describing data as base64.
+            json_encoder: Asked about objects in self-describing data that JSON does not know, as
+                `default` of `json.dumps`.
+        """
+        self.encode_base64 = encode_base64
+        self.json_encoder = json_encoder
+
+    @property
+    def encode_base64(self) -> bool:
+        """Whether self-describing data is sent as base64. What is not a `bool` is not taken."""
+        return self._encode_base64
+
+    @encode_base64.setter
+    def encode_base64(self, value: bool) -> None:
+        if isinstance(value, (bool, type(None))):
+            self._encode_base64 = value
+
+    @property
+    def json_encoder(self) -> Optional[JsonEncoderFunction]:
+        """Asked about objects in self-describing data that JSON does not know."""
+        return self._json_encoder
+
+    @json_encoder.setter
+    def json_encoder(self, value: Optional[JsonEncoderFunction]) -> None:
+        self._json_encoder = value
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(encode_base64={self.encode_base64!r}, "
+            f"json_encoder={self.json_encoder!r})"
+        )
