@@ -43,8 +43,8 @@ def track(endpoint: str) -> List[Optional[str]]:
     create_trackers(endpoint)
     web = Snowplow.get_tracker("web")
     jobs = Snowplow.get_tracker("jobs")
-    assert web is not None
-    assert jobs is not None
+    if web is None or jobs is None:
+        raise LookupError("there are no trackers of these names")
 
     event_ids = [
         web.track(PageView("https://www.example.com/", page_title="Home")),

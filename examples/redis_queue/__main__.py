@@ -32,7 +32,7 @@ def running_redis() -> Iterator[str]:
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as directory:
         options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", directory]
-        server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
+        server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)  # noqa: S603
         try:
             url = f"redis://127.0.0.1:{port}/0"
             _wait_until_up(url, server)
@@ -59,8 +59,8 @@ def track(endpoint: str) -> List[Optional[str]]:
     """Let the application fill the queue and the worker empty it."""
     with running_redis() as url:
         app = [sys.executable, "-m", "redis_queue.app", url]
-        output = subprocess.run(app, check=True, stdout=subprocess.PIPE, text=True).stdout
-        subprocess.run([sys.executable, "-m", "redis_queue.worker", url, endpoint], check=True)
+        output = subprocess.run(app, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603
+        subprocess.run([sys.executable, "-m", "redis_queue.worker", url, endpoint], check=True)  # noqa: S603
     return list(output.split())
 
 

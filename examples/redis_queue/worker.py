@@ -15,7 +15,7 @@ def main(redis_url: str, endpoint: str) -> None:
     store = RedisListStore(redis_url)
     failures = []
     emitter = Emitter(
-        endpoint, event_store=store, on_failure=lambda sent, failed: failures.append(len(failed))
+        endpoint, event_store=store, on_failure=lambda _sent, failed: failures.append(len(failed))
     )
     while store.size() > 0:
         emitter.sync_flush()

@@ -29,7 +29,7 @@ class ThreadingWSGIServer(ThreadingMixIn, WSGIServer):
 class QuietHandler(WSGIRequestHandler):
     """Leaves out the line per request, so that the table can be seen."""
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (not ours to name)
         """Say nothing."""
 
 

@@ -22,11 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
 
 
-def run(args: argparse.Namespace) -> int:
+def run(_args: argparse.Namespace) -> int:
     """Run the demo.
 
     Args:
-        args: the arguments of the command.
+        _args: the arguments of the command.
 
     Returns:
         0 if every event arrived and is valid, 1 if not.

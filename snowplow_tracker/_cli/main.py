@@ -1,7 +1,7 @@
 """Reads the command line and runs one command.
 
-A command is a module with ``add_arguments(parser)`` and ``run(args) -> int``, whose docstring is its help. It imports
-what it works with inside `run`, so that asking for help stays fast and needs nothing installed.
+A command is a module with ``add_arguments(parser)`` and ``run(args) -> int``, whose docstring is its
+help. It imports what it works with inside `run`, so that asking for help stays fast.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ _CHECKS: Dict[str, _Check] = {
 _CHECKS.update(
     dict.fromkeys(
         # The self-describing ones are decoded below; the rest has no field of its own downstream.
-        "ue_px ue_pr cx co tr_id tr_af tr_ci tr_st tr_co ti_id ti_sk ti_nm ti_ca "
+        "ue_px ue_pr cx co tr_id tr_af tr_ci tr_st tr_co ti_id ti_sk ti_nm ti_ca "  # noqa: SIM905
         "ctype cookie fp tid nuid mac sa sn st sp ue_na ti_na "
         "f_pdf f_qt f_realp f_wma f_dir f_fla f_java f_gears f_ag "
         "ad_ba ad_ca ad_ad ad_uid".split(),

@@ -24,6 +24,7 @@ _STOP_TIMEOUT = 5.0
 
 Respond = Callable[[CollectedRequest], Optional[Response]]
 _Item = TypeVar("_Item")
+_Collector = TypeVar("_Collector", bound="Collector")
 
 
 class EventsMissingError(AssertionError):
@@ -71,7 +72,7 @@ class Collector:
         self._changed = threading.Condition()
         self._requests: List[CollectedRequest] = []
 
-    def start(self) -> Collector:
+    def start(self: _Collector) -> _Collector:
         """Listen. After a `stop`, on the same port as before; what was kept stays.
 
         Returns:
@@ -91,7 +92,7 @@ class Collector:
         if server is not None:
             server.stop(_STOP_TIMEOUT)
 
-    def __enter__(self) -> Collector:
+    def __enter__(self: _Collector) -> _Collector:
         """Start."""
         return self.start()
 

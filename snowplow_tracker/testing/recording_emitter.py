@@ -42,7 +42,7 @@ class RecordingEmitter:
         as_sent = {name: str(value) for name, value in payload.items()}
         self.events.append(CollectedEvent(as_sent))
 
-    def flush(self, timeout: Optional[float] = None) -> int:
+    def flush(self, timeout: Optional[float] = None) -> int:  # noqa: ARG002 (as real ones)
         """Count the call; there is nothing to send.
 
         Args:
@@ -62,7 +62,7 @@ class RecordingEmitter:
         """Same as `flush`, without a result."""
         self.flush()
 
-    def close(self, timeout: Optional[float] = None) -> int:
+    def close(self, timeout: Optional[float] = None) -> int:  # noqa: ARG002 (as real ones)
         """Note that the emitter was closed.
 
         Args:
