@@ -188,9 +188,9 @@ class HttpServer:
         if request is None:
             return False
         response = self._handle(request)
-        if response.delay > 0:
-            # An Event cannot wait for ever when told so by a number.
-            self._stopping.wait(min(response.delay, threading.TIMEOUT_MAX))
+        # An Event does not take infinity for an answer.
+        if response.delay > 0 and self._stopping.wait(min(response.delay, threading.TIMEOUT_MAX)):
+            return False
         if response.drop:
             _reset(connection)
             return False
