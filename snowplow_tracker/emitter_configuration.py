@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Generic, Mapping, Optional, Type, TypeVar, Union, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Generic,
+    Mapping,
+    Optional,
+    Type,
+    TypeVar,
+    Union,
+    overload,
+)
 
 from snowplow_tracker._delivery.delivery import DropCallback, Timeout
 from snowplow_tracker._delivery.options import DeliveryOptions, check_options, check_positive
@@ -40,7 +51,7 @@ class _Size:
 
     def __get__(
         self, instance: Optional[EmitterConfiguration], owner: Type[Any]
-    ) -> Union[None, int, _Size]:
+    ) -> Union[int, _Size, None]:
         if instance is None:
             return self
         size: Optional[int] = instance.__dict__[self._name]
@@ -68,7 +79,7 @@ class _Option(Generic[_Value]):
 
     def __get__(
         self, instance: Optional[EmitterConfiguration], owner: Type[Any]
-    ) -> Union[None, _Value, _Option[_Value]]:
+    ) -> Union[_Value, _Option[_Value], None]:
         return self if instance is None else instance.options.get(self._name)
 
     def __set__(self, instance: EmitterConfiguration, value: Optional[_Value]) -> None:
@@ -118,7 +129,7 @@ class EmitterConfiguration:
         byte_limit: Optional[int] = None,
         request_timeout: Timeout = None,
         buffer_capacity: Optional[int] = None,
-        custom_retry_codes: Mapping[int, bool] = {},  # noqa: B006 - only read
+        custom_retry_codes: Mapping[int, bool] = {},
         event_store: Optional[EventStore] = None,
         session: Optional[requests.Session] = None,
         *,
@@ -135,7 +146,9 @@ class EmitterConfiguration:
         if thread_count is not None:
             check_positive("thread_count", thread_count)
             if not issubclass(emitter_class, AsyncEmitter):
-                raise ValueError("thread_count needs emitter_class=AsyncEmitter: an Emitter sends in the caller's thread.")
+                raise ValueError(
+                    "thread_count needs emitter_class=AsyncEmitter: an Emitter sends in the caller's thread."
+                )
         if protocol is not None:
             one_of(protocol, PROTOCOLS, name="protocol")
         self.options: Dict[str, Any] = dict(options)
@@ -164,7 +177,11 @@ class EmitterConfiguration:
         Returns:
             Whether it was set; False for a wrong type or a 2xx status.
         """
-        usable = isinstance(status_code, int) and isinstance(retry, bool) and not 200 <= status_code < 300
+        usable = (
+            isinstance(status_code, int)
+            and isinstance(retry, bool)
+            and not 200 <= status_code < 300
+        )
         if usable:
             self.custom_retry_codes[status_code] = retry
         return usable

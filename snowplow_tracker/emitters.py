@@ -162,7 +162,7 @@ class Emitter(EmitterProtocol):
         request_timeout: Timeout = None,
         max_retry_delay_seconds: float = 60,
         buffer_capacity: Optional[int] = None,
-        custom_retry_codes: Mapping[int, bool] = {},  # noqa: B006 - only read
+        custom_retry_codes: Mapping[int, bool] = {},
         event_store: Optional[EventStore] = None,
         session: Optional[requests.Session] = None,
         **options: Unpack[DeliveryOptions],
@@ -188,8 +188,14 @@ class Emitter(EmitterProtocol):
         self.lock = threading.RLock()
         self.timer = FlushTimer(emitter=self, repeating=True)
         self.retry_timer = _RetryTimer(emitter=self, repeating=False)
-        self._delivery = Delivery(flush_interval=self.flush_interval, thread_count=self._thread_count())
+        self._delivery = Delivery(
+            flush_interval=self.flush_interval, thread_count=self._thread_count()
+        )
         if event_store is None:
+            if self.enqueue_only:
+                raise ValueError(
+                    "enqueue_only needs an event_store that another process delivers from."
+                )
             event_store = InMemoryEventStore(
                 logger,
                 DEFAULT_BUFFER_CAPACITY if buffer_capacity is None else buffer_capacity,
@@ -226,7 +232,10 @@ class Emitter(EmitterProtocol):
 
     @staticmethod
     def as_collector_uri(
-        endpoint: str, protocol: HttpProtocol = "https", port: Optional[int] = None, method: Method = "post"
+        endpoint: str,
+        protocol: HttpProtocol = "https",
+        port: Optional[int] = None,
+        method: Method = "post",
     ) -> str:
         """Build the URL that requests go to.
 
@@ -392,7 +401,9 @@ class Emitter(EmitterProtocol):
         """
         logger.debug("Sending POST request to %s: %s", self.endpoint, data)
         headers = {**self._headers(), "Content-Type": "application/json; charset=utf-8"}
-        return self._request(self.request_method.post, self._post_endpoint(), data=data, headers=headers)
+        return self._request(
+            self.request_method.post, self._post_endpoint(), data=data, headers=headers
+        )
 
     def http_get(self, payload: PayloadDict) -> int:
         """Make a GET request. Same as `http_post`, but for one event.
@@ -407,14 +418,20 @@ class Emitter(EmitterProtocol):
         parameters = {name: _encodable(value) for name, value in payload.items()}
         headers = self._headers()
         if headers:
-            return self._request(self.request_method.get, self.endpoint, params=parameters, headers=headers)
+            return self._request(
+                self.request_method.get, self.endpoint, params=parameters, headers=headers
+            )
         return self._request(self.request_method.get, self.endpoint, params=parameters)
 
     def _request(self, function: Callable[..., Any], url: str, **options: Any) -> HttpStatus:
-        configured = DEFAULT_REQUEST_TIMEOUT if self.request_timeout is None else self.request_timeout
+        configured = (
+            DEFAULT_REQUEST_TIMEOUT if self.request_timeout is None else self.request_timeout
+        )
         try:
             # A redirect turns a POST into a GET without its body, which the collector answers with 200.
-            response = function(url, timeout=self._delivery.clip(configured), allow_redirects=False, **options)
+            response = function(
+                url, timeout=self._delivery.clip(configured), allow_redirects=False, **options
+            )
         except Exception as error:  # requests raises its own, a user's session anything
             status = HttpStatus(NO_ANSWER)
             status.error = error
@@ -499,9 +516,10 @@ class Emitter(EmitterProtocol):
             return
         unsent = self._delivery.close(self, timeout, final=False)
         if unsent:
-            kept = " They are kept in the store." if self._delivery.store.durable else ""
-            logger.warning("The program ends with %d events that could not be sent.%s", unsent, kept)
+            kept = self._delivery.kept()
+            lifecycle.say("The program ends with %d events that could not be sent.%s", unsent, kept)
             self._delivery.abandon(self)
+        self._transport.close()  # in an orderly way: what the interpreter tears down later complains on stderr
 
     def _after_fork(self) -> None:
         delivery: Optional[Delivery] = self.__dict__.get("_delivery")
@@ -545,7 +563,7 @@ class AsyncEmitter(Emitter):
         request_timeout: Timeout = None,
         max_retry_delay_seconds: float = 60,
         buffer_capacity: Optional[int] = None,
-        custom_retry_codes: Mapping[int, bool] = {},  # noqa: B006 - only read
+        custom_retry_codes: Mapping[int, bool] = {},
         event_store: Optional[EventStore] = None,
         session: Optional[requests.Session] = None,
         **options: Unpack[DeliveryOptions],
@@ -679,7 +697,12 @@ def _collector_uri(
         own_port = parts.port
     except ValueError as error:
         raise ValueError(f"endpoint {endpoint!r} is not a usable host or URL: {error}.") from None
-    if not parts.hostname or parts.query or parts.fragment or any(c.isspace() or c in "\\?#" for c in rest):
+    if (
+        not parts.hostname
+        or parts.query
+        or parts.fragment
+        or any(c.isspace() or c in "\\?#" for c in rest)
+    ):
         raise ValueError(f"endpoint {endpoint!r} is not a usable host or URL.")
     if port is not None:
         check_positive("port", port)

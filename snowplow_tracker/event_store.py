@@ -173,7 +173,9 @@ class InMemoryEventStore(EventStore):
         keys = (*payload,)
         shape = self._shapes.get(keys)
         if shape is None:
-            if len(self._shapes) >= 1_000:  # rows hold on to their own shape: forgetting the index is safe
+            if (
+                len(self._shapes) >= 1_000
+            ):  # rows hold on to their own shape: forgetting the index is safe
                 self._shapes.clear()
             shape = self._shapes.setdefault(keys, keys)
         return (shape, *payload.values())
@@ -196,7 +198,9 @@ class InMemoryEventStore(EventStore):
         if evicted:
             self._report(evicted)
         elif not has_room and self.overflow_listener is None:
-            self.logger.error("The event buffer is full (%d events): an event was dropped.", self.buffer_capacity)
+            self.logger.error(
+                "The event buffer is full (%d events): an event was dropped.", self.buffer_capacity
+            )
         return has_room
 
     def _report(self, evicted: List[_Row]) -> None:
@@ -204,7 +208,9 @@ class InMemoryEventStore(EventStore):
             self.overflow_listener(_events(evicted))
         else:
             self.logger.error(
-                "The event buffer is full (%d events): %d events were dropped.", self.buffer_capacity, len(evicted)
+                "The event buffer is full (%d events): %d events were dropped.",
+                self.buffer_capacity,
+                len(evicted),
             )
 
 

@@ -12,7 +12,15 @@ from snowplow_tracker.tracker import Tracker as Tracker
 from snowplow_tracker.tracker_configuration import TrackerConfiguration as TrackerConfiguration
 from snowplow_tracker.typing import Method as Method
 
-__all__ = ["Emitter", "EmitterConfiguration", "Method", "Snowplow", "Tracker", "TrackerConfiguration", "logger"]
+__all__ = [
+    "Emitter",
+    "EmitterConfiguration",
+    "Method",
+    "Snowplow",
+    "Tracker",
+    "TrackerConfiguration",
+    "logger",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +82,7 @@ class Snowplow:
         """
         if not isinstance(tracker, Tracker):
             logger.info("Not a tracker: %r was not added.", tracker)
-            return None  # type: ignore[return-value] # as 1.1.0; a type checker keeps its users from it
+            return None
         namespace = tracker.get_namespace()
         cls._check_free(namespace)
         cls._trackers[namespace] = tracker

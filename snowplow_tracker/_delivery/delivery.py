@@ -21,6 +21,7 @@ from typing import (
     Optional,
     Protocol,
     Sequence,
+    Set,
     Tuple,
     Union,
 )
@@ -173,7 +174,8 @@ class Delivery:
         self._forced = False
         self._goal = 0
         self._waiting_since = 0.0
-        self._attempts = self._last_failed = 0
+        self._attempts = self._last_failed = self._put_backs = 0
+        self._active: Set[int] = set()
         self._learned_bytes = LARGEST_BODY
         self._overflowing = 0
         self._said_closed = False
@@ -191,9 +193,8 @@ class Delivery:
         if not self.accepts:
             self._refuse_closed(emitter, event)
             return
-        put_back = self._here.put_back
-        if put_back is not None and event.get("eid") in put_back:
-            return  # a callback queues again what was put back already
+        if self._put_backs and self._is_put_back(event):
+            return
         try:
             taken = self.store.add(event)
         except Exception:
@@ -206,6 +207,13 @@ class Delivery:
             self._overflow_ended()
         if self._idle:
             self._begin(emitter)
+            if lifecycle.exiting():
+                lifecycle.finish(emitter)
+
+    def _is_put_back(self, event: PayloadDict) -> bool:
+        """Whether a callback, asked about failed events, queues again what is back in the store already."""
+        put_back = self._here.put_back
+        return put_back is not None and event.get("eid") in put_back
 
     def overflowed(self, emitter: Sender, events: PayloadDictList) -> None:
         """Give up events for which the store had no room. Logged once, until there is room again."""
@@ -220,7 +228,9 @@ class Delivery:
         with self._lock:
             count, self._overflowing = self._overflowing, 0
         if count:
-            logger.warning("The event buffer has room again; %d events were dropped meanwhile.", count)
+            logger.warning(
+                "The event buffer has room again; %d events were dropped meanwhile.", count
+            )
 
     def _refuse_closed(self, emitter: Sender, event: PayloadDict) -> None:
         with self._lock:
@@ -242,13 +252,11 @@ class Delivery:
             self._work.notify()
         if self._workers is not None:
             self._workers.ensure_started(emitter, self)
-        if lifecycle.exiting():
-            lifecycle.finish(emitter)
 
     def _end(self, emitter: Sender) -> None:
         """Go to sleep if nothing is left."""
         with self._lock:
-            if self._idle or self._in_flight:
+            if self._idle or self._active:
                 return
             # Asleep first and looking afterwards: an event that comes in between wakes us up.
             self._idle = True
@@ -302,17 +310,26 @@ class Delivery:
                     return None
                 self._probing = True
             self._forced = False
-            self._attempts += 1
-            return _Attempt(self._attempts, self.backoff.failures, probing)
+            return self._new_attempt(probing=probing)
+
+    def _new_attempt(self, *, probing: bool) -> _Attempt:
+        self._attempts += 1
+        self._active.add(self._attempts)
+        return _Attempt(self._attempts, self.backoff.failures, probing)
 
     def _end_attempt(self, attempt: _Attempt) -> None:
         with self._lock:
+            self._active.discard(attempt.number)
             if attempt.probing:
                 self._probing = False
             self._update_wants_flush()
-            if self._goal > 0:
-                self._work.notify()
+            if not self._idle:
+                self._work.notify()  # a worker may wait for the end of a probe
             self._changed.notify_all()
+
+    def _all_ended(self, attempt: int) -> bool:
+        """Whether no attempt up to this one is under way. Between taking and sending, events are in no count."""
+        return not self._active or min(self._active) > attempt
 
     def _hand_out(self, batch: PayloadDictList, known_failures: int) -> _Handed:
         with self._lock:
@@ -372,8 +389,7 @@ class Delivery:
         for _ in events:
             self._tally.add()
         with self._lock:
-            self._attempts += 1
-            attempt = _Attempt(self._attempts, self.backoff.failures, probing=False)
+            attempt = self._new_attempt(probing=False)
         handed = self._hand_out(events, attempt.known_failures)
         try:
             deliver(emitter, events, handed)
@@ -393,7 +409,9 @@ class Delivery:
             chunk = part[: emitter.most_events]
             emitter.attach_sent_timestamp(chunk)
             try:
-                body = self.encoder.next_body(chunk, min(emitter.max_request_bytes, self._learned_bytes))
+                body = self.encoder.next_body(
+                    chunk, min(emitter.max_request_bytes, self._learned_bytes)
+                )
             except Exception:
                 self._deliver_encodable(emitter, chunk, handed)
                 parts.append(part[len(chunk) :])
@@ -407,7 +425,7 @@ class Delivery:
                 continue
             outcome = self._attempt(emitter, emitter.http_post, body.text)
             if outcome.verdict is Verdict.TOO_LARGE and len(chunk) > 1:
-                self._learn_limit(emitter, chunk, outcome, len(body.text))
+                self._learn_limit(emitter, chunk, len(body.text))
                 middle = len(chunk) // 2
                 parts.extend((chunk[middle:], chunk[:middle]))
             elif outcome.verdict is Verdict.RETRY:
@@ -425,13 +443,21 @@ class Delivery:
                 self.encoder.encode(event)
                 fit.append(event)
             except Exception as error:
-                self._give_up(emitter, handed, [event], DropReason.ENCODING, f"{type(error).__name__}: {error}")
+                self._give_up(
+                    emitter,
+                    handed,
+                    [event],
+                    DropReason.ENCODING,
+                    f"{type(error).__name__}: {error}",
+                )
         if len(fit) < len(chunk):
             self._deliver_by_post(emitter, fit, handed)
         else:
-            self._give_up(emitter, handed, chunk, DropReason.ENCODING, "encoding them together failed")
+            self._give_up(
+                emitter, handed, chunk, DropReason.ENCODING, "encoding them together failed"
+            )
 
-    def _learn_limit(self, emitter: Sender, chunk: PayloadDictList, outcome: Outcome, size: int) -> None:
+    def _learn_limit(self, emitter: Sender, chunk: PayloadDictList, size: int) -> None:
         """Remember what size was refused with 413, so that later batches are not refused first as well."""
         self._learned_bytes = max(1_000, min(self._learned_bytes, size // 2))
         with self._lock:
@@ -474,7 +500,9 @@ class Delivery:
             with self._lock:
                 self._failed_attempts += len(failed) - (1 if again else 0)
         if again and last_failure is not None:
-            self._retry_later(emitter, handed, again, events[tried:], last_failure, (len(sent), failed))
+            self._retry_later(
+                emitter, handed, again, events[tried:], last_failure, (len(sent), failed)
+            )
         else:
             self._succeeded()
             if failed:
@@ -506,7 +534,9 @@ class Delivery:
 
     # Settling ------------------------------------------------------------------------------------------------------
 
-    def _settle(self, emitter: Sender, handed: _Handed, events: PayloadDictList, outcome: Outcome) -> None:
+    def _settle(
+        self, emitter: Sender, handed: _Handed, events: PayloadDictList, outcome: Outcome
+    ) -> None:
         self._succeeded()  # it answered, so there is no reason to leave it alone
         if outcome.verdict is Verdict.SENT:
             self._tell_store(events, need_retry=False)
@@ -551,17 +581,23 @@ class Delivery:
         )
         sent_count, failed = failure or (0, events)
         self._here.put_back = {event.get("eid"): None for event in again}
+        with self._lock:
+            self._put_backs += 1
         try:
             self._call_back("on_failure", emitter.on_failure, sent_count, failed)
         finally:
             self._here.put_back = None
+            with self._lock:
+                self._put_backs -= 1
             self._account(handed, back, back=True)
         if exhausted:
             self._give_up(emitter, handed, exhausted, DropReason.RETRIES_EXHAUSTED, outcome.detail)
         if closed:
             self._give_up(emitter, handed, again + untried, DropReason.EXIT, outcome.detail)
 
-    def _count_tries(self, emitter: Sender, events: PayloadDictList) -> Tuple[PayloadDictList, PayloadDictList]:
+    def _count_tries(
+        self, emitter: Sender, events: PayloadDictList
+    ) -> Tuple[PayloadDictList, PayloadDictList]:
         if emitter.max_retries is None:
             return events, []
         again: PayloadDictList = []
@@ -578,7 +614,12 @@ class Delivery:
         return again, exhausted
 
     def _give_up(
-        self, emitter: Sender, handed: _Handed, events: PayloadDictList, reason: DropReason, detail: str
+        self,
+        emitter: Sender,
+        handed: _Handed,
+        events: PayloadDictList,
+        reason: DropReason,
+        detail: str,
     ) -> None:
         self._tell_store(events, need_retry=False)
         try:
@@ -587,18 +628,29 @@ class Delivery:
             self._account(handed, events)
 
     def drop(
-        self, emitter: Sender, events: PayloadDictList, reason: DropReason, detail: str = "", *, log: bool = True
+        self,
+        emitter: Sender,
+        events: PayloadDictList,
+        reason: DropReason,
+        detail: str = "",
+        *,
+        log: bool = True,
     ) -> None:
         """Count, log and report events that are given up."""
         with self._lock:
             self._dropped[reason] = self._dropped.get(reason, 0) + len(events)
         if log:
             logger.warning(
-                "%d events were given up (%s)%s", len(events), reason.value, f": {detail}" if detail else "."
+                "%d events were given up (%s)%s",
+                len(events),
+                reason.value,
+                f": {detail}" if detail else ".",
             )
         self._call_back("on_drop", emitter.on_drop, events, reason)
 
-    def _call_back(self, name: str, callback: Optional[Callable[..., None]], *arguments: object) -> None:
+    def _call_back(
+        self, name: str, callback: Optional[Callable[..., None]], *arguments: object
+    ) -> None:
         if callback is None:
             return
         try:
@@ -612,10 +664,17 @@ class Delivery:
         try:
             self.store.settle(events, need_retry=need_retry)
         except Exception:
-            logger.exception("The event store raised when it was told about %d events.", len(events))
+            logger.exception(
+                "The event store raised when it was told about %d events.", len(events)
+            )
 
     def _account(
-        self, handed: _Handed, events: Sequence[PayloadDict], *, sent: bool = False, back: bool = False
+        self,
+        handed: _Handed,
+        events: Sequence[PayloadDict],
+        *,
+        sent: bool = False,
+        back: bool = False,
     ) -> None:
         """Take events off those in flight: they were sent, went back to the store, or were given up."""
         if handed.epoch != self._epoch:
@@ -637,8 +696,12 @@ class Delivery:
     def _failed(self, emitter: Sender, outcome: Optional[Outcome], known_failures: int) -> None:
         with self._lock:
             # Several threads may run into the same outage at once: that is one failure, not several.
-            if self.backoff.failures == known_failures or (outcome is not None and outcome.retry_after):
-                self.backoff.failed(emitter.max_retry_delay_seconds, outcome.retry_after if outcome else None)
+            if self.backoff.failures == known_failures or (
+                outcome is not None and outcome.retry_after
+            ):
+                self.backoff.failed(
+                    emitter.max_retry_delay_seconds, outcome.retry_after if outcome else None
+                )
             self._update_wants_flush()
 
     def _succeeded(self) -> None:
@@ -651,10 +714,10 @@ class Delivery:
 
     def request_flush(self, emitter: Sender) -> int:
         """Ask the worker threads to send what is queued now, and do not wait. Returns what is not delivered yet."""
-        pending = self.unsent()
-        if self._size():
+        queued = self._size()
+        if queued:
             with self._lock:
-                self._goal = max(self._goal, pending)
+                self._goal = max(self._goal, queued)
                 self._forced = True
                 self._update_wants_flush()
                 self._work.notify()
@@ -662,28 +725,41 @@ class Delivery:
                 self._begin(emitter)
             elif self._workers is not None:
                 self._workers.ensure_started(emitter, self)
-        return pending
+        return queued + self._in_flight
 
-    def flush_by_workers(self, emitter: Sender, flush: Callable[[], Any], timeout: Optional[float]) -> int:
+    def _mark(self) -> Tuple[int, int]:
+        """Say how many events will be settled once all that is queued now is, and which attempt was the last.
+
+        Counting what is queued first and what is settled afterwards errs on the side of waiting too long, from which
+        an empty queue rescues.
+        """
+        unsent = self.unsent()
+        with self._lock:
+            return self._settled + unsent, self._attempts
+
+    def flush_by_workers(
+        self, emitter: Sender, flush: Callable[[], Any], timeout: Optional[float]
+    ) -> int:
         """Ask for a flush and wait until what is queued now has its fate, an attempt failed, or time is up."""
         if self.delivering_here():
             return self.unsent()
         deadline = None if timeout is None else self._clock() + timeout
-        with self._lock:
-            goal = self._settled
-            attempts = self._attempts
-        goal += self.unsent()
+        goal, attempts = self._mark()
         flush()
         self.request_flush(emitter)  # flush is a seam: a patched one may have asked for nothing
         if self._workers is None or not self._workers.alive():
             return self.flush_here(emitter, timeout)
         with self._lock:
-            while self._settled < goal and self.state is not EmitterState.CLOSED:
-                if self._idle and not self._in_flight:
+            while self._settled < goal or not self._all_ended(attempts):
+                if self.state is EmitterState.CLOSED or (self._idle and not self._active):
                     break
                 if deadline is None:
                     gave_up = self._last_failed > attempts
-                    on_hold = self.backoff.failing and not self._probing and self.backoff.wait(forced=True) > 0
+                    on_hold = (
+                        self.backoff.failing
+                        and not self._probing
+                        and self.backoff.wait(forced=True) > 0
+                    )
                     if gave_up or on_hold:
                         break
                     self._changed.wait()
@@ -699,12 +775,13 @@ class Delivery:
         deadline = None if timeout is None else self._clock() + timeout
         self._here.deadline = deadline
         try:
-            with self._lock:
-                goal = self._settled
-                attempts = self._attempts
-            goal += self.unsent()
+            goal, attempts = self._mark()
+            if (
+                self._idle and goal > self._settled
+            ):  # events that an earlier process left in the store
+                self._begin(emitter)
             forced = True
-            while self._settled < goal:
+            while self._settled < goal or not self._all_ended(attempts):
                 step = self.step(emitter, forced=forced)
                 if step in (Step.SENT, Step.FAILED):
                     forced = False
@@ -721,10 +798,12 @@ class Delivery:
             self._end(emitter)
         return self.unsent()
 
-    def _wait_for_others(self, deadline: Optional[float], attempts: int, *, forced: bool, empty: bool) -> bool:
+    def _wait_for_others(
+        self, deadline: Optional[float], attempts: int, *, forced: bool, empty: bool
+    ) -> bool:
         """Wait until it makes sense to look again; False when it never will within the time."""
         with self._lock:
-            if empty and not self._in_flight:
+            if empty and self._all_ended(attempts):
                 return False
             if empty or self._probing:
                 if deadline is None:
@@ -768,9 +847,19 @@ class Delivery:
             self._work.notify_all()
             self._changed.notify_all()
             lifecycle.release(emitter)
+        if unsent:
+            logger.warning(
+                "The emitter is closed with %d events that could not be sent.%s",
+                unsent,
+                self.kept(),
+            )
         self.abandon(emitter)
         self.store.close()
         return unsent
+
+    def kept(self) -> str:
+        """Say what becomes of events that could not be sent."""
+        return " The store keeps them." if self.store.durable else ""
 
     def abandon(self, emitter: Sender) -> None:
         """Give up what a store that is not durable still holds."""
@@ -783,9 +872,10 @@ class Delivery:
                 logger.exception("The event store raised instead of handing out events.")
                 return
             if not left:
+                self._end(emitter)
                 return
             self._tell_store(left, need_retry=False)
-            self.drop(emitter, left, DropReason.EXIT)
+            self.drop(emitter, left, DropReason.EXIT, log=False)
 
     # What workers ask ----------------------------------------------------------------------------------------------
 
@@ -905,4 +995,6 @@ def _url_bytes(event: Mapping[str, object]) -> int:
         return size
     from urllib.parse import urlencode
 
-    return len(urlencode({key: str(value).encode("utf-8", "replace") for key, value in event.items()}))
+    return len(
+        urlencode({key: str(value).encode("utf-8", "replace") for key, value in event.items()})
+    )

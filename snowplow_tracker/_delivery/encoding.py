@@ -15,7 +15,7 @@ PAYLOAD_DATA_SCHEMA = "iglu:com.snowplowanalytics.snowplow/payload_data/jsonsche
 LARGEST_BODY = 1_000_000
 """Bytes. The collector answers 200 to more than 1,048,576 and throws the events away."""
 
-_PREFIX = '{"schema":"%s","data":[' % PAYLOAD_DATA_SCHEMA
+_PREFIX = f'{{"schema":"{PAYLOAD_DATA_SCHEMA}","data":['
 _SUFFIX = "]}"
 _FRAME = len(_PREFIX) + len(_SUFFIX)
 
@@ -71,7 +71,9 @@ class EventEncoder:
         except TypeError:  # a custom store or a direct input() may hold values that are not text
             text = shape.template % tuple(_escape(str(value)) for value in values)
         if "\\ud" in text:  # half of a surrogate pair, or a harmless emoji
-            text = shape.template % tuple(_escape(_without_lone_surrogates(str(value))) for value in values)
+            text = shape.template % tuple(
+                _escape(_without_lone_surrogates(str(value))) for value in values
+            )
         return text, shape.complete
 
     def _learn(self, keys: Tuple[str, ...]) -> _Shape:

@@ -44,6 +44,23 @@ def exiting() -> bool:
     return _exit_started is not None
 
 
+def say(message: str, *arguments: object) -> None:
+    """Warn of events that are lost with the process, also in a program that set up no logging."""
+    logger.warning(message, *arguments)
+    if logging.lastResort is not None and not _is_heard(logger):
+        logging.lastResort.handle(
+            logger.makeRecord(logger.name, logging.WARNING, __file__, 0, message, arguments, None)
+        )
+
+
+def _is_heard(source: Optional[logging.Logger]) -> bool:
+    while source is not None:
+        if any(not isinstance(handler, logging.NullHandler) for handler in source.handlers):
+            return True
+        source = source.parent if source.propagate else None
+    return not logger.isEnabledFor(logging.WARNING)
+
+
 def finish(emitter: Any) -> None:
     """Send at once, in this thread: the event was tracked so late that nobody will come for it."""
     elapsed = time.monotonic() - (_exit_started or time.monotonic())

@@ -79,7 +79,9 @@ def check_options(options: Mapping[str, Any]) -> None:
     known = default_options()
     for name, value in options.items():
         if name not in known:
-            raise TypeError(f"{name!r} is not an option of an emitter; there are {', '.join(sorted(known))}.")
+            raise TypeError(
+                f"{name!r} is not an option of an emitter; there are {', '.join(sorted(known))}."
+            )
         _check(name, value)
 
 
@@ -100,7 +102,9 @@ def _check(name: str, value: Any) -> None:
     elif name == "max_request_bytes":
         check_positive(name, value)
         if value > LARGEST_BODY:
-            raise ValueError(f"max_request_bytes must not exceed {LARGEST_BODY}: the collector throws away more.")
+            raise ValueError(
+                f"max_request_bytes must not exceed {LARGEST_BODY}: the collector throws away more."
+            )
     elif name in ("server_anonymisation", "enqueue_only"):
         if not isinstance(value, bool):
             raise TypeError(f"{name} must be a bool, got {type(value).__name__}.")
@@ -122,6 +126,7 @@ def _check_optional(name: str, value: Any) -> None:
         if not isinstance(value, str) or not value.strip("/"):
             raise ValueError("path must be a non-empty text such as '/com.acme/track'.")
     elif name == "headers" and not (
-        isinstance(value, Mapping) and all(isinstance(text, str) for pair in value.items() for text in pair)
+        isinstance(value, Mapping)
+        and all(isinstance(text, str) for pair in value.items() for text in pair)
     ):
         raise TypeError("headers must be a mapping of text to text.")

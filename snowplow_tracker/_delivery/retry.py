@@ -28,7 +28,9 @@ class RetryPolicy(NamedTuple):
         return random() * self.window(failures, cap)
 
 
-def parse_retry_after(value: Optional[str], wall_clock: Callable[[], float] = time.time) -> Optional[float]:
+def parse_retry_after(
+    value: Optional[str], wall_clock: Callable[[], float] = time.time
+) -> Optional[float]:
     """Read a `Retry-After` header (RFC 9110, 10.2.3) as seconds from now; None for what cannot be read."""
     if not isinstance(value, str):
         return None

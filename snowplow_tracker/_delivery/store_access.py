@@ -16,7 +16,9 @@ class StoreAccess:
     this store's own: nothing else waits for a store that is slow.
     """
 
-    def __init__(self, store: EventStore, overflow_listener: Callable[[PayloadDictList], None]) -> None:
+    def __init__(
+        self, store: EventStore, overflow_listener: Callable[[PayloadDictList], None]
+    ) -> None:
         self.store = store
         self.durable: bool = getattr(store, "durable", False) is True
         self._thread_safe: bool = getattr(store, "thread_safe", False) is True

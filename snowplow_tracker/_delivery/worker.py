@@ -37,12 +37,18 @@ class Workers:
             reference = weakref.ref(emitter, delivery.stop)
             for number in range(len(self._threads), self._count):
                 thread = threading.Thread(
-                    target=_run, args=(reference, delivery), name=f"snowplow-emitter-{number + 1}", daemon=True
+                    target=_run,
+                    args=(reference, delivery),
+                    name=f"snowplow-emitter-{number + 1}",
+                    daemon=True,
                 )
                 try:
                     thread.start()
                 except RuntimeError as error:  # at interpreter shutdown, or no threads left
-                    logger.warning("A sending thread could not be started (%s); flush and exit still send.", error)
+                    logger.warning(
+                        "A sending thread could not be started (%s); flush and exit still send.",
+                        error,
+                    )
                     return
                 self._threads.append(thread)
 
@@ -69,5 +75,7 @@ def run_guarded(delivery: Delivery, emitter: Sender) -> None:
     """Do one round of work; nothing that it raises may end the thread."""
     try:
         delivery.work(emitter)
-    except BaseException:  # SystemExit from a callback, for instance, would end the thread without a word
+    except (
+        BaseException
+    ):  # SystemExit from a callback, for instance, would end the thread without a word
         logger.exception("A sending thread was interrupted; it goes on.")
