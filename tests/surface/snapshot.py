@@ -48,16 +48,11 @@ def public_modules() -> List[str]:
 def describe_module(name: str) -> Dict[str, Any]:
     """Describe every public name of a module that is the module's or the package's own."""
     module = importlib.import_module(name)
+    # A module that says what is public is believed; 1.1.0 had none that did.
+    public = getattr(module, "__all__", [name for name in vars(module) if name[0] != "_"])
     described = {}
-    for attribute in sorted(vars(module)):
-        if attribute.startswith("_") and attribute != "__version__":
-            continue
-        description = describe(name, getattr(module, attribute))
-        if description is not None:
-            described[attribute] = description
-    # A module may answer for a name only when it is asked (PEP 562).
-    for attribute in getattr(module, "__all__", ()):
-        if attribute not in described:
+    for attribute in sorted({*public, "__version__"}):
+        if hasattr(module, attribute):
             description = describe(name, getattr(module, attribute))
             if description is not None:
                 described[attribute] = description

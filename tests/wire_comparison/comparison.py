@@ -137,7 +137,19 @@ _ABSENT = _Absent()
 def _text(value: Any) -> str:
     if value is _ABSENT:
         return "(nothing)"
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    shown = json.dumps(_shortened(value), ensure_ascii=False, sort_keys=True)
+    return shown.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _shortened(value: Any) -> Any:
+    """Of what only one side has, leave out what every request and event has."""
+    if isinstance(value, list):
+        return [_shortened(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if "line" in value:
+        return {key: _shortened(value[key]) for key in ("line", "events") if key in value}
+    return {key: each for key, each in value.items() if not str(each).startswith("<")}
 
 
 def milliseconds(observed: Mapping[str, Observation], key: str) -> Set[int]:
