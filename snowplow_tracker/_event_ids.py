@@ -15,12 +15,13 @@ from typing import List
 
 __all__ = ["new_id"]
 
-_BLOCK = 128
-_LENGTH = 36
+_BLOCK = 256
+_LENGTH = 37  # with the space behind it
 _DASHES = (8, 13, 18, 23)
 _VERSION = 14
 _VARIANT = 19
-_RANDOM = [place for place in range(_LENGTH) if place not in (*_DASHES, _VERSION)]
+_SPACE = 36
+_RANDOM = [place for place in range(36) if place not in (*_DASHES, _VERSION)]
 # The variant keeps two random bits of a digit, and sets the others: 8, 9, a or b.
 _TO_VARIANT = bytes.maketrans(b"0123456789abcdef", b"89ab" * 4)
 
@@ -46,8 +47,8 @@ def _new_block() -> List[str]:
         text[place::_LENGTH] = digits[column::32]
     text[_VERSION::_LENGTH] = b"4" * _BLOCK
     text[_VARIANT::_LENGTH] = bytes(text[_VARIANT::_LENGTH]).translate(_TO_VARIANT)
-    joined = text.decode("ascii")
-    return [joined[start : start + _LENGTH] for start in range(0, len(joined), _LENGTH)]
+    text[_SPACE::_LENGTH] = b" " * _BLOCK
+    return text.decode("ascii").split()
 
 
 if hasattr(os, "register_at_fork"):

@@ -324,7 +324,7 @@ class Emitter(EmitterProtocol):
             return True
         return self.byte_limit is not None and (self.bytes_queued or 0) >= self.byte_limit
 
-    def flush(self, timeout: Optional[float] = None) -> int:
+    def flush(self, *, timeout: Optional[float] = None) -> int:
         """Send what is queued now, in this thread, also while a retry is pending.
 
         Without a timeout it ends with the first failed attempt, so it takes at most as long as its requests do. A
@@ -347,9 +347,9 @@ class Emitter(EmitterProtocol):
         finally:
             self._schedule_retry()
 
-    def sync_flush(self, timeout: Optional[float] = None) -> int:
+    def sync_flush(self, *, timeout: Optional[float] = None) -> int:
         """Same as `flush`."""
-        rest: Optional[int] = self.flush() if timeout is None else self.flush(timeout)
+        rest: Optional[int] = self.flush() if timeout is None else self.flush(timeout=timeout)
         return self._delivery.unsent() if rest is None else rest  # an override may return nothing
 
     def async_flush(self) -> None:
@@ -595,7 +595,7 @@ class AsyncEmitter(Emitter):
     def _thread_count(self) -> int:
         return 0 if self.enqueue_only else self.thread_count
 
-    def flush(self, timeout: Optional[float] = None) -> int:
+    def flush(self, *, timeout: Optional[float] = None) -> int:
         """Ask the background threads to send what is queued now, also while a retry is pending.
 
         Args:
@@ -614,7 +614,7 @@ class AsyncEmitter(Emitter):
             return self._delivery.request_flush(self)
         return self._delivery.flush_by_workers(self, lambda: None, timeout)
 
-    def sync_flush(self, timeout: Optional[float] = None) -> int:
+    def sync_flush(self, *, timeout: Optional[float] = None) -> int:
         """Have what is queued sent, and wait until it is.
 
         Without a timeout it ends with the first failed attempt. Called from a callback of this emitter it does not

@@ -27,7 +27,7 @@ class EventStore(Protocol):
 
     A store may offer more, and then the emitter makes use of it:
 
-    - ``get_events_batch(max_events=None)``: hands out no more than asked for, which keeps batches bounded;
+    - ``get_events_batch(*, max_events=None)``: hands out no more than asked for, which keeps batches bounded;
     - ``thread_safe = True``: the emitter does not serialise its calls;
     - ``durable = True``: what is left in it when the emitter is closed is kept, not given up;
     - ``overflow_listener``: set by the emitter to a function that the store calls with each list of events that it
@@ -131,7 +131,7 @@ class InMemoryEventStore(EventStore):
                 return True
         return self._add_when_full(row)
 
-    def get_events_batch(self, max_events: Optional[int] = None) -> PayloadDictList:
+    def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
         """Hand out the events that waited longest: all of them, or no more than `max_events`."""
         with self._lock:
             rows: List[_Row]

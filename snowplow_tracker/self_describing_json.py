@@ -30,7 +30,11 @@ class SelfDescribingJson(ByValue):
         Raises:
             ValueError: The schema is empty.
         """
-        self.schema = schema
+        if type(schema) is str and schema:
+            # Past the property, since entities are made by the dozen.
+            self._schema = schema
+        else:
+            self.schema = schema
         self.data = data
 
     @property
@@ -40,9 +44,6 @@ class SelfDescribingJson(ByValue):
 
     @schema.setter
     def schema(self, value: str) -> None:
-        if type(value) is str and value:
-            self._schema = value
-            return
         non_empty_string(value, name="schema")
         self._schema = plain(value)
 

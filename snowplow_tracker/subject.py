@@ -130,7 +130,7 @@ class Subject(ByValue):
         name: str,
         value: Any,
     ) -> "Subject":
-        self.standard_nv_pairs[name] = value
+        self.standard_nv_pairs[name] = plain(value)
         return self
 
     def __repr__(self) -> str:

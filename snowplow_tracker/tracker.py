@@ -2,6 +2,7 @@
 
 import logging
 import time
+from copy import copy
 from types import TracebackType
 from typing import Any, Callable, Dict, List, Optional, Sequence, Type, TypeVar, Union
 from warnings import warn as warn
@@ -16,6 +17,7 @@ from snowplow_tracker.contracts import form_element as form_element
 from snowplow_tracker.contracts import non_empty as non_empty
 from snowplow_tracker.contracts import non_empty_string as non_empty_string
 from snowplow_tracker.contracts import one_of as one_of
+from snowplow_tracker.contracts import plain
 from snowplow_tracker.events import Event as Event
 from snowplow_tracker.events import PagePing as PagePing
 from snowplow_tracker.events import PageView as PageView
@@ -118,18 +120,19 @@ class Tracker(LegacyTracking):
         self.subject: Optional[Subject] = Subject() if subject is None else subject
         self.encode_base64 = encode_base64
         self.json_encoder = json_encoder
-        self.standard_nv_pairs: Dict[str, Any] = {"tv": VERSION, "tna": namespace, "aid": app_id}
+        self.standard_nv_pairs: Dict[str, Any] = {
+            "tv": VERSION,
+            "tna": plain(namespace),
+            "aid": plain(app_id),
+        }
         self.timer = None
 
-    @staticmethod
-    def get_uuid() -> str:
-        """Give a new random UUID as text."""
-        return new_id()
+    get_uuid = staticmethod(new_id)
 
     @staticmethod
     def get_timestamp(tstamp: Optional[float] = None) -> int:
         """Give a time in milliseconds since 1970: the one given, or now."""
-        if isinstance(tstamp, (int, float)):
+        if tstamp is not None and isinstance(tstamp, (int, float)):
             return int(tstamp)
         return int(time.time() * 1000)
 
@@ -169,18 +172,10 @@ class Tracker(LegacyTracking):
             TypeError: Same as for `track`.
             ValueError: Same as for `track`.
         """
-        try:
-            build = event.build_payload
-        except AttributeError:
-            raise TypeError(f"event must be an Event, not {type(event).__name__}.") from None
-        if type(event).build_payload in _PURE_BUILDERS or not isinstance(event, Event):
-            payload = build(
-                encode_base64=self.encode_base64,
-                json_encoder=self.json_encoder,
-                subject=self.subject,
-            )
+        if isinstance(event, Event) and type(event).build_payload in _PURE_BUILDERS:
+            payload = event.build_payload(self.encode_base64, self.json_encoder, self.subject)
         else:
-            payload = build_detached(event, self.encode_base64, self.json_encoder, self.subject)
+            payload = self._build_payload_of_others(event)
         pairs = payload.nv_pairs
         pairs["eid"] = self.get_uuid()
         pairs["dtm"] = self.get_timestamp()
@@ -241,6 +236,17 @@ class Tracker(LegacyTracking):
         """Give the name of the tracker."""
         namespace: str = self.standard_nv_pairs["tna"]
         return namespace
+
+    def _build_payload_of_others(self, event: Any) -> Payload:
+        """Build the payload of an event whose type is not ours."""
+        if not hasattr(event, "build_payload"):
+            raise TypeError(f"event must be an Event, not {type(event).__name__}.")
+        if isinstance(event, Event):
+            return build_detached(event, self.encode_base64, self.json_encoder, self.subject)
+        payload: Payload = event.build_payload(
+            encode_base64=self.encode_base64, json_encoder=self.json_encoder, subject=self.subject
+        )
+        return copy(payload) if payload is getattr(event, "payload", None) else payload
 
     def _call_emitters(self, names: Sequence[str], timeout: Optional[float]) -> None:
         """Call, on each emitter, the first of these methods that it has."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Callable, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Mapping, NamedTuple, Optional
 
 # The collector will answer the same to the same request (tracker protocol, "Retry is pointless").
 NOT_RETRIED = frozenset({400, 401, 403, 410, 422})
@@ -54,8 +54,8 @@ def read_status(answer: object) -> HttpStatus:
         )
         return status
     status = HttpStatus(code)
-    headers = getattr(answer, "headers", None)
-    if isinstance(headers, Mapping):
+    headers: Any = getattr(answer, "headers", None)
+    if hasattr(headers, "get"):
         status.retry_after = headers.get("Retry-After")
         status.location = headers.get("Location")
     return status

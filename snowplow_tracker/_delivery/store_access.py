@@ -37,11 +37,11 @@ class StoreAccess:
 
     def take(self, max_events: int) -> PayloadDictList:
         """Take events out, no more than `max_events` if the store can."""
-        get: Any = self.store.get_events_batch
+        get: Callable[..., Any] = self.store.get_events_batch
         if self._takes_limit is None:
             self._takes_limit = _has_parameter(get, "max_events")
         if self._takes_limit:
-            return list(self._call(get, max_events) or ())
+            return list(self._call(get, max_events=max_events) or ())
         return list(self._call(get) or ())
 
     def settle(self, batch: PayloadDictList, *, need_retry: bool) -> None:
@@ -64,11 +64,11 @@ class StoreAccess:
         """Close the store if it can be closed."""
         self._optional("close")
 
-    def _call(self, method: Callable[..., Any], *arguments: object) -> Any:
+    def _call(self, method: Callable[..., Any], *arguments: object, **named: object) -> Any:
         if self._thread_safe:
-            return method(*arguments)
+            return method(*arguments, **named)
         with self._lock:
-            return method(*arguments)
+            return method(*arguments, **named)
 
     def _optional(self, name: str) -> None:
         method = getattr(self.store, name, None)

@@ -10,7 +10,7 @@ from snowplow_tracker._by_value import ByValue
 from snowplow_tracker.constants import CONTEXT_SCHEMA as CONTEXT_SCHEMA
 from snowplow_tracker.contracts import contracts_enabled
 from snowplow_tracker.events._parameter import parameters_of
-from snowplow_tracker.payload import Payload
+from snowplow_tracker.payload import Payload, add_enveloped
 from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
 from snowplow_tracker.subject import Subject as Subject
 from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
@@ -71,9 +71,16 @@ class Event(ByValue):
         Raises:
             ValueError: The context is not a list of `SelfDescribingJson`.
         """
-        self.payload = Payload()
+        self.payload = payload = Payload()
         if dict_:
-            self.payload.add_dict(dict_)
+            # `Payload.add`, written out: a call for each pair takes 0.3 us of a page view.
+            pairs = payload.nv_pairs
+            for name, value in dict_.items():
+                if type(value) is str:
+                    if value:
+                        pairs[name] = value
+                elif value is not None:
+                    payload.add(name, value)
         self.event_subject = event_subject
         if context is None:
             # Past the check of the property: 0.1 us of every event.
@@ -112,16 +119,16 @@ class Event(ByValue):
             TypeError: The data holds something that has no JSON form.
             ValueError: The data holds itself, or the context holds something else than entities.
         """
-        payload = self.payload if self._built_in_place else copy(self.payload)
+        payload = self.payload
+        if type(payload) is Payload and not self._built_in_place:
+            # What `copy` does below, without asking what there is to copy: 0.8 us.
+            payload = Payload(payload.nv_pairs)
+        elif not self._built_in_place:
+            payload = copy(payload)
         context = self.context
         if context:
-            payload.add_json(
-                {"schema": CONTEXT_SCHEMA, "data": _entities(context)},
-                encode_base64,
-                "cx",
-                "co",
-                json_encoder,
-            )
+            data = _entities(context)
+            add_enveloped(payload, CONTEXT_SCHEMA, data, encode_base64, "cx", "co", json_encoder)
         if self.true_timestamp is not None:
             payload.add("ttm", _milliseconds(self.true_timestamp))
         if self.event_subject is not None:
@@ -174,7 +181,10 @@ def _check_context(context: Any) -> None:
     if not contracts_enabled():
         return
     wanted = "context must be a list of SelfDescribingJson"
-    if not isinstance(context, Collection) or isinstance(context, (str, bytes, Mapping)):
+    # A list is told first, since asking `Collection` takes 0.4 us.
+    if not isinstance(context, (list, tuple)) and (
+        isinstance(context, (str, bytes, Mapping)) or not isinstance(context, Collection)
+    ):
         raise ValueError(f"{wanted}, not {type(context).__name__}.")
     for entity in context:
         if not hasattr(entity, "to_json"):

@@ -8,12 +8,12 @@ from typing import Any, Dict, List, Optional, Union
 from snowplow_tracker._event_ids import new_id
 from snowplow_tracker.constants import MOBILE_SCHEMA_PATH as MOBILE_SCHEMA_PATH
 from snowplow_tracker.constants import SCHEMA_TAG as SCHEMA_TAG
+from snowplow_tracker.constants import UNSTRUCT_EVENT_SCHEMA
 from snowplow_tracker.contracts import non_empty_string as non_empty_string
 from snowplow_tracker.events._parameter import Parameter
 from snowplow_tracker.events.event import Event as Event
 from snowplow_tracker.events.self_describing import SelfDescribing as SelfDescribing
-from snowplow_tracker.events.self_describing import add_self_describing
-from snowplow_tracker.payload import Payload
+from snowplow_tracker.payload import Payload, add_enveloped
 from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
 from snowplow_tracker.subject import Subject as Subject
 from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
@@ -117,8 +117,10 @@ class ScreenView(Event):
             _warn_of_missing_name()
         payload = super().build_payload(encode_base64, json_encoder, subject)
         payload.add("e", "ue")
-        event_json = SelfDescribingJson(_SCHEMA, properties)
-        add_self_describing(payload, event_json, encode_base64, json_encoder)
+        data = {"schema": _SCHEMA, "data": properties}
+        add_enveloped(
+            payload, UNSTRUCT_EVENT_SCHEMA, data, encode_base64, "ue_px", "ue_pr", json_encoder
+        )
         return payload
 
 

@@ -7,7 +7,7 @@ from snowplow_tracker.constants import UNSTRUCT_EVENT_SCHEMA as UNSTRUCT_EVENT_S
 from snowplow_tracker.contracts import contracts_enabled
 from snowplow_tracker.contracts import non_empty as non_empty
 from snowplow_tracker.events.event import Event as Event
-from snowplow_tracker.payload import Payload
+from snowplow_tracker.payload import Payload, add_enveloped
 from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
 from snowplow_tracker.subject import Subject as Subject
 from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
@@ -71,21 +71,8 @@ class SelfDescribing(Event):
     ) -> Payload:
         """Same as for `Event`."""
         payload = super().build_payload(encode_base64, json_encoder, subject)
-        add_self_describing(payload, self.event_json, encode_base64, json_encoder)
+        data = self.event_json.to_json()
+        add_enveloped(
+            payload, UNSTRUCT_EVENT_SCHEMA, data, encode_base64, "ue_px", "ue_pr", json_encoder
+        )
         return payload
-
-
-def add_self_describing(
-    payload: Payload,
-    event_json: SelfDescribingJson,
-    encode_base64: bool,
-    json_encoder: Optional[JsonEncoderFunction],
-) -> None:
-    """Make a payload that of a self-describing event."""
-    payload.add_json(
-        {"schema": UNSTRUCT_EVENT_SCHEMA, "data": event_json.to_json()},
-        encode_base64,
-        "ue_px",
-        "ue_pr",
-        json_encoder,
-    )
