@@ -45,10 +45,10 @@ def run(_args: argparse.Namespace) -> int:
             subject=subject,
         )
         try:
-            sent = _track_one_of_each(tracker)
-            tracker.flush()
+            with tracker:
+                sent = _track_one_of_each(tracker)
         finally:
-            Snowplow.remove_tracker_by_namespace(_NAMESPACE)
+            Snowplow.remove_tracker(tracker)
         print(f"{len(sent)} events were tracked. This is what arrived:\n")
         try:
             collector.wait_for(len(sent), _TIMEOUT)

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import socket
+import ssl
 import threading
 import uuid
 
@@ -19,6 +20,7 @@ from snowplow_tracker import (
     Tracker,
 )
 from snowplow_tracker.testing import Collector, EventsMissingError, Response
+from support.certificates import make_certificate
 
 PAYLOAD_DATA = "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4"
 JSON = {"Content-Type": "application/json; charset=utf-8"}
@@ -298,6 +300,27 @@ def test_a_taken_port_is_an_error(collector):
     """Two collectors cannot have one port."""
     with pytest.raises(OSError, match="in use"):
         Collector(collector.port).start()
+
+
+def test_https_is_spoken_with_the_certificate_given(tmp_path):
+    """With an SSL context the collector speaks https only, and can be stopped like any other."""
+    certificate = make_certificate(tmp_path)
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(certificate)
+    client_side = ssl.create_default_context(cafile=str(certificate))
+    with Collector(ssl_context=server_side) as collector:
+        assert collector.endpoint.startswith("https://")
+        client = http.client.HTTPSConnection(
+            "127.0.0.1", collector.port, timeout=10, context=client_side
+        )
+        client.request("POST", TP2, a_body(an_event()), JSON)
+        assert client.getresponse().read() == b"ok"
+        with pytest.raises((OSError, http.client.HTTPException)):
+            ask(collector, "GET", "/health")
+        assert len(collector.events) == 1
+    # The connection was open until now: the stop cut it, and its thread is gone.
+    client.close()
+    assert not [each for each in threading.enumerate() if "snowplow-collector" in each.name]
 
 
 def test_connections_are_kept(collector):
