@@ -21,7 +21,7 @@ class Payload(ByValue):
 
     def __init__(self, dict_: Optional[PayloadDict] = None) -> None:
         """Start with the pairs of a dictionary, which is copied, or with none."""
-        self.nv_pairs: PayloadDict = {} if dict_ is None else dict(dict_)
+        self.nv_pairs: PayloadDict = {} if dict_ is None else {**dict_}
 
     def add(
         self,

@@ -30,11 +30,7 @@ class SelfDescribingJson(ByValue):
         Raises:
             ValueError: The schema is empty.
         """
-        if type(schema) is str and schema:
-            # Past the property, since entities are made by the dozen.
-            self._schema = schema
-        else:
-            self.schema = schema
+        self.schema = schema
         self.data = data
 
     @property
@@ -44,8 +40,10 @@ class SelfDescribingJson(ByValue):
 
     @schema.setter
     def schema(self, value: str) -> None:
-        non_empty_string(value, name="schema")
-        self._schema = plain(value)
+        if type(value) is not str or not value:
+            non_empty_string(value, name="schema")
+            value = plain(value)
+        self._schema = value
 
     def to_json(self) -> PayloadDict:
         """Give schema and data as one dictionary, which shares the data."""

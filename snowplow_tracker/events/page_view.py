@@ -41,10 +41,8 @@ class PageView(Event):
         Raises:
             ValueError: The URL is empty, or the context is not a list of `SelfDescribingJson`.
         """
-        pairs = {
-            "e": "pv",
-            "url": text_of(page_url, "page_url"),
-            "page": page_title,
-            "refr": referrer,
-        }
+        pairs = {"e": "pv", "url": page_url, "page": page_title, "refr": referrer}
+        if type(page_url) is not str or not page_url:
+            # The call alone is 0.05 us, and this is the event that is tracked most.
+            text_of(page_url, "page_url")
         super().__init__(pairs, event_subject, context, true_timestamp)
