@@ -189,7 +189,9 @@ class Emitter(EmitterProtocol):
         self.timer = FlushTimer(emitter=self, repeating=True)
         self.retry_timer = _RetryTimer(emitter=self, repeating=False)
         self._delivery = Delivery(
-            flush_interval=self.flush_interval, thread_count=self._thread_count()
+            flush_interval=self.flush_interval,
+            thread_count=self._thread_count(),
+            sends=not self.enqueue_only,
         )
         if event_store is None:
             if self.enqueue_only:
@@ -265,7 +267,7 @@ class Emitter(EmitterProtocol):
             if emitter is not None:
                 emitter._delivery.overflowed(emitter, events)
 
-        self._delivery.use_store(store, on_overflow)
+        self._delivery.use_store(store, on_overflow, as_text=self.method == "post")
 
     @property
     def most_events(self) -> int:
@@ -298,17 +300,21 @@ class Emitter(EmitterProtocol):
         Args:
             payload: The event's parameters. The emitter keeps a copy; for POST all values become text.
         """
+        delivery = self._delivery
+        event = payload if delivery.store.copies else self._own_copy(payload)
+        if self.bytes_queued is not None:
+            self._count_bytes(event)
+        delivery.add(self, event)
+        if delivery.wants_flush and self.reached_limit():
+            self.flush()
+
+    def _own_copy(self, payload: PayloadDict) -> PayloadDict:
         event = payload.copy()
         if self.method == "post":
             for name, value in payload.items():
                 if value.__class__ is not str:
                     event[name] = str(value)
-        delivery = self._delivery
-        if self.bytes_queued is not None:
-            self._count_bytes(event)
-        delivery.add(self, event)
-        if delivery.wants_flush and not self.enqueue_only and self.reached_limit():
-            self.flush()
+        return event
 
     def _count_bytes(self, event: PayloadDict) -> None:
         try:
@@ -320,7 +326,7 @@ class Emitter(EmitterProtocol):
 
     def reached_limit(self) -> bool:
         """Whether the queue is full enough to be sent."""
-        if self.event_store.size() >= self.batch_size:
+        if self._delivery.store.size() >= self.batch_size:
             return True
         return self.byte_limit is not None and (self.bytes_queued or 0) >= self.byte_limit
 

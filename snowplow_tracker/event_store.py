@@ -18,6 +18,8 @@ Overflow = Literal["drop_newest", "drop_oldest", "block"]
 DEFAULT_BUFFER_CAPACITY = 10_000
 OVERFLOW_POLICIES = ("drop_newest", "drop_oldest", "block")
 
+_MOST_SHAPES = 1_000
+
 # One row of the queue: the event's keys, shared by all events of the same shape, then its values.
 _Row = Tuple[Any, ...]
 
@@ -103,8 +105,11 @@ class InMemoryEventStore(EventStore):
         self.overflow: Overflow = overflow
         self.overflow_timeout = overflow_timeout
         self.overflow_listener: Optional[Callable[[PayloadDictList], None]] = None
+        self.hands_out_text = False
+        """Whether values become text when handed out: it takes that work from the tracking thread."""
         # A row costs half of the memory of a dictionary, and is quicker to make than a copy of one.
         self._shapes: Dict[Tuple[str, ...], Tuple[str, ...]] = {}
+        self._last_shape: Tuple[str, ...] = ()
         self._rows: Deque[_Row] = deque()
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
@@ -114,7 +119,7 @@ class InMemoryEventStore(EventStore):
         """The events that wait, oldest first: a copy."""
         with self._lock:
             rows = list(self._rows)
-        return _events(rows)
+        return self._events(rows)
 
     @event_buffer.setter
     def event_buffer(self, events: PayloadDictList) -> None:
@@ -142,7 +147,7 @@ class InMemoryEventStore(EventStore):
                 take = self._rows.popleft
                 rows = [take() for _ in range(max_events)]
             self._room.notify(len(rows))
-        return _events(rows)
+        return self._events(rows)
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
         """Forget events that were handed out, or put them back to the front, in their order."""
@@ -170,15 +175,18 @@ class InMemoryEventStore(EventStore):
         self._room = threading.Condition(self._lock)
 
     def _row(self, payload: PayloadDict) -> _Row:
+        shape = self._last_shape
         keys = (*payload,)
-        shape = self._shapes.get(keys)
-        if shape is None:
-            if (
-                len(self._shapes) >= 1_000
-            ):  # rows hold on to their own shape: forgetting the index is safe
-                self._shapes.clear()
-            shape = self._shapes.setdefault(keys, keys)
+        if keys != shape:
+            if len(self._shapes) >= _MOST_SHAPES:
+                self._shapes.clear()  # rows hold on to their own shape
+            shape = self._last_shape = self._shapes.setdefault(keys, keys)
         return (shape, *payload.values())
+
+    def _events(self, rows: List[_Row]) -> PayloadDictList:
+        if self.hands_out_text:
+            return [dict(zip(row[0], map(str, row[1:]))) for row in rows]
+        return [dict(zip(row[0], row[1:])) for row in rows]
 
     def _add_when_full(self, row: _Row) -> bool:
         evicted: List[_Row] = []
@@ -205,14 +213,10 @@ class InMemoryEventStore(EventStore):
 
     def _report(self, evicted: List[_Row]) -> None:
         if self.overflow_listener is not None:
-            self.overflow_listener(_events(evicted))
+            self.overflow_listener(self._events(evicted))
         else:
             self.logger.error(
                 "The event buffer is full (%d events): %d events were dropped.",
                 self.buffer_capacity,
                 len(evicted),
             )
-
-
-def _events(rows: List[_Row]) -> PayloadDictList:
-    return [dict(zip(row[0], row[1:])) for row in rows]

@@ -47,12 +47,13 @@ class Payload(ByValue):
             base64: Not used.
         """
         if all(dict_.values()):
-            # Nothing to leave out, as nearly always: two calls of C take 0.1 us for the pairs of
-            # a subject, the loop 0.6.
+            # Nothing to leave out, as nearly always: two calls of C take 0.2 us for the pairs of
+            # a subject, the loop 0.4.
             self.nv_pairs.update(dict_)
         else:
             for name, value in dict_.items():
-                self.add(name, value)
+                if value is not None and value != "":
+                    self.nv_pairs[name] = value
 
     def add_json(
         self,

@@ -131,6 +131,7 @@ class Delivery:
     Args:
         flush_interval: Seconds after which events are sent although the batch is not full; None for never.
         thread_count: How many threads of its own it may start; 0 for none: it sends in the threads that call it.
+        sends: False if another process does.
         clock: Monotonic seconds.
         random_: Numbers from 0 to 1.
         policy: When to try again.
@@ -141,6 +142,7 @@ class Delivery:
         *,
         flush_interval: Optional[float] = None,
         thread_count: int = 0,
+        sends: bool = True,
         clock: Callable[[], float] = time.monotonic,
         random_: Callable[[], float] = random.random,
         policy: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
@@ -150,6 +152,7 @@ class Delivery:
         self.accepts = True
         self.store: StoreAccess
         self.encoder = EventEncoder()
+        self._sends = sends
         self._clock = clock
         self._random = random_
         self._policy = policy
@@ -166,6 +169,7 @@ class Delivery:
         self._here = _Here()
         self.backoff = Backoff(self._policy, self._clock, self._random)
         self._tally = Tally()
+        self._count = self._tally.add
         self._sent = self._failed_attempts = self._retried = self._in_flight = self._settled = 0
         self._dropped: Dict[DropReason, int] = {}
         self._tries: Dict[Any, int] = {}
@@ -179,17 +183,23 @@ class Delivery:
         self._learned_bytes = LARGEST_BODY
         self._overflowing = 0
         self._said_closed = False
-        self.wants_flush = True
+        self.wants_flush = self._sends
 
     # Taking events in ----------------------------------------------------------------------------------------------
 
-    def use_store(self, store: EventStore, on_overflow: Callable[[PayloadDictList], None]) -> None:
-        """Set where events wait."""
-        self.store = StoreAccess(store, on_overflow)
+    def use_store(
+        self,
+        store: EventStore,
+        on_overflow: Callable[[PayloadDictList], None],
+        *,
+        as_text: bool,
+    ) -> None:
+        """Set where events wait, and whether their values have to be text."""
+        self.store = StoreAccess(store, on_overflow, as_text=as_text)
 
     def add(self, emitter: Sender, event: PayloadDict) -> None:
         """Queue an event. Never raises, and never waits longer than the store does."""
-        self._tally.add()
+        self._count()
         if not self.accepts:
             self._refuse_closed(emitter, event)
             return
@@ -201,7 +211,7 @@ class Delivery:
             logger.exception("The event store raised: an event was dropped.")
             self.drop(emitter, [event], DropReason.STORE_FAILED)
             return
-        if not taken:
+        if taken is False:  # stores written for 1.1.0, which ignored the answer, may give none
             self.overflowed(emitter, [event])
         elif self._overflowing:
             self._overflow_ended()
@@ -387,7 +397,7 @@ class Delivery:
             return
         # Called from outside, with events that are not from the store.
         for _ in events:
-            self._tally.add()
+            self._count()
         with self._lock:
             attempt = self._new_attempt(probing=False)
         handed = self._hand_out(events, attempt.known_failures)
@@ -927,7 +937,8 @@ class Delivery:
 
     def _update_wants_flush(self) -> None:
         """Whether a full batch is a reason to flush: not while one is asked for already or the collector is down."""
-        self.wants_flush = not self.backoff.failing and (self._workers is None or self._goal <= 0)
+        asked_already = self._workers is not None and self._goal > 0
+        self.wants_flush = self._sends and not self.backoff.failing and not asked_already
 
     def delivering_here(self) -> bool:
         """Whether the calling thread is in the middle of a delivery, that is: a callback is asking."""

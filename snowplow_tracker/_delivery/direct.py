@@ -92,13 +92,16 @@ class DirectConnections:
         return answer
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections.
+
+        In a forked child this closes copies of the parent's sockets, and leaves the parent's open.
+        """
         while self._idle:
             self._idle.pop()[1].close()
 
-    def forget(self) -> None:
-        """Let go of a parent's connections: closing our copy of a socket does not close the parent's."""
-        self._idle = []
+    def __del__(self) -> None:
+        if "_idle" in self.__dict__:
+            self.close()
 
     def _take(self, origin: str) -> Optional[http.client.HTTPConnection]:
         """Take a connection that is idle, and not closed by the other side."""

@@ -70,15 +70,13 @@ class Tally:
     Reading consumes a number too, which is subtracted again; readers need a lock of their own.
     """
 
-    __slots__ = ("_numbers", "_reads")
+    __slots__ = ("_numbers", "_reads", "add")
 
     def __init__(self) -> None:
         self._numbers = itertools.count()
         self._reads = 0
-
-    def add(self) -> None:
+        self.add = self._numbers.__next__
         """Count one."""
-        next(self._numbers)
 
     def read(self) -> int:
         """Return how often `add` was called."""

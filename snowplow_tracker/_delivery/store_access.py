@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Callable, Optional
 
-from snowplow_tracker.event_store import EventStore
+from snowplow_tracker.event_store import EventStore, InMemoryEventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 
@@ -17,23 +17,35 @@ class StoreAccess:
     """
 
     def __init__(
-        self, store: EventStore, overflow_listener: Callable[[PayloadDictList], None]
+        self,
+        store: EventStore,
+        overflow_listener: Callable[[PayloadDictList], None],
+        *,
+        as_text: bool,
     ) -> None:
         self.store = store
+        self.copies = type(store) is InMemoryEventStore
+        """Whether the store keeps a copy of its own, with the values as they have to be."""
+        if isinstance(store, InMemoryEventStore) and self.copies:
+            store.hands_out_text = as_text
         self.durable: bool = getattr(store, "durable", False) is True
         self._thread_safe: bool = getattr(store, "thread_safe", False) is True
         self._lock = threading.RLock()
         self._takes_limit: Optional[bool] = None
+        # One call less for each event, where there is nothing to add to what the store does.
+        self.add: Callable[[PayloadDict], Optional[bool]]
+        self.add = store.add_event if self._thread_safe else self._add
+        self.size: Callable[[], int] = store.size if self._thread_safe else self._size
         if hasattr(store, "overflow_listener"):
             store.overflow_listener = overflow_listener
 
-    def add(self, event: PayloadDict) -> bool:
-        """Add an event; whether it was taken."""
-        if self._thread_safe:
-            return self.store.add_event(event) is not False
+    def _add(self, event: PayloadDict) -> Optional[bool]:
         with self._lock:
-            # Stores written for 1.1.0, which ignored the answer, may return nothing.
-            return self.store.add_event(event) is not False
+            return self.store.add_event(event)
+
+    def _size(self) -> int:
+        with self._lock:
+            return self.store.size()
 
     def take(self, max_events: int) -> PayloadDictList:
         """Take events out, no more than `max_events` if the store can."""
@@ -47,13 +59,6 @@ class StoreAccess:
     def settle(self, batch: PayloadDictList, *, need_retry: bool) -> None:
         """Tell the store what became of events."""
         self._call(self.store.cleanup, batch, need_retry)
-
-    def size(self) -> int:
-        """Return the number of events that wait."""
-        if self._thread_safe:
-            return self.store.size()
-        size: int = self._call(self.store.size)
-        return size
 
     def reset_after_fork(self) -> None:
         """Make the store usable in a forked child."""

@@ -56,7 +56,7 @@ class Transport:
     def after_fork(self) -> None:
         """Use none of the parent's connections in a forked child."""
         self._lock = threading.Lock()
-        self._direct.forget()
+        self._direct.close()
         if self._own_session is not None:
             _abandoned.append(self._own_session)
             self._own_session = None
