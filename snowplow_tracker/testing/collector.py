@@ -17,6 +17,8 @@ from snowplow_tracker.testing._rules import MAX_BODY_BYTES, MAX_REQUEST_LINE_BYT
 from snowplow_tracker.testing._table import format_table
 from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest, Headers
 
+__all__ = ["Collector", "EventsMissingError"]
+
 _POST_PATH = re.compile(r"/[^/]+/[^/]+")
 _GET_PATHS = frozenset({"/i", "/ice.png"})
 _PIXEL = base64.b64decode("R0lGODlhAQABAPAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")

@@ -6,6 +6,8 @@ from typing import Any, Dict, List, Optional
 
 from snowplow_tracker.testing.records import CollectedEvent
 
+__all__ = ["RecordingEmitter"]
+
 
 class RecordingEmitter:
     """Stands in for an emitter, and keeps what the tracker gives it.

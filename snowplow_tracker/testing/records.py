@@ -20,6 +20,8 @@ from snowplow_tracker.testing._rules import (
     payload_problems,
 )
 
+__all__ = ["CollectedEvent", "CollectedRequest", "Headers"]
+
 
 class Headers(Mapping[str, str]):
     """The headers of a request; names are looked up in any case."""
