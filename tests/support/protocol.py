@@ -35,7 +35,7 @@ _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 Rule = Callable[[str], bool]
 
 
-def _matches(pattern: "re.Pattern[str]") -> Rule:
+def _matches(pattern: re.Pattern[str]) -> Rule:
     return lambda value: pattern.fullmatch(value) is not None
 
 

@@ -112,7 +112,7 @@ def describe_class(cls: type) -> Dict[str, Any]:
         members[name] = kind
     bases = [base.__name__ for base in cls.__bases__ if base is not object]
     described: Dict[str, Any] = {"kind": "class", "bases": bases, "members": members}
-    annotations = cls.__dict__.get("__annotations__", {})
+    annotations = vars(cls).get("__annotations__", {})
     if getattr(cls, "_fields", None) or hasattr(cls, "__total__"):
         described["fields"] = sorted(annotations)
     return described

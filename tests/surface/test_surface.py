@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Set, Tuple
 
 import pytest
-from snowplow_tracker import SelfDescribingJson
 from surface import snapshot
+
+from snowplow_tracker import SelfDescribingJson
 
 REFERENCE: Dict[str, Any] = json.loads(snapshot.REFERENCE.read_text(encoding="utf-8"))
 
@@ -163,7 +164,7 @@ def test_every_member_of_1_1_0_s_classes_is_of_the_same_kind(
 
 def test_requests_is_a_name_of_the_emitters_module() -> None:
     """Patches such as `snowplow_tracker.emitters.requests.post` find the library."""
-    import requests  # noqa: PLC0415 (importing it is the subject of other tests here)
+    import requests
 
     assert lookup("snowplow_tracker.emitters", "requests") is requests
 
@@ -280,7 +281,7 @@ snowplow_tracker.Tracker("ns", snowplow_tracker.Emitter("localhost", protocol="h
 
 def test_importing_the_package_has_no_side_effects(tmp_path: Path) -> None:
     """The import prints nothing, leaves logging alone and loads neither of the dependencies."""
-    ran = subprocess.run(  # noqa: S603 (our own interpreter and our own text)
+    ran = subprocess.run(
         [sys.executable, "-c", IMPORT_PROBE],
         capture_output=True,
         text=True,

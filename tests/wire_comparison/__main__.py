@@ -27,9 +27,10 @@ PROJECT = TESTS.parent
 # So that it runs as `python -m tests.wire_comparison` and as `python tests/wire_comparison`.
 sys.path.insert(0, str(TESTS))
 
-from support.recorder import Answer, Recorder, Request  # noqa: E402 (needs the line above)
 from wire_comparison.allowed import ALLOWED, REASONS  # noqa: E402
 from wire_comparison.comparison import Observation, compare, events_of, milliseconds  # noqa: E402
+
+from support.recorder import Answer, Recorder, Request  # noqa: E402 (needs the line above)
 
 REFERENCE = "snowplow-tracker==1.1.0"
 SCENARIOS = HERE / "scenarios.py"
@@ -46,14 +47,14 @@ def make_environment(folder: Path, *requirements: str) -> Path:
         return interpreter
     venv.create(folder, with_pip=True, clear=True)
     install = [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*install, *requirements], check=True)  # noqa: S603 (our own arguments)
+    subprocess.run([*install, *requirements], check=True)
     ready.touch()
     return interpreter
 
 
 def build_wheel(folder: Path) -> Path:
     """Build the wheel of this checkout."""
-    subprocess.run(  # noqa: S603 (our own arguments)
+    subprocess.run(
         [
             *(sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"),
             *("--no-deps", "--wheel-dir", str(folder), str(PROJECT)),
@@ -92,7 +93,7 @@ def observe(interpreter: Path, pattern: str, reference: bool) -> Tuple[Dict[str,
     answer = Marked()
     with Recorder(answer) as recorder, tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
-        subprocess.run(  # noqa: S603 (our own arguments)
+        subprocess.run(
             [str(interpreter), str(SCENARIOS), recorder.host, str(result), pattern],
             check=True,
             cwd=folder,
@@ -124,10 +125,13 @@ def judge(found: Dict[str, List[str]], precise: bool) -> Tuple[List[str], Counte
             if line not in lines:
                 complaints.append(f"{name}: {number} no longer occurs\n{_wrapped(line)}")
     if precise:
-        for name in sorted(set(ALLOWED) - set(found)):
-            complaints.append(f"{name}: allowed for a scenario that does not exist")
-        for number in sorted(set(REASONS) - set(counts)):
-            complaints.append(f"difference {number} occurs nowhere")
+        complaints += [
+            f"{name}: allowed for a scenario that does not exist"
+            for name in sorted(set(ALLOWED) - set(found))
+        ]
+        complaints += [
+            f"difference {number} occurs nowhere" for number in sorted(set(REASONS) - set(counts))
+        ]
     return complaints, counts
 
 
@@ -187,7 +191,11 @@ def main(arguments: Sequence[str]) -> int:
     report(old, new, (old_version, new_version), names, counts)
     for complaint in broken + complaints:
         print(f"\nFAILED {complaint}")
-    print(f"\n{len(broken + complaints)} problems" if broken + complaints else "\nAll as it has to be.")
+    print(
+        f"\n{len(broken + complaints)} problems"
+        if broken + complaints
+        else "\nAll as it has to be."
+    )
     return 1 if broken or complaints else 0
 
 
@@ -214,7 +222,7 @@ def report(
     if counts:
         print("\nDifferences on purpose, by their number in the contract:")
     for number, times in sorted(counts.items()):
-        print(f"{number:>4}  {times:>4} ×  {REASONS.get(number, '(no reason given)')}")
+        print(f"{number:>4}  {times:>4} times  {REASONS.get(number, '(no reason given)')}")
 
 
 if __name__ == "__main__":

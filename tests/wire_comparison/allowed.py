@@ -4,15 +4,13 @@ A line that no longer occurs fails the comparison, so that this list stays true.
 `python -m tests.wire_comparison --raw` prints. A wide line is easier to compare than a wrapped one.
 """
 
-# ruff: noqa: E501
-
 from __future__ import annotations
 
 from typing import Dict, List, Tuple
 
 # What the numbers stand for; 0 is for what the contract says without a number.
 REASONS: Dict[int, str] = {
-    0: "(not numbered) an error names the parameter, where 1.1.0 says \"value\"; an unusable endpoint is refused",
+    0: '(not numbered) an error names the parameter, where 1.1.0 says "value"; an unusable endpoint is refused',
     1: "tracking an event does not change it",
     2: "only a platform that was set overrides one that was set",
     3: "the platform is always there",
@@ -40,11 +38,17 @@ REASONS: Dict[int, str] = {
 # For each scenario, each difference with its number.
 ALLOWED: Dict[str, List[Tuple[int, str]]] = {
     "tracker/emitter_that_raises": [
-        (30, 'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "pv", "p": "pc", "tna": "ns", "url": "https://acme.com/"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}'),
+        (
+            30,
+            'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "pv", "p": "pc", "tna": "ns", "url": "https://acme.com/"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}',
+        ),
         (30, 'seen: "RuntimeError" -> "<eid of an event that arrived>"'),
     ],
     "tracker/list_of_emitters_changed_later": [
-        (32, 'requests[1]: {"events": [{"aid": "app", "e": "pv", "p": "pc", "tna": "ns", "url": "https://acme.com/"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"} -> (nothing)'),
+        (
+            32,
+            'requests[1]: {"events": [{"aid": "app", "e": "pv", "p": "pc", "tna": "ns", "url": "https://acme.com/"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"} -> (nothing)',
+        ),
     ],
     "tracker/bad_arguments": [
         (0, 'seen[1]: "ValueError: value is empty." -> "ValueError: page_url is empty."'),
@@ -57,11 +61,20 @@ ALLOWED: Dict[str, List[Tuple[int, str]]] = {
         (0, 'seen[8]: "ValueError: value is empty." -> "ValueError: id_ is empty."'),
         (0, 'seen[9]: "ValueError: value is empty." -> "ValueError: name is empty."'),
         (0, 'seen[10]: "ValueError: value is empty." -> "ValueError: page_url is empty."'),
-        (0, 'seen[31]: "ValueError: Unnamed parameter is not supported." -> "ValueError: type_ is not supported."'),
+        (
+            0,
+            'seen[31]: "ValueError: Unnamed parameter is not supported." -> "ValueError: type_ is not supported."',
+        ),
     ],
     "tracker/contracts_off": [
-        (21, 'requests[0].events[1]: (nothing) -> {"aid": "app", "e": "pv", "p": "pc", "tna": "ns"}'),
-        (21, 'requests[0].events[2]: (nothing) -> {"aid": "app", "e": "se", "p": "pc", "tna": "ns"}'),
+        (
+            21,
+            'requests[0].events[1]: (nothing) -> {"aid": "app", "e": "pv", "p": "pc", "tna": "ns"}',
+        ),
+        (
+            21,
+            'requests[0].events[2]: (nothing) -> {"aid": "app", "e": "se", "p": "pc", "tna": "ns"}',
+        ),
         (21, 'seen[0]: "ValueError: value is empty." -> "<eid of an event that arrived>"'),
         (21, 'seen[1]: "ValueError: value is empty." -> "<eid of an event that arrived>"'),
         (21, 'seen[2]: "ValueError: value is empty." -> ""'),
@@ -76,7 +89,10 @@ ALLOWED: Dict[str, List[Tuple[int, str]]] = {
         (33, 'seen[0]: "ValueError: value is not supported." -> "headset"'),
     ],
     "subject/string_enum_as_text": [
-        (33, 'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "se", "p": "pc", "se_ac": "add", "se_ca": "shop", "tna": "ns"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}'),
+        (
+            33,
+            'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "se", "p": "pc", "se_ac": "add", "se_ca": "shop", "tna": "ns"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}',
+        ),
         (33, 'seen: "ValueError: value is empty." -> "<eid of an event that arrived>"'),
     ],
     "event/tracked_twice": [
@@ -92,8 +108,14 @@ ALLOWED: Dict[str, List[Tuple[int, str]]] = {
         (1, 'requests[0].events[2].uid: "user ž" -> (nothing)'),
         (1, 'requests[0].events[2].vid: "3" -> (nothing)'),
         (1, 'requests[0].events[2].vp: "1024x768" -> (nothing)'),
-        (1, 'requests[0].events[4].cx: "base64url of {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-1\\", \\"data\\": [{\\"schema\\": \\"iglu:com.acme/entity/jsonschema/1-0-0\\", \\"data\\": {\\"id\\": 7, \\"text\\": \\"\u017elu\u0165ou\u010dk\xfd k\u016f\u0148 \U0001f40e \U0001d4b3\U00010348 \u2028 \\\\\\"q\\\\\\" \\\\\\\\ </b> \\\\t\\\\n & = + % \x7f\\"}}]}" -> (nothing)'),
-        (1, 'seen: "aid cd dtm duid e eid ip lang p res sid tna tnuid tv tz ua uid url vid vp" -> "e url"'),
+        (
+            1,
+            'requests[0].events[4].cx: "base64url of {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-1\\", \\"data\\": [{\\"schema\\": \\"iglu:com.acme/entity/jsonschema/1-0-0\\", \\"data\\": {\\"id\\": 7, \\"text\\": \\"\u017elu\u0165ou\u010dk\xfd k\u016f\u0148 \U0001f40e \U0001d4b3\U00010348 \u2028 \\\\\\"q\\\\\\" \\\\\\\\ </b> \\\\t\\\\n & = + % \x7f\\"}}]}" -> (nothing)',
+        ),
+        (
+            1,
+            'seen: "aid cd dtm duid e eid ip lang p res sid tna tnuid tv tz ua uid url vid vp" -> "e url"',
+        ),
     ],
     "event/cleared": [
         (4, 'requests[0].events[0].page: "Title" -> (nothing)'),
@@ -106,11 +128,17 @@ ALLOWED: Dict[str, List[Tuple[int, str]]] = {
         (4, 'seen: "KeyError" -> null'),
     ],
     "event/screen_view_without_id": [
-        (5, 'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "ue", "p": "pc", "tna": "ns", "ue_pr": "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.mobile/screen_view/jsonschema/1-0-0\\", \\"data\\": {\\"id\\": \\"<uuid 4>\\", \\"name\\": \\"Home\\"}}}"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}'),
+        (
+            5,
+            'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "ue", "p": "pc", "tna": "ns", "ue_pr": "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.mobile/screen_view/jsonschema/1-0-0\\", \\"data\\": {\\"id\\": \\"<uuid 4>\\", \\"name\\": \\"Home\\"}}}"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}',
+        ),
         (5, 'seen: "TypeError" -> "<eid of an event that arrived>"'),
     ],
     "event/screen_view_without_name": [
-        (5, 'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "ue", "p": "pc", "tna": "ns", "ue_pr": "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.mobile/screen_view/jsonschema/1-0-0\\", \\"data\\": {\\"id\\": \\"11111111-1111-1111-1111-111111111111\\"}}}"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}'),
+        (
+            5,
+            'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "ue", "p": "pc", "tna": "ns", "ue_pr": "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.mobile/screen_view/jsonschema/1-0-0\\", \\"data\\": {\\"id\\": \\"11111111-1111-1111-1111-111111111111\\"}}}"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}',
+        ),
         (5, 'seen: "TypeError" -> "<eid of an event that arrived>"'),
     ],
     "event/own_classes": [
@@ -126,54 +154,93 @@ ALLOWED: Dict[str, List[Tuple[int, str]]] = {
         (25, 'requests[0].events[0].ttm: (nothing) -> "1577934245678"'),
     ],
     "data/that_json_does_not_know/datetime": [
-        (24, 'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "ue", "p": "pc", "tna": "ns", "ue_pr": "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": \\"2020-01-02T03:04:05+00:00\\"}}}"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}'),
+        (
+            24,
+            'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "ue", "p": "pc", "tna": "ns", "ue_pr": "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": \\"2020-01-02T03:04:05+00:00\\"}}}"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}',
+        ),
         (24, 'seen: "TypeError" -> "<eid of an event that arrived>"'),
     ],
     "data/that_json_does_not_know/date": [
-        (24, 'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "ue", "p": "pc", "tna": "ns", "ue_pr": "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": \\"2020-01-02\\"}}}"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}'),
+        (
+            24,
+            'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "ue", "p": "pc", "tna": "ns", "ue_pr": "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": \\"2020-01-02\\"}}}"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}',
+        ),
         (24, 'seen: "TypeError" -> "<eid of an event that arrived>"'),
     ],
     "data/that_json_does_not_know/uuid": [
-        (24, 'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "ue", "p": "pc", "tna": "ns", "ue_pr": "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": \\"11111111-1111-1111-1111-111111111111\\"}}}"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}'),
+        (
+            24,
+            'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "ue", "p": "pc", "tna": "ns", "ue_pr": "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": \\"11111111-1111-1111-1111-111111111111\\"}}}"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}',
+        ),
         (24, 'seen: "TypeError" -> "<eid of an event that arrived>"'),
     ],
     "data/that_json_does_not_know/decimal": [
-        (24, 'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "ue", "p": "pc", "tna": "ns", "ue_pr": "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": 1.5}}}"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}'),
+        (
+            24,
+            'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "ue", "p": "pc", "tna": "ns", "ue_pr": "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": 1.5}}}"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}',
+        ),
         (24, 'seen: "TypeError" -> "<eid of an event that arrived>"'),
     ],
     "data/that_json_does_not_know/enum": [
-        (24, 'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "ue", "p": "pc", "tna": "ns", "ue_pr": "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": \\"red\\"}}}"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}'),
+        (
+            24,
+            'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "ue", "p": "pc", "tna": "ns", "ue_pr": "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": \\"red\\"}}}"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}',
+        ),
         (24, 'seen: "TypeError" -> "<eid of an event that arrived>"'),
     ],
     "data/that_json_does_not_know/set": [
-        (24, 'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "ue", "p": "pc", "tna": "ns", "ue_pr": "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": [5]}}}"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}'),
+        (
+            24,
+            'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "ue", "p": "pc", "tna": "ns", "ue_pr": "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": [5]}}}"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}',
+        ),
         (24, 'seen: "TypeError" -> "<eid of an event that arrived>"'),
     ],
     "data/that_json_does_not_know/nan": [
-        (24, 'requests[0].events[0].ue_pr: "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": NaN}}}" -> "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": null}}}"'),
+        (
+            24,
+            'requests[0].events[0].ue_pr: "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": NaN}}}" -> "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": null}}}"',
+        ),
     ],
     "data/that_json_does_not_know/infinity": [
-        (24, 'requests[0].events[0].ue_pr: "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": -Infinity}}}" -> "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": null}}}"'),
+        (
+            24,
+            'requests[0].events[0].ue_pr: "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": -Infinity}}}" -> "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": null}}}"',
+        ),
     ],
     "data/lone_surrogate/base64": [
-        (31, 'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "ue", "p": "pc", "tna": "ns", "ue_px": "base64url of {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": \\"x?y\\"}}}"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}'),
+        (
+            31,
+            'requests[0]: (nothing) -> {"events": [{"aid": "app", "e": "ue", "p": "pc", "tna": "ns", "ue_px": "base64url of {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": \\"x?y\\"}}}"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}',
+        ),
         (31, 'seen: "UnicodeEncodeError" -> "<eid of an event that arrived>"'),
     ],
     "data/lone_surrogate/plain": [
-        (31, 'requests[0].events[0].ue_pr: "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": \\"x\\udcffy\\"}}}" -> "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": \\"x?y\\"}}}"'),
+        (
+            31,
+            'requests[0].events[0].ue_pr: "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": \\"x\\udcffy\\"}}}" -> "{\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\\", \\"data\\": {\\"a\\": \\"x?y\\"}}}"',
+        ),
     ],
     "data/lone_surrogate/text": [
         (31, 'requests[0].events[0].url: "x\\udcffy" -> "x?y"'),
     ],
     "deprecated/form_change_type": [
-        (28, 'requests[0].events[0].ue_px: "base64url of {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/change_form/jsonschema/1-0-0\\", \\"data\\": {\\"formId\\": \\"form\\", \\"elementId\\": \\"id\\", \\"nodeName\\": \\"INPUT\\", \\"value\\": \\"v\\", \\"type\\": \\"TEXT\\"}}}" -> "base64url of {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/change_form/jsonschema/1-0-0\\", \\"data\\": {\\"formId\\": \\"form\\", \\"elementId\\": \\"id\\", \\"nodeName\\": \\"INPUT\\", \\"value\\": \\"v\\", \\"type\\": \\"text\\"}}}"'),
+        (
+            28,
+            'requests[0].events[0].ue_px: "base64url of {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/change_form/jsonschema/1-0-0\\", \\"data\\": {\\"formId\\": \\"form\\", \\"elementId\\": \\"id\\", \\"nodeName\\": \\"INPUT\\", \\"value\\": \\"v\\", \\"type\\": \\"TEXT\\"}}}" -> "base64url of {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/change_form/jsonschema/1-0-0\\", \\"data\\": {\\"formId\\": \\"form\\", \\"elementId\\": \\"id\\", \\"nodeName\\": \\"INPUT\\", \\"value\\": \\"v\\", \\"type\\": \\"text\\"}}}"',
+        ),
     ],
     "deprecated/form_change_without_element": [
-        (28, 'requests[0].events[0].ue_px: "base64url of {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/change_form/jsonschema/1-0-0\\", \\"data\\": {\\"formId\\": \\"form\\", \\"elementId\\": null, \\"nodeName\\": \\"INPUT\\", \\"value\\": \\"v\\"}}}" -> "base64url of {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/change_form/jsonschema/1-0-0\\", \\"data\\": {\\"formId\\": \\"form\\", \\"nodeName\\": \\"INPUT\\", \\"value\\": \\"v\\"}}}"'),
+        (
+            28,
+            'requests[0].events[0].ue_px: "base64url of {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/change_form/jsonschema/1-0-0\\", \\"data\\": {\\"formId\\": \\"form\\", \\"elementId\\": null, \\"nodeName\\": \\"INPUT\\", \\"value\\": \\"v\\"}}}" -> "base64url of {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\\", \\"data\\": {\\"schema\\": \\"iglu:com.snowplowanalytics.snowplow/change_form/jsonschema/1-0-0\\", \\"data\\": {\\"formId\\": \\"form\\", \\"nodeName\\": \\"INPUT\\", \\"value\\": \\"v\\"}}}"',
+        ),
     ],
     "deprecated/transaction_items": [
         (23, 'requests[0].events[1].ttm: "<milliseconds>" -> (nothing)'),
-        (23, 'seen[1]: "context currency event_subject order_id price quantity sku tstamp" -> "currency price quantity sku"'),
+        (
+            23,
+            'seen[1]: "context currency event_subject order_id price quantity sku tstamp" -> "currency price quantity sku"',
+        ),
     ],
     "batches/default": [
         (8, 'connections: "one per request" -> "one"'),
@@ -182,11 +249,26 @@ ALLOWED: Dict[str, List[Tuple[int, str]]] = {
         (8, 'connections: "one per request" -> "one"'),
     ],
     "batches/create_tracker_capacity": [
-        (20, 'requests[0].events[2]: {"e": "pv", "p": "pc", "tna": "capacity", "url": "https://acme.com/2"} -> (nothing)'),
-        (20, 'requests[0].events[3]: {"e": "pv", "p": "pc", "tna": "capacity", "url": "https://acme.com/3"} -> (nothing)'),
-        (20, 'requests[0].events[4]: {"e": "pv", "p": "pc", "tna": "capacity", "url": "https://acme.com/4"} -> (nothing)'),
-        (20, 'requests[1]: (nothing) -> {"events": [{"e": "pv", "p": "pc", "tna": "capacity", "url": "https://acme.com/2"}, {"e": "pv", "p": "pc", "tna": "capacity", "url": "https://acme.com/3"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}'),
-        (20, 'requests[2]: (nothing) -> {"events": [{"e": "pv", "p": "pc", "tna": "capacity", "url": "https://acme.com/4"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}'),
+        (
+            20,
+            'requests[0].events[2]: {"e": "pv", "p": "pc", "tna": "capacity", "url": "https://acme.com/2"} -> (nothing)',
+        ),
+        (
+            20,
+            'requests[0].events[3]: {"e": "pv", "p": "pc", "tna": "capacity", "url": "https://acme.com/3"} -> (nothing)',
+        ),
+        (
+            20,
+            'requests[0].events[4]: {"e": "pv", "p": "pc", "tna": "capacity", "url": "https://acme.com/4"} -> (nothing)',
+        ),
+        (
+            20,
+            'requests[1]: (nothing) -> {"events": [{"e": "pv", "p": "pc", "tna": "capacity", "url": "https://acme.com/2"}, {"e": "pv", "p": "pc", "tna": "capacity", "url": "https://acme.com/3"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}',
+        ),
+        (
+            20,
+            'requests[2]: (nothing) -> {"events": [{"e": "pv", "p": "pc", "tna": "capacity", "url": "https://acme.com/4"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}',
+        ),
         (20, 'seen: "int 10000" -> "int 2"'),
     ],
     "batches/threaded": [
@@ -197,29 +279,47 @@ ALLOWED: Dict[str, List[Tuple[int, str]]] = {
         (7, 'seen[1][2]: "params timeout" -> "allow_redirects params timeout"'),
     ],
     "emitter/shared_retry_codes": [
-        (20, 'seen.418: false -> (nothing)'),
+        (20, "seen.418: false -> (nothing)"),
     ],
     "emitter/endpoint_with_a_space": [
-        (0, 'seen: "http://HOST/a b/com.snowplowanalytics.snowplow/tp2" -> "ValueError: endpoint \'http://HOST/a b\' is not a usable host or URL."'),
+        (
+            0,
+            'seen: "http://HOST/a b/com.snowplowanalytics.snowplow/tp2" -> "ValueError: endpoint \'http://HOST/a b\' is not a usable host or URL."',
+        ),
     ],
     "emitter/endpoint_scheme_in_capitals": [
-        (22, 'seen: "https://HTTPS://acme.com/com.snowplowanalytics.snowplow/tp2" -> "https://acme.com/com.snowplowanalytics.snowplow/tp2"'),
+        (
+            22,
+            'seen: "https://HTTPS://acme.com/com.snowplowanalytics.snowplow/tp2" -> "https://acme.com/com.snowplowanalytics.snowplow/tp2"',
+        ),
     ],
     "answers/redirect": [
-        (7, 'requests[1].events[0]: (nothing) -> {"aid": "app", "e": "pv", "p": "pc", "tna": "ns", "url": "https://acme.com/1"}'),
+        (
+            7,
+            'requests[1].events[0]: (nothing) -> {"aid": "app", "e": "pv", "p": "pc", "tna": "ns", "url": "https://acme.com/1"}',
+        ),
         (7, 'requests[1].headers.Content-Type: (nothing) -> "application/json; charset=utf-8"'),
         (7, 'requests[1].keys: (nothing) -> "data schema"'),
         (7, 'requests[1].line: "GET /elsewhere" -> "POST /com.snowplowanalytics.snowplow/tp2"'),
-        (7, 'requests[1].schema: (nothing) -> "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4"'),
-        (7, 'requests[2]: {"events": [{"aid": "app", "e": "pv", "p": "pc", "tna": "ns", "url": "https://acme.com/1"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"} -> (nothing)'),
+        (
+            7,
+            'requests[1].schema: (nothing) -> "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4"',
+        ),
+        (
+            7,
+            'requests[2]: {"events": [{"aid": "app", "e": "pv", "p": "pc", "tna": "ns", "url": "https://acme.com/1"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"} -> (nothing)',
+        ),
         (7, 'seen[0][0]: "sent" -> "failed"'),
         (7, 'seen[0][1]: "int 1" -> "int 0"'),
         (7, 'seen[0][2]: (nothing) -> "int 1"'),
     ],
     "answers/get_with_one_failure": [
-        (11, 'requests[2]: (nothing) -> {"events": [{"aid": "app", "e": "pv", "p": "pc", "tna": "ns", "url": "https://acme.com/0"}], "line": "GET /i"}'),
+        (
+            11,
+            'requests[2]: (nothing) -> {"events": [{"aid": "app", "e": "pv", "p": "pc", "tna": "ns", "url": "https://acme.com/0"}], "line": "GET /i"}',
+        ),
     ],
     "every stm": [
-        (6, 'whole seconds -> milliseconds'),
+        (6, "whole seconds -> milliseconds"),
     ],
 }
