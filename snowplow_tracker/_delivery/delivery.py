@@ -420,7 +420,9 @@ class Delivery:
             emitter.attach_sent_timestamp(chunk)
             try:
                 body = self.encoder.next_body(
-                    chunk, min(emitter.max_request_bytes, self._learned_bytes)
+                    chunk,
+                    min(emitter.max_request_bytes, self._learned_bytes),
+                    considerate=self._workers is not None,
                 )
             except Exception:
                 self._deliver_encodable(emitter, chunk, handed)

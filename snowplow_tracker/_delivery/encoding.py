@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+import time
 from typing import Callable, Dict, List, NamedTuple, Tuple
 
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
@@ -27,6 +29,9 @@ KNOWN_KEYS = frozenset(
     "ctype cookie f_pdf f_qt f_realp f_wma f_dir f_fla f_java f_gears f_ag fp tid mac ad_ba ad_ca ad_ad ad_uid "
     "sa sn st sp".split()
 )
+_BYTES_AT_ONCE = 98_304
+"""Encoding them takes 0.2 ms. A thread that tracks waits as long for the interpreter; without a pause, 1 ms and more."""
+
 REQUIRED_KEYS = frozenset({"e", "p", "tv"})
 
 _escape: Callable[[str], str] = json.encoder.encode_basestring_ascii
@@ -97,10 +102,19 @@ class EventEncoder:
         self._shapes[keys] = shape
         return shape
 
-    def next_body(self, events: PayloadDictList, max_bytes: int) -> Body:
-        """Encode as many events, from the first on, as one request may hold; at least one."""
+    def next_body(
+        self, events: PayloadDictList, max_bytes: int, *, considerate: bool = False
+    ) -> Body:
+        """Encode as many events, from the first on, as one request may hold; at least one.
+
+        Args:
+            events: They come from the store.
+            max_bytes: Of the body.
+            considerate: Let other threads have the interpreter now and then.
+        """
         texts: List[str] = []
         size = _FRAME
+        pause_at = _BYTES_AT_ONCE if considerate else sys.maxsize
         for event in events:
             text, complete = self.encode(event)
             size += len(text) + 1
@@ -109,6 +123,9 @@ class EventEncoder:
             texts.append(text)
             if not complete:
                 break
+            if size > pause_at:
+                time.sleep(0)
+                pause_at = size + _BYTES_AT_ONCE
         return Body(_PREFIX + ",".join(texts) + _SUFFIX, len(texts))
 
 
