@@ -33,7 +33,8 @@ _OF_PAYLOAD: Callable[["Event"], Dict[str, Any]] = attrgetter("payload.nv_pairs"
 class Parameter(Generic[_Value]):
     """A property that is one pair: `page_title = Parameter[Optional[str]]("page")`.
 
-    It reads as `None` when there is no such pair, and setting it to `None` takes the pair away.
+    It reads as `None` when there is no such pair, and setting it to `None` takes the pair away. So
+    does the empty text where the pair is one of the payload, which holds no empty values.
     The constructor of an event does not go through it, but hands over all its pairs at once.
     """
 
@@ -80,7 +81,7 @@ class Parameter(Generic[_Value]):
         pairs = self.pairs_of(event)
         if self._required or (self._checked and value is not None):
             non_empty_string(value, name=self.name)
-        if value is None:
+        if value is None or (value == "" and self.pairs_of is _OF_PAYLOAD):
             pairs.pop(self.key, None)
         else:
             pairs[self.key] = plain(value)
