@@ -164,7 +164,16 @@ def stable_repr(value: Any) -> str:
 
 def surface() -> Dict[str, Any]:
     """The surface of the installed package, by module."""
-    return {name: describe_module(name) for name in public_modules()}
+    described = {name: describe_module(name) for name in public_modules()}
+    # What lives in a private module is described where it first appears, and only there.
+    first: Dict[Any, str] = {}
+    for module, names in described.items():
+        for name, entry in names.items():
+            if entry["kind"] in {"class", "function"}:
+                value = getattr(importlib.import_module(module), name)
+                if first.setdefault(value, module) != module:
+                    names[name] = {"kind": "re-export", "of": first[value]}
+    return described
 
 
 def as_text(described: Dict[str, Any]) -> str:

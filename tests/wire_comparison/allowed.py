@@ -32,7 +32,7 @@ REASONS: Dict[int, str] = {
     31: "lone surrogates are replaced",
     32: "the caller's list of emitters is copied",
     33: "the platform headset and string enums are accepted",
-    34: "None is left out",
+    34: "None and empty texts are left out",
 }
 
 # For each scenario, each difference with its number.
@@ -148,6 +148,7 @@ ALLOWED: Dict[str, List[Tuple[int, str]]] = {
         (26, 'requests[0].events[0].colour: "red" -> (nothing)'),
     ],
     "event/none_and_empty_in_a_plain_event": [
+        (34, 'requests[0].events[0].page: "" -> (nothing)'),
         (34, 'requests[0].events[0].url: "None" -> (nothing)'),
     ],
     "event/datetime_as_true_timestamp": [

@@ -633,7 +633,7 @@ def _unknown_key_get(kit: Kit) -> Any:
 
 @scenario("event/none_and_empty_in_a_plain_event")
 def _none_in_plain(kit: Kit) -> Any:
-    kit.tracker().track(sp.Event({"e": "pv", "url": None}))
+    kit.tracker().track(sp.Event({"e": "pv", "url": None, "page": ""}))
 
 
 @scenario("event/datetime_as_true_timestamp")
