@@ -1,0 +1,248 @@
+"""JSON text of users' data."""
+
+import datetime as dt
+import decimal
+import enum
+import json
+import math
+import uuid
+from collections import OrderedDict
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snowplow_tracker import _json
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    PALE = Point(1, 2)
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+class Name(str, enum.Enum):
+    ANN = "ann"
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Real(float):
+    __slots__ = ()
+
+
+NAIVE = dt.datetime(2024, 2, 29, 12, 30, 1, 5)  # noqa: DTZ001 - encoded as it is
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+atoms = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+ordinary = st.recursive(
+    atoms | texts,
+    lambda inner: (
+        st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(texts | st.integers(), inner)
+    ),
+)
+anything = st.recursive(
+    atoms
+    | st.text()
+    | st.floats()
+    | st.datetimes(timezones=st.none() | st.just(dt.timezone.utc))
+    | st.dates()
+    | st.times()
+    | st.uuids()
+    | st.decimals()
+    | st.sampled_from([*Colour, *Level, *Name])
+    | st.frozensets(st.integers() | st.text()),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.text() | st.integers() | st.floats() | st.uuids() | st.dates(), inner)
+    ),
+)
+
+
+def refuse(constant):
+    raise AssertionError(constant)
+
+
+@given(ordinary)
+def test_ordinary_data_is_encoded_as_ever(data):
+    """Data that JSON can hold gives the bytes that `json.dumps` gives."""
+    assert _json.dumps(data) == json.dumps(data, ensure_ascii=False)
+    assert _json.dumps(data, ensure_ascii=True) == json.dumps(data)
+    assert _json.dumps(data, lambda value: value) == json.dumps(data, ensure_ascii=False)
+
+
+@given(anything)
+def test_whatever_can_be_mended_becomes_valid_json(data):
+    """The text is strict JSON that UTF-8 can hold, whatever is in the data."""
+    text = _json.dumps(data)
+    json.loads(text, parse_constant=refuse)
+    assert text.encode().decode() == text
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (NAIVE, '"2024-02-29T12:30:01.000005"'),
+        (dt.datetime(2024, 2, 29, tzinfo=dt.timezone.utc), '"2024-02-29T00:00:00+00:00"'),
+        (dt.date(2024, 2, 29), '"2024-02-29"'),
+        (dt.time(12, 30), '"12:30:00"'),
+        (uuid.UUID(int=1), '"00000000-0000-0000-0000-000000000001"'),
+        (decimal.Decimal("19.95"), "19.95"),
+        (decimal.Decimal("2.00"), "2.0"),
+        (decimal.Decimal(12345678901234567890), "12345678901234567890"),
+        (decimal.Decimal("1E+3"), "1000"),
+        (decimal.Decimal("1E-400"), "0.0"),
+        (decimal.Decimal("1E+1000000"), '"1E+1000000"'),
+        (decimal.Decimal(1) / 3, repr(1 / 3)),
+        (decimal.Decimal("NaN"), "null"),
+        (decimal.Decimal("-Infinity"), "null"),
+        (math.nan, "null"),
+        (math.inf, "null"),
+        (-math.inf, "null"),
+        (Real("nan"), "null"),
+        (Real(1.5), "1.5"),
+        (Colour.RED, '"red"'),
+        (Colour.PALE, "[1, 2]"),
+        (Level.HIGH, "3"),
+        (Name.ANN, '"ann"'),
+        (Text("t"), '"t"'),
+        ({3, 1, 2}, "[1, 2, 3]"),
+        (frozenset([(1, "a")]), '[[1, "a"]]'),
+        ({None}, "[null]"),
+        (Point(1, 2), "[1, 2]"),
+        (OrderedDict(b=1, a=2), '{"b": 1, "a": 2}'),
+        ("\ud800x", '"?x"'),
+        ("é\udcff", '"é?"'),
+    ],
+)
+@pytest.mark.parametrize("beside", [1, math.nan])
+def test_values(value, expected, beside):
+    """Each value has the form that a JSON user expects, also where another has to be mended."""
+    text = _json.dumps({"v": [value], "b": beside})
+    assert text == '{"v": [' + expected + '], "b": ' + ("1}" if beside == 1 else "null}")
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        (dt.date(2024, 2, 29), "2024-02-29"),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (decimal.Decimal("1.50"), "1.50"),
+        (Colour.RED, "red"),
+        (Level.HIGH, "3"),
+        (Name.ANN, "ann"),
+        (True, "true"),
+        (None, "null"),
+        (1.5, "1.5"),
+        (math.nan, "NaN"),
+        (-math.inf, "-Infinity"),
+        ("\udcff", "?"),
+    ],
+)
+def test_keys(key, expected):
+    """Keys become texts."""
+    assert _json.dumps({key: 1}) == '{"' + expected + '": 1}'
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"a": object()}, "An object of type object in the event's data has no JSON form."),
+        ({"a": b"x", "b": math.nan}, "An object of type bytes in the event's data"),
+        ({(1, 2): 3}, "A key of type tuple in the event's data has no JSON form."),
+        ({b"k": 3}, "A key of type bytes in the event's data has no JSON form."),
+    ],
+)
+def test_what_has_no_json_form_is_named(data, message):
+    """The error says what was in the data, and that it was there."""
+    with pytest.raises(TypeError) as caught:
+        _json.dumps(data)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("json_encoder", [None, lambda value: value])
+def test_a_circle_is_named(json_encoder):
+    """Data that holds itself is refused, and the next data is none the wiser."""
+    circle = {"a": []}
+    circle["a"].append(circle)
+    with pytest.raises(ValueError, match="circular reference: a dict holds itself"):
+        _json.dumps(circle, json_encoder)
+    twice = [1]
+    assert _json.dumps({"a": twice, "b": twice}, json_encoder) == '{"a": [1], "b": [1]}'
+
+
+def test_data_without_a_floor_is_refused():
+    """Data that is nested too deeply is refused as such."""
+    deep = []
+    for _ in range(200_000):
+        deep = [deep]
+    with pytest.raises(ValueError, match="nested too deeply"):
+        _json.dumps({"a": deep})
+    while deep:  # taken apart by hand, as some versions of Python cannot
+        deep = deep.pop()
+
+
+class TestUsersEncoder:
+    """The encoder that a user gives."""
+
+    def test_it_is_asked_first(self):
+        """The user's form of a date goes before ours."""
+        assert _json.dumps({"a": dt.date(2024, 1, 1)}, lambda day: day.year) == '{"a": 2024}'
+
+    @pytest.mark.parametrize("beside", [1, math.nan])
+    def test_it_may_leave_an_object_to_us(self, beside):
+        """An encoder that raises `TypeError`, or gives the object back, has not decided."""
+
+        def refusing(value):
+            raise TypeError(value)
+
+        for json_encoder in (refusing, lambda value: value, json.JSONEncoder().default):
+            text = _json.dumps([dt.date(2024, 1, 1), beside], json_encoder)
+            assert text.startswith('["2024-01-01", ')
+
+    def test_its_answer_may_need_mending(self):
+        """What an encoder answers is data like any other."""
+
+        def answering(value):
+            return value if isinstance(value, set) else [math.nan, {1}]
+
+        assert _json.dumps([object()], answering) == "[[null, [1]]]"
+
+    def test_none_is_an_answer(self):
+        """An encoder that answers `None` means null, as ever."""
+        assert _json.dumps([object()], lambda _: None) == "[null]"
+
+    def test_its_errors_are_its_own(self):
+        """What goes wrong in an encoder comes out as it is."""
+
+        def failing(value):
+            raise KeyError("mine")
+
+        with pytest.raises(KeyError, match="mine"):
+            _json.dumps([object()], failing)
+
+    def test_answers_without_end_are_refused(self):
+        """An encoder that never comes to JSON is stopped."""
+        with pytest.raises(ValueError, match="nested too deeply"):
+            _json.dumps([object()], lambda _: object())
+
+
+@given(ordinary)
+def test_without_the_c_encoder_the_text_is_the_same(data):
+    """Pythons without the encoder in C encode the same text."""
+    saved, _json._stdlib.c_make_encoder = _json._stdlib.c_make_encoder, None
+    try:
+        encode = _json._new_encode(_json._json_form, ensure_ascii=False)
+        assert encode(data) == json.dumps(data, ensure_ascii=False)
+    finally:
+        _json._stdlib.c_make_encoder = saved
