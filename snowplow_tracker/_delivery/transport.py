@@ -77,8 +77,11 @@ class Transport:
         function = getattr(requests, method)
         if getattr(function, "__module__", "") == "requests.api":
             function = getattr(self._session(), method)
-        # Otherwise a test replaced requests.post, which 1.1.0 called.
-        response = function(url, stream=True, **options)
+            options = {**options, "stream": True}
+        else:
+            # A test replaced requests.post. 1.1.0 called it with no more than this, and stand-ins may take no more.
+            options = {name: value for name, value in options.items() if name != "allow_redirects"}
+        response = function(url, **options)
         _read_to_end(response)
         return response
 
@@ -105,6 +108,10 @@ def _new_session() -> requests.Session:
 
 def _read_to_end(response: Any) -> None:
     """Read the answer, so that its connection can be used again; hang up on one that does not end."""
+    import requests
+
+    if not isinstance(response, requests.Response) or response.raw is None:
+        return  # a stand-in of a test, for which a status was enough in 1.1.0
     read = 0
     for piece in response.iter_content(8_192):
         read += len(piece)

@@ -103,6 +103,19 @@ def test_patched_requests_post(path: str) -> None:
     assert json.loads(patched.call_args[1]["data"])["data"][0]["url"] == URL
 
 
+def test_a_stand_in_with_few_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function in the place of `requests.post` needs no parameters but those of 1.1.0's call."""
+    seen: List[str] = []
+
+    def stand_in(url: str, data: str, headers: Any, timeout: Any) -> Any:
+        seen.append(url)
+        return mock.Mock(status_code=200)
+
+    monkeypatch.setattr(requests, "post", stand_in)
+    assert track() == [["sent", 1]]
+    assert seen == [POST_URL]
+
+
 def test_patched_requests_get() -> None:
     """The same for `requests.get`."""
     with mock.patch("requests.get", return_value=mock.Mock(status_code=200)) as patched:
