@@ -120,11 +120,10 @@ class Event(ByValue):
             ValueError: The data holds itself, or the context holds something else than entities.
         """
         payload = self.payload
-        if type(payload) is Payload and not self._built_in_place:
-            # What `copy` does below, without asking what there is to copy: 0.8 us.
-            payload = Payload(payload.nv_pairs)
-        elif not self._built_in_place:
-            payload = copy(payload)
+        if not self._built_in_place:
+            # `copy` asks what there is to copy, which is 0.7 us more for every event.
+            plain = type(payload) is Payload
+            payload = Payload(payload.nv_pairs) if plain else copy(payload)
         context = self.context
         if context:
             data = _entities(context)
