@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from logging import Logger
 from typing import Any, Callable, Deque, Dict, List, Literal, Optional, Protocol, Tuple
@@ -20,8 +19,8 @@ OVERFLOW_POLICIES = ("drop_newest", "drop_oldest", "block")
 
 _MOST_SHAPES = 1_000
 
-# One row of the queue: the event's keys, shared by all events of the same shape, then its values.
-_Row = Tuple[Any, ...]
+_Shape = Tuple[str, ...]
+"""The keys of an event, in order."""
 
 
 class EventStore(Protocol):
@@ -107,10 +106,13 @@ class InMemoryEventStore(EventStore):
         self.overflow_listener: Optional[Callable[[PayloadDictList], None]] = None
         self.hands_out_text = False
         """Whether values become text when handed out: it takes that work from the tracking thread."""
-        # A row costs half of the memory of a dictionary, and is quicker to make than a copy of one.
-        self._shapes: Dict[Tuple[str, ...], Tuple[str, ...]] = {}
-        self._last_shape: Tuple[str, ...] = ()
-        self._rows: Deque[_Row] = deque()
+        # The values of all events one after the other, and the keys of each event, shared by all
+        # events of the same shape. That takes half the memory of a dictionary for each, and is
+        # quicker than copying one.
+        self._values: Deque[Any] = deque()
+        self._order: Deque[_Shape] = deque()
+        self._shapes: Dict[_Shape, _Shape] = {}
+        self._last_shape: _Shape = ()
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
 
@@ -118,105 +120,117 @@ class InMemoryEventStore(EventStore):
     def event_buffer(self) -> PayloadDictList:
         """The events that wait, oldest first: a copy."""
         with self._lock:
-            rows = list(self._rows)
-        return self._events(rows)
+            shapes, values = list(self._order), list(self._values)
+        return self._events(shapes, values)
 
     @event_buffer.setter
     def event_buffer(self, events: PayloadDictList) -> None:
-        rows = [self._row(event) for event in events]
+        shapes = [self._shape(event) for event in events]
         with self._lock:
-            self._rows = deque(rows)
+            self._order = deque(shapes)
+            self._values = deque(value for event in events for value in event.values())
 
     def add_event(self, payload: PayloadDict) -> bool:
         """Take an event in, or answer False when there is no room for it."""
-        row = self._row(payload)
+        shape = self._last_shape
+        if (*payload,) != shape:
+            shape = self._shape(payload)
+        values = (*payload.values(),)
+        if len(values) != len(shape):
+            raise ValueError("payload was changed by another thread while it was queued.")
         with self._lock:
-            if len(self._rows) < self.buffer_capacity:
-                self._rows.append(row)
+            if len(self._order) < self.buffer_capacity:
+                self._order.append(shape)
+                self._values.extend(values)
                 return True
-        return self._add_when_full(row)
+        return self._add_when_full(shape, values)
 
     def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
         """Hand out the events that waited longest: all of them, or no more than `max_events`."""
         with self._lock:
-            rows: List[_Row]
-            if max_events is None or max_events >= len(self._rows):
-                rows = list(self._rows)
-                self._rows.clear()
+            if max_events is None or max_events >= len(self._order):
+                shapes, values = list(self._order), list(self._values)
+                self._order.clear()
+                self._values.clear()
             else:
-                take = self._rows.popleft
-                rows = [take() for _ in range(max_events)]
-            self._room.notify(len(rows))
-        return self._events(rows)
+                shapes, values = self._pop(max_events)
+            self._room.notify(len(shapes))
+        return self._events(shapes, values)
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
         """Forget events that were handed out, or put them back to the front, in their order."""
         if not need_retry:
             return
-        rows = [self._row(event) for event in reversed(batch)]
+        shapes = [self._shape(event) for event in batch]
+        values = [value for event in batch for value in event.values()]
         with self._lock:
-            self._rows.extendleft(rows)
-            excess = len(self._rows) - self.buffer_capacity
-            evicted: List[_Row] = []
-            if excess > 0:
-                throw_out = self._rows.popleft if self.overflow == "drop_oldest" else self._rows.pop
-                evicted = [throw_out() for _ in range(excess)]
-        if evicted:
-            self._report(evicted)
+            self._order.extendleft(reversed(shapes))
+            self._values.extendleft(reversed(values))
+            evicted = self._make_room(len(self._order) - self.buffer_capacity)
+        self._report(evicted)
 
     def size(self) -> int:
         """Return the number of events that wait."""
-        return len(self._rows)
+        return len(self._order)
 
     def reset_after_fork(self) -> None:
         """Start empty in a forked child: what waits here is the parent's to send."""
-        self._rows = deque()
+        self._order = deque()
+        self._values = deque()
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
 
-    def _row(self, payload: PayloadDict) -> _Row:
-        shape = self._last_shape
+    def _shape(self, payload: PayloadDict) -> _Shape:
         keys = (*payload,)
-        if keys != shape:
-            if len(self._shapes) >= _MOST_SHAPES:
-                self._shapes.clear()  # rows hold on to their own shape
-            shape = self._last_shape = self._shapes.setdefault(keys, keys)
-        return (shape, *payload.values())
+        if len(self._shapes) >= _MOST_SHAPES:
+            self._shapes.clear()  # events hold on to their own
+        shape = self._last_shape = self._shapes.setdefault(keys, keys)
+        return shape
 
-    def _events(self, rows: List[_Row]) -> PayloadDictList:
-        if self.hands_out_text:
-            return [dict(zip(row[0], map(str, row[1:]))) for row in rows]
-        return [dict(zip(row[0], row[1:])) for row in rows]
+    def _events(self, shapes: List[_Shape], values: List[Any]) -> PayloadDictList:
+        rest = map(str, values) if self.hands_out_text else iter(values)
+        return [dict(zip(shape, rest)) for shape in shapes]
 
-    def _add_when_full(self, row: _Row) -> bool:
-        evicted: List[_Row] = []
+    def _pop(self, count: int, *, newest: bool = False) -> Tuple[List[_Shape], List[Any]]:
+        """Take events out at one end. The lock is held."""
+        take_shape = self._order.pop if newest else self._order.popleft
+        take_value = self._values.pop if newest else self._values.popleft
+        shapes = [take_shape() for _ in range(count)]
+        values = [take_value() for shape in shapes for _ in shape]
+        return (shapes[::-1], values[::-1]) if newest else (shapes, values)
+
+    def _make_room(self, count: int) -> PayloadDictList:
+        """Throw out as many events, by the policy. The lock is held."""
+        if count <= 0:
+            return []
+        return self._events(*self._pop(count, newest=self.overflow != "drop_oldest"))
+
+    def _add_when_full(self, shape: _Shape, values: Tuple[Any, ...]) -> bool:
+        evicted: PayloadDictList = []
         with self._lock:
             if self.overflow == "block":
-                deadline = time.monotonic() + self.overflow_timeout
-                while len(self._rows) >= self.buffer_capacity:
-                    remaining = deadline - time.monotonic()
-                    if remaining <= 0 or not self._room.wait(remaining):
-                        break
+                self._room.wait_for(self._has_room, self.overflow_timeout)
             elif self.overflow == "drop_oldest":
-                while len(self._rows) >= self.buffer_capacity:
-                    evicted.append(self._rows.popleft())
-            has_room = len(self._rows) < self.buffer_capacity
-            if has_room:
-                self._rows.append(row)
-        if evicted:
-            self._report(evicted)
-        elif not has_room and self.overflow_listener is None:
-            self.logger.error(
-                "The event buffer is full (%d events): an event was dropped.", self.buffer_capacity
-            )
-        return has_room
+                evicted = self._make_room(len(self._order) - self.buffer_capacity + 1)
+            taken = self._has_room()
+            if taken:
+                self._order.append(shape)
+                self._values.extend(values)
+        self._report(evicted)
+        if not taken and self.overflow_listener is None:
+            self._log(1)
+        return taken
 
-    def _report(self, evicted: List[_Row]) -> None:
-        if self.overflow_listener is not None:
-            self.overflow_listener(self._events(evicted))
-        else:
-            self.logger.error(
-                "The event buffer is full (%d events): %d events were dropped.",
-                self.buffer_capacity,
-                len(evicted),
-            )
+    def _has_room(self) -> bool:
+        return len(self._order) < self.buffer_capacity
+
+    def _report(self, evicted: PayloadDictList) -> None:
+        if evicted and self.overflow_listener is not None:
+            self.overflow_listener(evicted)
+        elif evicted:
+            self._log(len(evicted))
+
+    def _log(self, count: int) -> None:
+        self.logger.error(
+            "The event buffer is full (%d events); dropped: %d.", self.buffer_capacity, count
+        )
