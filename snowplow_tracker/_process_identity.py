@@ -1,0 +1,71 @@
+"""Names for processes by which another process of the same machine can tell that one is gone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Optional, Tuple
+
+_UNKNOWN = "-"
+
+
+def own_identity() -> str:
+    """Return a name for this process that no other process has, before or after it.
+
+    A process number alone is used again after a while, and means something else in another
+    container or after a restart of the machine; so those are part of the name where the system
+    tells them.
+    """
+    pid = os.getpid()
+    started, _ = _started_and_state(pid)
+    return " ".join([*_scope(), str(pid), started or _UNKNOWN])
+
+
+def is_gone(identity: str) -> bool:
+    """Return whether a process has ended for certain; False when this process cannot know."""
+    parts = identity.split(" ")
+    if len(parts) != 4:
+        return False
+    boot, namespace, pid, started = parts
+    own_boot, own_namespace = _scope()
+    if boot != own_boot:
+        return _UNKNOWN not in (boot, own_boot)
+    if namespace != own_namespace:
+        return False
+    if started == _UNKNOWN:
+        return not _exists(int(pid))
+    now_started, state = _started_and_state(int(pid))
+    # What was killed but not yet waited for by its parent does nothing any more.
+    return now_started != started or state in ("Z", "X")
+
+
+def _scope() -> Tuple[str, str]:
+    """Return the run of the machine, and the container, within which process numbers mean something."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return _UNKNOWN, _UNKNOWN
+    return boot, namespace
+
+
+def _started_and_state(pid: int) -> Tuple[Optional[str], Optional[str]]:
+    """Return when a process was started, in ticks of the kernel's clock, and its state."""
+    try:
+        # The second field, the name of the program in parentheses, may hold blanks and parentheses itself.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return fields[19].decode(), fields[0].decode()
+    except (OSError, IndexError):
+        return None, None
+
+
+def _exists(pid: int) -> bool:
+    if os.name != "posix":
+        return True  # there, signal 0 would end the process
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
