@@ -84,11 +84,13 @@ class Marked:
         return (answer[0], answer[1]) if isinstance(answer, list) else answer
 
 
-def observe(interpreter: Path, pattern: str, reference: bool) -> Tuple[Dict[str, Observation], str]:
+def observe(
+    interpreter: Path, pattern: str, *, reference: bool, checkout: bool = False
+) -> Tuple[Dict[str, Observation], str]:
     """Run the scenarios under an interpreter; give what arrived, and the version that ran."""
     environment = dict(os.environ)
-    if reference:
-        # Whatever points at our package must not hide the other one.
+    if not checkout:
+        # What points at a checkout must not hide what is installed.
         environment.pop("PYTHONPATH", None)
     answer = Marked()
     with Recorder(answer) as recorder, tempfile.TemporaryDirectory() as folder:
@@ -169,7 +171,9 @@ def main(arguments: Sequence[str]) -> int:
             Path(temporary) / "ours", str(build_wheel(Path(temporary)))
         )
         old, old_version = observe(theirs, options.only, reference=True)
-        new, new_version = observe(ours, options.only, reference=False)
+        new, new_version = observe(
+            ours, options.only, reference=False, checkout=options.ours is not None
+        )
 
     names = [name for name in old if fnmatch.fnmatch(name, options.only)]
     found = compare(names, old, new, (old_version, new_version))
