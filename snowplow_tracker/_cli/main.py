@@ -11,12 +11,13 @@ import sys
 from types import ModuleType
 from typing import Dict, Optional, Sequence
 
-from snowplow_tracker._cli import collector, demo
+from snowplow_tracker._cli import collector, demo, worker
 from snowplow_tracker._version import __version__
 
 _COMMANDS: Dict[str, ModuleType] = {
     "collector": collector,
     "demo": demo,
+    "worker": worker,
 }
 
 _INTERRUPTED = 130

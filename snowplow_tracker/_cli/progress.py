@@ -1,0 +1,119 @@
+"""How a long-running command says how it is doing: one line that changes on a terminal, log lines elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+from collections import deque
+from typing import Deque, NamedTuple, Optional, TextIO, Tuple
+
+_RATE_OVER = 5.0
+_REDRAW_INTERVAL = 0.2
+
+
+class Progress(NamedTuple):
+    """Where a worker is."""
+
+    sent: int
+    queued: int
+    failures: int
+    given_up: int
+    note: str = ""
+
+
+class Reporter(logging.Handler):
+    """Shows progress and log records in one stream without mixing them up.
+
+    Args:
+        stream: Where to write to.
+        interval: Seconds between progress lines where the stream is no terminal.
+    """
+
+    def __init__(self, stream: TextIO, interval: float) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._stream = stream
+        self._interval = interval
+        self._on_terminal = stream.isatty()
+        self._writing = threading.RLock()
+        self._line = ""
+        self._drawn_at = float("-inf")
+        self._last: Optional[Progress] = None
+        self._last_at = time.monotonic()
+        self._history: Deque[Tuple[float, int]] = deque([(self._last_at, 0)])
+
+    def show(self, progress: Progress, *, final: bool = False) -> None:
+        """Say where the worker is, if there is something to say.
+
+        Args:
+            progress: Where it is.
+            final: It is the last time.
+        """
+        now = time.monotonic()
+        due = now - self._drawn_at >= (_REDRAW_INTERVAL if self._on_terminal else self._interval)
+        rate = self._rate(now, progress.sent)
+        if self._on_terminal:
+            if due or final:
+                self._drawn_at = now
+                self._draw(_sentence(progress, rate), final=final)
+            return
+        if self._last is None:
+            self._last, self._drawn_at = progress, now
+        elif due and not final:
+            if progress != self._last:
+                seconds = max(0.001, now - self._last_at)
+                self._say(_sentence(progress, (progress.sent - self._last.sent) / seconds))
+            self._last, self._last_at, self._drawn_at = progress, now, now
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a log record; on a terminal, above the progress line."""
+        try:
+            text = self.format(record)
+            with self._writing:
+                line = self._line
+                self._erase()
+                self._stream.write(f"{text}\n")
+                self._line = line
+                if line:
+                    self._stream.write(line)
+                self._stream.flush()
+        except Exception:  # noqa: BLE001 - as logging does: nobody is harmed by a broken pipe
+            self.handleError(record)
+
+    def _say(self, text: str) -> None:
+        self.handle(logging.LogRecord(__name__, logging.INFO, __file__, 0, text, None, None))
+
+    def _draw(self, text: str, *, final: bool) -> None:
+        with self._writing:
+            self._erase()
+            columns = shutil.get_terminal_size().columns
+            self._line = "" if final else text[: columns - 1]
+            self._stream.write(f"{text}\n" if final else self._line)
+            self._stream.flush()
+
+    def _erase(self) -> None:
+        if self._line:
+            self._stream.write("\r\x1b[K")
+
+    def _rate(self, now: float, sent: int) -> float:
+        self._history.append((now, sent))
+        while len(self._history) > 2 and now - self._history[0][0] > _RATE_OVER:
+            self._history.popleft()
+        since, before = self._history[0]
+        return (sent - before) / max(0.001, now - since)
+
+
+def _sentence(progress: Progress, rate: float) -> str:
+    parts = [
+        f"sent {progress.sent:,}",
+        f"queued {progress.queued:,}",
+        f"{rate:,.0f}/s",
+        f"failed attempts {progress.failures:,}",
+    ]
+    if progress.given_up:
+        parts.append(f"given up {progress.given_up:,}")
+    if progress.note:
+        parts.append(progress.note)
+    return ", ".join(parts)

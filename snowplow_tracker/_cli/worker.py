@@ -1,0 +1,366 @@
+"""Deliver the events of a store that other programs fill, until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from typing import Any, Callable, Iterator, List, Optional
+
+from snowplow_tracker._stores import FORMS
+from snowplow_tracker.event_store import EventStore
+from snowplow_tracker.typing import PayloadDict, PayloadDictList
+
+logger = logging.getLogger("snowplow_tracker.worker")
+
+DONE, CANNOT_START, USAGE, LEFT_BEHIND, GIVEN_UP = 0, 1, 2, 3, 4
+
+_TICK = 0.5
+"""Seconds. How often a busy worker looks at what it is told, and shows where it is."""
+_IDLE_WAIT = 1.0
+"""Seconds. How long an idle worker waits for Redis to say that there is something new."""
+_POLL_INTERVAL = 0.25
+"""Seconds. How often an idle worker looks into a store that cannot wake it, such as SQLite: 50 us each time."""
+
+_EPILOG = f"""\
+URLs of stores:
+  {FORMS}
+  Options of the store may follow: redis://localhost/0?stream=orders&group=eu&claim_after=30
+
+When it is told to stop (SIGTERM, SIGINT), it finishes the requests that are under way. What it does
+not finish in time goes out again from another worker or the next start, with the same event ids.
+A second signal ends it at once. An idle worker waits for Redis to wake it, and looks into a SQLite
+file every {_POLL_INTERVAL} s.
+
+Exit status:
+  {DONE}    it was told to stop, or the store is empty (--exit-when-empty); nothing was lost
+  {CANNOT_START}    it could not start: the store cannot be opened
+  {USAGE}    the arguments make no sense
+  {LEFT_BEHIND}    requests were still under way when the time was up, or it was told to stop before the store
+       was empty (--exit-when-empty); the store keeps the events
+  {GIVEN_UP}    events were given up, since the collector refuses them for good: they are lost; see the log
+  130  it was interrupted twice
+
+Environment:
+  SNOWPLOW_STORE and SNOWPLOW_ENDPOINT stand for --store and --endpoint. Unlike arguments, they do not
+  show a password to everybody on the machine.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments.
+
+    Args:
+        parser: the parser of the command.
+    """
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    store, endpoint = os.environ.get("SNOWPLOW_STORE"), os.environ.get("SNOWPLOW_ENDPOINT")
+    parser.add_argument(
+        "--store", metavar="URL", default=store, required=store is None, help="the store"
+    )
+    parser.add_argument(
+        "--endpoint",
+        metavar="URL",
+        default=endpoint,
+        required=endpoint is None,
+        help="the collector: a URL, or a host, which is spoken to by https",
+    )
+    parser.add_argument("--method", choices=("post", "get"), default="post")
+    parser.add_argument(
+        "--batch",
+        metavar="N",
+        type=_whole_number,
+        default=500,
+        help="the most events in a request (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=_whole_number,
+        default=1,
+        help="how many requests may be under way at once (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--request-timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=5.0,
+        help="for connecting and for each answer (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-retry-delay",
+        metavar="SECONDS",
+        type=_seconds,
+        default=60.0,
+        help="the longest wait after a failed request (default: %(default)s)",
+    )
+    parser.add_argument("--path", help="the path of POST requests, such as /com.acme/track")
+    parser.add_argument(
+        "--header",
+        metavar="'NAME: VALUE'",
+        action="append",
+        type=_header,
+        default=[],
+        help="an extra header for every request; may be given several times",
+    )
+    parser.add_argument(
+        "--exit-when-empty",
+        action="store_true",
+        help="end when every event is delivered, those included that other workers hold",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=10.0,
+        help="how long requests under way may take when it is told to stop (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--report-every",
+        metavar="SECONDS",
+        type=_seconds,
+        default=10.0,
+        help="how often progress is logged where there is no terminal (default: %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the worker until it is told to stop.
+
+    Args:
+        args: the arguments of the command.
+
+    Returns:
+        The exit status, see the help.
+    """
+    from snowplow_tracker._cli.progress import Reporter
+    from snowplow_tracker._stores import open_store, without_password
+
+    reporter = Reporter(sys.stderr, args.report_every)
+    package = logging.getLogger("snowplow_tracker")
+    package.addHandler(reporter)
+    logger.setLevel(logging.INFO)
+    try:
+        try:
+            store = open_store(args.store)
+            worker = _Worker(store, args, reporter)
+        except ValueError as error:
+            logger.error("%s", error)  # noqa: TRY400 - the user needs no traceback
+            return USAGE
+        except Exception as error:  # noqa: BLE001 - whatever a store has against being opened
+            logger.error("%s", error)  # noqa: TRY400 - as above
+            return CANNOT_START
+        with _told_by_signals(worker.stop):
+            logger.info(
+                "Events go from %s to %s.", without_password(args.store), worker.emitter.endpoint
+            )
+            return worker.run()
+    finally:
+        package.removeHandler(reporter)
+
+
+class _Gate:
+    """A store that looks empty once the gate is shut, so that nothing new is begun.
+
+    What was handed out before still gets its fate.
+    """
+
+    durable = True
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+        self.shut = False
+        self.thread_safe: bool = getattr(store, "thread_safe", False) is True
+
+    def add_event(self, payload: PayloadDict) -> bool:
+        added: bool = self.store.add_event(payload)
+        return added
+
+    def get_events_batch(self, max_events: Optional[int] = None) -> PayloadDictList:
+        if self.shut:
+            return []
+        events: PayloadDictList = self.store.get_events_batch(max_events)
+        return events
+
+    def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
+        self.store.cleanup(batch, need_retry)
+
+    def size(self) -> int:
+        return 0 if self.shut else int(self.store.size())
+
+    def close(self) -> None:
+        self.store.close()
+
+
+class _Worker:
+    """Has an emitter deliver what is in a store."""
+
+    def __init__(self, store: EventStore, args: argparse.Namespace, reporter: Any) -> None:
+        from snowplow_tracker.emitters import AsyncEmitter
+
+        self._store: Any = store
+        self._reporter = reporter
+        self._until_empty: bool = args.exit_when_empty
+        self._timeout: float = args.timeout
+        # Not an event, whose lock the main thread may hold when the signal comes.
+        self._told: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._counting = threading.Lock()
+        self._sent = self._failures = self._given_up = 0
+        self._gate = _Gate(store)
+        self.emitter = AsyncEmitter(
+            args.endpoint,
+            protocol="https",
+            method=args.method,
+            batch_size=1,  # a worker sends what there is
+            on_success=self._on_success,
+            on_failure=self._on_failure,
+            on_drop=self._on_drop,
+            thread_count=args.threads,
+            request_timeout=args.request_timeout,
+            max_retry_delay_seconds=args.max_retry_delay,
+            event_store=self._gate,
+            max_request_events=args.batch,
+            flush_interval=_TICK,
+            exit_timeout=0.0,  # close is called with a time of its own
+            path=args.path,
+            headers=dict(args.header),
+        )
+
+    def stop(self) -> None:
+        """Begin nothing new. Safe in a signal handler."""
+        self._gate.shut = True
+        self._told.put(None)
+
+    def run(self) -> int:
+        """Deliver until told to stop or, if so asked, until the store is empty."""
+        empty = False
+        while not self._gate.shut:
+            self._report()
+            if self.emitter.retry_delay > 0:
+                self._pause(_TICK)  # the emitter's own threads try again when it is time
+            elif self._store.size() > 0:
+                self._deliver()
+            elif self._until_empty and self._is_empty():
+                empty = True
+                break
+            else:
+                self._wait_for_events()
+        return self._end(empty=empty)
+
+    def _deliver(self) -> None:
+        before = self._moved()
+        self.emitter.flush(timeout=_TICK)
+        if self._moved() == before:  # another worker was quicker, or the store cannot be reached
+            self._pause(_TICK)
+
+    def _pause(self, seconds: float) -> None:
+        with suppress(queue.Empty):
+            self._told.get(timeout=seconds)
+
+    def _moved(self) -> List[int]:
+        return [self._sent, self._failures, self._given_up]
+
+    def _is_empty(self) -> bool:
+        remaining: Optional[Callable[[], Optional[int]]] = getattr(self._store, "remaining", None)
+        if remaining is not None:
+            return remaining() == 0
+        return not getattr(self._store, "failing", False)
+
+    def _wait_for_events(self) -> None:
+        wait_for_events = getattr(self._store, "wait_for_events", None)
+        if wait_for_events is not None and not self._until_empty:
+            wait_for_events(_IDLE_WAIT)
+        else:
+            self._pause(_POLL_INTERVAL)
+
+    def _end(self, *, empty: bool) -> int:
+        queued = 0 if empty else self._store.size()
+        self._gate.shut = True
+        in_flight = self.emitter.close(timeout=self._timeout)
+        self._report(queued=queued, final=True)
+        logger.info(
+            "Stopped: %d events were sent, %d were given up, %d are left in the store%s.",
+            self._sent,
+            self._given_up,
+            queued + in_flight,
+            f", {in_flight} of them in requests that did not end in time" if in_flight else "",
+        )
+        if self._given_up:
+            return GIVEN_UP
+        if in_flight or (self._until_empty and not empty):
+            return LEFT_BEHIND
+        return DONE
+
+    def _report(self, *, queued: Optional[int] = None, final: bool = False) -> None:
+        from snowplow_tracker._cli.progress import Progress
+
+        note = ""
+        if getattr(self._store, "failing", False):
+            note = "the store is not reachable"
+        elif self.emitter.retry_delay > 0:
+            note = "the collector is not reachable"
+        size = self._store.size() if queued is None else queued
+        self._reporter.show(
+            Progress(self._sent, size, self._failures, self._given_up, note), final=final
+        )
+
+    def _on_success(self, events: PayloadDictList) -> None:
+        with self._counting:
+            self._sent += len(events)
+
+    def _on_failure(self, _sent: int, _events: PayloadDictList) -> None:
+        with self._counting:
+            self._failures += 1
+
+    def _on_drop(self, events: PayloadDictList, _reason: object) -> None:
+        with self._counting:
+            self._given_up += len(events)
+
+
+@contextmanager
+def _told_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Have SIGTERM and SIGINT call a function the first time, and interrupt the second time."""
+
+    def first(_number: int, _frame: object) -> None:
+        for number in numbers:
+            signal.signal(number, _interrupt)
+        stop()
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    old = [signal.signal(number, first) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, old):
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _whole_number(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("it must be at least 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1e6:
+        raise argparse.ArgumentTypeError("it must be more than 0")
+    return number
+
+
+def _header(text: str) -> List[str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form 'NAME: VALUE'")
+    return [name.strip(), value.strip()]
