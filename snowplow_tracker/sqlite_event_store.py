@@ -63,6 +63,7 @@ _SMALLEST_DATABASE = 512
 _LARGEST_CHECKED_FILE = 32_000_000
 """Bytes. Up to here the whole file is looked through when it is opened, at about 1 GB/s."""
 _LARGEST_WAL = 4_000_000
+_LOCK_TIMEOUT_WHILE_FAILING = 0.05
 _SPARE_PAGES = 256
 """Free pages that the file keeps for the next events; giving back and taking again would cost more."""
 _PAGES_GIVEN_BACK_AT_ONCE = 2_000
@@ -131,7 +132,8 @@ class SQLiteEventStore(EventStore):
             it takes some 4 MB more. Space is given back as events are delivered.
         lease_seconds: How long a batch stays with its holder if nothing tells that the holder is gone. Choose it
             longer than a request may take.
-        lock_timeout: Seconds to wait for other processes that write to the file.
+        lock_timeout: Seconds to wait for other processes that write to the file. If they take longer, no later call
+            waits for more than 0.05 seconds until it works again.
         durability: `"process"` or `"machine"`, see above.
 
     Raises:
@@ -480,19 +482,26 @@ class SQLiteEventStore(EventStore):
         return connection
 
     def _failed(self, what: str, error: Exception) -> None:
-        """Say once that the file makes trouble."""
+        """Say once that the file makes trouble, and do not let every caller wait for it anew."""
         if not self.failing:
             self.failing = True
+            self._set_lock_timeout(min(self.lock_timeout, _LOCK_TIMEOUT_WHILE_FAILING))
             logger.error("%s the event queue %s: %s", what, self.path, error)
 
     def _recovered(self) -> None:
         self.failing = False
+        self._set_lock_timeout(self.lock_timeout)
         refused, self._refused = self._refused, 0
         logger.warning(
             "The event queue %s works again; %d events were not taken meanwhile.",
             self.path,
             refused,
         )
+
+    def _set_lock_timeout(self, seconds: float) -> None:
+        with self._lock:
+            if self._connection is not None:
+                _pragma(self._connection, f"busy_timeout = {int(seconds * 1000)}")
 
 
 def _waiting(connection: sqlite3.Connection) -> int:

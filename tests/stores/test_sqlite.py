@@ -398,6 +398,19 @@ def test_a_locked_file_never_raises(path: Path, caplog: pytest.LogCaptureFixture
     assert "works again; 2 events" in messages[1]
 
 
+def test_callers_do_not_all_wait_for_a_locked_file(path: Path) -> None:
+    """The first to run into it waits as long as was asked for; nobody does again until it is over."""
+    with opened(path, lock_timeout=1) as store:
+        with plain_connection(path) as other:
+            other.execute("BEGIN IMMEDIATE")
+            started = time.monotonic()
+            assert add(store, *range(10)) == [False] * 10
+            assert 0.9 < time.monotonic() - started < 5
+            other.execute("ROLLBACK")
+        assert add(store, 11) == [True]
+        assert store._connected().execute("PRAGMA busy_timeout").fetchone() == (1000,)
+
+
 def test_a_full_disk_never_raises(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Where no more can be written, events are refused, and delivery begins anew once there is room."""
     program = """
