@@ -1,0 +1,254 @@
+"""A collector that is down, or asks to be left alone."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from typing import Any, Callable, Type
+
+import pytest
+
+from snowplow_tracker.emitters import AsyncEmitter, Emitter
+from support.collector_with_faults import OK, Answer, CollectorWithFaults, in_turn, sizes
+from support.processes import run_program
+from support.tracking import Notes, assert_counters_add_up, payload, track_many
+
+Make = Callable[..., Any]
+
+
+def test_everything_tracked_in_an_outage_arrives_once(
+    make: Make, collector: CollectorWithFaults
+) -> None:
+    """20,000 events tracked while connections are refused for 5 s arrive once each, in bounded requests."""
+    collector.refuse()
+    notes = Notes()
+    emitter = make(buffer_capacity=50_000, **notes.callbacks())
+    pause = threading.Event()
+    end = time.monotonic() + 5
+    tracked = []
+    while len(tracked) < 20_000:
+        tracked += track_many(emitter, 400)
+        pause.wait(0.08)
+    pause.wait(max(0.0, end - time.monotonic()))
+    attempts = emitter.stats().failed_attempts
+    assert 1 <= attempts <= 10
+    assert len(notes.failures) <= 10
+
+    collector.listen()
+    assert collector.wait_for_events(20_000, timeout=15)
+    assert emitter.sync_flush(timeout=5) == 0
+    assert set(collector.arrived) == set(tracked)
+    assert not collector.repeated
+    assert collector.largest_body <= 1_000_000
+    assert sorted(notes.succeeded) == sorted(tracked)
+    assert_counters_add_up(emitter, 20_000)
+
+
+def test_retry_after_in_seconds_is_respected(make: Make, collector: CollectorWithFaults) -> None:
+    """After a 503 that asks for 2 s no request comes within them, however many events are tracked."""
+    collector.behaviour = in_turn(Answer(status=503, headers={"Retry-After": "2"}))
+    emitter = make(batch_size=1)
+    tracked = track_many(emitter, 1)
+    assert collector.wait_for_requests(1)
+    refused_at = time.monotonic()
+    pause = threading.Event()
+    while time.monotonic() < refused_at + 1.5:
+        tracked += track_many(emitter, 5)
+        pause.wait(0.05)
+    assert collector.wait_for_events(len(tracked), timeout=10)
+    assert collector.requests[1].at - collector.requests[0].at >= 2
+    assert set(collector.arrived) == set(tracked)
+    assert not collector.repeated
+
+
+def test_retry_after_as_a_date_is_respected(make: Make, collector: CollectorWithFaults) -> None:
+    """An HTTP date in `Retry-After` keeps requests away until then."""
+    until = datetime.now(timezone.utc) + timedelta(seconds=3)
+    header = {"Retry-After": format_datetime(until, usegmt=True)}
+    collector.behaviour = in_turn(Answer(status=429, headers=header))
+    emitter = make(batch_size=1)
+    track_many(emitter, 1)
+    assert collector.wait_for_events(1, timeout=10)
+    # the date has whole seconds
+    assert collector.requests[1].at - collector.requests[0].at >= 1.8
+
+
+def test_retry_after_has_a_limit(make: Make, collector: CollectorWithFaults) -> None:
+    """A collector that asks for an hour is tried again after `max_retry_delay_seconds`."""
+    collector.behaviour = in_turn(Answer(status=503, headers={"Retry-After": "3600"}))
+    emitter = make(batch_size=1, max_retry_delay_seconds=1)
+    track_many(emitter, 1)
+    assert collector.wait_for_events(1, timeout=5)
+    assert collector.requests[1].at - collector.requests[0].at >= 0.95
+
+
+def test_one_probe_at_a_time_while_the_collector_is_down(collector: CollectorWithFaults) -> None:
+    """Four threads and thousands of waiting events send one request at a time to a failing collector."""
+    busy = [0, 0]
+    lock = threading.Lock()
+
+    def behave(_: object) -> Answer:
+        with lock:
+            busy[0] += 1
+            busy[1] = max(busy[1], busy[0]) if len(collector.requests) >= 4 else 0
+        threading.Event().wait(0.05)
+        with lock:
+            busy[0] -= 1
+        return Answer(status=503)
+
+    collector.behaviour = behave
+    emitter = AsyncEmitter(
+        collector.endpoint, thread_count=4, max_retry_delay_seconds=1, batch_size=10
+    )
+    track_many(emitter, 3_000)
+    assert collector.wait_for_requests(10, timeout=15)
+    assert busy[1] <= 1
+    emitter.close(timeout=0)
+
+
+def test_max_retries_gives_up(make: Make, collector: CollectorWithFaults) -> None:
+    """With `max_retries=2` an event is attempted three times and then given up, with the reason."""
+    collector.behaviour = Answer(status=500)
+    notes = Notes()
+    emitter = make(batch_size=5, max_retries=2, max_retry_delay_seconds=0.1, **notes.callbacks())
+    tracked = track_many(emitter, 5)
+    assert notes.wait_for(lambda seen: seen.drops)
+    assert sorted(notes.dropped("retries_exhausted")) == sorted(tracked)
+    assert [collector.seen[eid] for eid in tracked] == [3] * 5
+    assert len(notes.failures) == 3
+    assert emitter.sync_flush(timeout=2) == 0
+    assert emitter.stats().dropped == {"retries_exhausted": 5}
+    assert_counters_add_up(emitter, 5)
+
+
+def test_an_explicit_flush_makes_an_attempt_during_backoff(
+    make: Make, collector: CollectorWithFaults
+) -> None:
+    """A flush is not a silent no-op while a retry is pending."""
+    collector.behaviour = in_turn(*[Answer(status=500)] * 6)
+    notes = Notes()
+    emitter = make(batch_size=100, flush_interval=None, **notes.callbacks())
+    track_many(emitter, 3)
+    for attempt in range(1, 7):
+        assert emitter.sync_flush() == 3
+        assert len(notes.failures) >= attempt
+    assert emitter.sync_flush() == 0
+    assert_counters_add_up(emitter, 3)
+
+
+def test_a_flush_of_a_collector_that_is_down_returns(
+    make: Make, collector: CollectorWithFaults
+) -> None:
+    """`sync_flush()` returns after one failed attempt, without hammering the collector."""
+    collector.refuse()
+    notes = Notes()
+    emitter = make(batch_size=10_000, **notes.callbacks())
+    track_many(emitter, 3_000)
+    started = time.monotonic()
+    assert emitter.sync_flush() == 3_000
+    assert time.monotonic() - started < 1
+    assert len(notes.failures) <= 2
+
+
+def test_flush_with_a_timeout_keeps_trying(make: Make, collector: CollectorWithFaults) -> None:
+    """`sync_flush(timeout=…)` tries again within its time and reports that nothing is left."""
+    collector.behaviour = in_turn(Answer(status=500), Answer(fault="reset"))
+    emitter = make(batch_size=100, max_retry_delay_seconds=0.2)
+    track_many(emitter, 3)
+    assert emitter.sync_flush(timeout=5) == 0
+    assert len(collector.arrived) == 3
+
+
+def test_order_and_bounds_of_the_requests_after_an_outage(
+    make: Make, collector: CollectorWithFaults
+) -> None:
+    """A backlog goes out oldest first, in requests of at most `max_request_events`."""
+    collector.refuse()
+    emitter = make(batch_size=10_000, max_request_events=100, max_retry_delay_seconds=0.1)
+    tracked = track_many(emitter, 1_050)
+    emitter.sync_flush()
+    collector.listen()
+    assert emitter.sync_flush(timeout=10) == 0
+    assert max(sizes(collector.requests)) <= 100
+    assert [event["eid"] for event in collector.events()] == tracked
+
+
+def test_a_success_after_an_outage_drains_without_more_delay(
+    make: Make, collector: CollectorWithFaults
+) -> None:
+    """Once the collector answers, the backlog goes out at once, not a batch per backoff or per event."""
+    collector.behaviour = in_turn(*[Answer(status=503)] * 2)
+    emitter = make(batch_size=10, max_retry_delay_seconds=0.2)
+    track_many(emitter, 5_000)
+    assert collector.wait_for_events(5_000, timeout=3)
+
+
+FLOOD = """
+    import logging, resource, sys, time
+    from snowplow_tracker import AsyncEmitter, Emitter, PageView, Tracker
+
+    name, endpoint = sys.argv[1:]
+    logging.basicConfig(stream=sys.stderr)
+    emitter = {"Emitter": Emitter, "AsyncEmitter": AsyncEmitter}[name](
+        endpoint, protocol="http", exit_timeout=0.1)
+    tracker = Tracker("flood", emitter)
+    view = PageView("https://example.com/", "a page")
+
+    def track(count):
+        started = time.perf_counter()
+        for _ in range(count):
+            tracker.track(view)
+        return time.perf_counter() - started
+
+    track(20_000)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    early = track(100_000)
+    track(780_000)
+    late = track(100_000)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
+    stats = emitter.stats()
+    dropped = sum(stats.dropped.values())
+    print(early, late, grown, stats.tracked, stats.queued + stats.in_flight, dropped)
+"""
+
+
+def test_a_million_events_for_a_dead_collector(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults
+) -> None:
+    """With the collector down for good, memory stays bounded, `track()` keeps its speed, drops are counted."""
+    collector.refuse()
+    done = run_program(FLOOD, emitter_class.__name__, collector.endpoint, deadline=90)
+    assert done.status == 0, done
+    early, late, grown, tracked, queued, dropped = map(float, done.output.split())
+    assert tracked == 1_000_000
+    assert queued == 10_000
+    assert dropped == 990_000
+    assert grown < 4_000, "KiB"
+    assert late < 3 * early
+    assert len(done.errors.splitlines()) < 500
+
+
+def test_dropping_is_logged_but_not_once_per_event(
+    make: Make, collector: CollectorWithFaults, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full queue is told of in the log, with far fewer records than events."""
+    collector.refuse()
+    emitter = make(buffer_capacity=100)
+    with caplog.at_level(logging.WARNING, "snowplow_tracker.emitters"):
+        track_many(emitter, 5_000)
+    records = [r for r in caplog.records if r.name == "snowplow_tracker.emitters"]
+    assert any("drop" in r.getMessage().lower() or "full" in r.getMessage() for r in records)
+    assert len(records) < 50
+
+
+def test_events_tracked_after_recovery_need_no_flush(
+    make: Make, collector: CollectorWithFaults
+) -> None:
+    """The retry comes by itself, with nobody flushing or tracking."""
+    collector.behaviour = in_turn(Answer(status=502), Answer(status=404), then=OK)
+    emitter = make(batch_size=1, max_retry_delay_seconds=0.5)
+    emitter.input(payload())
+    assert collector.wait_for_events(1, timeout=5)
