@@ -635,8 +635,16 @@ def make_environment(folder: Path) -> str:
     if not (folder / ".ready").exists():
         venv.create(folder, with_pip=True, clear=True)
         subprocess.run(
-            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            + [REFERENCE, "gevent"],
+            [
+                str(python),
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                REFERENCE,
+                "gevent",
+            ],
             check=True,
         )
         (folder / ".ready").touch()

@@ -76,9 +76,24 @@ def own_certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for the loopback address that nobody trusts, with its key in the same file."""
     path = tmp_path_factory.mktemp("tls") / "own.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-        + ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-        + ["-keyout", str(path), "-out", str(path) + ".crt"],
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=127.0.0.1",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-keyout",
+            str(path),
+            "-out",
+            str(path) + ".crt",
+        ],
         check=True,
         capture_output=True,
     )

@@ -7,6 +7,7 @@ from typing import Any, Dict, List
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from snowplow_tracker import InMemoryEventStore
 
 LOGGER = logging.getLogger("snowplow_tracker.tests")
