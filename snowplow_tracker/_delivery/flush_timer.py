@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 import weakref
@@ -57,6 +58,12 @@ class FlushTimer:
             self._interval = None
             self._changed.notify()
 
+    def _emitter_gone(self, _: object) -> None:
+        if (
+            not sys.is_finalizing()
+        ):  # a thread that the interpreter stopped may hold the lock for ever
+            self.cancel()
+
     def is_active(self) -> bool:
         """Whether it waits."""
         return self._interval is not None
@@ -66,7 +73,7 @@ class FlushTimer:
         with self._changed:
             if self._interval is None or self._thread is not None:
                 return
-            reference = weakref.ref(self._emitter() or self, lambda _: self.cancel())
+            reference = weakref.ref(self._emitter() or self, self._emitter_gone)
             thread = threading.Thread(
                 target=self._run, args=(reference,), name="snowplow-flush-timer", daemon=True
             )
