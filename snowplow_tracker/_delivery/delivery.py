@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import logging
 import random
+import sys
 import threading
 import time
 from typing import (
@@ -123,6 +124,8 @@ class _Here(threading.local):
     handed: Optional[_Handed] = None
     deadline: Optional[float] = None
     put_back: Optional[Dict[Any, None]] = None
+    is_worker = False
+    asked_again = False
 
 
 class Delivery:
@@ -199,11 +202,11 @@ class Delivery:
 
     def add(self, emitter: Sender, event: PayloadDict) -> None:
         """Queue an event. Never raises, and never waits longer than the store does."""
+        if self._put_backs and self._is_put_back(event):
+            return
         self._count()
         if not self.accepts:
             self._refuse_closed(emitter, event)
-            return
-        if self._put_backs and self._is_put_back(event):
             return
         try:
             taken = self.store.add(event)
@@ -219,6 +222,8 @@ class Delivery:
             self._begin(emitter)
             if lifecycle.exiting():
                 lifecycle.finish(emitter)
+        if not self.accepts:  # closed meanwhile: nobody else will look into the store
+            self.abandon(emitter)
 
     def _is_put_back(self, event: PayloadDict) -> bool:
         """Whether a callback, asked about failed events, queues again what is back in the store already."""
@@ -538,7 +543,9 @@ class Delivery:
         """Make one request. Whatever it raises is a failed attempt, unless it is meant to end the thread."""
         try:
             status = read_status(request(argument))
-        except Exception as error:
+        except BaseException as error:
+            if not self._is_ours(error):
+                raise
             logger.debug("The request raised.", exc_info=True)
             status = HttpStatus(NO_ANSWER)
             status.error = error
@@ -667,8 +674,14 @@ class Delivery:
             return
         try:
             callback(*arguments)
-        except Exception:
+        except BaseException as error:
+            if not self._is_ours(error):
+                raise
             logger.exception("%s raised; delivery goes on.", name)
+
+    def _is_ours(self, error: BaseException) -> bool:
+        """Whether an exception ends here: any in a worker, where `SystemExit` would end no program but the thread."""
+        return isinstance(error, Exception) or self._here.is_worker
 
     def _tell_store(self, events: PayloadDictList, *, need_retry: bool) -> None:
         if not events:
@@ -782,6 +795,7 @@ class Delivery:
     def flush_here(self, emitter: Sender, timeout: Optional[float]) -> int:
         """Send what is queued now in the calling thread, until an attempt fails, or time is up."""
         if self.delivering_here():
+            self._here.asked_again = True
             return self.unsent()
         outer_deadline = self._here.deadline
         deadline = None if timeout is None else self._clock() + timeout
@@ -794,7 +808,10 @@ class Delivery:
                 self._begin(emitter)
             forced = True
             while self._settled < goal or not self._all_ended(attempts):
+                self._here.asked_again = False
                 step = self.step(emitter, forced=forced)
+                if step is Step.SENT and self._here.asked_again:
+                    goal, attempts = self._mark()  # a callback tracked more, and wanted it sent
                 if step in (Step.SENT, Step.FAILED):
                     forced = False
                 if step is Step.FAILED and deadline is None:
@@ -815,7 +832,7 @@ class Delivery:
     ) -> bool:
         """Wait until it makes sense to look again; False when it never will within the time."""
         with self._lock:
-            if empty and self._all_ended(attempts):
+            if empty and self._all_ended(attempts) and not self._in_flight:
                 return False
             if empty or self._probing:
                 if deadline is None:
@@ -845,20 +862,23 @@ class Delivery:
             if self.state is EmitterState.CLOSED:
                 return 0
             self.state = EmitterState.CLOSING
+        deadline = self._clock() + timeout
         if self._workers is not None and self._workers.alive() and not self.delivering_here():
             self.flush_by_workers(emitter, lambda: self.request_flush(emitter), timeout)
         else:
             self.flush_here(emitter, timeout)
-        unsent = self.unsent()
         if not final:
             self.state = EmitterState.ACTIVE
-            return unsent
+            return self.unsent()
         with self._lock:
             self.state = EmitterState.CLOSED
             self.accepts = False
             self._work.notify_all()
             self._changed.notify_all()
             lifecycle.release(emitter)
+            while self._in_flight and not self.delivering_here() and self._wait_until(deadline):
+                pass  # what was tracked while we waited is on its way
+        unsent = self.unsent()
         if unsent:
             logger.warning(
                 "The emitter is closed with %d events that could not be sent.%s",
@@ -918,6 +938,7 @@ class Delivery:
 
     def work(self, emitter: Sender) -> None:
         """Do one round of a worker thread's work."""
+        self._here.is_worker = True
         step = self.step(emitter)
         if step is Step.EMPTY:
             self._end(emitter)
@@ -931,6 +952,8 @@ class Delivery:
 
     def stop(self, _: object = None) -> None:
         """End the worker threads: the emitter was collected."""
+        if sys.is_finalizing():
+            return  # a thread that the interpreter stopped may hold the lock for ever
         with self._lock:
             self.state = EmitterState.CLOSED
             self._work.notify_all()
