@@ -302,7 +302,7 @@ class Emitter(EmitterProtocol):
         """
         delivery = self._delivery
         event = payload if delivery.store.copies else self._own_copy(payload)
-        if self.bytes_queued is not None:
+        if self.byte_limit is not None:
             self._count_bytes(event)
         delivery.add(self, event)
         if delivery.wants_flush and self.reached_limit():
@@ -326,7 +326,12 @@ class Emitter(EmitterProtocol):
 
     def reached_limit(self) -> bool:
         """Whether the queue is full enough to be sent."""
-        if self._delivery.store.size() >= self.batch_size:
+        try:
+            size = self._delivery.store.size()
+        except Exception:
+            logger.exception("The event store raised instead of telling its size.")
+            return False
+        if size >= self.batch_size:
             return True
         return self.byte_limit is not None and (self.bytes_queued or 0) >= self.byte_limit
 
@@ -505,6 +510,8 @@ class Emitter(EmitterProtocol):
 
     def _schedule_retry(self) -> None:
         """Have a background thread try again."""
+        if lifecycle.exiting():  # the exit hook tries again itself, and no thread may start now
+            return
         if self._delivery.retry_pending() and self.state is not EmitterState.CLOSED:
             self.retry_timer.start(max(0.01, self._delivery.backoff.wait(forced=False)))
 
