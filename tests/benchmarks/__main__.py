@@ -20,8 +20,8 @@ from typing import Any, Dict, List, Sequence
 
 from .environments import PEERS, PROJECT, Certificate, CommandError, Environments
 from .report import OLD, OURS, Line, table
-from .rows import PROFILED, ROWS, SMOKE, Bench, Sizes
-from .running import PROGRAMS, collecting, execute
+from .rows import IMPORTING, PROFILED, ROWS, SMOKE, Bench, Sizes
+from .running import PROGRAMS, collecting, execute, import_times
 
 DEFAULT_CACHE = PROJECT / "benchmark-results" / "environments"
 
@@ -80,7 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ours", metavar="PYTHON", help="has our package; default: one is made")
     parser.add_argument("--smoke", action="store_true", help="tiny: does every program run?")
     parser.add_argument(
-        "--profile", choices=list(PROFILED), metavar="ROW", help="show where ours spends its time"
+        "--profile",
+        choices=[*PROFILED, *IMPORTING],
+        metavar="ROW",
+        help="show where ours spends its time",
     )
     parser.add_argument("--sort", default="tottime", help="how the profile is sorted")
     return parser
@@ -119,6 +122,13 @@ def _environments(
 
 
 def _profile(bench: Bench, row: str, order: str) -> int:
+    if row in IMPORTING:
+        program, fixed = IMPORTING[row]
+        with collecting() as collector:
+            collector.ask("open")
+            arguments = fixed or (str(collector.ports["port"]), "http")
+            print(import_times(bench.pythons[OURS], program, arguments, bench.variables))
+        return 0
     program, options = PROFILED[row]
     certificate = bench.certificate if options.get("protocol") == "https" else None
     with collecting(certificate) as collector:

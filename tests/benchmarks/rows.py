@@ -481,4 +481,7 @@ PROFILED: Dict[str, Any] = {
     "13": ("track_cost.py", {"kind": "small", "windows": [1_000, 100_000]}),
     "stores": ("stores.py", {"store": "sqlite", "events": 20_000}),
 }
-"""What the profiler runs for a row. The others are about imports, which ``python -X importtime`` shows."""
+"""What the profiler runs for a row."""
+
+IMPORTING = {"9": ("import_module.py", ("snowplow_tracker",)), "12": ("cold_start.py", ())}
+"""What is run with ``-X importtime`` for a row that is about imports."""

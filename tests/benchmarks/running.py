@@ -137,6 +137,18 @@ def timed(
     return {"wall": wall * 1e3, "cpu": cpu * 1e3}
 
 
+def import_times(
+    python: str, program: str, arguments: Sequence[str], variables: Mapping[str, str]
+) -> str:
+    """Run a program; give how long its imports took, the slowest last."""
+    command = [python, "-X", "importtime", str(PROGRAMS / program), *arguments]
+    done = subprocess.run(command, env=dict(variables), capture_output=True, text=True, check=False)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    head, *rest = lines
+    # The second column is cumulative, in microseconds.
+    return "\n".join([head, *sorted(rest, key=lambda line: int(line.split("|")[1]))])
+
+
 def alternate(
     names: Sequence[str],
     runs: int,
