@@ -8,16 +8,19 @@ as `responses`, `requests-mock`, `httmock` and tracing tools do. All else goes t
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import select
 import sys
+import time
 from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 if TYPE_CHECKING:
     import http.client
+    import socket
     import ssl
 
 _PLAIN_URL = re.compile(r"(https?)://([A-Za-z0-9.-]+)(?::([0-9]+))?(/[A-Za-z0-9._~/-]*)", re.ASCII)
@@ -67,29 +70,26 @@ class DirectConnections:
         connect_timeout, read_timeout = (
             timeout if isinstance(timeout, tuple) else (timeout, timeout)
         )
-        reused = self._take(origin)
-        connection = reused or _open(match, connect_timeout)
-        if connection is None:
-            return None
         all_headers = {**self._usual_headers(), **headers}
         body = data.encode()
-        try:
-            answer = _exchange(connection, match.group(4), body, all_headers, read_timeout)
-        except (ConnectionError, TimeoutError) as error:
-            connection.close()
-            if reused is None or isinstance(error, TimeoutError):
-                raise
-            # The collector closed an idle connection while the request was on its way: no news about its health.
-            connection = _open(match, connect_timeout)
+        kept = self._take(origin)
+        while True:
+            connection = kept or _open(match, connect_timeout)
             if connection is None:
                 return None
-            answer = _exchange(connection, match.group(4), body, all_headers, read_timeout)
-        except BaseException:
-            connection.close()
-            raise
-        if connection.sock is not None:
-            self._idle.append((origin, connection))
-        return answer
+            try:
+                answer = _exchange(connection, match.group(4), body, all_headers, read_timeout)
+            except BaseException as error:
+                connection.close()
+                if kept is None or not isinstance(error, ConnectionError):
+                    raise
+                # The collector closed an idle connection while the request was on its way, which
+                # says nothing about its health: once more, over a new one.
+                kept = None
+            else:
+                if connection.sock is not None:
+                    self._idle.append((origin, connection))
+                return answer
 
     def close(self) -> None:
         """Close the idle connections.
@@ -218,12 +218,46 @@ def _exchange(
     if connection.sock is None:
         connection.connect()
     connection.sock.settimeout(timeout)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    own_class: Any = type(connection).response_class
+    connection.response_class = lambda sock, *options, **named: own_class(  # type: ignore[assignment]
+        _TimedSocket(sock, deadline), *options, **named
+    )
     connection.request("POST", path, body, dict(headers))
     response: Any = connection.getresponse()
     response.read(_MOST_READ)
     if not response.isclosed():  # it goes on, and nobody wants to read it
         connection.close()
     return Answer(response.status, response.headers)
+
+
+class _TimedSocket:
+    """What `http.client` asks of a socket to read an answer from it, with a deadline for the whole.
+
+    The timeout of a socket begins anew with each byte: a collector that drips its answer could
+    hold a thread for ever.
+    """
+
+    def __init__(self, sock: socket.socket, deadline: Optional[float]) -> None:
+        self._sock = sock
+        self._deadline = deadline
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_TimedReader(self._sock, self._deadline))
+
+
+class _TimedReader(io.RawIOBase):
+    def __init__(self, sock: socket.socket, deadline: Optional[float]) -> None:
+        self._sock = sock
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._deadline is not None:
+            self._sock.settimeout(max(0.001, self._deadline - time.monotonic()))
+        return self._sock.recv_into(buffer)
 
 
 def _is_readable(sock: Any) -> bool:
