@@ -18,6 +18,8 @@ from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
+from snowplow_tracker._delivery import late_imports
+
 if TYPE_CHECKING:
     import http.client
     import socket
@@ -123,7 +125,8 @@ class DirectConnections:
     def _usual_headers(self) -> Dict[str, str]:
         """The headers that requests sends. Its name becomes the user agent of events that have none."""
         if not self._headers:
-            from importlib.metadata import version
+            with late_imports.guard:
+                from importlib.metadata import version
 
             self._headers = {
                 "User-Agent": f"python-requests/{version('requests')}",
@@ -155,7 +158,9 @@ def requests_is_replaced() -> bool:
 def _open(match: re.Match[str], timeout: Optional[float]) -> Optional[http.client.HTTPConnection]:
     if _environment_has_a_say():
         return None
-    import http.client
+    with late_imports.guard:
+        import encodings.idna  # noqa: F401 - looking a host name up would import it, unguarded
+        import http.client
 
     scheme, host, port, _ = match.groups()
     number = int(port) if port else None
@@ -190,13 +195,15 @@ def _tls_context() -> Optional[ssl.SSLContext]:
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     if not bundle:
         try:
-            import certifi
+            with late_imports.guard:
+                import certifi
         except ImportError:  # a requests that was built without it knows where else to look
             return None
         bundle = certifi.where()
     context = _tls_contexts.get(bundle)
     if context is None:
-        import ssl
+        with late_imports.guard:
+            import ssl
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2

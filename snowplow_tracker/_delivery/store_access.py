@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Callable, Optional
 
+from snowplow_tracker._delivery import late_imports
 from snowplow_tracker.event_store import EventStore, InMemoryEventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
@@ -82,7 +83,8 @@ class StoreAccess:
 
 
 def _has_parameter(function: Callable[..., Any], name: str) -> bool:
-    import inspect  # 5 ms to import, and needed once per emitter that sends
+    with late_imports.guard:
+        import inspect  # 5 ms to import, and needed once per emitter that sends
 
     try:
         return name in inspect.signature(function).parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, List, Optional
 
+from snowplow_tracker._delivery import late_imports
 from snowplow_tracker._delivery.direct import DirectConnections
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class Transport:
                 )
 
     def _request(self, method: str, url: str, options: Any) -> Any:
-        import requests
+        with late_imports.guard:
+            import requests
 
         function = getattr(requests, method)
         if getattr(function, "__module__", "") == "requests.api":
