@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
 import platform
@@ -50,6 +51,9 @@ def main(arguments: Sequence[str]) -> int:
         lines: List[Line] = []
         for row in options.rows:
             lines.extend(bench.row(row))
+            if options.smoke:
+                # Sizes at which numbers say nothing: showing them beside a bar would mislead.
+                lines = [dataclasses.replace(line, bar=None) for line in lines]
             if options.json:
                 _write(options.json, bench, lines, problems)
     print(_machine_text(bench))

@@ -24,6 +24,7 @@ from snowplow_tracker import (
 Options = Dict[str, Any]
 
 HOST = "127.0.0.1"
+TITLE = "Green shoes, size 42"
 REFERRER = "https://search.example/?q=green+shoes"
 OURS = hasattr(snowplow_tracker, "DropReason")
 NEVER_BY_TIME: Options = {"flush_interval": None} if OURS else {}
@@ -43,22 +44,22 @@ def url(number: int) -> str:
     return f"https://shop.example/shoes/bench-{number:07d}"
 
 
-def small_event(number: int) -> PageView:
+def small_event(page: str) -> PageView:
     """Make a page view."""
-    return PageView(url(number), "Green shoes, size 42", REFERRER)
+    return PageView(page, TITLE, REFERRER)
 
 
-def rich_event(number: int) -> SelfDescribing:
+def rich_event(page: str) -> SelfDescribing:
     """Make a self-describing event with two entities."""
     return SelfDescribing(
         SelfDescribingJson(
             "iglu:com.example/order_placed/jsonschema/1-0-0",
-            {"order": url(number), "total": 129.95, "currency": "EUR", "items": 3, "first": False},
+            {"order": page, "total": 129.95, "currency": "EUR", "items": 3, "first": False},
         ),
         context=[
             SelfDescribingJson(
                 "iglu:com.example/customer/jsonschema/1-0-0",
-                {"id": number, "segment": "returning", "newsletter": True, "country": "NL"},
+                {"id": 4711, "segment": "returning", "newsletter": True, "country": "NL"},
             ),
             SelfDescribingJson(
                 "iglu:com.example/basket/jsonschema/1-0-0",

@@ -6,7 +6,7 @@ Options: `events`, `port`, `control`, `patience` (seconds without a request afte
 import threading
 import time
 
-from benchmark_tools import Control, main, make_emitter, small_event, tracker_for
+from benchmark_tools import Control, main, make_emitter, small_event, tracker_for, url
 
 
 def run(options):
@@ -14,7 +14,7 @@ def run(options):
     control = Control(options["control"])
     tracker = tracker_for(make_emitter({"emitter": "async", **options}))
     for number in range(count):
-        tracker.track(small_event(number))
+        tracker.track(small_event(url(number)))
     time.sleep(0.2)
     cpu, start = time.process_time(), time.monotonic()
     control("open")

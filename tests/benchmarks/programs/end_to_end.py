@@ -6,7 +6,7 @@ Options: `emitter` ("async" or "sync"), `protocol`, `port`, `control`, `events`,
 import time
 
 import requests  # noqa: F401 - what importing it costs is row 9's
-from benchmark_tools import Control, main, make_emitter, small_event, tracker_for
+from benchmark_tools import Control, main, make_emitter, small_event, tracker_for, url
 
 
 def run(options):
@@ -17,7 +17,7 @@ def run(options):
     track = tracker.track
     cpu, wall = time.process_time(), time.perf_counter()
     for number in range(count):
-        track(small_event(number))
+        track(small_event(url(number)))
     tracked = time.perf_counter() - wall
     tracker.flush()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall

@@ -36,7 +36,7 @@ def wrapped(name, data):
 def rich(number):
     event = small(number)
     data = {"order": event["url"], "total": 129.95, "currency": "EUR", "items": 3, "first": False}
-    customer = {"id": number, "segment": "returning", "newsletter": True, "country": "NL"}
+    customer = {"id": 4711, "segment": "returning", "newsletter": True, "country": "NL"}
     basket = {"skus": ["shoe-42-green", "sock-42", "polish"], "coupon": None, "weight": 1.2}
     event["ue_px"] = wrapped("unstruct_event", described("order_placed", data))
     entities = [described("customer", customer), described("basket", basket)]

@@ -6,7 +6,7 @@ goes), `events`, `queued` (before the recovery), `port`, `control`.
 
 import time
 
-from benchmark_tools import Control, main, make_emitter, small_event, tracker_for
+from benchmark_tools import Control, main, make_emitter, small_event, tracker_for, url
 
 
 def run(options):
@@ -18,21 +18,23 @@ def run(options):
         control("open")
         if scenario == "slow":
             control("delay 0.2")
-        track(small_event(0))
+        track(small_event(url(0)))
         tracker.flush()  # what the first request imports is not what later calls cost
     elif scenario == "dead":
-        track(small_event(0))
+        track(small_event(url(0)))
         time.sleep(0.3)
     elif scenario == "recovery":
         for number in range(options["queued"]):
-            track(small_event(number))
+            track(small_event(url(number)))
         control("open")
         tracker.flush(is_async=True)
     elif (
         scenario == "machine"
     ):  # the same loop around nothing: what this machine does to any program
         track = id
-    events = [small_event(options.get("queued", 0) + number) for number in range(options["events"])]
+    events = [
+        small_event(url(options.get("queued", 0) + number)) for number in range(options["events"])
+    ]
     latencies = paced(track, events, options["rate"]) if options["rate"] else tight(track, events)
     latencies.sort()
 

@@ -3,7 +3,7 @@
 import gc
 import tracemalloc
 
-from benchmark_tools import EVENTS, main, queue_only_emitter, resident_bytes, tracker_for
+from benchmark_tools import EVENTS, main, queue_only_emitter, resident_bytes, tracker_for, url
 
 
 def run(options):
@@ -11,13 +11,13 @@ def run(options):
     make = EVENTS[options["kind"]]
     tracker = tracker_for(queue_only_emitter(count + 1_000), options["kind"])
     for number in range(200):
-        tracker.track(make(number))
+        tracker.track(make(url(number)))
     gc.collect()
     if options["exact"]:
         tracemalloc.start()
     held = tracemalloc.get_traced_memory()[0] if options["exact"] else resident_bytes()
     for number in range(200, 200 + count):
-        tracker.track(make(number))
+        tracker.track(make(url(number)))
     gc.collect()
     now = tracemalloc.get_traced_memory()[0] if options["exact"] else resident_bytes()
     return {"bytes": (now - held) / count}

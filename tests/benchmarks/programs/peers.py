@@ -26,7 +26,7 @@ def rich(number):
     url = f"https://shop.example/shoes/bench-{number:07d}"
     return {
         "order": {"order": url, "total": 129.95, "currency": "EUR", "items": 3, "first": False},
-        "customer": {"id": number, "segment": "returning", "newsletter": True, "country": "NL"},
+        "customer": {"id": 4711, "segment": "returning", "newsletter": True, "country": "NL"},
         "basket": {"skus": ["shoe-42-green", "sock-42", "polish"], "coupon": None, "weight": 1.2},
         "platform": "srv",
         "lang": "nl-NL",

@@ -12,7 +12,7 @@ import time
 import tracemalloc
 from pathlib import Path
 
-from benchmark_tools import HOST, Control, main, small_event, tracker_for
+from benchmark_tools import HOST, Control, main, small_event, tracker_for, url
 
 from snowplow_tracker import AsyncEmitter, InMemoryEventStore
 
@@ -58,7 +58,7 @@ def payload_copies(count):
 
     tracker = tracker_for(Collecting())
     for number in range(count):
-        tracker.track(small_event(number))
+        tracker.track(small_event(url(number)))
     return taken
 
 

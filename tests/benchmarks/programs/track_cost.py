@@ -6,32 +6,51 @@ Options: `kind`, `events`, `threads` (1), `windows` (where the queue's length is
 import threading
 import time
 
-from benchmark_tools import EVENTS, main, queue_only_emitter, tracker_for
+from benchmark_tools import (
+    REFERRER,
+    TITLE,
+    PageView,
+    main,
+    queue_only_emitter,
+    rich_event,
+    tracker_for,
+    url,
+)
+
+
+def track_small(track, urls):
+    for each in urls:
+        track(PageView(each, TITLE, REFERRER))
+
+
+def track_rich(track, urls):
+    for each in urls:
+        track(rich_event(each))
+
+
+KINDS = {"small": track_small, "rich": track_rich}
 
 
 def run(options):
     if "windows" in options:
         return by_length(options)
-    count, threads = options["events"], options.get("threads", 1)
-    make = EVENTS[options["kind"]]
-    tracker = tracker_for(queue_only_emitter(10 * count + 10_000), options["kind"])
-    track = tracker.track
-    for number in range(1_000):
-        track(make(number))
-    share = count // threads
+    threads = options.get("threads", 1)
+    share = options["events"] // threads
+    track_all = KINDS[options["kind"]]
+    urls = [url(number) for number in range(share)]
+    track = warm_tracker(options["kind"], 10 * options["events"] + 10_000).track
     cpu = []
 
     def work():
         start = time.thread_time()
-        for number in range(share):
-            track(make(number))
+        track_all(track, urls)
         cpu.append(time.thread_time() - start)
 
+    workers = [threading.Thread(target=work) for _ in range(threads)]
     start = time.perf_counter()
     if threads == 1:
         work()
     else:
-        workers = [threading.Thread(target=work) for _ in range(threads)]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -43,24 +62,27 @@ def run(options):
 
 def by_length(options):
     """Measure the last tenth before each length of the queue."""
+    warm_tracker(options["kind"], 10_000)
     windows = options["windows"]
-    make = EVENTS[options["kind"]]
-    warm = tracker_for(queue_only_emitter(10_000), options["kind"])
-    for number in range(5_000):
-        warm.track(make(number))
     tracker = tracker_for(queue_only_emitter(windows[-1] + 1), options["kind"])
-    track = tracker.track
-    number, result = 0, {}
+    track_all = KINDS[options["kind"]]
+    queued, result = 0, {}
     for length in windows:
-        while number < length - length // 10:
-            track(make(number))
-            number += 1
+        tenth = length // 10
+        track_all(tracker.track, map(url, range(queued, length - tenth)))
+        urls = [url(number) for number in range(length - tenth, length)]
         start = time.thread_time()
-        for _ in range(length // 10):
-            track(make(number))
-            number += 1
-        result[str(length)] = (time.thread_time() - start) / (length // 10) * 1e6
+        track_all(tracker.track, urls)
+        result[str(length)] = (time.thread_time() - start) / tenth * 1e6
+        queued = length
     return result
+
+
+def warm_tracker(kind, capacity):
+    """Make a tracker that has tracked before, so that what happens once does not count."""
+    tracker = tracker_for(queue_only_emitter(capacity), kind)
+    KINDS[kind](tracker.track, map(url, range(2_000)))
+    return tracker
 
 
 if __name__ == "__main__":
