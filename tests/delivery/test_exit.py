@@ -305,3 +305,28 @@ def test_a_second_ctrl_c_ends_the_wait_at_the_end(
     done = run_program(INTERRUPTED, emitter_class.__name__, collector.endpoint, 100, "")
     assert done.in_time, done
     assert done.seconds < 4
+
+
+EARLY_HANDLER = """
+    import atexit, sys
+
+    @atexit.register
+    def late():
+        for number in range(25):
+            tracker.track(PageView("https://example.com/%d" % number))
+
+    from snowplow_tracker import AsyncEmitter, Emitter, PageView, Tracker
+    cls = {"Emitter": Emitter, "AsyncEmitter": AsyncEmitter}[sys.argv[1]]
+    tracker = Tracker("exit", cls(sys.argv[2], protocol="http", batch_size=int(sys.argv[3])))
+"""
+
+
+@pytest.mark.parametrize("batch", [10, 100], ids=["above the batch", "below the batch"])
+def test_an_exit_handler_that_runs_after_ours(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults, batch: int
+) -> None:
+    """Events tracked by an exit handler from before the import, which runs last, arrive all the same."""
+    done = run_program(EARLY_HANDLER, emitter_class.__name__, collector.endpoint, batch)
+    assert done.status == 0, done
+    assert len(collector.arrived) == 25, done
+    assert not collector.repeated

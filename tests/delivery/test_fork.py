@@ -246,3 +246,34 @@ def test_a_fork_in_backoff(collector: CollectorWithFaults) -> None:
     done = run_program(program, AsyncEmitter.__name__, collector.endpoint, 0)
     assert done.status == 0, done
     assert len(collector.arrived) == 11
+
+
+@pytest.mark.parametrize("milliseconds", [0, 5, 20, 50, 90])
+def test_a_fork_while_the_first_request_is_being_prepared(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults, milliseconds: int
+) -> None:
+    """A child forked while another thread imports what the first request needs does not wait for that import."""
+    program = (
+        START
+        + f"""
+    def first():
+        for _ in range(10):
+            tracker.track(view)
+
+    sender = threading.Thread(target=first)
+    sender.start()
+    time.sleep({milliseconds} / 1000)
+
+    def work():
+        tracker.track(view)
+        assert emitter.sync_flush(timeout=5) == 0
+
+    wait(fork(work))
+    sender.join()
+    assert emitter.sync_flush(timeout=5) == 0
+"""
+    )
+    done = run_program(program, emitter_class.__name__, collector.endpoint, 0, deadline=30)
+    assert done.status == 0, done
+    assert len(collector.arrived) == 11
+    assert not collector.repeated

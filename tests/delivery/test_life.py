@@ -14,6 +14,7 @@ from snowplow_tracker import (
     AsyncEmitter,
     Emitter,
     EmitterConfiguration,
+    InMemoryEventStore,
     PageView,
     Snowplow,
     Tracker,
@@ -78,10 +79,15 @@ def test_close_sends_what_is_queued(make: Make, collector: CollectorWithFaults) 
 def test_with_closes(make: Make, collector: CollectorWithFaults) -> None:
     """Leaving the `with` block of an emitter sends what is queued and closes it, also after an exception."""
     emitter = make(batch_size=100)
-    with pytest.raises(ZeroDivisionError), emitter as entered:
-        assert entered is emitter
-        track_many(emitter, 3)
-        raise ZeroDivisionError
+
+    def use() -> None:
+        with emitter as entered:
+            assert entered is emitter
+            track_many(emitter, 3)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        use()
     assert len(collector.arrived) == 3
     assert emitter.state is EmitterState.CLOSED
 
@@ -490,7 +496,7 @@ def test_failed_events_do_not_overflow_a_full_queue_silently(
         ("buffer_capacity", -1),
         ("max_request_events", 0),
         ("max_request_bytes", 0),
-        ("batch_size", 0),
+        ("batch_size", -1),
         ("method", "put"),
         ("protocol", "ftp"),
         ("exit_timeout", -1),
@@ -502,9 +508,7 @@ def test_bad_options_are_refused_by_name(
     emitter_class: Type[Emitter], option: str, value: object
 ) -> None:
     """A value that cannot work is an error at the call that names the parameter."""
-    with pytest.raises(
-        (ValueError, TypeError), match=option if option not in {"method", "protocol"} else ""
-    ):
+    with pytest.raises((ValueError, TypeError), match=option):
         emitter_class("127.0.0.1:1", **{"protocol": "http", option: value})
 
 
@@ -537,7 +541,8 @@ def test_server_anonymisation(make: Make, collector: CollectorWithFaults, method
 
 def test_only_enqueueing(make: Make, collector: CollectorWithFaults) -> None:
     """With `enqueue_only` no request is ever made; the events stay in the store."""
-    emitter = make(batch_size=2, enqueue_only=True)
+    store = InMemoryEventStore(logging.getLogger("test"))
+    emitter = make(batch_size=2, enqueue_only=True, event_store=store)
     track_many(emitter, 6)
     emitter.flush()
     emitter.sync_flush(timeout=0.2)

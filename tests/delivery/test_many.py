@@ -188,3 +188,27 @@ def test_an_event_loop_is_not_held_up(collector: CollectorWithFaults, health: st
     assert second_worst < 0.02
     if health == "well":
         assert len(collector.arrived) == 2_000
+
+
+def test_many_threads_share_connections_without_noise(
+    collector: CollectorWithFaults, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Thirty threads that send at once keep their connections and warn of nothing."""
+    collector.behaviour = Answer(wait=0.005)
+    emitter = Emitter(collector.endpoint, protocol="http", batch_size=1)
+    start = threading.Barrier(30)
+
+    def work() -> None:
+        start.wait(5)
+        for _ in range(10):
+            track_many(emitter, 1)
+
+    threads = [threading.Thread(target=work) for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert emitter.sync_flush(timeout=10) == 0
+    assert len(collector.arrived) == 300
+    assert collector.connections <= 31
+    assert caplog.records == []

@@ -353,3 +353,29 @@ def test_the_emitter_of_1_1_0_defaults(collector: CollectorWithFaults) -> None:
         assert len(collector.requests) == 1
         track_many(emitter, 1)
         assert len(collector.requests) == 2
+
+
+def test_get_requests_are_few_while_the_collector_fails(
+    make: Make, collector: CollectorWithFaults
+) -> None:
+    """A collector that answers 503 to everything is not asked once for each of hundreds of events."""
+    collector.behaviour = Answer(status=503)
+    emitter = make(method="get", batch_size=300)
+    track_many(emitter, 300)
+    assert emitter.sync_flush() == 300
+    assert len(collector.requests) <= 20
+
+
+def test_a_spell_of_413_does_not_shrink_requests_for_ever(
+    make: Make, collector: CollectorWithFaults
+) -> None:
+    """After a proxy that refused everything as too large is mended, requests grow again."""
+    collector.behaviour = Answer(status=413)
+    emitter = make(batch_size=10_000)
+    track_many(emitter, 64)
+    assert emitter.sync_flush(timeout=10) == 0
+    assert emitter.stats().dropped == {"too_large": 64}
+    collector.behaviour = OK
+    track_many(emitter, 10_000)
+    assert emitter.sync_flush(timeout=20) == 0
+    assert max(sizes(collector.requests[-3:])) >= 100

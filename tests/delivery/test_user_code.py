@@ -129,6 +129,8 @@ def test_on_failure_that_tracks_the_events_again(
     assert emitter.sync_flush(timeout=5) == 0
     assert set(collector.arrived) == set(tracked)
     assert len(collector.events()) <= 5 * 2**5
+    stats = emitter.stats()
+    assert stats.tracked == stats.sent + sum(stats.dropped.values())
 
 
 def test_what_a_callback_does_with_its_events_changes_nothing(
