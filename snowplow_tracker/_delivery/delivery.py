@@ -99,6 +99,14 @@ class _Attempt(NamedTuple):
     probing: bool
 
 
+class _Mark(NamedTuple):
+    """What a flush waits for: counts to be reached, and the last attempt that began before it."""
+
+    settled: int
+    tracked: int
+    attempts: int
+
+
 class _Handed:
     """Events that the store handed out, until each has its fate."""
 
@@ -175,6 +183,7 @@ class Delivery:
         self._count = self._tally.add
         self._sent = self._failed_attempts = self._retried = self._in_flight = self._settled = 0
         self._dropped: Dict[DropReason, int] = {}
+        self._given_up = 0
         self._tries: Dict[Any, int] = {}
         self._idle = True
         self._probing = False
@@ -658,6 +667,7 @@ class Delivery:
         """Count, log and report events that are given up."""
         with self._lock:
             self._dropped[reason] = self._dropped.get(reason, 0) + len(events)
+            self._given_up += len(events)
         if log:
             logger.warning(
                 "%d events were given up (%s)%s",
@@ -752,15 +762,21 @@ class Delivery:
                 self._workers.ensure_started(emitter, self)
         return queued + self._in_flight
 
-    def _mark(self) -> Tuple[int, int]:
-        """Say how many events will be settled once all that is queued now is, and which attempt was the last.
+    def _mark(self) -> _Mark:
+        """Note what is to be settled before a flush that begins now is done.
 
         Counting what is queued first and what is settled afterwards errs on the side of waiting too long, from which
         an empty queue rescues.
         """
         unsent = self.unsent()
         with self._lock:
-            return self._settled + unsent, self._attempts
+            return _Mark(self._settled + unsent, self._tally.read(), self._attempts)
+
+    def _reached(self, mark: _Mark) -> bool:
+        # Both counts are needed: events between the store and a request are missing from the first, those that an
+        # earlier process left in the store from the second.
+        done = self._settled >= mark.settled and self._sent + self._given_up >= mark.tracked
+        return done and self._all_ended(mark.attempts)
 
     def flush_by_workers(
         self, emitter: Sender, flush: Callable[[], Any], timeout: Optional[float]
@@ -769,17 +785,17 @@ class Delivery:
         if self.delivering_here():
             return self.unsent()
         deadline = None if timeout is None else self._clock() + timeout
-        goal, attempts = self._mark()
+        mark = self._mark()
         flush()
         self.request_flush(emitter)  # flush is a seam: a patched one may have asked for nothing
         if self._workers is None or not self._workers.alive():
             return self.flush_here(emitter, timeout)
         with self._lock:
-            while self._settled < goal or not self._all_ended(attempts):
+            while not self._reached(mark):
                 if self.state is EmitterState.CLOSED or (self._idle and not self._active):
                     break
                 if deadline is None:
-                    gave_up = self._last_failed > attempts
+                    gave_up = self._last_failed > mark.attempts
                     on_hold = (
                         self.backoff.failing
                         and not self._probing
@@ -801,23 +817,21 @@ class Delivery:
         deadline = None if timeout is None else self._clock() + timeout
         self._here.deadline = deadline
         try:
-            goal, attempts = self._mark()
-            if (
-                self._idle and goal > self._settled
-            ):  # events that an earlier process left in the store
-                self._begin(emitter)
+            mark = self._mark()
+            if self._idle and not self._reached(mark):
+                self._begin(emitter)  # there are events that an earlier process left in the store
             forced = True
-            while self._settled < goal or not self._all_ended(attempts):
+            while not self._reached(mark):
                 self._here.asked_again = False
                 step = self.step(emitter, forced=forced)
                 if step is Step.SENT and self._here.asked_again:
-                    goal, attempts = self._mark()  # a callback tracked more, and wanted it sent
+                    mark = self._mark()  # a callback tracked more, and wanted it sent
                 if step in (Step.SENT, Step.FAILED):
                     forced = False
                 if step is Step.FAILED and deadline is None:
                     break
                 if step in (Step.EMPTY, Step.NOT_NOW, Step.FAILED) and not self._wait_for_others(
-                    deadline, attempts, forced=forced, empty=step is Step.EMPTY
+                    deadline, mark.attempts, forced=forced, empty=step is Step.EMPTY
                 ):
                     break
                 if deadline is not None and self._clock() >= deadline:
