@@ -71,7 +71,7 @@ class InMemoryEventStore(EventStore):
 
     Args:
         logger: Gets a message when events are thrown out and no emitter listens.
-        buffer_capacity: How many events may wait. Events that were handed out do not count.
+        buffer_capacity: How many events may wait; in an emitter, those that are being sent count.
         overflow: What happens when it is full: `"drop_newest"` refuses the new event, `"drop_oldest"` throws out
             the one that waited longest, `"block"` waits up to `overflow_timeout` for room and then refuses.
         overflow_timeout: Seconds.
@@ -106,6 +106,9 @@ class InMemoryEventStore(EventStore):
         self.overflow_listener: Optional[Callable[[PayloadDictList], None]] = None
         self.hands_out_text = False
         """Whether values become text when handed out: it takes that work from the tracking thread."""
+        self.keeps_room = False
+        """Whether events that were handed out count until their `cleanup`, so that all of them can come back."""
+        self._out = 0
         # The values of all events one after the other, and the keys of each event, shared by all
         # events of the same shape. That takes half the memory of a dictionary for each, and is
         # quicker than copying one.
@@ -139,7 +142,7 @@ class InMemoryEventStore(EventStore):
         if len(values) != len(shape):
             raise ValueError("payload was changed by another thread while it was queued.")
         with self._lock:
-            if len(self._order) < self.buffer_capacity:
+            if len(self._order) + self._out < self.buffer_capacity:
                 self._order.append(shape)
                 self._values.extend(values)
                 return True
@@ -154,18 +157,25 @@ class InMemoryEventStore(EventStore):
                 self._values.clear()
             else:
                 shapes, values = self._pop(max_events)
-            self._room.notify(len(shapes))
+            if self.keeps_room:
+                self._out += len(shapes)
+            else:
+                self._room.notify(len(shapes))
         return self._events(shapes, values)
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
         """Forget events that were handed out, or put them back to the front, in their order."""
         if not need_retry:
+            with self._lock:
+                self._out = max(0, self._out - len(batch))
+                self._room.notify(len(batch))
             return
         shapes = [self._shape(event) for event in batch]
         values = [value for event in batch for value in event.values()]
         with self._lock:
             self._order.extendleft(reversed(shapes))
             self._values.extendleft(reversed(values))
+            self._out = max(0, self._out - len(batch))
             evicted = self._make_room(len(self._order) - self.buffer_capacity)
         self._report(evicted)
 
@@ -177,6 +187,7 @@ class InMemoryEventStore(EventStore):
         """Start empty in a forked child: what waits here is the parent's to send."""
         self._order = deque()
         self._values = deque()
+        self._out = 0
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
 
@@ -210,8 +221,8 @@ class InMemoryEventStore(EventStore):
         with self._lock:
             if self.overflow == "block":
                 self._room.wait_for(self._has_room, self.overflow_timeout)
-            elif self.overflow == "drop_oldest":
-                evicted = self._make_room(len(self._order) - self.buffer_capacity + 1)
+            elif self.overflow == "drop_oldest" and self._order and not self._has_room():
+                evicted = self._make_room(1)
             taken = self._has_room()
             if taken:
                 self._order.append(shape)
@@ -222,7 +233,7 @@ class InMemoryEventStore(EventStore):
         return taken
 
     def _has_room(self) -> bool:
-        return len(self._order) < self.buffer_capacity
+        return len(self._order) + self._out < self.buffer_capacity
 
     def _report(self, evicted: PayloadDictList) -> None:
         if evicted and self.overflow_listener is not None:

@@ -29,6 +29,7 @@ class StoreAccess:
         """Whether the store keeps a copy of its own, with the values as they have to be."""
         if isinstance(store, InMemoryEventStore) and self.copies:
             store.hands_out_text = as_text
+            store.keeps_room = True
         self.durable: bool = getattr(store, "durable", False) is True
         self._thread_safe: bool = getattr(store, "thread_safe", False) is True
         self._lock = threading.RLock()
