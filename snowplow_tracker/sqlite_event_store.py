@@ -200,6 +200,7 @@ class SQLiteEventStore(EventStore):
         self._fates: Dict[_Lease, List[int]] = {}
         self._next_look_at_holders = 0.0
         self._refused = 0
+        self._uncountable = False
         self.failing = False
 
     # The protocol --------------------------------------------------------------------------------------------------
@@ -259,15 +260,32 @@ class SQLiteEventStore(EventStore):
 
     def size(self) -> int:
         """Return the number of events that wait, those of all processes counted."""
+        return self._counted(_SIZE) or 0
+
+    def remaining(self) -> Optional[int]:
+        """Return the number of events that are not delivered, those included that are being sent now.
+
+        None while the file cannot be read.
+        """
+        return self._counted("SELECT events FROM total")
+
+    def _counted(self, query: str) -> Optional[int]:
         try:
             with self._lock:
                 connection = self._connected()
                 if time.monotonic() >= self._next_look_at_holders:
                     self._release_lost_leases(connection)
-                return _waiting(connection)
+                number: int = connection.execute(query).fetchone()[0]
         except (sqlite3.Error, SQLiteStoreError) as error:
+            self._uncountable = True
             self._failed("The events could not be counted in", error)
-            return 0
+            return None
+        if (
+            self._uncountable
+        ):  # to be able to read says nothing about writing, if that was the trouble
+            self._uncountable = False
+            self._recovered()
+        return number
 
     def reset_after_fork(self) -> None:
         """Start anew in a forked child: what the parent is sending is the parent's to settle."""

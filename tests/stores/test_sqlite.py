@@ -98,8 +98,11 @@ def test_events_that_are_out_do_not_count_and_are_not_handed_out_again(
     first = store.get_events_batch(max_events=2)
     assert numbers(first) == [1, 2]
     assert store.size() == 1
+    assert store.remaining() == 3
     assert numbers(store.get_events_batch()) == [3]
     assert store.get_events_batch() == []
+    store.cleanup(first, need_retry=False)
+    assert store.remaining() == 1
 
 
 def test_failed_events_go_back_to_their_old_place(store: SQLiteEventStore) -> None:
@@ -395,6 +398,29 @@ def test_a_locked_file_never_raises(path: Path, caplog: pytest.LogCaptureFixture
     assert len(messages) == 2
     assert "locked" in messages[0]
     assert "works again; 2 events" in messages[1]
+
+
+def test_a_file_that_cannot_be_read_has_no_size(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Counting never raises either, says that it does not know, and recovers by itself."""
+    with opened(path, lock_timeout=0.05) as store:
+        add(store, 1)
+        store.close()
+        with plain_connection(path) as other:
+            other.execute("PRAGMA locking_mode = EXCLUSIVE")
+            other.execute("BEGIN IMMEDIATE")
+            assert store.size() == 0
+            assert store.remaining() is None
+            assert store.failing
+        assert store.remaining() == 1
+        assert store.size() == 1
+        assert not store.failing
+    messages = [
+        record.getMessage() for record in caplog.records if str(path) in record.getMessage()
+    ]
+    assert len(messages) == 2
+    assert "could not be counted" in messages[0]
 
 
 def test_callers_do_not_all_wait_for_a_locked_file(path: Path) -> None:
