@@ -9,7 +9,6 @@ import time
 import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Type, TypeVar
-from urllib.parse import urlsplit
 
 from snowplow_tracker._delivery import lifecycle
 from snowplow_tracker._delivery.delivery import Delivery, DropCallback, Timeout
@@ -696,6 +695,8 @@ def _collector_uri(
         raise ValueError("No endpoint provided.")
     one_of(protocol, PROTOCOLS, name="protocol")
     one_of(method, METHODS, name="method")
+    from urllib.parse import urlsplit  # 2 ms that nobody should wait for to import the package
+
     scheme, separator, rest = endpoint.partition("://")
     if separator:
         protocol = scheme.lower()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import logging
-import random
 import sys
 import threading
 import time
@@ -80,6 +79,12 @@ class Sender(Protocol):
     def is_good_status_code(self, status_code: int) -> bool: ...
 
     def attach_sent_timestamp(self, events: PayloadDictList) -> None: ...
+
+
+def _random() -> float:
+    from random import random  # 1 ms to import, and needed once something has failed
+
+    return random()  # noqa: S311 - it spreads retries, and hides nothing
 
 
 class Step(enum.Enum):
@@ -155,7 +160,7 @@ class Delivery:
         thread_count: int = 0,
         sends: bool = True,
         clock: Callable[[], float] = time.monotonic,
-        random_: Callable[[], float] = random.random,
+        random_: Callable[[], float] = _random,
         policy: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
     ) -> None:
         self.flush_interval = flush_interval

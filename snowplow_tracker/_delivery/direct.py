@@ -14,7 +14,6 @@ import re
 import select
 import sys
 import time
-from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
@@ -179,6 +178,8 @@ def _environment_has_a_say() -> bool:
         for name in os.environ
     ):
         return True
+    from pathlib import Path
+
     if "NETRC" in os.environ or any(
         Path("~", name).expanduser().exists() for name in (".netrc", "_netrc")
     ):
@@ -204,6 +205,7 @@ def _tls_context() -> Optional[ssl.SSLContext]:
     if context is None:
         with late_imports.guard:
             import ssl
+        from pathlib import Path
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
