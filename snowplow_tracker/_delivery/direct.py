@@ -127,8 +127,10 @@ class DirectConnections:
             with late_imports.guard:
                 from importlib.metadata import version
 
+                number = version("requests")  # imports more
+
             self._headers = {
-                "User-Agent": f"python-requests/{version('requests')}",
+                "User-Agent": f"python-requests/{number}",
                 "Accept-Encoding": "gzip, deflate",
                 "Accept": "*/*",
                 "Connection": "keep-alive",
