@@ -171,7 +171,8 @@ class RedisEventStore(EventStore):
         self._claim_at = 0.0
         self._tidy_at = time.monotonic() + self.claim_after
         self._length, self._added, self._looked_at = 0, 0, float("-inf")
-        self._size, self._counted_at = 0, float("-inf")
+        # The last count, which is good for a moment unless something but an addition happens; what happened.
+        self._size, self._counted_at, self._changes = 0, float("-inf"), 0
         self._retry_at = 0.0
         self._retry_delay = 0.0
         self._away_since: Optional[float] = None
@@ -187,13 +188,21 @@ class RedisEventStore(EventStore):
         if not isinstance(self._target, str):
             return self._target
         redis = _redis()
-        return redis.Redis.from_url(
+        client = redis.Redis.from_url(
             self._target,
             socket_timeout=self.socket_timeout,
             socket_connect_timeout=self.socket_timeout,
             # Trying again is for this class, which has a bound for it.
             retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
         )
+        pool = client.connection_pool
+        try:
+            pool.connection_class(**pool.connection_kwargs)  # it does not connect yet
+        except TypeError as error:
+            raise ValueError(
+                f"The URL has an option that redis-py does not know: {error}"
+            ) from None
+        return client
 
     # The protocol --------------------------------------------------------------------------------------------------
 
@@ -211,7 +220,7 @@ class RedisEventStore(EventStore):
                 pass  # said and counted by _call
         return self._add_to_spill(text)
 
-    def get_events_batch(self, max_events: Optional[int] = None) -> PayloadDictList:
+    def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
         """Be handed the oldest events that wait.
 
         Args:
@@ -249,7 +258,7 @@ class RedisEventStore(EventStore):
                         continue
                 self._handed.pop(entry_id, None)
                 self._fates[entry_id] = event if need_retry else None
-            self._counted_at = float("-inf")
+            self._count_anew()
             if self._fates:
                 self._wake()
         if self._may_try():
@@ -263,15 +272,20 @@ class RedisEventStore(EventStore):
 
         While Redis cannot be reached, it is the number that was last known.
         """
-        now = time.monotonic()
+        # In this order, an event that is being written meanwhile counts twice rather than not at all.
         local = len(self._spill) + self._writing
-        if now - self._counted_at > _SIZE_IS_FRESH and self._may_try():
-            try:
-                self._size = self._call(self._stream.counts).waiting
-                self._counted_at = now
-            except self._failures:
-                pass
-        return self._size + local
+        now = time.monotonic()
+        if now - self._counted_at <= _SIZE_IS_FRESH or not self._may_try():
+            return self._size + local
+        changes = self._changes
+        try:
+            waiting = self._call(self._stream.counts).waiting
+        except self._failures:
+            return self._size + local
+        with self._lock:
+            if changes == self._changes:
+                self._size, self._counted_at = waiting, now
+        return waiting + local
 
     def remaining(self) -> Optional[int]:
         """Return the number of events that are not delivered, those included that workers are sending now.
@@ -298,7 +312,8 @@ class RedisEventStore(EventStore):
                 self._changed.wait(min(timeout, max(0.01, self._retry_at - time.monotonic())))
             return False
         longest = min(timeout, self._longest_block())
-        self._counted_at = float("-inf")
+        with self._lock:
+            self._count_anew()
         try:
             return self._call(lambda: self._stream.wait(int(longest * 1000)))
         except self._failures:
@@ -337,7 +352,9 @@ class RedisEventStore(EventStore):
             self._report_full(1)
             return False
         self._call(lambda: self._stream.add((text,)))
-        self._size += 1
+        with self._lock:
+            self._changes += 1
+            self._size += 1
         return True
 
     def _room(self, wanted: int) -> int:
@@ -384,6 +401,11 @@ class RedisEventStore(EventStore):
         self._looked_at = float("-inf")
         texts = [text for text, gone in zip(oldest.texts, deleted) if gone and text is not None]
         self._report_evicted(texts)
+
+    def _count_anew(self) -> None:
+        """Have `size` ask Redis the next time. The lock is held."""
+        self._changes += 1
+        self._counted_at = float("-inf")
 
     def _add_to_spill(self, text: str) -> bool:
         evicted: List[str] = []
@@ -455,7 +477,7 @@ class RedisEventStore(EventStore):
         events: List[StreamEvent] = []
         broken: List[str] = []
         with self._lock:
-            self._counted_at = float("-inf")
+            self._count_anew()
             for entry_id, parameters in zip(entries.ids, decoded):
                 if parameters is None:
                     broken.append(entry_id)
@@ -493,6 +515,7 @@ class RedisEventStore(EventStore):
         finally:
             with self._lock:
                 self._settling -= 1
+                self._count_anew()
                 if fates:
                     self._fates = {**fates, **self._fates}
                     self._wake()
@@ -539,6 +562,7 @@ class RedisEventStore(EventStore):
             with self._lock:
                 self._spill.extendleft(reversed(chunk[written + len(dropped) :]))
                 self._writing = 0
+                self._count_anew()
                 if not written:
                     self._write_at = time.monotonic() + _LOOK_FOR_ROOM_INTERVAL
                 self._changed.notify_all()

@@ -1,1 +1,1 @@
-"""An application that only queues events in Redis, and a worker that delivers them."""
+"""An application that only queues events in Redis, and the worker of the package that delivers them."""

@@ -1,4 +1,4 @@
-"""Run the application and the worker, as two processes with a Redis between them.
+"""Run the application and a worker, as two processes with a Redis between them.
 
 The Redis at REDIS_URL is used, or a redis-server is started on a free port of this machine.
 """
@@ -60,7 +60,9 @@ def track(endpoint: str) -> List[Optional[str]]:
     with running_redis() as url:
         app = [sys.executable, "-m", "redis_queue.app", url]
         output = subprocess.run(app, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603
-        subprocess.run([sys.executable, "-m", "redis_queue.worker", url, endpoint], check=True)  # noqa: S603
+        worker = [sys.executable, "-m", "snowplow_tracker", "worker", "--exit-when-empty"]
+        worker += ["--store", url, "--endpoint", endpoint]
+        subprocess.run(worker, check=True, stderr=subprocess.STDOUT)  # noqa: S603
     return list(output.split())
 
 

@@ -182,10 +182,10 @@ class _Gate:
         added: bool = self.store.add_event(payload)
         return added
 
-    def get_events_batch(self, max_events: Optional[int] = None) -> PayloadDictList:
+    def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
         if self.shut:
             return []
-        events: PayloadDictList = self.store.get_events_batch(max_events)
+        events: PayloadDictList = self.store.get_events_batch(max_events=max_events)
         return events
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:

@@ -1,0 +1,575 @@
+"""The queue in Redis, against a real redis-server with real processes."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import uuid
+
+import pytest
+import redis
+
+from snowplow_tracker import AsyncEmitter, DropReason, Emitter, PageView, Tracker
+from snowplow_tracker.redis_event_store import RedisEventStore
+from snowplow_tracker.testing import Collector, Response
+from support.redis_server import redis_server
+
+LOGGER = "snowplow_tracker.emitters"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared):
+    """An empty Redis that a test does not stop."""
+    with shared.client() as client:
+        client.flushall()
+    return shared
+
+
+@pytest.fixture
+def own_server(tmp_path):
+    """A Redis that survives restarts with all it was told, and that a test may stop."""
+    with redis_server(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as server:
+        yield server
+
+
+@pytest.fixture
+def make_store():
+    stores = []
+
+    def make(target, **options):
+        options = {"exit_timeout": 0.2, "socket_timeout": 0.5, **options}
+        stores.append(RedisEventStore(getattr(target, "url", target), **options))
+        return stores[-1]
+
+    yield make
+    for store in stores:
+        store.close()
+
+
+def event(**pairs):
+    return {"e": "pv", "p": "srv", "tv": "py-test", "eid": str(uuid.uuid4()), **pairs}
+
+
+def add(store, count):
+    events = [event() for _ in range(count)]
+    assert all(store.add_event(dict(each)) for each in events)
+    return [each["eid"] for each in events]
+
+
+def ids(events):
+    return [each["eid"] for each in events]
+
+
+def until(condition, timeout=15.0):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.01)
+
+
+def start(program, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+# Handing out and settling
+
+
+def test_events_come_out_in_order_and_as_they_went_in(server, make_store):
+    """Events come out first in, first out, with all their values, text beyond ASCII and half surrogates included."""
+    store = make_store(server)
+    events = [event(page="größer 🎈"), event(se_va=2.5, page="\ud800"), event()]
+    for each in events:
+        assert store.add_event(dict(each))
+    assert store.size() == 3
+    assert store.get_events_batch(max_events=2) == events[:2]
+    assert store.size() == 1
+    assert store.get_events_batch() == events[2:]
+    assert store.get_events_batch() == []
+
+
+def test_settled_events_leave_nothing_behind(server, make_store):
+    """What was delivered is neither in the stream nor among what was handed out."""
+    store = make_store(server)
+    add(store, 5)
+    store.cleanup(store.get_events_batch(), need_retry=False)
+    assert (store.size(), store.remaining()) == (0, 0)
+    with server.client() as client:
+        assert client.xpending("snowplow:events", "snowplow")["pending"] == 0
+
+
+def test_failed_events_go_first_in_their_old_order_to_anybody(server, make_store):
+    """What could not be sent is handed out again before what is new, by any worker, under the same ids."""
+    one, other = make_store(server), make_store(server)
+    eids = add(one, 6)
+    batch = one.get_events_batch(max_events=4)
+    one.cleanup(batch[2:], need_retry=True)
+    one.cleanup(batch[:2], need_retry=True)
+    assert one.size() == other.size() == 6
+    assert ids(other.get_events_batch()) == eids
+    assert one.get_events_batch() == []
+
+
+def test_several_workers_share_the_work(server, make_store):
+    """An event is handed to one worker only."""
+    one, other = make_store(server), make_store(server)
+    eids = add(one, 10)
+    first, second = one.get_events_batch(max_events=5), other.get_events_batch(max_events=5)
+    assert ids(first) + ids(second) == eids
+
+
+def test_copies_of_events_are_known_by_their_event_id(server, make_store):
+    """A `send_events` of a user's may hand back plain dictionaries."""
+    store = make_store(server)
+    add(store, 2)
+    store.cleanup([dict(each) for each in store.get_events_batch()], need_retry=False)
+    assert store.remaining() == 0
+
+
+def test_an_event_that_was_never_handed_out_is_added_for_a_retry(server, make_store):
+    """Events given to `send_events` from outside find their way into the queue."""
+    store = make_store(server)
+    stranger = event()
+    store.cleanup([stranger], need_retry=True)
+    assert store.get_events_batch() == [stranger]
+
+
+def test_what_is_no_event_is_thrown_out_once(server, make_store, caplog):
+    """An entry of somebody else does not stop the queue; that it went is said."""
+    store = make_store(server)
+    with server.client() as client:
+        client.xadd("snowplow:events", {"other": "thing"})
+        client.xadd("snowplow:events", {"event": "[1]"})
+        client.xadd("snowplow:events", {"event": '{"a":1},{"b":2}'})
+    eids = add(store, 1)
+    assert ids(store.get_events_batch()) == eids
+    assert "3 entries of snowplow:events hold no event" in caplog.text
+    assert store.remaining() == 1
+
+
+@pytest.mark.parametrize("options", [{"protocol": 2}, {"protocol": 3}, {"decode_responses": True}])
+def test_a_client_of_the_users_may_be_set_up_in_any_way(server, make_store, options):
+    """A client that is passed in may speak either protocol, and decode or not."""
+    if "protocol" in options and int(redis.__version__.split(".")[0]) < 5:
+        options = {}  # it knows one protocol
+    with server.client(**options) as client:
+        store = make_store(client)
+        eids = add(store, 3)
+        store.cleanup(store.get_events_batch(), need_retry=True)
+        assert store.size() == 3
+        assert ids(store.get_events_batch()) == eids
+        assert store.wait_for_events(0.01) is False
+        add(store, 1)
+        assert store.wait_for_events(5) is True
+
+
+# Workers that die
+
+
+def test_events_of_a_silent_worker_are_claimed(server, make_store):
+    """What a worker held that gives no sign of life goes to another one, and its name is forgotten in the end."""
+    dead = make_store(server, claim_after=0.3)
+    eids = add(dead, 4)
+    dead.get_events_batch(max_events=3)
+    dead._handed.clear()  # no sign of life from now on
+    living = make_store(server, claim_after=0.3)
+    assert ids(living.get_events_batch()) == eids[3:]
+    found = []
+    until(lambda: found.extend(living.get_events_batch()) or len(found) == 3)
+    assert ids(found) == eids[:3]
+    living._stream.forget_dead_consumers(0)
+    with server.client() as client:
+        names = [each["name"] for each in client.xinfo_consumers("snowplow:events", "snowplow")]
+    assert names == [living.consumer.encode()]
+
+
+def test_a_slow_worker_keeps_its_events(server, make_store):
+    """While a worker lives, nobody takes its events away, however long it needs."""
+    slow, other = make_store(server, claim_after=0.3), make_store(server, claim_after=0.3)
+    add(slow, 3)
+    batch = slow.get_events_batch()
+    ends = time.monotonic() + 1.0
+    while time.monotonic() < ends:
+        assert other.get_events_batch() == []
+    slow.cleanup(batch, need_retry=False)
+    assert other.remaining() == 0
+
+
+@pytest.mark.parametrize("command", ["XAUTOCLAIM"])
+def test_redis_before_6_2_claims_too(tmp_path, make_store, command):
+    """Without XAUTOCLAIM, events that came back or whose worker died are claimed by older commands."""
+    with redis_server(tmp_path, "--rename-command", command, "") as server:
+        store, other = make_store(server, claim_after=0.2), make_store(server, claim_after=0.2)
+        eids = add(store, 4)
+        batch = store.get_events_batch(max_events=2)
+        store.cleanup(batch, need_retry=True)
+        assert ids(other.get_events_batch()) == eids
+        with server.client() as client:
+            client.xdel("snowplow:events", other.get_events_batch() or batch[0].entry_id)
+        other._handed.clear()
+        found = []
+        until(lambda: found.extend(store.get_events_batch()) or len(found) == 3)
+        assert ids(found) == eids[1:]
+
+
+PRODUCER = """
+    import sys
+    from snowplow_tracker import AsyncEmitter, PageView, Tracker
+    from snowplow_tracker.redis_event_store import RedisEventStore
+
+    store = RedisEventStore(sys.argv[1], write_behind=sys.argv[3] == "behind")
+    emitter = AsyncEmitter("http://127.0.0.1:9", event_store=store, enqueue_only=True)
+    tracker = Tracker("test", emitter)
+    for number in range(int(sys.argv[2])):
+        print(tracker.track(PageView(f"https://example.com/{number}")), flush=True)
+"""
+
+WORKER = [sys.executable, "-m", "snowplow_tracker", "worker"]
+
+
+def start_worker(url, endpoint, *arguments):
+    return subprocess.Popen(
+        [*WORKER, "--store", url, "--endpoint", endpoint, *arguments], stderr=subprocess.DEVNULL
+    )
+
+
+def test_producers_and_workers_that_are_killed_lose_nothing(server):
+    """Whatever was tracked by programs that were killed at random arrives, by workers that were killed too."""
+    url = f"{server.url}?claim_after=1"
+    with Collector(respond=lambda _: time.sleep(0.02)) as collector:
+        producers = [start(PRODUCER, server.url, 100_000, "through") for _ in range(3)]
+        producers.append(start(PRODUCER, server.url, 500, "behind"))
+        workers = [start_worker(url, collector.endpoint, "--batch", "20") for _ in range(2)]
+        try:
+            for _ in range(4):
+                collector.wait_for(len(collector.events) + 100)
+                workers[0].kill()
+                workers.append(start_worker(url, collector.endpoint, "--batch", "50"))
+                workers.pop(0).wait()
+            for producer in producers[:3]:
+                producer.kill()
+            tracked = [line for each in producers for line in each.communicate()[0].split("\n")]
+            # A line that was cut off by the kill names no event.
+            tracked = {line for line in tracked if len(line) == 36}
+            until(lambda: len(collector.events) >= len(tracked), 30)
+            until(lambda: tracked <= {each.event_id for each in collector.events}, 30)
+        finally:
+            for each in [*producers, *workers]:
+                each.kill()
+                each.wait()
+    assert len(tracked) > 500
+    # Up to one event of each killed producer is in the queue although its `track()` did not return.
+    assert len({each.event_id for each in collector.events} - tracked) <= 3
+
+
+# Redis that comes and goes
+
+
+def test_a_restart_of_redis_loses_nothing(own_server, make_store):
+    """Events added before, during and after a crash of Redis come out in order, those handed out are settled."""
+    store = make_store(own_server)
+    eids = add(store, 3)
+    batch = store.get_events_batch(max_events=2)
+    own_server.kill()
+    eids += add(store, 3)
+    store.cleanup(batch[:1], need_retry=False)
+    store.cleanup(batch[1:], need_retry=True)
+    assert store.get_events_batch() == []
+    assert store.failing
+    assert store.remaining() is None
+    own_server.start()
+    until(lambda: not store.failing and store.remaining() == 5)
+    assert ids(store.get_events_batch()) == eids[1:]
+
+
+def test_a_redis_that_forgot_everything_is_told_again(tmp_path, make_store):
+    """When Redis comes back empty, the group is made anew, and a worker adds again what it still holds."""
+    with redis_server(tmp_path) as server:
+        store = make_store(server)
+        eids = add(store, 2)
+        batch = store.get_events_batch()
+        server.kill()
+        server.start()
+        eids += add(store, 1)
+        store.cleanup(batch, need_retry=True)
+        assert sorted(ids(store.get_events_batch())) == sorted(eids)
+
+
+def test_an_outage_costs_the_caller_one_timeout(own_server, make_store, caplog):
+    """While Redis hangs, the first call waits for the timeout, the others do not; it is said once."""
+    store = make_store(own_server, spill_capacity=50, socket_timeout=0.3)
+    eids = add(store, 1)
+    with own_server.paused():
+        started = time.monotonic()
+        eids += add(store, 50)
+        seconds = time.monotonic() - started
+        assert not store.add_event(event())
+    assert 0.3 <= seconds < 1.0
+    until(lambda: not store.failing and store.remaining() >= 51)
+    # What the first call wrote before its time was up may be there twice: under the same id.
+    assert list(dict.fromkeys(ids(store.get_events_batch()))) == eids
+    messages = [each.getMessage() for each in caplog.records if "Redis" in each.getMessage()]
+    assert [text.split(" (")[0] for text in messages if "cannot" in text] == [
+        "Redis cannot be used"
+    ]
+    assert any("Redis is back" in text for text in messages)
+
+
+def test_without_a_spill_an_outage_is_answered_with_false(own_server, make_store):
+    """With `spill_capacity=0` nothing is taken that Redis does not have."""
+    store = make_store(own_server, spill_capacity=0)
+    assert add(store, 1)
+    own_server.kill()
+    assert store.add_event(event()) is False
+    assert store.size() == 1
+    own_server.start()
+    until(lambda: store.add_event(event()))
+
+
+def test_the_end_of_a_program_writes_what_is_in_memory(server):
+    """A program that writes from a thread ends with all its events in Redis, without closing anything."""
+    program = start(PRODUCER, server.url, 2_000, "behind")
+    tracked = program.communicate(timeout=30)[0].split()
+    assert program.returncode == 0
+    with server.client() as client:
+        entries = client.xrange("snowplow:events")
+    assert [json.loads(fields[b"event"])["eid"] for _, fields in entries] == tracked
+
+
+def test_the_end_of_a_program_says_what_redis_did_not_take(tmp_path):
+    """A program that ends while Redis is away ends in time, and tells how many events it loses."""
+    program = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PRODUCER), "redis://127.0.0.1:1/0", "7", "through"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert program.returncode == 0
+    assert "The program ends with 7 events that Redis did not take." in program.stderr
+
+
+def test_write_behind_keeps_up_with_threads(server, make_store):
+    """Many threads that write behind lose nothing, and every event is counted at once."""
+    store = make_store(server, write_behind=True)
+    eids = []
+    threads = [threading.Thread(target=lambda: eids.extend(add(store, 500))) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert store.size() >= 2_000  # what is on its way may be counted twice
+    assert store._flush(10)
+    assert store.size() == 2_000
+    batches = iter(store.get_events_batch, [])
+    assert sorted(each["eid"] for batch in batches for each in batch) == sorted(eids)
+
+
+@pytest.mark.parametrize("write_behind", [False, True])
+def test_a_fork_takes_nothing_of_its_parent(server, make_store, write_behind):
+    """Parent and child each add their own events, and the child does not settle the parent's."""
+    store = make_store(server, write_behind=write_behind)
+    eids = add(store, 2)
+    assert store._flush(10)
+    batch = store.get_events_batch(max_events=1)
+    child = os.fork()
+    if child == 0:
+        try:
+            store.add_event(event(eid="child"))
+            os._exit(0 if store._flush(10) and not store._handed else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    store.cleanup(batch, need_retry=False)
+    assert ids(store.get_events_batch()) == [eids[1], "child"]
+
+
+# Capacity
+
+
+def test_the_newest_is_refused_when_it_is_full(server, make_store):
+    """The default policy refuses what does not fit, until there is room again."""
+    store = make_store(server, buffer_capacity=3)
+    eids = add(store, 3)
+    assert store.add_event(event()) is False
+    assert store.remaining() == 3
+    store.cleanup(store.get_events_batch(max_events=1), need_retry=False)
+    eids += add(store, 1)
+    assert ids(store.get_events_batch()) == eids[1:]
+
+
+def test_the_oldest_make_room_and_are_reported(server, make_store):
+    """With "drop_oldest" those that waited longest go, each reported, those being sent are spared."""
+    store = make_store(server, buffer_capacity=4, overflow="drop_oldest")
+    evicted = []
+    store.overflow_listener = evicted.extend
+    eids = add(store, 2)
+    batch = store.get_events_batch(max_events=1)
+    eids += add(store, 4)
+    assert ids(evicted) == eids[1:3]
+    store.cleanup(batch, need_retry=True)
+    assert ids(store.get_events_batch()) == [eids[0], *eids[3:]]
+
+
+def test_blocking_waits_for_room_but_not_for_long(server, make_store):
+    """With "block" an event waits until a worker makes room, or is refused when the time is up."""
+    store = make_store(server, buffer_capacity=2, overflow="block", overflow_timeout=0.2)
+    worker = make_store(server)
+    add(store, 2)
+    started = time.monotonic()
+    assert store.add_event(event()) is False
+    assert 0.2 <= time.monotonic() - started < 1
+    store.overflow_timeout = 10
+    batch = worker.get_events_batch(max_events=1)
+    timer = threading.Timer(0.1, worker.cleanup, (batch, False))
+    timer.start()
+    assert store.add_event(event()) is True
+    timer.join()
+
+
+def test_writing_behind_reports_what_did_not_fit(server, make_store):
+    """What was taken into memory and finds the stream full is reported, not lost in silence."""
+    store = make_store(server, buffer_capacity=10, write_behind=True)
+    dropped = []
+    store.overflow_listener = dropped.extend
+    eids = add(store, 25)
+    assert store._flush(10)
+    assert ids(dropped) == eids[10:]
+    assert store.remaining() == 10
+
+
+def test_an_emitter_counts_what_the_store_refuses(server, make_store):
+    """Drops of the store are in the counters and callbacks of the emitter."""
+    store = make_store(server, buffer_capacity=2, overflow="drop_oldest")
+    dropped = []
+    emitter = Emitter(
+        "http://127.0.0.1:9",
+        event_store=store,
+        enqueue_only=True,
+        on_drop=lambda events, reason: dropped.extend((each["eid"], reason) for each in events),
+    )
+    tracker = Tracker("test", emitter)
+    eids = [tracker.track(PageView("https://example.com")) for _ in range(5)]
+    assert dropped == [(eid, DropReason.OVERFLOW) for eid in eids[:3]]
+    assert emitter.stats().dropped == {DropReason.OVERFLOW: 3}
+
+
+# Emitters over it
+
+
+@pytest.mark.parametrize("emitter_class", [Emitter, AsyncEmitter])
+@pytest.mark.parametrize("write_behind", [False, True])
+def test_an_emitter_delivers_through_it(server, make_store, emitter_class, write_behind):
+    """One process may add and send: everything arrives once, also after the collector was down."""
+    with Collector() as collector:
+        collector.respond = lambda _: Response(503)
+        emitter = emitter_class(
+            collector.endpoint,
+            event_store=make_store(server, write_behind=write_behind),
+            max_retry_delay_seconds=1,
+        )
+        tracker = Tracker("test", emitter)
+        eids = [tracker.track(PageView("https://example.com")) for _ in range(25)]
+        emitter.flush(timeout=0.3)
+        collector.respond = None
+        assert emitter.flush(timeout=15) == 0
+        assert sorted(each.event_id for each in collector.events) == sorted(eids)
+        emitter.close()
+
+
+def test_what_a_closed_emitter_leaves_is_kept(server, make_store):
+    """Events that were not delivered are there for the next worker."""
+    emitter = Emitter("http://127.0.0.1:9", event_store=make_store(server), exit_timeout=0.1)
+    tracker = Tracker("test", emitter)
+    eids = [tracker.track(PageView("https://example.com")) for _ in range(12)]
+    assert emitter.close() == 12
+    assert ids(make_store(server).get_events_batch()) == eids
+
+
+# Getting in
+
+
+def test_passwords_are_passed_on(tmp_path, make_store, caplog):
+    """A URL with user and password gets in, one without does not and says why."""
+    with redis_server(tmp_path, "--requirepass", "secret") as server:
+        with_password = server.url.replace("//", "//default:secret@")
+        store = make_store(with_password)
+        eids = add(store, 2)
+        assert ids(store.get_events_batch()) == eids
+        other = make_store(server.url, spill_capacity=0)
+        assert not other.add_event(event())
+        assert "AuthenticationError" in caplog.text
+        assert "secret" not in caplog.text
+
+
+def test_tls_is_passed_on(tmp_path, make_store):
+    """A rediss:// URL speaks TLS and checks the certificate."""
+    with redis_server(tmp_path, tls=True) as server:
+        store = make_store(server)
+        eids = add(store, 2)
+        assert ids(store.get_events_batch()) == eids
+        suspicious = make_store(server.url.partition("?")[0], spill_capacity=0)
+        assert suspicious.add_event(event()) is False
+
+
+def test_a_key_of_something_else_is_left_alone(server, make_store, caplog):
+    """A key that holds no stream is not touched, and nothing raises into `track()`."""
+    with server.client() as client:
+        client.set("snowplow:events", "mine")
+        store = make_store(server, spill_capacity=1)
+        assert store.add_event(event())
+        assert not store.add_event(event())
+        assert store.get_events_batch() == []
+        assert client.get("snowplow:events") == b"mine"
+        client.delete("snowplow:events")
+        assert store._flush(10)
+    assert "WRONGTYPE" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"buffer_capacity": 0}, "buffer_capacity"),
+        ({"overflow": "explode"}, "overflow"),
+        ({"overflow_timeout": -1}, "overflow_timeout"),
+        ({"exit_timeout": -1}, "exit_timeout"),
+        ({"claim_after": 0}, "claim_after"),
+        ({"socket_timeout": 0}, "socket_timeout"),
+        ({"spill_capacity": -1}, "spill_capacity"),
+        ({"spill_capacity": 0, "write_behind": True}, "spill_capacity"),
+        ({"stream": ""}, "stream"),
+        ({"client_or_url": "http://host"}, "scheme"),
+        ({"client_or_url": "redis://host/0?unheard_of=1"}, "unheard_of"),
+    ],
+)
+def test_arguments_out_of_range_are_named(options, name):
+    """What makes no sense is refused at once, by name, without a connection."""
+    with pytest.raises(ValueError, match=name):
+        RedisEventStore(**options)
+
+
+def test_without_redis_py_the_error_names_the_extra(monkeypatch):
+    """Who did not install redis-py is told how to."""
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(ImportError, match=r"snowplow-tracker\[redis\]"):
+        RedisEventStore()
+
+
+def test_a_store_that_is_not_used_has_no_thread(server, make_store):
+    """Threads come with work and go when it is done."""
+    before = threading.active_count()
+    store = make_store(server)
+    add(store, 3)
+    assert threading.active_count() == before

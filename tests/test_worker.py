@@ -1,0 +1,455 @@
+"""The command that delivers from a store: ``python -m snowplow_tracker worker``, as a process of its own."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from snowplow_tracker._stores import open_store, without_password
+from snowplow_tracker.redis_event_store import RedisEventStore
+from snowplow_tracker.sqlite_event_store import SQLiteEventStore
+from snowplow_tracker.testing import Collector, Response
+from support.redis_server import redis_server
+
+COMMAND = [sys.executable, "-m", "snowplow_tracker", "worker"]
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory):
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server.url
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/queue.db"
+    # A stream of its own for each test.
+    return f"{request.getfixturevalue('redis_url')}?stream={uuid.uuid4()}"
+
+
+@pytest.fixture
+def sqlite_url(tmp_path):
+    return f"sqlite:///{tmp_path}/queue.db"
+
+
+@pytest.fixture
+def collector():
+    with Collector() as running:
+        yield running
+
+
+@pytest.fixture
+def start():
+    processes = []
+
+    def start(url, endpoint, *arguments, **options):
+        options = {"stderr": subprocess.PIPE, "text": True, **options}
+        command = [*COMMAND, "--store", url, "--endpoint", endpoint, *arguments]
+        processes.append(subprocess.Popen(command, **options))
+        return processes[-1]
+
+    yield start
+    for each in processes:
+        each.kill()
+        each.wait()
+        if each.stderr:
+            each.stderr.close()
+
+
+def fill(url, count, **pairs):
+    store = open_store(url)
+    eids = [str(uuid.uuid4()) for _ in range(count)]
+    for eid in eids:
+        assert store.add_event({"e": "pv", "p": "srv", "tv": "py-test", "eid": eid, **pairs})
+    store.close()
+    return eids
+
+
+def size(url):
+    store = open_store(url)
+    try:
+        return store.size()
+    finally:
+        store.close()
+
+
+def arrived(collector):
+    return sorted(each.event_id for each in collector.events)
+
+
+def end(process, timeout=20):
+    _, errors = process.communicate(timeout=timeout)
+    return process.returncode, errors
+
+
+def slow_down(collector, seconds):
+    """Have every answer take its time; the event tells that the first request is there."""
+    asked = threading.Event()
+
+    def respond(_request):
+        asked.set()
+        time.sleep(seconds)
+
+    collector.respond = respond
+    return asked
+
+
+def test_it_delivers_all_and_ends_when_it_is_asked_to(url, collector, start):
+    """With --exit-when-empty it delivers what is there, once, says so in plain lines, and succeeds."""
+    eids = fill(url, 1_200)
+    status, errors = end(start(url, collector.endpoint, "--exit-when-empty"))
+    assert (status, arrived(collector)) == (0, sorted(eids))
+    assert "Stopped: 1200 events were sent, 0 were given up, 0 are left in the store." in errors
+    assert "\x1b" not in errors
+    assert "\r" not in errors
+    assert len(collector.requests) == 3
+
+
+def test_it_waits_for_events_and_stops_when_told_to(url, collector, start):
+    """It delivers what comes in later, and a SIGTERM or SIGINT ends it well."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process = start(url, collector.endpoint)
+        collector.clear()
+        eids = fill(url, 3)
+        collector.wait_for(3)
+        eids += fill(url, 2)
+        collector.wait_for(5)
+        process.send_signal(number)
+        status, errors = end(process)
+        assert (status, arrived(collector)) == (0, sorted(eids)), errors
+
+
+def test_an_idle_worker_costs_nothing(url, collector, start):
+    """While there is nothing to do it sleeps, and still is there at once when there is."""
+    process = start(url, collector.endpoint)
+    fill(url, 1)
+    collector.wait_for(1)
+
+    def cpu():
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    before = cpu()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1.5)
+    assert cpu() - before < 0.15
+    fill(url, 1)
+    started = time.monotonic()
+    collector.wait_for(2)
+    assert time.monotonic() - started < 1.5
+
+
+def test_sigterm_finishes_what_is_in_flight_and_nothing_more(url, collector, start):
+    """A request that is under way ends well, the rest stays in the store."""
+    eids = fill(url, 40)
+    asked = slow_down(collector, 0.5)
+    process = start(url, collector.endpoint, "--batch", "10")
+    assert asked.wait(10)
+    process.terminate()
+    status, errors = end(process)
+    delivered = len(collector.events)
+    assert status == 0, errors
+    assert 10 <= delivered < 30
+    assert size(url) == 40 - delivered
+    assert arrived(collector) == sorted(eids[:delivered])
+
+
+def test_what_does_not_end_in_time_is_kept(sqlite_url, start):
+    """When a request under way does not end within --timeout, the status says so, and the events stay."""
+    eids = fill(sqlite_url, 3)
+    with Collector() as collector:
+        asked = slow_down(collector, 1.5)
+        process = start(sqlite_url, collector.endpoint, "--timeout", "0.3")
+        assert asked.wait(10)
+        process.terminate()
+        started = time.monotonic()
+        status, errors = end(process)
+        assert time.monotonic() - started < 2
+    assert status == 3
+    assert "3 of them in requests that did not end in time" in errors
+    with Collector() as collector:
+        assert end(start(sqlite_url, collector.endpoint, "--exit-when-empty"))[0] == 0
+        assert arrived(collector) == sorted(eids)
+
+
+def test_a_second_signal_ends_it_at_once(sqlite_url, start):
+    """Who does not want to wait for what is in flight signals again."""
+    fill(sqlite_url, 1)
+    with Collector() as collector:
+        asked = slow_down(collector, 2)
+        process = start(sqlite_url, collector.endpoint, "--timeout", "30", "--request-timeout", "9")
+        assert asked.wait(10)
+        started = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        while process.poll() is None and time.monotonic() - started < 3:
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+        assert process.wait(1) == 130
+
+
+def test_an_outage_of_the_collector_is_waited_out(url, start):
+    """While the collector is down there are few attempts; when it is back, everything arrives."""
+    eids = fill(url, 30)
+    collector = Collector().start()
+    collector.stop()
+    process = start(url, collector.endpoint, "--exit-when-empty", "--max-retry-delay", "1")
+    lines = []
+    while len([line for line in lines if "failed" in line]) < 2:
+        lines.append(process.stderr.readline())
+        assert lines[-1], lines
+    with collector.start():
+        status, errors = end(process)
+        assert (status, arrived(collector)) == (0, sorted(eids)), errors
+
+
+def test_being_told_to_stop_before_the_store_is_empty_is_no_success(sqlite_url, start):
+    """With --exit-when-empty, an early stop is told from a complete run."""
+    fill(sqlite_url, 2)
+    with Collector(respond=lambda _: Response(503)) as collector:
+        process = start(sqlite_url, collector.endpoint, "--exit-when-empty")
+        collector.wait_for_requests(1)
+        process.terminate()
+        assert end(process)[0] == 3
+    assert size(sqlite_url) == 2
+
+
+def test_events_that_are_refused_for_good_show_in_the_status(sqlite_url, start):
+    """Lost events are logged, and make the worker end with a status of its own."""
+    fill(sqlite_url, 2)
+    with Collector(respond=lambda _: Response(422)) as collector:
+        status, errors = end(start(sqlite_url, collector.endpoint, "--exit-when-empty"))
+    assert status == 4
+    assert "2 events were given up (rejected)" in errors
+    assert "2 were given up, 0 are left" in errors
+
+
+def test_an_outage_of_redis_is_waited_out(tmp_path, collector, start):
+    """A worker may be started before Redis, and lives through its restarts."""
+    with redis_server(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as server:
+        server.kill()
+        process = start(server.url, collector.endpoint)
+        while "Redis cannot be used" not in process.stderr.readline():
+            assert process.poll() is None
+        server.start()
+        eids = fill(server.url, 5)
+        collector.wait_for(5)
+        server.kill()
+        server.start()
+        eids += fill(server.url, 5)
+        collector.wait_for(10)
+        process.terminate()
+        assert end(process)[0] == 0
+        assert arrived(collector) == sorted(eids)
+
+
+def test_it_does_not_take_an_outage_for_an_empty_store(tmp_path, collector, start):
+    """With --exit-when-empty it waits for Redis rather than ending with its job undone."""
+    with redis_server(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as server:
+        eids = fill(server.url, 5)
+        server.kill()
+        process = start(server.url, collector.endpoint, "--exit-when-empty")
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        server.start()
+        assert end(process)[0] == 0
+        assert arrived(collector) == sorted(eids)
+
+
+def test_progress_is_one_changing_line_on_a_terminal(sqlite_url, start):
+    """On a terminal one line is drawn anew, and log lines come above it."""
+    fill(sqlite_url, 300)
+    ours, theirs = pty.openpty()
+    with Collector(respond=lambda _: time.sleep(0.05)) as collector:
+        environment = {**os.environ, "COLUMNS": "100"}
+        arguments = ("--exit-when-empty", "--batch", "10")
+        process = start(sqlite_url, collector.endpoint, *arguments, stderr=theirs, env=environment)
+        os.close(theirs)
+        screen = read_all(ours)
+    assert process.wait(10) == 0
+    lines = screen.replace("\r\n", "\n").split("\n")
+    drawn = [each.split("\r")[0] for line in lines for each in line.split("\r\x1b[K")]
+    progress = [text for text in drawn if text.startswith("sent ")]
+    assert len(progress) > 3
+    assert re.fullmatch(r"sent 300, queued 0, [\d,]+/s, failed attempts 0", progress[-1])
+    assert len([line for line in lines if "sent " in line and "Stopped" not in line]) <= 2
+    assert lines[0].endswith("/com.snowplowanalytics.snowplow/tp2.")
+    assert "Stopped: 300 events were sent" in lines[-2]
+
+
+def read_all(terminal, timeout=20):
+    deadline = time.monotonic() + timeout
+    text = b""
+    while time.monotonic() < deadline:
+        if select.select([terminal], [], [], 0.1)[0]:
+            try:
+                chunk = os.read(terminal, 65_536)
+            except OSError:  # Linux: the other side is closed
+                chunk = b""
+            if not chunk:
+                break
+            text += chunk
+    os.close(terminal)
+    return text.decode()
+
+
+def test_elsewhere_progress_is_a_line_now_and_then(sqlite_url, start):
+    """Without a terminal, lines with a time are logged every --report-every seconds while something happens."""
+    fill(sqlite_url, 200)
+    with Collector(respond=lambda _: time.sleep(0.05)) as collector:
+        arguments = ("--exit-when-empty", "--batch", "10", "--report-every", "0.1")
+        _, errors = end(start(sqlite_url, collector.endpoint, *arguments))
+    lines = [line for line in errors.splitlines() if " INFO sent " in line]
+    assert lines
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ INFO sent \d", line) for line in lines)
+
+
+def test_the_way_of_sending_is_up_to_the_user(sqlite_url, collector, start):
+    """Path, headers, method, and threads are those asked for; the addresses may come from the environment."""
+    fill(sqlite_url, 4)
+    environment = {
+        **os.environ,
+        "SNOWPLOW_STORE": sqlite_url,
+        "SNOWPLOW_ENDPOINT": collector.endpoint,
+    }
+
+    def run(*arguments):
+        subprocess.run(
+            [*COMMAND, "--exit-when-empty", *arguments],
+            check=True,
+            timeout=20,
+            env=environment,
+            capture_output=True,
+        )
+
+    run("--path", "/com.acme/track", "--header", "X-Team: shop")
+    [request] = collector.requests
+    assert (request.path, request.headers["x-team"]) == ("/com.acme/track", "shop")
+    fill(sqlite_url, 4)
+    run("--method", "get", "--threads", "2")
+    assert [each.method for each in collector.requests[1:]] == ["GET"] * 4
+
+
+PRODUCER = """
+    import sys
+    from snowplow_tracker import EmitterConfiguration, PageView, Snowplow, Emitter, AsyncEmitter
+    from snowplow_tracker._stores import open_store
+
+    for number, emitter_class in enumerate((Emitter, AsyncEmitter)):
+        tracker = Snowplow.create_tracker(
+            str(number),
+            sys.argv[2],
+            emitter_config=EmitterConfiguration(
+                emitter_class=emitter_class,
+                batch_size=2,
+                event_store=open_store(sys.argv[1]),
+                enqueue_only=True,
+            ),
+        )
+        for page in range(25):
+            print(tracker.track(PageView(f"https://example.com/{page}")))
+        tracker.flush()
+        tracker.flush(is_async=True)
+        if number:
+            tracker.close()
+    assert "requests" not in sys.modules
+"""
+
+
+def test_a_producer_that_only_queues_makes_no_request(url, collector, start):
+    """The program that tracks never speaks to the collector, not even at its end; the worker delivers."""
+    program = [sys.executable, "-c", textwrap.dedent(PRODUCER), url, collector.endpoint]
+    eids = subprocess.run(
+        program, check=True, capture_output=True, text=True, timeout=30
+    ).stdout.split()
+    assert collector.requests == []
+    assert len(eids) == 50
+    assert end(start(url, collector.endpoint, "--exit-when-empty"))[0] == 0
+    assert arrived(collector) == sorted(eids)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "text"),
+    [
+        ([], 2, "--store, --endpoint"),
+        (["--store", "mysql://host/db", "--endpoint", "host"], 2, "'mysql://host/db' is not the"),
+        (["--store", "sqlite://", "--endpoint", "host"], 2, "names no file"),
+        (["--store", "sqlite:///x?color=red", "--endpoint", "host"], 2, "'color' is not an option"),
+        (["--store", "redis://h/0?claim_after=x", "--endpoint", "h"], 2, "claim_after must be a"),
+        (["--store", "redis://h/0", "--endpoint", "ftp://host"], 2, "http or https"),
+        (
+            ["--store", "sqlite:////nowhere/at/all.db", "--endpoint", "host"],
+            1,
+            "/nowhere/at/all.db",
+        ),
+        (["--batch", "0"], 2, "at least 1"),
+        (["--timeout", "-1"], 2, "more than 0"),
+        (["--header", "X"], 2, "NAME: VALUE"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(arguments, status, text):
+    """Wrong arguments, and a store that cannot be opened, end it at once with a reason and no traceback."""
+    result = subprocess.run(
+        [*COMMAND, *arguments], check=False, capture_output=True, text=True, timeout=30
+    )
+    assert result.returncode == status
+    assert text in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_help_tells_the_exit_statuses():
+    """What a status means is in --help."""
+    text = subprocess.run(
+        [*COMMAND, "--help"], check=True, capture_output=True, text=True, timeout=30
+    ).stdout
+    for status in (0, 1, 2, 3, 4, 130):
+        assert re.search(rf"^  {status} +\w", text, re.MULTILINE)
+
+
+def test_urls_name_stores_with_their_options(tmp_path, monkeypatch):
+    """Three slashes make a relative path, four an absolute one; options of the store are in the query."""
+    monkeypatch.chdir(tmp_path)
+    store = open_store("sqlite:///queue.db?buffer_capacity=5&overflow=drop_oldest")
+    assert isinstance(store, SQLiteEventStore)
+    assert (store.path, store.buffer_capacity) == (str(tmp_path / "queue.db"), 5)
+    store.close()
+    store = open_store(
+        f"sqlite:///{tmp_path}/other.db",
+    )
+    assert store.path == str(tmp_path / "other.db")
+    store.close()
+    store = open_store(
+        "unix:///run/redis.sock?db=3&stream=a%20b&claim_after=7&health_check_interval=9"
+    )
+    assert isinstance(store, RedisEventStore)
+    assert (store.stream, store.claim_after) == ("a b", 7.0)
+    options = store._client.connection_pool.connection_kwargs
+    assert (options["path"], options["db"], options["health_check_interval"]) == (
+        "/run/redis.sock",
+        3,
+        9,
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://user:secret@host:1/0?stream=a", "redis://user:***@host:1/0?stream=a"),
+        ("redis://:secret@host/0", "redis://:***@host/0"),
+        ("redis://host/0?password=secret", "redis://host/0?password=***"),
+        ("sqlite:////var/queue.db", "sqlite:////var/queue.db"),
+    ],
+)
+def test_passwords_are_not_shown(url, shown):
+    """The log names the store without its password."""
+    assert without_password(url) == shown
