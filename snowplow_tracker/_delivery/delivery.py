@@ -51,6 +51,9 @@ Timeout = Union[None, float, Tuple[Optional[float], Optional[float]]]
 _LONGEST_URL_PARAMETERS = 16_000
 """Bytes. The collector answers 400 to a GET whose request line is over 20,480; proxies before it may take less."""
 
+_MOST_FAILED_GETS = 3
+"""GET requests of a batch that may fail in a row before it is the collector that is failing, not the events."""
+
 
 class Sender(Protocol):
     """An emitter as the engine sees it: its live options, and the methods that users override."""
@@ -464,6 +467,9 @@ class Delivery:
                 self._retry_later(emitter, handed, chunk, untried, outcome)
                 return
             else:
+                if outcome.verdict is Verdict.SENT and self._learned_bytes < LARGEST_BODY:
+                    # The limit may be gone. Asking costs one refused request in about twenty.
+                    self._learned_bytes += self._learned_bytes // 32
                 self._settle(emitter, handed, chunk, outcome)
 
     def _deliver_encodable(self, emitter: Sender, chunk: PayloadDictList, handed: _Handed) -> None:
@@ -508,18 +514,24 @@ class Delivery:
         again: PayloadDictList = []
         given_up: List[Tuple[PayloadDict, Outcome]] = []
         last_failure: Optional[Outcome] = None
-        tried = 0
+        tried = in_a_row = 0
         for event in events:
             tried += 1
             outcome = self._attempt_get(emitter, event)
             if outcome.verdict is Verdict.SENT:
+                in_a_row = 0
                 sent.append(event)
                 continue
             failed.append(event)
             if outcome.verdict is Verdict.RETRY:
                 again.append(event)
                 last_failure = outcome
-                if outcome.status == NO_ANSWER or outcome.retry_after is not None:
+                in_a_row += 1
+                if (
+                    outcome.status == NO_ANSWER
+                    or outcome.retry_after is not None
+                    or in_a_row == _MOST_FAILED_GETS
+                ):
                     break  # nobody is there, or wants to be left alone: the others need not be tried
             else:
                 given_up.append((event, outcome))
@@ -827,6 +839,8 @@ class Delivery:
                 self._begin(emitter)  # there are events that an earlier process left in the store
             forced = True
             while not self._reached(mark):
+                if deadline is not None and self._clock() >= deadline:
+                    break
                 self._here.asked_again = False
                 step = self.step(emitter, forced=forced)
                 if step is Step.SENT and self._here.asked_again:
@@ -838,8 +852,6 @@ class Delivery:
                 if step in (Step.EMPTY, Step.NOT_NOW, Step.FAILED) and not self._wait_for_others(
                     deadline, mark.attempts, forced=forced, empty=step is Step.EMPTY
                 ):
-                    break
-                if deadline is not None and self._clock() >= deadline:
                     break
         finally:
             self._here.deadline = outer_deadline
