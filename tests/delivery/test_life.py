@@ -436,7 +436,7 @@ def test_overflow_can_block(collector: CollectorWithFaults) -> None:
     dropped = track_many(emitter, 1)
     assert 0.25 < time.monotonic() - started < 1
     assert notes.dropped(DropReason.OVERFLOW) == dropped
-    emitter.overflow_timeout = 10
+    emitter.event_store.overflow_timeout = 10
     collector.listen()
     tracked += track_many(emitter, 1)
     assert collector.wait_for_events(10, timeout=10)
