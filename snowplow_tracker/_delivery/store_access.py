@@ -38,6 +38,8 @@ class StoreAccess:
         self.add: Callable[[PayloadDict], Optional[bool]]
         self.add = store.add_event if self._thread_safe else self._add
         self.size: Callable[[], int] = store.size if self._thread_safe else self._size
+        if isinstance(store, InMemoryEventStore) and self.copies:
+            self.size = store.count_waiting
         if hasattr(store, "overflow_listener"):
             store.overflow_listener = overflow_listener
 
