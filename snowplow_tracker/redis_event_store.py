@@ -188,10 +188,12 @@ class RedisEventStore(EventStore):
         if not isinstance(self._target, str):
             return self._target
         redis = _redis()
+        timeouts = {"socket_timeout": self.socket_timeout}
+        if not self._target.startswith("unix:"):  # redis-py 4 does not know it there
+            timeouts["socket_connect_timeout"] = self.socket_timeout
         client = redis.Redis.from_url(
             self._target,
-            socket_timeout=self.socket_timeout,
-            socket_connect_timeout=self.socket_timeout,
+            **timeouts,
             # Trying again is for this class, which has a bound for it.
             retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
         )
