@@ -894,7 +894,9 @@ class Delivery:
                 return 0
             self.state = EmitterState.CLOSING
         deadline = self._clock() + timeout
-        if self._workers is not None and self._workers.alive() and not self.delivering_here():
+        if not self._sends:
+            pass  # another process does
+        elif self._workers is not None and self._workers.alive() and not self.delivering_here():
             self.flush_by_workers(emitter, lambda: self.request_flush(emitter), timeout)
         else:
             self.flush_here(emitter, timeout)
@@ -910,7 +912,7 @@ class Delivery:
             while self._in_flight and not self.delivering_here() and self._wait_until(deadline):
                 pass  # what was tracked while we waited is on its way
         unsent = self.unsent()
-        if unsent:
+        if unsent and self._sends:
             logger.warning(
                 "The emitter is closed with %d events that could not be sent.%s",
                 unsent,
