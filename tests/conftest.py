@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import sysconfig
+from collections import Counter
 from pathlib import Path
 from typing import List
 
@@ -23,6 +24,14 @@ _refused_addresses: List[str] = []
 
 def pytest_report_header() -> List[str]:
     return [f"snowplow_tracker {snowplow_tracker.__version__} from {_package}"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was not tested where nobody can overlook it."""
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in reasons.items():
+        terminalreporter.section("NOT TESTED", sep="!", red=True, bold=True)
+        terminalreporter.line(f"{count} tests did not run: {reason}", red=True, bold=True)
 
 
 def pytest_sessionstart() -> None:

@@ -1,6 +1,5 @@
 """The programs in examples/, run as processes of their own."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from snowplow_tracker.testing import Collector
+from support.programs import need
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 EVENTS = {"tracker_api": 5, "snowplow_api": 4, "redis_queue": 10, "web_shop": 12}
 
 
 def run(name, *arguments):
-    if name == "redis_queue" and shutil.which("redis-server") is None:
-        pytest.fail("the redis example needs redis-server (Debian: apt-get install redis-server)")
+    if name == "redis_queue":
+        need("redis-server")
     return subprocess.run(
         [sys.executable, "-m", name, *arguments],
         check=False,

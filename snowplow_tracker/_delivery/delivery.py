@@ -280,7 +280,8 @@ class Delivery:
             if self.state is EmitterState.NEW:
                 self.state = EmitterState.ACTIVE
             self._waiting_since = self._clock()
-            lifecycle.hold(emitter)
+            if self._sends:
+                lifecycle.hold(emitter)
             self._work.notify()
         if self._workers is not None:
             self._workers.ensure_started(emitter, self)

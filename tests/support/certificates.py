@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+from support.programs import need
+
 
 def make_certificate(directory: Path) -> Path:
     """Make a certificate for 127.0.0.1 that nobody signed, with its key in the same file."""
@@ -11,7 +13,7 @@ def make_certificate(directory: Path) -> Path:
     files = ["-keyout", str(key), "-out", str(public)]
     subprocess.run(
         [
-            "openssl",
+            need("openssl"),
             "req",
             "-x509",
             "-newkey",

@@ -114,7 +114,9 @@ class Request:
     def events(self) -> List[Dict[str, Any]]:
         """The payloads of the request."""
         if self.method == "GET":
-            return [dict(parse_qsl(urlsplit(self.target).query, keep_blank_values=True))]
+            query = urlsplit(self.target).query
+            # without a query it carries nothing: what is left of a POST that followed a redirect
+            return [dict(parse_qsl(query, keep_blank_values=True))] if query else []
         try:
             return list(json.loads(self.body)["data"])
         except (ValueError, KeyError, TypeError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 import redis
 
 from support.certificates import make_certificate
+from support.programs import need
 
 __all__ = ["RedisServer", "redis_server"]
 
@@ -31,9 +31,7 @@ class RedisServer:
     """
 
     def __init__(self, directory: Path, *options: str, tls: bool = False) -> None:
-        program = shutil.which("redis-server")
-        if program is None:
-            pytest.fail("these tests need redis-server (Debian: apt-get install redis-server)")
+        program = need("redis-server")
         directory.mkdir(parents=True, exist_ok=True)
         self._program = program
         self._directory = directory
