@@ -15,8 +15,8 @@ from typing import (
     overload,
 )
 
-from snowplow_tracker._delivery.delivery import DropCallback, Timeout
 from snowplow_tracker._delivery.options import DeliveryOptions, check_options, check_positive
+from snowplow_tracker._delivery.sender import DropCallback, Timeout
 from snowplow_tracker.contracts import one_of
 from snowplow_tracker.emitters import PROTOCOLS, AsyncEmitter, Emitter
 from snowplow_tracker.event_store import EventStore as EventStore

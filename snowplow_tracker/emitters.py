@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Type, TypeVar
 
 from snowplow_tracker._delivery import lifecycle
-from snowplow_tracker._delivery.delivery import Delivery, DropCallback, Timeout
+from snowplow_tracker._delivery.delivery import Delivery
 from snowplow_tracker._delivery.encoding import PAYLOAD_DATA_SCHEMA as PAYLOAD_DATA_SCHEMA
 from snowplow_tracker._delivery.flush_timer import FlushTimer as FlushTimer
 from snowplow_tracker._delivery.options import (
@@ -24,6 +24,7 @@ from snowplow_tracker._delivery.options import (
     default_options,
 )
 from snowplow_tracker._delivery.outcome import NO_ANSWER, HttpStatus, read_status
+from snowplow_tracker._delivery.sender import DropCallback, Timeout
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
 from snowplow_tracker._delivery.transport import Transport
 from snowplow_tracker.contracts import one_of as one_of

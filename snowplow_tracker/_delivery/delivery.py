@@ -11,77 +11,32 @@ import logging
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from typing import (
     Any,
     Callable,
     Dict,
-    List,
-    Mapping,
+    Iterator,
     NamedTuple,
     Optional,
-    Protocol,
     Sequence,
     Set,
     Tuple,
-    Union,
 )
 
 from snowplow_tracker._delivery import lifecycle
+from snowplow_tracker._delivery.batch import Batch
 from snowplow_tracker._delivery.encoding import LARGEST_BODY, EventEncoder
-from snowplow_tracker._delivery.outcome import (
-    NO_ANSWER,
-    HttpStatus,
-    Outcome,
-    Verdict,
-    judge,
-    read_status,
-)
+from snowplow_tracker._delivery.outcome import Outcome
 from snowplow_tracker._delivery.retry import Backoff, RetryPolicy
+from snowplow_tracker._delivery.sender import Sender, Timeout
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState, Tally
 from snowplow_tracker._delivery.store_access import StoreAccess
 from snowplow_tracker._delivery.worker import Workers
 from snowplow_tracker.event_store import EventStore
-from snowplow_tracker.typing import FailureCallback, PayloadDict, PayloadDictList, SuccessCallback
+from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 logger = logging.getLogger("snowplow_tracker.emitters")
-
-DropCallback = Callable[[PayloadDictList, DropReason], None]
-Timeout = Union[None, float, Tuple[Optional[float], Optional[float]]]
-
-_LONGEST_URL_PARAMETERS = 16_000
-"""Bytes. The collector answers 400 to a GET whose request line is over 20,480; proxies before it may take less."""
-
-_MOST_FAILED_GETS = 3
-"""GET requests of a batch that may fail in a row before it is the collector that is failing, not the events."""
-
-
-class Sender(Protocol):
-    """An emitter as the engine sees it: its live options, and the methods that users override."""
-
-    method: Any
-    endpoint: str
-    on_success: Optional[SuccessCallback]
-    on_failure: Optional[FailureCallback]
-    on_drop: Optional[DropCallback]
-    custom_retry_codes: Dict[int, bool]
-    max_retry_delay_seconds: float
-    max_retries: Optional[int]
-    max_request_bytes: int
-
-    @property
-    def most_events(self) -> int:
-        """The most events that one request may hold."""
-        ...
-
-    def send_events(self, evts: PayloadDictList) -> None: ...
-
-    def http_post(self, data: str) -> Any: ...
-
-    def http_get(self, payload: PayloadDict) -> Any: ...
-
-    def is_good_status_code(self, status_code: int) -> bool: ...
-
-    def attach_sent_timestamp(self, events: PayloadDictList) -> None: ...
 
 
 def _random() -> float:
@@ -115,29 +70,10 @@ class _Mark(NamedTuple):
     attempts: int
 
 
-class _Handed:
-    """Events that the store handed out, until each has its fate."""
-
-    def __init__(self, events: PayloadDictList, epoch: int, known_failures: int) -> None:
-        self.events = events
-        self.epoch = epoch
-        self.known_failures = known_failures
-        self.open = len(events)
-        self.settled: List[Sequence[PayloadDict]] = []
-        self.failed = False
-
-    def leftovers(self) -> PayloadDictList:
-        """The events that nobody settled: an overridden `send_events` or an exception passed them by."""
-        if self.open <= 0:
-            return []
-        done = {id(event) for events in self.settled for event in events}
-        return [event for event in self.events if id(event) not in done]
-
-
 class _Here(threading.local):
     """What the current thread is delivering."""
 
-    handed: Optional[_Handed] = None
+    batch: Optional[Batch] = None
     deadline: Optional[float] = None
     put_back: Optional[Dict[Any, None]] = None
     is_worker = False
@@ -176,7 +112,7 @@ class Delivery:
         self._random = random_
         self._policy = policy
         self._workers = Workers(thread_count) if thread_count else None
-        self._epoch = 0
+        self.epoch = 0
         self._reset()
 
     def _reset(self) -> None:
@@ -200,7 +136,7 @@ class Delivery:
         self._waiting_since = 0.0
         self._attempts = self._last_failed = self._put_backs = 0
         self._active: Set[int] = set()
-        self._learned_bytes = LARGEST_BODY
+        self.learned_bytes = LARGEST_BODY
         self._overflowing = 0
         self._said_closed = False
         self.wants_flush = self._sends
@@ -314,22 +250,22 @@ class Delivery:
             return Step.NOT_NOW
         try:
             try:
-                batch = self.store.take(emitter.most_events)
+                events = self.store.take(emitter.most_events)
             except Exception:
                 logger.exception("The event store raised instead of handing out events.")
-                self._failed(emitter, None, attempt.known_failures)
+                self.failed(emitter, None, attempt.known_failures)
                 return Step.FAILED
-            if not batch:
+            if not events:
                 with self._lock:
                     self._goal = 0
                     self._update_wants_flush()
                 return Step.EMPTY
-            handed = self._hand_out(batch, attempt.known_failures)
+            batch = self._hand_out(emitter, events, attempt.known_failures)
             try:
-                self._send(emitter, handed)
+                _send(emitter, batch)
             finally:
-                self._hand_in(handed, attempt.number)
-            return Step.FAILED if handed.failed else Step.SENT
+                self._hand_in(batch, attempt.number)
+            return Step.FAILED if batch.failed else Step.SENT
         finally:
             self._end_attempt(attempt)
 
@@ -364,287 +300,79 @@ class Delivery:
         """Whether no attempt up to this one is under way. Between taking and sending, events are in no count."""
         return not self._active or min(self._active) > attempt
 
-    def _hand_out(self, batch: PayloadDictList, known_failures: int) -> _Handed:
+    def _hand_out(self, emitter: Sender, events: PayloadDictList, known_failures: int) -> Batch:
         with self._lock:
-            self._in_flight += len(batch)
-            self._goal = max(0, self._goal - len(batch))
+            self._in_flight += len(events)
+            self._goal = max(0, self._goal - len(events))
             self._waiting_since = self._clock()
             self._update_wants_flush()
             if self._goal > 0:
                 self._work.notify()
-            handed = _Handed(batch, self._epoch, known_failures)
-        self._here.handed = handed
-        return handed
+            batch = Batch(emitter, events, self, self.epoch, known_failures)
+        self._here.batch = batch
+        return batch
 
-    def _hand_in(self, handed: _Handed, attempt: int) -> None:
-        self._here.handed = None
-        if handed.epoch != self._epoch:
+    def _hand_in(self, batch: Batch, attempt: int) -> None:
+        self._here.batch = None
+        if batch.epoch != self.epoch:
             return
         with self._lock:
-            if handed.failed:
+            if batch.failed:
                 self._last_failed = max(self._last_failed, attempt)
                 self._goal = max(self._goal, 1)
 
-    def _send(self, emitter: Sender, handed: _Handed) -> None:
-        """Pass a batch to `send_events`, and see to the events that it leaves behind."""
-        try:
-            emitter.send_events(handed.events)
-        except Exception:
-            logger.exception("send_events raised: its events will be tried again.")
-            self._return(emitter, handed, handed.leftovers())
-        except BaseException:
-            # Somebody wants this thread to stop; the events are not to blame.
-            self._return(emitter, handed, handed.leftovers())
-            raise
-        else:
-            leftovers = handed.leftovers()
-            if leftovers:  # an override took their fate into its own hands, as it could in 1.1.0
-                self._tell_store(leftovers, need_retry=False)
-                self._account(handed, leftovers, sent=True)
-
-    def _return(self, emitter: Sender, handed: _Handed, events: PayloadDictList) -> None:
-        self._failed(emitter, None, handed.known_failures)
-        handed.failed = True
-        if events:
-            self._tell_store(events, need_retry=True)
-            self._account(handed, events, back=True)
-
     def deliver(self, emitter: Sender, events: PayloadDictList) -> None:
         """Send events in bounded requests and settle each: what `Emitter.send_events` does."""
-        if not events:
-            return
-        handed = self._here.handed
-        deliver = self._deliver_by_post if emitter.method == "post" else self._deliver_by_get
-        if handed is not None:
-            deliver(emitter, events, handed)
-            return
-        # Called from outside, with events that are not from the store.
+        batch = self._here.batch
+        if batch is not None:
+            batch.deliver(events)
+        elif events:
+            self._deliver_from_outside(emitter, events)
+
+    def _deliver_from_outside(self, emitter: Sender, events: PayloadDictList) -> None:
+        """Send events that are not from the store: somebody else called `send_events`."""
         for _ in events:
             self._count()
         with self._lock:
             attempt = self._new_attempt(probing=False)
-        handed = self._hand_out(events, attempt.known_failures)
+        batch = self._hand_out(emitter, events, attempt.known_failures)
         try:
-            deliver(emitter, events, handed)
+            batch.deliver(events)
         except BaseException:
-            self._return(emitter, handed, handed.leftovers())
+            batch.put_back(batch.leftovers())
             raise
         finally:
-            self._hand_in(handed, attempt.number)
+            self._hand_in(batch, attempt.number)
             self._end_attempt(attempt)
 
-    def _deliver_by_post(self, emitter: Sender, events: PayloadDictList, handed: _Handed) -> None:
-        parts = [events]  # a stack: what is to be sent next is at its end
-        while parts:
-            if handed.epoch != self._epoch:
-                return  # a callback forked: in the child these events are the parent's
-            part = parts.pop()
-            chunk = part[: emitter.most_events]
-            emitter.attach_sent_timestamp(chunk)
-            try:
-                body = self.encoder.next_body(
-                    chunk,
-                    min(emitter.max_request_bytes, self._learned_bytes),
-                    considerate=self._workers is not None,
-                )
-            except Exception:
-                self._deliver_encodable(emitter, chunk, handed)
-                parts.append(part[len(chunk) :])
-                continue
-            chunk = part[: body.size]
-            if body.size < len(part):
-                parts.append(part[body.size :])
-            if len(body.text) > LARGEST_BODY:
-                detail = f"{len(body.text)} bytes, and the collector throws away more than {LARGEST_BODY}"
-                self._give_up(emitter, handed, chunk, DropReason.TOO_LARGE, detail)
-                continue
-            outcome = self._attempt(emitter, emitter.http_post, body.text)
-            if outcome.verdict is Verdict.TOO_LARGE and len(chunk) > 1:
-                self._learn_limit(emitter, chunk, len(body.text))
-                middle = len(chunk) // 2
-                parts.extend((chunk[middle:], chunk[:middle]))
-            elif outcome.verdict is Verdict.RETRY:
-                untried = [event for later in reversed(parts) for event in later]
-                self._retry_later(emitter, handed, chunk, untried, outcome)
-                return
-            else:
-                if outcome.verdict is Verdict.SENT and self._learned_bytes < LARGEST_BODY:
-                    # The limit may be gone. Asking costs one refused request in about twenty.
-                    self._learned_bytes += self._learned_bytes // 32
-                self._settle(emitter, handed, chunk, outcome)
+    # What a batch says ---------------------------------------------------------------------------
 
-    def _deliver_encodable(self, emitter: Sender, chunk: PayloadDictList, handed: _Handed) -> None:
-        """Find the events that cannot be encoded, give them up, and send the others."""
-        fit: PayloadDictList = []
-        for event in chunk:
-            try:
-                self.encoder.encode(event)
-                fit.append(event)
-            except Exception as error:
-                self._give_up(
-                    emitter,
-                    handed,
-                    [event],
-                    DropReason.ENCODING,
-                    f"{type(error).__name__}: {error}",
-                )
-        if len(fit) < len(chunk):
-            self._deliver_by_post(emitter, fit, handed)
-        else:
-            self._give_up(
-                emitter, handed, chunk, DropReason.ENCODING, "encoding them together failed"
-            )
+    @property
+    def in_background(self) -> bool:
+        """Whether threads of our own send, beside those that track."""
+        return self._workers is not None
 
-    def _learn_limit(self, emitter: Sender, chunk: PayloadDictList, size: int) -> None:
+    def learn_limit(self, size: int) -> None:
         """Remember what size was refused with 413, so that later batches are not refused first as well."""
-        self._learned_bytes = max(1_000, min(self._learned_bytes, size // 2))
+        self.learned_bytes = max(1_000, min(self.learned_bytes, size // 2))
+        self.count_failed_attempts(1)
+
+    def learn_from_success(self) -> None:
+        """Find out by and by whether the limit is gone. Asking costs one refused request in about twenty."""
+        if self.learned_bytes < LARGEST_BODY:
+            self.learned_bytes += self.learned_bytes // 32
+
+    def count_failed_attempts(self, count: int, *, retried: int = 0) -> None:
+        """Count requests that failed, and events that went back to the store because of it."""
         with self._lock:
-            self._failed_attempts += 1
-        logger.warning(
-            "%s refused %d events of %d bytes as too large: they are sent in smaller requests.",
-            emitter.endpoint,
-            len(chunk),
-            size,
-        )
-        self._call_back("on_failure", emitter.on_failure, 0, chunk)
+            self._failed_attempts += count
+            self._retried += retried
 
-    def _deliver_by_get(self, emitter: Sender, events: PayloadDictList, handed: _Handed) -> None:
-        """Send each event by itself. Each has its own outcome; the callbacks hear of all of them together."""
-        sent: PayloadDictList = []
-        failed: PayloadDictList = []
-        again: PayloadDictList = []
-        given_up: List[Tuple[PayloadDict, Outcome]] = []
-        last_failure: Optional[Outcome] = None
-        tried = in_a_row = 0
-        for event in events:
-            tried += 1
-            outcome = self._attempt_get(emitter, event)
-            if outcome.verdict is Verdict.SENT:
-                in_a_row = 0
-                sent.append(event)
-                continue
-            failed.append(event)
-            if outcome.verdict is Verdict.RETRY:
-                again.append(event)
-                last_failure = outcome
-                in_a_row += 1
-                if (
-                    outcome.status == NO_ANSWER
-                    or outcome.retry_after is not None
-                    or in_a_row == _MOST_FAILED_GETS
-                ):
-                    break  # nobody is there, or wants to be left alone: the others need not be tried
-            else:
-                given_up.append((event, outcome))
-        if sent:
-            self._tell_store(sent, need_retry=False)
-            self._call_back("on_success", emitter.on_success, sent)
-            self._account(handed, sent, sent=True)
-        if failed:
-            with self._lock:
-                self._failed_attempts += len(failed) - (1 if again else 0)
-        if again and last_failure is not None:
-            self._retry_later(
-                emitter, handed, again, events[tried:], last_failure, (len(sent), failed)
-            )
-        else:
-            self._succeeded()
-            if failed:
-                self._call_back("on_failure", emitter.on_failure, len(sent), failed)
-        for event, outcome in given_up:
-            self._give_up(emitter, handed, [event], _drop_reason(outcome), outcome.detail)
-
-    def _attempt_get(self, emitter: Sender, event: PayloadDict) -> Outcome:
-        emitter.attach_sent_timestamp([event])
-        try:
-            if _url_bytes(event) <= _LONGEST_URL_PARAMETERS:
-                return self._attempt(emitter, emitter.http_get, event)
-            body = self.encoder.next_body([event], LARGEST_BODY)
-        except Exception as error:
-            return Outcome(Verdict.REJECTED, NO_ANSWER, detail=f"{type(error).__name__}: {error}")
-        if len(body.text) > LARGEST_BODY:
-            return Outcome(Verdict.TOO_LARGE, NO_ANSWER, detail=f"{len(body.text)} bytes")
-        return self._attempt(emitter, emitter.http_post, body.text)
-
-    def _attempt(self, emitter: Sender, request: Callable[[Any], Any], argument: object) -> Outcome:
-        """Make one request. Whatever it raises is a failed attempt, unless it is meant to end the thread."""
-        try:
-            status = read_status(request(argument))
-        except BaseException as error:
-            if not self._is_ours(error):
-                raise
-            logger.debug("The request raised.", exc_info=True)
-            status = HttpStatus(NO_ANSWER)
-            status.error = error
-        return judge(status, emitter.is_good_status_code, emitter.custom_retry_codes)
-
-    # Settling ------------------------------------------------------------------------------------------------------
-
-    def _settle(
-        self, emitter: Sender, handed: _Handed, events: PayloadDictList, outcome: Outcome
-    ) -> None:
-        self._succeeded()  # it answered, so there is no reason to leave it alone
-        if outcome.verdict is Verdict.SENT:
-            self._tell_store(events, need_retry=False)
-            try:
-                self._call_back("on_success", emitter.on_success, events)
-            finally:
-                self._account(handed, events, sent=True)
-            return
-        with self._lock:
-            self._failed_attempts += 1
-        self._call_back("on_failure", emitter.on_failure, 0, events)
-        self._give_up(emitter, handed, events, _drop_reason(outcome), outcome.detail)
-
-    def _retry_later(
-        self,
-        emitter: Sender,
-        handed: _Handed,
-        events: PayloadDictList,
-        untried: PayloadDictList,
-        outcome: Outcome,
-        failure: Optional[Tuple[int, PayloadDictList]] = None,
-    ) -> None:
-        """Put events back: those that were tried in vain, and those behind them that were not tried."""
-        handed.failed = True
-        self._failed(emitter, outcome, handed.known_failures)
-        again, exhausted = self._count_tries(emitter, events)
-        closed = self.state is EmitterState.CLOSED and not self.store.durable
-        if closed:
-            back: PayloadDictList = []
-        else:
-            back = again + untried
-            self._tell_store(back, need_retry=True)
-        with self._lock:
-            self._failed_attempts += 1
-            self._retried += len(again)
-        logger.warning(
-            "Sending %d events to %s failed (%s); the next attempt is in %.1f seconds at the earliest.",
-            len(events),
-            emitter.endpoint,
-            outcome.detail,
-            self.backoff.delay,
-        )
-        sent_count, failed = failure or (0, events)
-        self._here.put_back = {event.get("eid"): None for event in again}
-        with self._lock:
-            self._put_backs += 1
-        try:
-            self._call_back("on_failure", emitter.on_failure, sent_count, failed)
-        finally:
-            self._here.put_back = None
-            with self._lock:
-                self._put_backs -= 1
-            self._account(handed, back, back=True)
-        if exhausted:
-            self._give_up(emitter, handed, exhausted, DropReason.RETRIES_EXHAUSTED, outcome.detail)
-        if closed:
-            self._give_up(emitter, handed, again + untried, DropReason.EXIT, outcome.detail)
-
-    def _count_tries(
-        self, emitter: Sender, events: PayloadDictList
+    def count_tries(
+        self, events: PayloadDictList, max_retries: Optional[int]
     ) -> Tuple[PayloadDictList, PayloadDictList]:
-        if emitter.max_retries is None:
+        """Tell the events that may be tried again from those that were tried too often."""
+        if max_retries is None:
             return events, []
         again: PayloadDictList = []
         exhausted: PayloadDictList = []
@@ -652,26 +380,25 @@ class Delivery:
             for event in events:
                 eid = event.get("eid")
                 tries = self._tries.pop(eid, 0) + 1
-                if tries > emitter.max_retries:
+                if tries > max_retries:
                     exhausted.append(event)
                 else:
                     self._tries[eid] = tries
                     again.append(event)
         return again, exhausted
 
-    def _give_up(
-        self,
-        emitter: Sender,
-        handed: _Handed,
-        events: PayloadDictList,
-        reason: DropReason,
-        detail: str,
-    ) -> None:
-        self._tell_store(events, need_retry=False)
+    @contextmanager
+    def refusing_again(self, events: PayloadDictList) -> Iterator[None]:
+        """Let no callback in this thread queue events that are back in the store already."""
+        self._here.put_back = {event.get("eid"): None for event in events}
+        with self._lock:
+            self._put_backs += 1
         try:
-            self.drop(emitter, events, reason, detail)
+            yield
         finally:
-            self._account(handed, events)
+            self._here.put_back = None
+            with self._lock:
+                self._put_backs -= 1
 
     def drop(
         self,
@@ -693,9 +420,9 @@ class Delivery:
                 reason.value,
                 f": {detail}" if detail else ".",
             )
-        self._call_back("on_drop", emitter.on_drop, events, reason)
+        self.call_back("on_drop", emitter.on_drop, events, reason)
 
-    def _call_back(
+    def call_back(
         self, name: str, callback: Optional[Callable[..., None]], *arguments: object
     ) -> None:
         if callback is None:
@@ -703,15 +430,16 @@ class Delivery:
         try:
             callback(*arguments)
         except BaseException as error:
-            if not self._is_ours(error):
+            if not self.ends_here(error):
                 raise
             logger.exception("%s raised; delivery goes on.", name)
 
-    def _is_ours(self, error: BaseException) -> bool:
+    def ends_here(self, error: BaseException) -> bool:
         """Whether an exception ends here: any in a worker, where `SystemExit` would end no program but the thread."""
         return isinstance(error, Exception) or self._here.is_worker
 
-    def _tell_store(self, events: PayloadDictList, *, need_retry: bool) -> None:
+    def tell_store(self, events: PayloadDictList, *, need_retry: bool) -> None:
+        """Tell the store what became of events."""
         if not events:
             return
         try:
@@ -721,21 +449,21 @@ class Delivery:
                 "The event store raised when it was told about %d events.", len(events)
             )
 
-    def _account(
+    def account(
         self,
-        handed: _Handed,
+        batch: Batch,
         events: Sequence[PayloadDict],
         *,
         sent: bool = False,
         back: bool = False,
     ) -> None:
         """Take events off those in flight: they were sent, went back to the store, or were given up."""
-        if handed.epoch != self._epoch:
+        if batch.epoch != self.epoch:
             return
-        handed.settled.append(events)
+        batch.settled.append(events)
         with self._lock:
-            count = min(len(events), handed.open)
-            handed.open -= count
+            count = min(len(events), batch.open)
+            batch.open -= count
             self._in_flight -= count
             if not back:
                 self._settled += count
@@ -746,7 +474,8 @@ class Delivery:
                         self._tries.pop(event.get("eid"), None)
             self._changed.notify_all()
 
-    def _failed(self, emitter: Sender, outcome: Optional[Outcome], known_failures: int) -> None:
+    def failed(self, emitter: Sender, outcome: Optional[Outcome], known_failures: int) -> None:
+        """Note that the collector is in trouble."""
         with self._lock:
             # Several threads may run into the same outage at once: that is one failure, not several.
             if self.backoff.failures == known_failures or (
@@ -757,7 +486,8 @@ class Delivery:
                 )
             self._update_wants_flush()
 
-    def _succeeded(self) -> None:
+    def succeeded(self) -> None:
+        """Note that the collector is well."""
         if self.backoff.failing:
             with self._lock:
                 self.backoff.succeeded()
@@ -940,7 +670,7 @@ class Delivery:
             if not left:
                 self._end(emitter)
                 return
-            self._tell_store(left, need_retry=False)
+            self.tell_store(left, need_retry=False)
             self.drop(emitter, left, DropReason.EXIT, log=False)
 
     # What workers ask ----------------------------------------------------------------------------------------------
@@ -1001,7 +731,7 @@ class Delivery:
 
     def delivering_here(self) -> bool:
         """Whether the calling thread is in the middle of a delivery, that is: a callback is asking."""
-        return self._here.handed is not None
+        return self._here.batch is not None
 
     def clip(self, timeout: Timeout) -> Timeout:
         """Shorten a request timeout to the deadline of the flush that makes the request."""
@@ -1045,7 +775,7 @@ class Delivery:
 
     def after_fork(self) -> None:
         """Start again in a forked child: nothing that the parent has under way is ours."""
-        self._epoch += 1
+        self.epoch += 1
         self._reset()
         if self.state is not EmitterState.CLOSED:
             self.state = EmitterState.NEW
@@ -1054,17 +784,16 @@ class Delivery:
         self.store.reset_after_fork()
 
 
-def _drop_reason(outcome: Outcome) -> DropReason:
-    return DropReason.TOO_LARGE if outcome.verdict is Verdict.TOO_LARGE else DropReason.REJECTED
-
-
-def _url_bytes(event: Mapping[str, object]) -> int:
-    """An upper bound of the event's length in a URL that is exact enough: escaping can triple it."""
-    size = sum(len(str(value)) for value in event.values())
-    if size * 12 <= _LONGEST_URL_PARAMETERS:  # four bytes of UTF-8, three characters each
-        return size
-    from urllib.parse import urlencode
-
-    return len(
-        urlencode({key: str(value).encode("utf-8", "replace") for key, value in event.items()})
-    )
+def _send(emitter: Sender, batch: Batch) -> None:
+    """Pass a batch to `send_events`, and see to the events that it leaves behind."""
+    try:
+        emitter.send_events(batch.events)
+    except Exception:
+        logger.exception("send_events raised: its events will be tried again.")
+        batch.put_back(batch.leftovers())
+    except BaseException:
+        # Somebody wants this thread to stop; the events are not to blame.
+        batch.put_back(batch.leftovers())
+        raise
+    else:
+        batch.let_go(batch.leftovers())

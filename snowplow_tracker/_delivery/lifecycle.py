@@ -11,7 +11,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
 if TYPE_CHECKING:
-    from snowplow_tracker._delivery.delivery import Sender
+    from snowplow_tracker._delivery.sender import Sender
 
 logger = logging.getLogger("snowplow_tracker.emitters")
 

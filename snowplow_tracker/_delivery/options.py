@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping, Optional, TypedDict
 
-from snowplow_tracker._delivery.delivery import DropCallback
 from snowplow_tracker._delivery.encoding import LARGEST_BODY
+from snowplow_tracker._delivery.sender import DropCallback
 from snowplow_tracker.event_store import OVERFLOW_POLICIES, Overflow
 
 DEFAULT_REQUEST_TIMEOUT = 5.0

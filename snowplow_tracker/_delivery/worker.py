@@ -8,7 +8,8 @@ import weakref
 from typing import TYPE_CHECKING, List
 
 if TYPE_CHECKING:
-    from snowplow_tracker._delivery.delivery import Delivery, Sender
+    from snowplow_tracker._delivery.delivery import Delivery
+    from snowplow_tracker._delivery.sender import Sender
 
 logger = logging.getLogger("snowplow_tracker.emitters")
 

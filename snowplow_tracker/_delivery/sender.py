@@ -1,0 +1,40 @@
+"""What the engine knows of an emitter."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Optional, Protocol, Tuple, Union
+
+from snowplow_tracker._delivery.stats import DropReason
+from snowplow_tracker.typing import FailureCallback, PayloadDict, PayloadDictList, SuccessCallback
+
+DropCallback = Callable[[PayloadDictList, DropReason], None]
+Timeout = Union[float, Tuple[Optional[float], Optional[float]], None]
+
+
+class Sender(Protocol):
+    """An emitter as the engine sees it: its live options, and the methods that users override."""
+
+    method: Any
+    endpoint: str
+    on_success: Optional[SuccessCallback]
+    on_failure: Optional[FailureCallback]
+    on_drop: Optional[DropCallback]
+    custom_retry_codes: Dict[int, bool]
+    max_retry_delay_seconds: float
+    max_retries: Optional[int]
+    max_request_bytes: int
+
+    @property
+    def most_events(self) -> int:
+        """The most events that one request may hold."""
+        ...
+
+    def send_events(self, evts: PayloadDictList) -> None: ...
+
+    def http_post(self, data: str) -> Any: ...
+
+    def http_get(self, payload: PayloadDict) -> Any: ...
+
+    def is_good_status_code(self, status_code: int) -> bool: ...
+
+    def attach_sent_timestamp(self, events: PayloadDictList) -> None: ...
