@@ -770,7 +770,7 @@ def test_kill_9_loses_no_event_whose_track_returned(path: Path, tmp_path: Path) 
         deadline = time.monotonic() + 120
         while producers:
             assert time.monotonic() < deadline
-            time.sleep(chance.uniform(0.02, 0.15))  # the moment of a kill is the test's own chance
+            time.sleep(chance.uniform(0.01, 0.06))  # the moment of a kill is the test's own chance
             for n, child in list(producers.items()):
                 if child.process.poll() == 0:
                     del producers[n]
