@@ -11,6 +11,7 @@ from json import JSONEncoder
 from json import encoder as _stdlib
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
+from snowplow_tracker._late_imports import guard
 from snowplow_tracker.typing import JsonEncoderFunction
 
 __all__ = ["dumps"]
@@ -90,10 +91,11 @@ def _asking(json_encoder: JsonEncoderFunction) -> Callable[[Any], Any]:
 @lru_cache(maxsize=None)
 def _known_types() -> Tuple[Any, ...]:
     # Imports that most programs never need here, worth 2 ms at the start of every one.
-    from datetime import date, time
-    from decimal import Decimal
-    from enum import Enum
-    from uuid import UUID
+    with guard:
+        from datetime import date, time
+        from decimal import Decimal
+        from enum import Enum
+        from uuid import UUID
 
     return date, time, Decimal, Enum, UUID
 

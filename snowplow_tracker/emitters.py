@@ -27,6 +27,7 @@ from snowplow_tracker._delivery.outcome import NO_ANSWER, HttpStatus, read_statu
 from snowplow_tracker._delivery.sender import DropCallback, Timeout
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
 from snowplow_tracker._delivery.transport import Transport
+from snowplow_tracker._late_imports import guard
 from snowplow_tracker.contracts import one_of as one_of
 from snowplow_tracker.event_store import (
     DEFAULT_BUFFER_CAPACITY,
@@ -696,7 +697,8 @@ def _collector_uri(
         raise ValueError("No endpoint provided.")
     one_of(protocol, PROTOCOLS, name="protocol")
     one_of(method, METHODS, name="method")
-    from urllib.parse import urlsplit  # 2 ms that nobody should wait for to import the package
+    with guard:
+        from urllib.parse import urlsplit  # 2 ms that nobody should wait for to import the package
 
     scheme, separator, rest = endpoint.partition("://")
     if separator:

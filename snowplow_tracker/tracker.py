@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Type, TypeVar,
 from warnings import warn as warn
 
 from snowplow_tracker._event_ids import new_id
+from snowplow_tracker._late_imports import guard
 from snowplow_tracker._legacy_tracking import LegacyTracking
 from snowplow_tracker.constants import BASE_SCHEMA_PATH as BASE_SCHEMA_PATH
 from snowplow_tracker.constants import DEFAULT_ENCODE_BASE64 as DEFAULT_ENCODE_BASE64
@@ -271,7 +272,8 @@ class Tracker(LegacyTracking):
 
 def _takes_timeout(method: Callable[..., object]) -> bool:
     # Imported where it is needed: 3 ms that nobody should wait for to import a tracker.
-    from inspect import signature
+    with guard:
+        from inspect import signature
 
     try:
         signature(method).bind(timeout=0.0)

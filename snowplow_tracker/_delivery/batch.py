@@ -15,6 +15,7 @@ from snowplow_tracker._delivery.outcome import (
     read_status,
 )
 from snowplow_tracker._delivery.stats import DropReason, EmitterState
+from snowplow_tracker._late_imports import guard
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 if TYPE_CHECKING:
@@ -299,7 +300,8 @@ def _url_bytes(event: Mapping[str, object]) -> int:
     size = sum(len(str(value)) for value in event.values())
     if size * 12 <= _LONGEST_URL_PARAMETERS:  # four bytes of UTF-8, three characters each
         return size
-    from urllib.parse import urlencode
+    with guard:
+        from urllib.parse import urlencode
 
     return len(
         urlencode({key: str(value).encode("utf-8", "replace") for key, value in event.items()})

@@ -33,6 +33,7 @@ from snowplow_tracker._delivery.sender import Sender, Timeout
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState, Tally
 from snowplow_tracker._delivery.store_access import StoreAccess
 from snowplow_tracker._delivery.worker import Workers
+from snowplow_tracker._late_imports import guard
 from snowplow_tracker.event_store import EventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
@@ -40,7 +41,8 @@ logger = logging.getLogger("snowplow_tracker.emitters")
 
 
 def _random() -> float:
-    from random import random  # 1 ms to import, and needed once something has failed
+    with guard:
+        from random import random  # 1 ms to import, and needed once something has failed
 
     return random()  # noqa: S311 - it spreads retries, and hides nothing
 

@@ -17,7 +17,7 @@ import time
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
-from snowplow_tracker._delivery import late_imports
+from snowplow_tracker._late_imports import guard
 
 if TYPE_CHECKING:
     import http.client
@@ -124,7 +124,7 @@ class DirectConnections:
     def _usual_headers(self) -> Dict[str, str]:
         """The headers that requests sends. Its name becomes the user agent of events that have none."""
         if not self._headers:
-            with late_imports.guard:
+            with guard:
                 from importlib.metadata import version
 
                 number = version("requests")  # imports more
@@ -159,7 +159,7 @@ def requests_is_replaced() -> bool:
 def _open(match: re.Match[str], timeout: Optional[float]) -> Optional[http.client.HTTPConnection]:
     if _environment_has_a_say():
         return None
-    with late_imports.guard:
+    with guard:
         import encodings.idna  # noqa: F401 - looking a host name up would import it, unguarded
         import http.client
 
@@ -180,17 +180,19 @@ def _environment_has_a_say() -> bool:
         for name in os.environ
     ):
         return True
-    from pathlib import Path
+    with guard:
+        from pathlib import Path
+
+        if sys.platform in ("darwin", "win32"):
+            from urllib.request import getproxies
+        else:
+            getproxies = dict
 
     if "NETRC" in os.environ or any(
         Path("~", name).expanduser().exists() for name in (".netrc", "_netrc")
     ):
         return True
-    if sys.platform in ("darwin", "win32"):
-        from urllib.request import getproxies
-
-        return bool(getproxies())
-    return False
+    return bool(getproxies())
 
 
 def _tls_context() -> Optional[ssl.SSLContext]:
@@ -198,16 +200,16 @@ def _tls_context() -> Optional[ssl.SSLContext]:
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     if not bundle:
         try:
-            with late_imports.guard:
+            with guard:
                 import certifi
         except ImportError:  # a requests that was built without it knows where else to look
             return None
         bundle = certifi.where()
     context = _tls_contexts.get(bundle)
     if context is None:
-        with late_imports.guard:
+        with guard:
             import ssl
-        from pathlib import Path
+            from pathlib import Path
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2

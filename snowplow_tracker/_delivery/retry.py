@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Callable, NamedTuple, Optional
 
+from snowplow_tracker._late_imports import guard
+
 
 class RetryPolicy(NamedTuple):
     """Exponential backoff with full jitter.
@@ -37,7 +39,8 @@ def parse_retry_after(
     text = value.strip()
     if text.isdigit() and text.isascii():
         return float(text)
-    from email.utils import parsedate_to_datetime  # 5 ms to import, and dates are rare here
+    with guard:
+        from email.utils import parsedate_to_datetime  # 5 ms to import, and dates are rare here
 
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - wall_clock())

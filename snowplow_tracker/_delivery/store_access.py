@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Callable, Optional
 
-from snowplow_tracker._delivery import late_imports
+from snowplow_tracker._late_imports import guard
 from snowplow_tracker.event_store import EventStore, InMemoryEventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
@@ -86,7 +86,7 @@ class StoreAccess:
 
 
 def _has_parameter(function: Callable[..., Any], name: str) -> bool:
-    with late_imports.guard:
+    with guard:
         import inspect  # 5 ms to import, and needed once per emitter that sends
 
     try:

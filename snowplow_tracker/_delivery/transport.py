@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, List, Optional
 
-from snowplow_tracker._delivery import late_imports
 from snowplow_tracker._delivery.direct import DirectConnections
+from snowplow_tracker._late_imports import guard
 
 if TYPE_CHECKING:
     import requests
@@ -73,7 +73,7 @@ class Transport:
                 )
 
     def _request(self, method: str, url: str, options: Any) -> Any:
-        with late_imports.guard:
+        with guard:
             import requests
 
         function = getattr(requests, method)
@@ -98,9 +98,10 @@ class Transport:
 
 
 def _new_session() -> requests.Session:
-    from http.cookiejar import DefaultCookiePolicy
+    with guard:
+        from http.cookiejar import DefaultCookiePolicy
 
-    import requests
+        import requests
 
     session = requests.Session()
     # The collector's cookie holds a network user id: kept, all users behind this process would share it.
