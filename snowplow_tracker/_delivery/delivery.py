@@ -415,6 +415,9 @@ class Delivery:
         with self._lock:
             self._dropped[reason] = self._dropped.get(reason, 0) + len(events)
             self._given_up += len(events)
+            if self._tries:
+                for event in events:
+                    self._tries.pop(event.get("eid"), None)
         if log:
             logger.warning(
                 "%d events were given up (%s)%s",
