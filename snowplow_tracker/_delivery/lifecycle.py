@@ -10,6 +10,8 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
+from snowplow_tracker._late_imports import guard
+
 if TYPE_CHECKING:
     from snowplow_tracker._delivery.sender import Sender
 
@@ -86,7 +88,8 @@ def _hook_multiprocessing() -> None:
     global _hooked_child
     if _hooked_child == os.getpid():
         return
-    from multiprocessing import process, util
+    with guard:
+        from multiprocessing import process, util
 
     if process.parent_process() is not None:
         _hooked_child = os.getpid()
