@@ -10,6 +10,7 @@ import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Type, TypeVar
 
+from snowplow_tracker import _late_values
 from snowplow_tracker._delivery import lifecycle
 from snowplow_tracker._delivery.delivery import Delivery
 from snowplow_tracker._delivery.encoding import PAYLOAD_DATA_SCHEMA as PAYLOAD_DATA_SCHEMA
@@ -295,6 +296,7 @@ class Emitter(EmitterProtocol):
         """
         return self._delivery.stats()
 
+    @_late_values.takes_late
     def input(self, payload: PayloadDict) -> None:
         """Queue an event, and send the batch if that completes it.
 
@@ -302,19 +304,21 @@ class Emitter(EmitterProtocol):
             payload: The event's parameters. The emitter keeps a copy; for POST all values become text.
         """
         delivery = self._delivery
-        event = payload if delivery.store.copies else self._own_copy(payload)
-        if self.byte_limit is not None:
-            self._count_bytes(event)
-        delivery.add(self, event)
+        if self.byte_limit is not None or not delivery.store.copies:
+            payload = self._own_copy(payload)
+        delivery.add(self, payload)
         if delivery.wants_flush and self.reached_limit():
             self.flush()
 
     def _own_copy(self, payload: PayloadDict) -> PayloadDict:
         event = payload.copy()
+        _late_values.complete(event)
         if self.method == "post":
             for name, value in payload.items():
                 if value.__class__ is not str:
-                    event[name] = str(value)
+                    event[name] = str(event[name])
+        if self.byte_limit is not None:
+            self._count_bytes(event)
         return event
 
     def _count_bytes(self, event: PayloadDict) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from itertools import repeat, starmap
 from logging import Logger
-from typing import Any, Callable, Deque, Dict, List, Literal, Optional, Protocol, Tuple
+from typing import Any, Callable, Deque, Dict, Iterator, List, Literal, Optional, Protocol, Tuple
 
+from snowplow_tracker import _late_values
 from snowplow_tracker.contracts import one_of
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
@@ -19,8 +21,22 @@ OVERFLOW_POLICIES = ("drop_newest", "drop_oldest", "block")
 
 _MOST_SHAPES = 1_000
 
-_Shape = Tuple[str, ...]
-"""The keys of an event, in order."""
+
+class _Shape:
+    """The names of an event's values, in order: one object for all events that have the same.
+
+    Attributes:
+        names: The names. A list, which compares with the names of another event quicker than a tuple.
+        items: How many items of the queue an event takes: this object, and its values.
+        late: Whether there may be late values.
+    """
+
+    __slots__ = ("items", "late", "names")
+
+    def __init__(self, names: List[str]) -> None:
+        self.names = names
+        self.items = len(names) + 1
+        self.late = not _late_values.LATE_NAMES.isdisjoint(names)
 
 
 class EventStore(Protocol):
@@ -109,63 +125,61 @@ class InMemoryEventStore(EventStore):
         self.keeps_room = False
         """Whether events that were handed out count until their `cleanup`, so that all of them can come back."""
         self._out = 0
-        # The values of all events one after the other, and the keys of each event, shared by all
-        # events of the same shape. That takes half the memory of a dictionary for each, and is
-        # quicker than copying one.
-        self._values: Deque[Any] = deque()
-        self._order: Deque[_Shape] = deque()
-        self.count_waiting: Callable[[], int] = self._order.__len__
+        # The shape of an event, its values, the shape of the next, its values: half the memory of
+        # a dictionary for each, and quicker than copying one.
+        self._items: Deque[Any] = deque()
+        # As many bytes as there are events. No lock is held where events come in: with 4 threads
+        # that track, it would be handed from one to the next at every event (3.11: 23 us for a rich
+        # event instead of 15). Instead, an event is first counted, which reserves its room, and
+        # then put in by one call that the interpreter does not interrupt.
+        self._count = bytearray()
+        self.count_waiting: Callable[[], int] = self._count.__len__
         """`size`, 50 ns quicker: an emitter asks for each event."""
-        self._shapes: Dict[_Shape, _Shape] = {}
-        self._last_shape: _Shape = ()
+        self._shapes: Dict[Tuple[str, ...], _Shape] = {}
+        self._last_shape = _Shape([])
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
 
     @property
     def event_buffer(self) -> PayloadDictList:
         """The events that wait, oldest first: a copy."""
-        with self._lock:
-            shapes, values = list(self._order), list(self._values)
-        return self._events(shapes, values)
+        rest = iter(list(self._items))
+        return [self._event(shape, rest) for shape in rest]
 
     @event_buffer.setter
     def event_buffer(self, events: PayloadDictList) -> None:
-        shapes = [self._shape(event) for event in events]
+        items = self._flat(events)
         with self._lock:
-            self._order.clear()
-            self._order.extend(shapes)
-            self._values.clear()
-            self._values.extend(value for event in events for value in event.values())
+            self._items.clear()
+            self._items.extend(items)
+            self._count[:] = bytes(len(events))
 
     def add_event(self, payload: PayloadDict) -> bool:
         """Take an event in, or answer False when there is no room for it."""
         shape = self._last_shape
-        if (*payload,) != shape:
+        if [*payload] != shape.names:
             shape = self._shape(payload)
-        values = (*payload.values(),)
-        if len(values) != len(shape):
+        items = [shape, *payload.values()]
+        if len(items) != shape.items:
             raise ValueError("payload was changed by another thread while it was queued.")
-        with self._lock:
-            if len(self._order) + self._out < self.buffer_capacity:
-                self._order.append(shape)
-                self._values.extend(values)
-                return True
-        return self._add_when_full(shape, values)
+        self._count.append(0)  # `_reserve`, written out: 0.05 us
+        if len(self._count) + self._out <= self.buffer_capacity:
+            self._items.extend(items)
+            return True
+        self._count.pop()
+        return self._add_when_full(items)
 
     def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
         """Hand out the events that waited longest: all of them, or no more than `max_events`."""
         with self._lock:
-            if max_events is None or max_events >= len(self._order):
-                shapes, values = list(self._order), list(self._values)
-                self._order.clear()
-                self._values.clear()
-            else:
-                shapes, values = self._pop(max_events)
+            count = len(self._count) if max_events is None else min(max_events, len(self._count))
+            events = self._pop(count)
             if self.keeps_room:
-                self._out += len(shapes)
-            else:
-                self._room.notify(len(shapes))
-        return self._events(shapes, values)
+                self._out += len(events)
+            del self._count[: len(events)]
+            if not self.keeps_room:
+                self._room.notify(len(events))
+        return events
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
         """Forget events that were handed out, or put them back to the front, in their order."""
@@ -174,70 +188,108 @@ class InMemoryEventStore(EventStore):
                 self._out = max(0, self._out - len(batch))
                 self._room.notify(len(batch))
             return
-        shapes = [self._shape(event) for event in batch]
-        values = [value for event in batch for value in event.values()]
+        items = self._flat(batch)
         with self._lock:
-            self._order.extendleft(reversed(shapes))
-            self._values.extendleft(reversed(values))
+            # Those whose room was kept fit in any case; others may come from elsewhere.
+            too_many = len(batch) - self._out
+            self._count.extend(bytes(len(batch)))
+            self._items.extendleft(reversed(items))
             self._out = max(0, self._out - len(batch))
-            evicted = self._make_room(len(self._order) - self.buffer_capacity)
+            too_many = min(too_many, len(self._count) + self._out - self.buffer_capacity)
+            evicted = self._make_room(too_many)
         self._report(evicted)
 
     def size(self) -> int:
         """Return the number of events that wait."""
-        return len(self._order)
+        return len(self._count)
 
     def reset_after_fork(self) -> None:
         """Start empty in a forked child: what waits here is the parent's to send."""
-        self._order.clear()
-        self._values.clear()
+        self._items.clear()
+        self._count.clear()
         self._out = 0
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
 
     def _shape(self, payload: PayloadDict) -> _Shape:
-        keys = (*payload,)
-        if len(self._shapes) >= _MOST_SHAPES:
-            self._shapes.clear()  # events hold on to their own
-        shape = self._last_shape = self._shapes.setdefault(keys, keys)
+        names = tuple(payload)
+        shape = self._shapes.get(names)
+        if shape is None:
+            if len(self._shapes) >= _MOST_SHAPES:
+                self._shapes.clear()  # events hold on to their own
+            shape = self._shapes[names] = _Shape([*names])
+        self._last_shape = shape
         return shape
 
-    def _events(self, shapes: List[_Shape], values: List[Any]) -> PayloadDictList:
-        rest = map(str, values) if self.hands_out_text else iter(values)
-        return [dict(zip(shape, rest)) for shape in shapes]
+    def _flat(self, events: PayloadDictList) -> List[Any]:
+        items: List[Any] = []
+        for event in events:
+            items += (self._shape(event), *event.values())
+        return items
 
-    def _pop(self, count: int, *, newest: bool = False) -> Tuple[List[_Shape], List[Any]]:
-        """Take events out at one end. The lock is held."""
-        take_shape = self._order.pop if newest else self._order.popleft
-        take_value = self._values.pop if newest else self._values.popleft
-        shapes = [take_shape() for _ in range(count)]
-        values = [take_value() for shape in shapes for _ in shape]
-        return (shapes[::-1], values[::-1]) if newest else (shapes, values)
+    def _event(self, shape: _Shape, rest: Iterator[Any]) -> PayloadDict:
+        """Put an event together from the next values. Nothing more is taken from `rest`."""
+        event = dict(zip(shape.names, rest))
+        if shape.late:
+            _late_values.complete(event)
+        return {name: str(event[name]) for name in event} if self.hands_out_text else event
+
+    def _pop(self, count: int) -> PayloadDictList:
+        """Take out the oldest events: fewer, if some are counted already and not in yet. The lock is held."""
+        items = self._items
+        # Each item comes out at the moment when it is put into its event: no list between.
+        rest = starmap(items.popleft, repeat(()))
+        values = map(str, rest) if self.hands_out_text else rest
+        events: PayloadDictList = []
+        while len(events) < count and items:
+            shape = items.popleft()
+            # `_event`, written out: 0.3 us for each of the thousands that an outage leaves behind.
+            events.append(self._event(shape, rest) if shape.late else dict(zip(shape.names, values)))
+        return events
+
+    def _pop_newest(self) -> PayloadDict:
+        """Take out the newest event. The lock is held."""
+        values: List[Any] = []
+        while True:
+            item = self._items.pop()
+            if isinstance(item, _Shape):
+                return self._event(item, reversed(values))
+            values.append(item)
 
     def _make_room(self, count: int) -> PayloadDictList:
         """Throw out as many events, by the policy. The lock is held."""
         if count <= 0:
             return []
-        return self._events(*self._pop(count, newest=self.overflow != "drop_oldest"))
+        if self.overflow == "drop_oldest":
+            evicted = self._pop(count)
+        else:
+            evicted = [self._pop_newest() for _ in range(count)][::-1]
+        del self._count[: len(evicted)]
+        return evicted
 
-    def _add_when_full(self, shape: _Shape, values: Tuple[Any, ...]) -> bool:
+    def _add_when_full(self, items: List[Any]) -> bool:
         evicted: PayloadDictList = []
         with self._lock:
-            if self.overflow == "block":
-                self._room.wait_for(self._has_room, self.overflow_timeout)
-            elif self.overflow == "drop_oldest" and self._order and not self._has_room():
-                evicted = self._make_room(1)
-            taken = self._has_room()
+            taken = self._reserve()
+            if not taken and self.overflow == "block":
+                taken = self._room.wait_for(self._reserve, self.overflow_timeout)
+            while not taken and self.overflow == "drop_oldest" and self._items:
+                evicted += self._make_room(1)
+                taken = self._reserve()
             if taken:
-                self._order.append(shape)
-                self._values.extend(values)
+                self._items.extend(items)
         self._report(evicted)
         if not taken and self.overflow_listener is None:
             self._log(1)
         return taken
 
-    def _has_room(self) -> bool:
-        return len(self._order) + self._out < self.buffer_capacity
+    def _reserve(self) -> bool:
+        """Count one event more, if there is room for it."""
+        self._count.append(0)
+        if len(self._count) + self._out <= self.buffer_capacity:
+            return True
+        self._count.pop()
+        return False
 
     def _report(self, evicted: PayloadDictList) -> None:
         if evicted and self.overflow_listener is not None:

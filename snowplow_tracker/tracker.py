@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Callable, Dict, List, Optional, Sequence, Type, TypeVar, Union
 from warnings import warn as warn
 
+from snowplow_tracker import _late_values
 from snowplow_tracker._event_ids import new_id
 from snowplow_tracker._late_imports import guard
 from snowplow_tracker._legacy_tracking import LegacyTracking
@@ -153,13 +154,23 @@ class Tracker(LegacyTracking):
             TypeError: This is no event, or its data holds something that has no JSON form.
             ValueError: The data of the event holds itself.
         """
-        pairs = self.complete_payload(event=event).nv_pairs
+        payload = self.complete_payload(event)
+        if type(payload) is Payload:
+            # Past the property, which would complete late values.
+            pairs = payload._pairs
+            late = payload._late
+        else:
+            pairs = payload.nv_pairs
+            late = False
         event_id: Optional[str] = pairs.get("eid")
         emitters = self.emitters
         shared = len(emitters) > 1
         for emitter in emitters:
             try:
-                emitter.input(dict(pairs) if shared else pairs)
+                own = dict(pairs) if shared else pairs
+                if late and not _late_values.is_late_taker(emitter.input):
+                    _late_values.complete(own)
+                emitter.input(own)
             except Exception:
                 logger.exception("%s failed to take event %s", type(emitter).__name__, event_id)
         return event_id
@@ -174,16 +185,18 @@ class Tracker(LegacyTracking):
             TypeError: Same as for `track`.
             ValueError: Same as for `track`.
         """
-        if isinstance(event, Event) and type(event).build_payload in _PURE_BUILDERS:
+        if getattr(type(event), "build_payload", None) in _PURE_BUILDERS:
             payload = event.build_payload(self.encode_base64, self.json_encoder, self.subject)
         else:
             payload = self._build_payload_of_others(event)
-        pairs = payload.nv_pairs
+        pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
         pairs["eid"] = self.get_uuid()
         pairs["dtm"] = self.get_timestamp()
-        for name, value in self.standard_nv_pairs.items():
-            if value:  # Payload.add_dict, written out: 0.1 us of every event
-                pairs[name] = value
+        standard = self.standard_nv_pairs
+        if all(standard.values()):  # Payload.add_dict, written out: 0.1 us of every event
+            pairs.update(standard)
+        else:
+            pairs.update((name, value) for name, value in standard.items() if value)
         if "p" not in pairs:
             pairs["p"] = DEFAULT_PLATFORM
         return payload

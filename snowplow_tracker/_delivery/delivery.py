@@ -167,10 +167,10 @@ class Delivery:
             taken = self.store.add(event)
         except Exception:
             logger.exception("The event store raised: an event was dropped.")
-            self.drop(emitter, [event], DropReason.STORE_FAILED)
+            self.drop(emitter, [self.store.as_handed_out(event)], DropReason.STORE_FAILED)
             return
         if taken is False:  # stores written for 1.1.0, which ignored the answer, may give none
-            self.overflowed(emitter, [event])
+            self.overflowed(emitter, [self.store.as_handed_out(event)])
         elif self._overflowing:
             self._overflow_ended()
         if self._idle:
@@ -207,7 +207,7 @@ class Delivery:
             first, self._said_closed = not self._said_closed, True
         if first:
             logger.warning("The emitter is closed: events tracked from now on are dropped.")
-        self.drop(emitter, [event], DropReason.EXIT, log=False)
+        self.drop(emitter, [self.store.as_handed_out(event)], DropReason.EXIT, log=False)
 
     def _begin(self, emitter: Sender) -> None:
         """Wake up: there are events again. From here on the emitter stays alive until they have their fate."""

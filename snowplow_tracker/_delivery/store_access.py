@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Callable, Optional
 
+from snowplow_tracker import _late_values
 from snowplow_tracker._late_imports import guard
 from snowplow_tracker.event_store import EventStore, InMemoryEventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
@@ -25,6 +26,7 @@ class StoreAccess:
         as_text: bool,
     ) -> None:
         self.store = store
+        self._as_text = as_text
         self.copies = type(store) is InMemoryEventStore
         """Whether the store keeps a copy of its own, with the values as they have to be."""
         if isinstance(store, InMemoryEventStore) and self.copies:
@@ -50,6 +52,12 @@ class StoreAccess:
     def _size(self) -> int:
         with self._lock:
             return self.store.size()
+
+    def as_handed_out(self, event: PayloadDict) -> PayloadDict:
+        """Give an event that the store did not take the form in which it would have handed it out."""
+        event = event.copy()
+        _late_values.complete(event)
+        return {name: str(event[name]) for name in event} if self._as_text else event
 
     def take(self, max_events: int) -> PayloadDictList:
         """Take events out, no more than `max_events` if the store can."""

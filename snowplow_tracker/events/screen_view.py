@@ -6,9 +6,9 @@ from operator import attrgetter
 from typing import Any, Dict, List, Optional, Union
 
 from snowplow_tracker._event_ids import new_id
+from snowplow_tracker._late_values import UNSTRUCT_EVENT
 from snowplow_tracker.constants import MOBILE_SCHEMA_PATH as MOBILE_SCHEMA_PATH
 from snowplow_tracker.constants import SCHEMA_TAG as SCHEMA_TAG
-from snowplow_tracker.constants import UNSTRUCT_EVENT_SCHEMA
 from snowplow_tracker.contracts import non_empty_string as non_empty_string
 from snowplow_tracker.events._parameter import Parameter
 from snowplow_tracker.events.event import Event as Event
@@ -118,9 +118,7 @@ class ScreenView(Event):
         payload = super().build_payload(encode_base64, json_encoder, subject)
         payload.add("e", "ue")
         data = {"schema": _SCHEMA, "data": properties}
-        add_enveloped(
-            payload, UNSTRUCT_EVENT_SCHEMA, data, encode_base64, "ue_px", "ue_pr", json_encoder
-        )
+        add_enveloped(payload, UNSTRUCT_EVENT, data, encode_base64, json_encoder)
         return payload
 
 

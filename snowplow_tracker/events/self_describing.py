@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import List, Optional, Union
 
+from snowplow_tracker._late_values import UNSTRUCT_EVENT
 from snowplow_tracker.constants import UNSTRUCT_EVENT_SCHEMA as UNSTRUCT_EVENT_SCHEMA
 from snowplow_tracker.contracts import contracts_enabled
 from snowplow_tracker.contracts import non_empty as non_empty
@@ -72,7 +73,5 @@ class SelfDescribing(Event):
         """Same as for `Event`."""
         payload = super().build_payload(encode_base64, json_encoder, subject)
         data = self.event_json.to_json()
-        add_enveloped(
-            payload, UNSTRUCT_EVENT_SCHEMA, data, encode_base64, "ue_px", "ue_pr", json_encoder
-        )
+        add_enveloped(payload, UNSTRUCT_EVENT, data, encode_base64, json_encoder)
         return payload

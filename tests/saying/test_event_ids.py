@@ -19,11 +19,11 @@ def test_ids_are_random_uuids():
 
 
 def test_every_random_digit_is_used(monkeypatch):
-    """The digits of the random bytes are the digits of the id, in their order, but for two."""
-    digits = "0123456789abcdef" * 2
-    monkeypatch.setattr(os, "urandom", lambda size: bytes.fromhex(digits) * (size // 16))
+    """The digits of the random bytes are those of the id at the same place, but for two."""
+    digits = "0123456789abcdef0123456789abcdef01234"
+    monkeypatch.setattr(os, "urandom", lambda size: bytes.fromhex(digits * (size * 2 // 37)))
     block = _event_ids._new_block()
-    assert block == ["01234567-89ab-4cde-b012-3456789abcde"] * _event_ids._BLOCK
+    assert block == ["01234567-9abc-4f01-b456-89abcdef0123"] * _event_ids._BLOCK
 
 
 def test_threads_never_share_an_id():

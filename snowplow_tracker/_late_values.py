@@ -1,0 +1,100 @@
+"""Self-describing data on its way to the queue: as JSON, whose envelope and base64 wait until somebody reads it.
+
+As base64, with the envelope that the protocol puts around it, data takes twice the memory of its JSON, and 0.8 us to
+make. So a payload holds the JSON alone, as `bytes`, which is what makes a value a late one, and completes it when it is
+read. On the way from a tracker into the memory of an emitter nobody reads it: there the thread that sends does the
+work. Whoever else could see a payload (overrides, emitters and stores of users, callbacks) sees it complete.
+"""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from types import MethodType
+from typing import Any, Callable, Set, TypeVar
+
+from snowplow_tracker.constants import CONTEXT_SCHEMA, UNSTRUCT_EVENT_SCHEMA
+from snowplow_tracker.typing import PayloadDict
+
+__all__ = [
+    "CONTEXTS",
+    "LATE_NAMES",
+    "UNSTRUCT_EVENT",
+    "Envelope",
+    "complete",
+    "is_late_taker",
+    "takes_late",
+    "to_base64",
+]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_late_takers: Set[Any] = set()
+
+
+class Envelope:
+    """What the protocol puts around self-describing data.
+
+    It is always the same, so it is put around the text: 0.2 us less than encoding it.
+
+    Attributes:
+        late_name: The name of the pair with base64.
+    """
+
+    def __init__(self, schema: str, late_name: str, name: str) -> None:
+        """Describe an envelope.
+
+        Args:
+            schema: Its schema, which needs no escapes.
+            late_name: The name of the pair with base64.
+            name: The name of the pair with plain JSON.
+        """
+        self.late_name = late_name
+        self._name = name
+        self._before = f'{{"schema": "{schema}", "data": '
+        self._before_bytes = self._before.encode()
+
+    def put(self, pairs: PayloadDict, json: str, *, encode_base64: bool) -> None:
+        """Add the pair for data that is encoded already: late with base64, complete without."""
+        if encode_base64:
+            pairs[self.late_name] = json.encode()
+        else:
+            pairs[self._name] = f"{self._before}{json}}}"
+
+    def complete(self, json: bytes) -> str:
+        """Give the value that a late one stands for."""
+        return to_base64(b"%b%b}" % (self._before_bytes, json))
+
+
+UNSTRUCT_EVENT = Envelope(UNSTRUCT_EVENT_SCHEMA, "ue_px", "ue_pr")
+CONTEXTS = Envelope(CONTEXT_SCHEMA, "cx", "co")
+
+LATE_NAMES = frozenset((UNSTRUCT_EVENT.late_name, CONTEXTS.late_name))
+"""The names of the pairs that may have a late value."""
+
+
+def complete(pairs: PayloadDict) -> None:
+    """Complete the late values among these pairs, in place."""
+    for envelope in (UNSTRUCT_EVENT, CONTEXTS):
+        value = pairs.get(envelope.late_name)
+        if type(value) is bytes:
+            pairs[envelope.late_name] = envelope.complete(value)
+
+
+def takes_late(input_: _Function) -> _Function:
+    """Mark the `input` of an emitter as one that takes late values. An override of it gets complete ones."""
+    _late_takers.add(input_)
+    return input_
+
+
+def is_late_taker(input_: object) -> bool:
+    """Tell whether this `input` of an emitter takes late values."""
+    # A stand-in for a marked function, or a wrapper around it, may look like it, and is another type.
+    return type(input_) is MethodType and input_.__func__ in _late_takers
+
+
+def to_base64(data: bytes) -> str:
+    """Encode as base64 in the alphabet for URLs, with padding."""
+    # JSON seldom holds what becomes "+" or "/", and looking for them is 0.2 us quicker than a
+    # translation of the whole.
+    encoded = b2a_base64(data, newline=False).replace(b"+", b"-").replace(b"/", b"_")
+    return encoded.decode("ascii")
