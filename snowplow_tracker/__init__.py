@@ -1,7 +1,8 @@
 """Event tracking for Snowplow: describe what happens in an app, and have it arrive at a collector."""
 
-import logging
+from typing import TYPE_CHECKING, Any
 
+from snowplow_tracker._late_logging import get_logger as _get_logger
 from snowplow_tracker._version import __version__
 from snowplow_tracker.contracts import disable_contracts, enable_contracts
 from snowplow_tracker.emitter_configuration import EmitterConfiguration
@@ -12,7 +13,6 @@ from snowplow_tracker.emitters import (
     DropReason,
     Emitter,
     EmitterState,
-    logger,
 )
 from snowplow_tracker.event_store import EventStore, InMemoryEventStore
 from snowplow_tracker.events import (
@@ -28,6 +28,9 @@ from snowplow_tracker.snowplow import Snowplow
 from snowplow_tracker.subject import Subject
 from snowplow_tracker.tracker import Tracker
 from snowplow_tracker.tracker_configuration import TrackerConfiguration
+
+if TYPE_CHECKING:
+    from snowplow_tracker.emitters import logger
 
 __all__ = [
     "AsyncEmitter",
@@ -56,5 +59,8 @@ __all__ = [
     "logger",
 ]
 
-# A library does not decide where logs go.
-logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+def __getattr__(name: str) -> Any:
+    if name == "logger":
+        return _get_logger("snowplow_tracker.emitters")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,11 +4,10 @@ The checks raise `ValueError` naming the parameter. The package gives the name i
 callers it is read from the line of source that made the call, and only once a check has failed.
 """
 
-import linecache
-import re
 import sys
 from typing import Any, Callable, Dict, Iterable, Optional, Sized
 
+from snowplow_tracker._late_imports import guard
 from snowplow_tracker.typing import FORM_NODE_NAMES as FORM_NODE_NAMES
 from snowplow_tracker.typing import FORM_TYPES as FORM_TYPES
 
@@ -27,7 +26,6 @@ __all__ = [
 ]
 
 _CONTRACTS_ENABLED = True
-_FIRST_ARGUMENT = re.compile(r"\(\s*([\w.]+)\s*[,)]")
 
 
 def disable_contracts() -> None:
@@ -173,7 +171,12 @@ def _is_form_element(element: object) -> bool:
 
 
 def _first_argument_of_caller() -> str:
+    # 1 ms to import, for messages to callers that are not ours.
+    with guard:
+        import linecache
+        import re
+
     caller = sys._getframe(2)  # noqa: SLF001 - what inspect uses, without its import
     line = linecache.getline(caller.f_code.co_filename, caller.f_lineno)
-    match = _FIRST_ARGUMENT.search(line)
+    match = re.search(r"\(\s*([\w.]+)\s*[,)]", line)
     return match.group(1) if match else "Unnamed parameter"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
 import threading
 import time
 import weakref
@@ -29,6 +27,7 @@ from snowplow_tracker._delivery.sender import DropCallback, Timeout
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
 from snowplow_tracker._delivery.transport import Transport
 from snowplow_tracker._late_imports import guard
+from snowplow_tracker._late_logging import get_logger, late_logger
 from snowplow_tracker.contracts import one_of as one_of
 from snowplow_tracker.event_store import (
     DEFAULT_BUFFER_CAPACITY,
@@ -45,6 +44,8 @@ from snowplow_tracker.typing import PayloadDictList as PayloadDictList
 from snowplow_tracker.typing import SuccessCallback as SuccessCallback
 
 if TYPE_CHECKING:
+    import logging
+
     import requests
     from typing_extensions import Unpack
 
@@ -76,7 +77,9 @@ __all__ = [
     "one_of",
 ]
 
-logger = logging.getLogger(__name__)
+_logger = late_logger(__name__)
+if TYPE_CHECKING:
+    logger: logging.Logger
 
 DEFAULT_MAX_LENGTH = 10
 """Events in a batch, where `batch_size` is not given."""
@@ -91,10 +94,14 @@ _SomeEmitter = TypeVar("_SomeEmitter", bound="Emitter")
 
 
 def __getattr__(name: str) -> Any:
-    # Users and tests reach for `snowplow_tracker.emitters.requests`. Importing it with this module would make up most
-    # of the package's import time.
+    # Users and tests reach for these names. Importing requests with this module would make up most of the package's
+    # import time, and logging a fifth of the rest.
     if name == "requests":
-        return importlib.import_module(name)
+        import requests
+
+        return requests
+    if name == "logger":
+        return get_logger(__name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -201,7 +208,7 @@ class Emitter(EmitterProtocol):
                     "enqueue_only needs an event_store that another process delivers from."
                 )
             event_store = InMemoryEventStore(
-                logger,
+                _logger,
                 DEFAULT_BUFFER_CAPACITY if buffer_capacity is None else buffer_capacity,
                 overflow=self.overflow,
                 overflow_timeout=self.overflow_timeout,
@@ -212,7 +219,7 @@ class Emitter(EmitterProtocol):
         lifecycle.register(self)
         if self.flush_interval is not None and not self._thread_count() and not self.enqueue_only:
             self.set_flush_timer(self.flush_interval)
-        logger.debug("Emitter initialized with endpoint %s", self.endpoint)
+        _logger.debug("Emitter initialized with endpoint %s", self.endpoint)
 
     def _own_defaults(self) -> Dict[str, Any]:
         return {}
@@ -334,7 +341,7 @@ class Emitter(EmitterProtocol):
         try:
             size = self._delivery.store.size()
         except Exception:
-            logger.exception("The event store raised instead of telling its size.")
+            _logger.exception("The event store raised instead of telling its size.")
             return False
         if size >= self.batch_size:
             return True
@@ -415,7 +422,7 @@ class Emitter(EmitterProtocol):
         Returns:
             The status, or -1 if there was no answer.
         """
-        logger.debug("Sending POST request to %s: %s", self.endpoint, data)
+        _logger.debug("Sending POST request to %s: %s", self.endpoint, data)
         headers = {**self._headers(), "Content-Type": "application/json; charset=utf-8"}
         return self._request(
             self.request_method.post, self._post_endpoint(), data=data, headers=headers
@@ -430,7 +437,7 @@ class Emitter(EmitterProtocol):
         Returns:
             The status, or -1 if there was no answer.
         """
-        logger.debug("Sending GET request to %s: %s", self.endpoint, payload)
+        _logger.debug("Sending GET request to %s: %s", self.endpoint, payload)
         parameters = {name: _encodable(value) for name, value in payload.items()}
         headers = self._headers()
         if headers:
@@ -739,7 +746,7 @@ def _collector_uri(
 def _warn_of_plain_http(endpoint: str, protocol: str, url: str) -> None:
     host = url.partition("://")[2]
     if protocol == "http" and "://" not in endpoint and not host.startswith(_LOOPBACK):
-        logger.warning(
+        _logger.warning(
             "Events go to %s over plain http, the default of AsyncEmitter: pass protocol='https' or a full URL to "
             "encrypt them, or an endpoint with http:// to confirm.",
             url,

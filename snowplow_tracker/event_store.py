@@ -5,12 +5,26 @@ from __future__ import annotations
 import threading
 from collections import deque
 from itertools import repeat, starmap
-from logging import Logger
-from typing import Any, Callable, Deque, Dict, Iterator, List, Literal, Optional, Protocol, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Deque,
+    Dict,
+    Iterator,
+    List,
+    Literal,
+    Optional,
+    Protocol,
+    Tuple,
+)
 
 from snowplow_tracker import _late_values
 from snowplow_tracker.contracts import one_of
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
+
+if TYPE_CHECKING:
+    from logging import Logger
 
 __all__ = ["EventStore", "InMemoryEventStore", "PayloadDict", "PayloadDictList"]
 
@@ -244,7 +258,9 @@ class InMemoryEventStore(EventStore):
         while len(events) < count and items:
             shape = items.popleft()
             # `_event`, written out: 0.3 us for each of the thousands that an outage leaves behind.
-            events.append(self._event(shape, rest) if shape.late else dict(zip(shape.names, values)))
+            events.append(
+                self._event(shape, rest) if shape.late else dict(zip(shape.names, values))
+            )
         return events
 
     def _pop_newest(self) -> PayloadDict:

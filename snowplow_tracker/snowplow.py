@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-from typing import Dict, Optional
+from typing import TYPE_CHECKING, Any, Dict, Optional
 
+from snowplow_tracker._late_logging import get_logger, late_logger
 from snowplow_tracker.emitter_configuration import EmitterConfiguration as EmitterConfiguration
 from snowplow_tracker.emitters import Emitter as Emitter
 from snowplow_tracker.subject import Subject
 from snowplow_tracker.tracker import Tracker as Tracker
 from snowplow_tracker.tracker_configuration import TrackerConfiguration as TrackerConfiguration
 from snowplow_tracker.typing import Method as Method
+
+if TYPE_CHECKING:
+    import logging
 
 __all__ = [
     "Emitter",
@@ -22,7 +25,15 @@ __all__ = [
     "logger",
 ]
 
-logger = logging.getLogger(__name__)
+_logger = late_logger(__name__)
+if TYPE_CHECKING:
+    logger: logging.Logger
+
+
+def __getattr__(name: str) -> Any:
+    if name == "logger":
+        return get_logger(__name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class Snowplow:
@@ -81,12 +92,12 @@ class Snowplow:
             TypeError: Its namespace is taken.
         """
         if not isinstance(tracker, Tracker):
-            logger.info("Not a tracker: %r was not added.", tracker)
+            _logger.info("Not a tracker: %r was not added.", tracker)
             return None
         namespace = tracker.get_namespace()
         cls._check_free(namespace)
         cls._trackers[namespace] = tracker
-        logger.debug("Tracker %r was added.", namespace)
+        _logger.debug("Tracker %r was added.", namespace)
         return tracker
 
     @classmethod
@@ -111,9 +122,9 @@ class Snowplow:
             namespace: An unknown one is ignored.
         """
         if cls._trackers.pop(namespace, None) is None:
-            logger.info("There is no tracker %r to remove.", namespace)
+            _logger.info("There is no tracker %r to remove.", namespace)
         else:
-            logger.debug("Tracker %r was removed.", namespace)
+            _logger.debug("Tracker %r was removed.", namespace)
 
     @classmethod
     def reset(cls) -> None:

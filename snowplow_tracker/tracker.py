@@ -1,6 +1,5 @@
 """The tracker: completes events and hands them to its emitters."""
 
-import logging
 import time
 from copy import copy
 from types import TracebackType
@@ -10,6 +9,7 @@ from warnings import warn as warn
 from snowplow_tracker import _late_values
 from snowplow_tracker._event_ids import new_id
 from snowplow_tracker._late_imports import guard
+from snowplow_tracker._late_logging import late_logger
 from snowplow_tracker._legacy_tracking import LegacyTracking
 from snowplow_tracker.constants import BASE_SCHEMA_PATH as BASE_SCHEMA_PATH
 from snowplow_tracker.constants import DEFAULT_ENCODE_BASE64 as DEFAULT_ENCODE_BASE64
@@ -67,7 +67,7 @@ __all__ = [
     "warn",
 ]
 
-logger = logging.getLogger("snowplow_tracker.tracker")
+logger = late_logger("snowplow_tracker.tracker")
 
 _Tracker = TypeVar("_Tracker", bound="Tracker")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
 from snowplow_tracker._delivery.encoding import LARGEST_BODY
@@ -16,13 +15,14 @@ from snowplow_tracker._delivery.outcome import (
 )
 from snowplow_tracker._delivery.stats import DropReason, EmitterState
 from snowplow_tracker._late_imports import guard
+from snowplow_tracker._late_logging import late_logger
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 if TYPE_CHECKING:
     from snowplow_tracker._delivery.delivery import Delivery
     from snowplow_tracker._delivery.sender import Sender
 
-logger = logging.getLogger("snowplow_tracker.emitters")
+logger = late_logger("snowplow_tracker.emitters")
 
 _LONGEST_URL_PARAMETERS = 16_000
 """Bytes. The collector answers 400 to a GET whose request line is over 20,480; proxies before it may take less."""
@@ -101,7 +101,7 @@ class Batch:
             chunk = part[: emitter.most_events]
             emitter.attach_sent_timestamp(chunk)
             try:
-                body = delivery.encoder.next_body(
+                body, size = delivery.encoder.next_body(
                     chunk,
                     min(emitter.max_request_bytes, delivery.learned_bytes),
                     considerate=delivery.in_background,
@@ -112,15 +112,15 @@ class Batch:
                 if len(fit) == len(chunk):
                     self._give_up(chunk, DropReason.ENCODING, "not together, though each alone")
                 continue
-            chunk = part[: body.size]
-            if body.size < len(part):
-                parts.append(part[body.size :])
-            if len(body.text) > LARGEST_BODY:
-                self._give_up(chunk, DropReason.TOO_LARGE, _too_large(len(body.text)))
+            chunk = part[:size]
+            if size < len(part):
+                parts.append(part[size:])
+            if len(body) > LARGEST_BODY:
+                self._give_up(chunk, DropReason.TOO_LARGE, _too_large(len(body)))
                 continue
-            outcome = self._attempt(emitter.http_post, body.text)
+            outcome = self._attempt(emitter.http_post, body)
             if outcome.verdict is Verdict.TOO_LARGE and len(chunk) > 1:
-                self._refused_as_too_large(chunk, len(body.text))
+                self._refused_as_too_large(chunk, len(body))
                 middle = len(chunk) // 2
                 parts.extend((chunk[middle:], chunk[:middle]))
             elif outcome.verdict is Verdict.RETRY:
@@ -201,12 +201,12 @@ class Batch:
         try:
             if _url_bytes(event) <= _LONGEST_URL_PARAMETERS:
                 return self._attempt(emitter.http_get, event)
-            body = self._delivery.encoder.next_body([event], LARGEST_BODY)
+            body, _ = self._delivery.encoder.next_body([event], LARGEST_BODY)
         except Exception as error:
             return Outcome(Verdict.REJECTED, NO_ANSWER, detail=f"{type(error).__name__}: {error}")
-        if len(body.text) > LARGEST_BODY:
-            return Outcome(Verdict.TOO_LARGE, NO_ANSWER, detail=_too_large(len(body.text)))
-        return self._attempt(emitter.http_post, body.text)
+        if len(body) > LARGEST_BODY:
+            return Outcome(Verdict.TOO_LARGE, NO_ANSWER, detail=_too_large(len(body)))
+        return self._attempt(emitter.http_post, body)
 
     # One request, and what becomes of its events ----------------------------------------------------
 

@@ -7,7 +7,6 @@ held while the store, the collector or a callback is at work.
 from __future__ import annotations
 
 import enum
-import logging
 import sys
 import threading
 import time
@@ -17,7 +16,6 @@ from typing import (
     Callable,
     Dict,
     Iterator,
-    NamedTuple,
     Optional,
     Sequence,
     Set,
@@ -34,10 +32,11 @@ from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterS
 from snowplow_tracker._delivery.store_access import StoreAccess
 from snowplow_tracker._delivery.worker import Workers
 from snowplow_tracker._late_imports import guard
+from snowplow_tracker._late_logging import late_logger
 from snowplow_tracker.event_store import EventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
-logger = logging.getLogger("snowplow_tracker.emitters")
+logger = late_logger("snowplow_tracker.emitters")
 
 
 def _random() -> float:
@@ -56,20 +55,26 @@ class Step(enum.Enum):
     NOT_NOW = "the collector is to be left alone, or another thread is trying"
 
 
-class _Attempt(NamedTuple):
+class _Attempt:
     """Leave to make a request."""
 
-    number: int
-    known_failures: int
-    probing: bool
+    __slots__ = ("known_failures", "number", "probing")
+
+    def __init__(self, number: int, known_failures: int, *, probing: bool) -> None:
+        self.number = number
+        self.known_failures = known_failures
+        self.probing = probing
 
 
-class _Mark(NamedTuple):
+class _Mark:
     """What a flush waits for: counts to be reached, and the last attempt that began before it."""
 
-    settled: int
-    tracked: int
-    attempts: int
+    __slots__ = ("attempts", "settled", "tracked")
+
+    def __init__(self, settled: int, tracked: int, attempts: int) -> None:
+        self.settled = settled
+        self.tracked = tracked
+        self.attempts = attempts
 
 
 class _Here(threading.local):
@@ -286,7 +291,7 @@ class Delivery:
     def _new_attempt(self, *, probing: bool) -> _Attempt:
         self._attempts += 1
         self._active.add(self._attempts)
-        return _Attempt(self._attempts, self.backoff.failures, probing)
+        return _Attempt(self._attempts, self.backoff.failures, probing=probing)
 
     def _end_attempt(self, attempt: _Attempt) -> None:
         with self._lock:

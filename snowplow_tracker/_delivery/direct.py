@@ -1,9 +1,10 @@
 """The short way to the collector: kept `http.client` connections, for the case in which requests adds nothing.
 
-One POST takes 70 µs of CPU here, 340 in a `requests.Session`, 500 by `requests.post` (18,600 over TLS). What users see
+One POST takes 50 µs of CPU here, 340 in a `requests.Session`, 500 by `requests.post` (18,600 over TLS). What users see
 of requests still works, because this way is taken only where it makes no difference: without a session of theirs,
-without a proxy or a netrc entry to respect, for a plain URL, and as long as nobody replaced a function of requests,
-as `responses`, `requests-mock`, `httmock` and tracing tools do. All else goes through requests.
+without a proxy or a netrc entry to respect, for a plain URL and plain headers, and as long as nobody replaced a function
+of requests or a class of `http.client`, as `responses`, `requests-mock`, `httmock`, `vcrpy` and tracing tools do. All
+else goes through requests.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import ssl
 
 _PLAIN_URL = re.compile(r"(https?)://([A-Za-z0-9.-]+)(?::([0-9]+))?(/[A-Za-z0-9._~/-]*)", re.ASCII)
+_PLAIN_HEADER = re.compile(r"[A-Za-z0-9-]+: [\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
+_ABOUT_THE_BODY = frozenset({"content-length", "transfer-encoding", "expect", "upgrade"})
 _MOST_READ = 65_536
 
 _GENUINE = (
@@ -50,7 +53,7 @@ class DirectConnections:
 
     def __init__(self) -> None:
         self._idle: List[Tuple[str, http.client.HTTPConnection]] = []
-        self._headers: Dict[str, str] = {}
+        self._last_head: Tuple[str, Mapping[str, str], bytes] = ("", {}, b"")
 
     def post(
         self,
@@ -67,19 +70,22 @@ class DirectConnections:
         match = _PLAIN_URL.fullmatch(url)
         if match is None or requests_is_replaced():
             return None
+        head = self._head_of(match, headers)
+        if head is None:
+            return None
         origin = url[: match.start(4)]
         connect_timeout, read_timeout = (
             timeout if isinstance(timeout, tuple) else (timeout, timeout)
         )
-        all_headers = {**self._usual_headers(), **headers}
         body = data.encode()
+        request = b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
         kept = self._take(origin)
         while True:
             connection = kept or _open(match, connect_timeout)
             if connection is None:
                 return None
             try:
-                answer = _exchange(connection, match.group(4), body, all_headers, read_timeout)
+                answer = _exchange(connection, request, read_timeout)
             except BaseException as error:
                 connection.close()
                 if kept is None or not isinstance(error, ConnectionError):
@@ -121,25 +127,46 @@ class DirectConnections:
             connection.close()
         return None
 
-    def _usual_headers(self) -> Dict[str, str]:
-        """The headers that requests sends. Its name becomes the user agent of events that have none."""
-        if not self._headers:
-            with guard:
-                from importlib.metadata import version
-
-                number = version("requests")  # imports more
-
-            self._headers = {
-                "User-Agent": f"python-requests/{number}",
-                "Accept-Encoding": "gzip, deflate",
-                "Accept": "*/*",
-                "Connection": "keep-alive",
+    def _head_of(self, match: re.Match[str], headers: Mapping[str, str]) -> Optional[bytes]:
+        """Write what each request to a URL begins with; None if there is a header that needs more care."""
+        url, last_headers, head = self._last_head
+        if url != match.string or last_headers != headers:
+            scheme, host, port, path = match.groups()
+            default_port = "80" if scheme == "http" else "443"
+            own = {"Host": host if port in (None, default_port) else f"{host}:{port}"}
+            lines = {
+                name.lower(): f"{name}: {value}"
+                for name, value in (*own.items(), *_usual_headers().items(), *headers.items())
             }
-        return self._headers
+            plain = all(map(_PLAIN_HEADER.fullmatch, lines.values()))
+            if not plain or not _ABOUT_THE_BODY.isdisjoint(lines):
+                return None
+            text = "\r\n".join([f"POST {path} HTTP/1.1", *lines.values(), ""])
+            head = text.encode("ascii")
+            self._last_head = (match.string, dict(headers), head)
+        return head
+
+
+def _usual_headers() -> Dict[str, str]:
+    """The headers that requests sends. Its name becomes the user agent of events that have none."""
+    with guard:
+        from importlib.metadata import version
+
+        number = version("requests")  # imports more
+
+    return {
+        "User-Agent": f"python-requests/{number}",
+        "Accept-Encoding": "gzip, deflate",
+        "Accept": "*/*",
+        "Connection": "keep-alive",
+    }
 
 
 def requests_is_replaced() -> bool:
     """Whether a function of requests is not its own any more: somebody wants to see the requests go by."""
+    http_client = sys.modules.get("http.client")
+    if http_client is not None and http_client.HTTPConnection.__module__ != "http.client":
+        return True
     if "requests" not in sys.modules:
         return False
     for module_name, class_name, names in _GENUINE:
@@ -222,24 +249,22 @@ def _tls_context() -> Optional[ssl.SSLContext]:
 
 
 def _exchange(
-    connection: http.client.HTTPConnection,
-    path: str,
-    body: bytes,
-    headers: Mapping[str, str],
-    timeout: Optional[float],
+    connection: http.client.HTTPConnection, request: bytes, timeout: Optional[float]
 ) -> Answer:
+    # It is imported, since there is a connection.
+    from http.client import HTTPResponse
+
     if connection.sock is None:
         connection.connect()
     connection.sock.settimeout(timeout)
     deadline = None if timeout is None else time.monotonic() + timeout
-    own_class: Any = type(connection).response_class
-    connection.response_class = lambda sock, *options, **named: own_class(  # type: ignore[assignment]
-        _TimedSocket(sock, deadline), *options, **named
-    )
-    connection.request("POST", path, body, dict(headers))
-    response: Any = connection.getresponse()
+    # In one piece: `connection.request` takes 25 µs more, and two system calls.
+    connection.send(request)
+    sock: Any = _TimedSocket(connection.sock, deadline)
+    response: Any = HTTPResponse(sock, connection.debuglevel, "POST")
+    response.begin()
     response.read(_MOST_READ)
-    if not response.isclosed():  # it goes on, and nobody wants to read it
+    if response.will_close or not response.isclosed():  # it goes on, and nobody wants to read it
         connection.close()
     return Answer(response.status, response.headers)
 

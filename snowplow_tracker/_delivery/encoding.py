@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 import time
-from typing import Callable, Dict, List, NamedTuple, Tuple
+from typing import Callable, Dict, List, Tuple
 
+from snowplow_tracker._late_logging import late_logger
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
-logger = logging.getLogger("snowplow_tracker.emitters")
+logger = late_logger("snowplow_tracker.emitters")
 
 PAYLOAD_DATA_SCHEMA = "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4"
 
@@ -37,19 +37,17 @@ REQUIRED_KEYS = frozenset({"e", "p", "tv"})
 _escape: Callable[[str], str] = json.encoder.encode_basestring_ascii
 
 
-class _Shape(NamedTuple):
-    """What all events with the same keys in the same order share."""
+class _Shape:
+    """What all events with the same names in the same order share."""
 
-    template: str
-    unknown: Tuple[str, ...]
-    complete: bool
+    __slots__ = ("complete", "names", "template", "unknown")
 
-
-class Body(NamedTuple):
-    """A request body and the number of events in it."""
-
-    text: str
-    size: int
+    def __init__(self, names: List[str]) -> None:
+        known = [name for name in names if name in KNOWN_KEYS]
+        self.names = names
+        self.template = "{" + ",".join(f'"{name}":%s' for name in known) + "}"
+        self.unknown = [name for name in names if name not in KNOWN_KEYS]
+        self.complete = REQUIRED_KEYS.issubset(names)
 
 
 class EventEncoder:
@@ -63,16 +61,18 @@ class EventEncoder:
 
     def __init__(self) -> None:
         self._shapes: Dict[Tuple[str, ...], _Shape] = {}
+        self._last_shape = _Shape([])
 
     def encode(self, event: PayloadDict) -> Tuple[str, bool]:
         """Write one event; also say whether it holds what each event of a POST must hold."""
-        keys = tuple(event)
-        shape = self._shapes.get(keys) or self._learn(keys)
+        shape = self._last_shape
+        if [*event] != shape.names:
+            shape = self._last_shape = self._shapes.get(tuple(event)) or self._learn(event)
         values = event.values()
         if shape.unknown:
             values = {key: event[key] for key in event if key in KNOWN_KEYS}.values()
         try:
-            text = shape.template % tuple(map(_escape, values))
+            text = shape.template % (*map(_escape, values),)
         except TypeError:  # a custom store or a direct input() may hold values that are not text
             text = shape.template % tuple(_escape(str(value)) for value in values)
         if "\\ud" in text:  # half of a surrogate pair, or a harmless emoji
@@ -81,36 +81,36 @@ class EventEncoder:
             )
         return text, shape.complete
 
-    def _learn(self, keys: Tuple[str, ...]) -> _Shape:
-        unknown = tuple(key for key in keys if key not in KNOWN_KEYS)
-        if unknown:
+    def _learn(self, event: PayloadDict) -> _Shape:
+        shape = _Shape([*event])
+        if shape.unknown:
             logger.warning(
                 "Left out of POST requests, since the payload_data schema does not know them and would refuse the "
                 "whole request: %s",
-                ", ".join(map(repr, unknown)),
+                ", ".join(map(repr, shape.unknown)),
             )
-        complete = REQUIRED_KEYS.issubset(keys)
-        if not complete:
+        if not shape.complete:
             logger.warning(
                 "An event without %s is sent in a request of its own, since the collector's schema refuses it.",
-                ", ".join(sorted(REQUIRED_KEYS.difference(keys))),
+                ", ".join(sorted(REQUIRED_KEYS.difference(event))),
             )
-        known = [key for key in keys if key in KNOWN_KEYS]
-        shape = _Shape("{" + ",".join(f'"{key}":%s' for key in known) + "}", unknown, complete)
         if len(self._shapes) >= self._MOST_SHAPES:
             self._shapes.clear()
-        self._shapes[keys] = shape
+        self._shapes[tuple(event)] = shape
         return shape
 
     def next_body(
         self, events: PayloadDictList, max_bytes: int, *, considerate: bool = False
-    ) -> Body:
+    ) -> Tuple[str, int]:
         """Encode as many events, from the first on, as one request may hold; at least one.
 
         Args:
             events: They come from the store.
             max_bytes: Of the body.
             considerate: Let other threads have the interpreter now and then.
+
+        Returns:
+            The body, and the number of events in it.
         """
         texts: List[str] = []
         size = _FRAME
@@ -126,7 +126,7 @@ class EventEncoder:
             if size > pause_at:
                 time.sleep(0)
                 pause_at = size + _BYTES_AT_ONCE
-        return Body(_PREFIX + ",".join(texts) + _SUFFIX, len(texts))
+        return _PREFIX + ",".join(texts) + _SUFFIX, len(texts)
 
 
 def _without_lone_surrogates(text: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import time
 import weakref
 from typing import Any, Optional
 
-logger = logging.getLogger("snowplow_tracker.emitters")
+from snowplow_tracker._late_logging import late_logger
+
+logger = late_logger("snowplow_tracker.emitters")
 
 
 class FlushTimer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import sys
 import time
@@ -11,11 +10,14 @@ import weakref
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from snowplow_tracker._late_imports import guard
+from snowplow_tracker._late_logging import late_logger
 
 if TYPE_CHECKING:
+    import logging
+
     from snowplow_tracker._delivery.sender import Sender
 
-logger = logging.getLogger("snowplow_tracker.emitters")
+logger = late_logger("snowplow_tracker.emitters")
 
 _all: weakref.WeakSet[Any] = weakref.WeakSet()
 _holding: Dict[int, Any] = {}
@@ -49,6 +51,8 @@ def exiting() -> bool:
 def say(message: str, *arguments: object) -> None:
     """Warn of events that are lost with the process, also in a program that set up no logging."""
     logger.warning(message, *arguments)
+    import logging  # that was the first thing to say
+
     if logging.lastResort is not None and not _is_heard(logger):
         logging.lastResort.handle(
             logger.makeRecord(logger.name, logging.WARNING, __file__, 0, message, arguments, None)
@@ -56,6 +60,8 @@ def say(message: str, *arguments: object) -> None:
 
 
 def _is_heard(source: Optional[logging.Logger]) -> bool:
+    import logging
+
     while source is not None:
         if any(not isinstance(handler, logging.NullHandler) for handler in source.handlers):
             return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, Callable, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Mapping, Optional
 
 # The collector will answer the same to the same request (tracker protocol, "Retry is pointless").
 NOT_RETRIED = frozenset({400, 401, 403, 410, 422})
@@ -33,13 +33,18 @@ class Verdict(enum.Enum):
     TOO_LARGE = "too large"
 
 
-class Outcome(NamedTuple):
+class Outcome:
     """One attempt, judged."""
 
-    verdict: Verdict
-    status: int
-    retry_after: Optional[str] = None
-    detail: str = ""
+    __slots__ = ("detail", "retry_after", "status", "verdict")
+
+    def __init__(
+        self, verdict: Verdict, status: int, retry_after: Optional[str] = None, detail: str = ""
+    ) -> None:
+        self.verdict = verdict
+        self.status = status
+        self.retry_after = retry_after
+        self.detail = detail
 
 
 def read_status(answer: object) -> HttpStatus:

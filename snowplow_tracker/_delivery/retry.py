@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, Optional
 
 from snowplow_tracker._late_imports import guard
 
 
-class RetryPolicy(NamedTuple):
+class RetryPolicy:
     """Exponential backoff with full jitter.
 
     Args:
@@ -17,13 +17,16 @@ class RetryPolicy(NamedTuple):
             comes within about 2 t; with the usual 2 it can take 4 t, and events wait that long for nothing.
     """
 
-    first_window: float = 1.0
-    growth: float = 1.5
+    __slots__ = ("_first_window", "_growth")
+
+    def __init__(self, first_window: float = 1.0, growth: float = 1.5) -> None:
+        self._first_window = first_window
+        self._growth = growth
 
     def window(self, failures: int, cap: float) -> float:
         """Return the longest delay, in seconds, after so many failures in a row."""
         # 64 steps are far past any cap, and keep the power from overflowing after days of outage.
-        return max(0.0, min(cap, self.first_window * self.growth ** min(failures - 1, 64)))
+        return max(0.0, min(cap, self._first_window * self._growth ** min(failures - 1, 64)))
 
     def delay(self, failures: int, cap: float, random: Callable[[], float]) -> float:
         """Draw the delay, in seconds, after so many failures in a row."""

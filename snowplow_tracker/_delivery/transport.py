@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, List, Optional
 
-from snowplow_tracker._delivery.direct import DirectConnections
 from snowplow_tracker._late_imports import guard
 
 if TYPE_CHECKING:
     import requests
+
+    from snowplow_tracker._delivery.direct import DirectConnections
 
 _MOST_READ = 65_536
 """Bytes of an answer that are read to keep its connection; nobody looks at them."""
@@ -21,7 +22,7 @@ _abandoned: List[Any] = []
 class Transport:
     """Makes requests: in the user's session as it is, or in one of its own that keeps connections but no cookies.
 
-    `requests` takes most of the time of an import, so it is imported with the first request.
+    What only a request needs is imported with the first one: `requests` would take most of the time of an import.
 
     Args:
         session: The user's session: anything with `post` and `get` as requests has them.
@@ -30,14 +31,14 @@ class Transport:
     def __init__(self, session: Optional[requests.Session] = None) -> None:
         self._user_session = session
         self._own_session: Optional[requests.Session] = None
-        self._direct = DirectConnections()
+        self._own_direct: Optional[DirectConnections] = None
         self._lock = threading.Lock()
 
     def post(self, url: str, **options: Any) -> Any:
         """Make a POST request and return its response."""
         if self._user_session is not None:
             return self._user_session.post(url, **options)
-        answer = self._direct.post(url, options["data"], options["headers"], options["timeout"])
+        answer = self._direct().post(url, options["data"], options["headers"], options["timeout"])
         return self._request("post", url, options) if answer is None else answer
 
     def get(self, url: str, **options: Any) -> Any:
@@ -52,12 +53,14 @@ class Transport:
             session, self._own_session = self._own_session, None
         if session is not None:
             session.close()
-        self._direct.close()
+        if self._own_direct is not None:
+            self._own_direct.close()
 
     def after_fork(self) -> None:
         """Use none of the parent's connections in a forked child."""
         self._lock = threading.Lock()
-        self._direct.close()
+        if self._own_direct is not None:
+            self._own_direct.close()
         if self._own_session is not None:
             _abandoned.append(self._own_session)
             self._own_session = None
@@ -86,6 +89,16 @@ class Transport:
         response = function(url, **options)
         _read_to_end(response)
         return response
+
+    def _direct(self) -> DirectConnections:
+        direct = self._own_direct
+        if direct is None:
+            with guard:
+                from snowplow_tracker._delivery.direct import DirectConnections
+
+            with self._lock:
+                direct = self._own_direct = self._own_direct or DirectConnections()
+        return direct
 
     def _session(self) -> requests.Session:
         session = self._own_session

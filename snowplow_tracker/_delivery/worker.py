@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import weakref
 from typing import TYPE_CHECKING, List
+
+from snowplow_tracker._late_logging import late_logger
 
 if TYPE_CHECKING:
     from snowplow_tracker._delivery.delivery import Delivery
     from snowplow_tracker._delivery.sender import Sender
 
-logger = logging.getLogger("snowplow_tracker.emitters")
+logger = late_logger("snowplow_tracker.emitters")
 
 
 class Workers:

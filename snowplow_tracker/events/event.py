@@ -1,12 +1,14 @@
 """What all events have in common."""
 
-import logging
+from __future__ import annotations
+
+import sys
 from collections.abc import Collection, Mapping
 from copy import copy
-from datetime import datetime
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Union
 
 from snowplow_tracker._by_value import ByValue
+from snowplow_tracker._late_logging import late_logger
 from snowplow_tracker._late_values import CONTEXTS
 from snowplow_tracker.constants import CONTEXT_SCHEMA as CONTEXT_SCHEMA
 from snowplow_tracker.contracts import contracts_enabled, plain
@@ -17,6 +19,11 @@ from snowplow_tracker.subject import Subject as Subject
 from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
 from snowplow_tracker.typing import PayloadDict as PayloadDict
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from typing_extensions import TypeGuard
+
 __all__ = [
     "CONTEXT_SCHEMA",
     "Event",
@@ -26,7 +33,7 @@ __all__ = [
     "Subject",
 ]
 
-logger = logging.getLogger("snowplow_tracker.events")
+logger = late_logger("snowplow_tracker.events")
 
 
 class Event(ByValue):
@@ -216,12 +223,18 @@ def _entities(context: List[SelfDescribingJson]) -> List[PayloadDict]:
         raise
 
 
+def _is_datetime(value: object) -> TypeGuard[datetime]:
+    # Whoever has one has imported the module, which takes 2 ms; we need not do it for all others.
+    module = sys.modules.get("datetime")
+    return isinstance(value, getattr(module, "datetime", ()))
+
+
 def _milliseconds(timestamp: object) -> Optional[int]:
     """Give a timestamp in milliseconds since 1970, or `None`, with a warning, for what is none."""
     try:
         if isinstance(timestamp, (int, float)):
             return int(timestamp)
-        if isinstance(timestamp, datetime):
+        if _is_datetime(timestamp):
             # The microseconds apart, since a double rounds them.
             seconds = int(timestamp.replace(microsecond=0).timestamp())
             return seconds * 1000 + timestamp.microsecond // 1000

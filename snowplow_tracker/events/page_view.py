@@ -1,13 +1,17 @@
 """The view of a web page."""
 
-from datetime import datetime
-from typing import List, Optional, Union
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, List, Optional, Union
 
 from snowplow_tracker.contracts import non_empty_string as non_empty_string
 from snowplow_tracker.events._parameter import Parameter, text_of
 from snowplow_tracker.events.event import Event as Event
 from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
 from snowplow_tracker.subject import Subject as Subject
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = ["Event", "PageView", "SelfDescribingJson", "Subject", "non_empty_string"]
 

@@ -1,11 +1,12 @@
 """The view of a screen."""
 
-import logging
-from datetime import datetime
+from __future__ import annotations
+
 from operator import attrgetter
-from typing import Any, Dict, List, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Union
 
 from snowplow_tracker._event_ids import new_id
+from snowplow_tracker._late_logging import late_logger
 from snowplow_tracker._late_values import UNSTRUCT_EVENT
 from snowplow_tracker.constants import MOBILE_SCHEMA_PATH as MOBILE_SCHEMA_PATH
 from snowplow_tracker.constants import SCHEMA_TAG as SCHEMA_TAG
@@ -17,6 +18,9 @@ from snowplow_tracker.payload import Payload, add_enveloped
 from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
 from snowplow_tracker.subject import Subject as Subject
 from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = [
     "MOBILE_SCHEMA_PATH",
@@ -30,7 +34,7 @@ __all__ = [
     "non_empty_string",
 ]
 
-logger = logging.getLogger("snowplow_tracker.events")
+logger = late_logger("snowplow_tracker.events")
 
 _SCHEMA = f"{MOBILE_SCHEMA_PATH}/screen_view/{SCHEMA_TAG}/1-0-0"
 _OF_SCREEN = attrgetter("screen_view_properties")

@@ -1,7 +1,8 @@
 """A custom event with a schema."""
 
-from datetime import datetime
-from typing import List, Optional, Union
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, List, Optional, Union
 
 from snowplow_tracker._late_values import UNSTRUCT_EVENT
 from snowplow_tracker.constants import UNSTRUCT_EVENT_SCHEMA as UNSTRUCT_EVENT_SCHEMA
@@ -12,6 +13,9 @@ from snowplow_tracker.payload import Payload, add_enveloped
 from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
 from snowplow_tracker.subject import Subject as Subject
 from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = [
     "UNSTRUCT_EVENT_SCHEMA",

@@ -1,0 +1,59 @@
+"""The loggers of the package, which import `logging` when there is something to say that somebody may hear.
+
+Importing it takes 5 ms, a fifth of all that importing this package takes. A program that has not imported it has set up
+no handler, so that nothing under WARNING can be heard.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Tuple, cast
+
+from snowplow_tracker._late_imports import guard
+
+if TYPE_CHECKING:
+    import logging
+
+__all__ = ["get_logger", "late_logger"]
+
+_PACKAGE = "snowplow_tracker"
+
+
+def get_logger(name: str) -> logging.Logger:
+    """Give a logger of the package."""
+    with guard:
+        import logging
+
+    package = logging.getLogger(_PACKAGE)
+    if not package.handlers:
+        # A library does not decide where logs go, not even to stderr where nobody decides.
+        package.addHandler(logging.NullHandler())
+    return logging.getLogger(name)
+
+
+def late_logger(name: str) -> logging.Logger:
+    """Give what can be used as a logger of the package. The logger itself is what `get_logger` gives."""
+    return cast("logging.Logger", _LateLogger(name))
+
+
+class _LateLogger:
+    _name = _PACKAGE
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return get_logger, (self._name,)
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute in ("debug", "info") and "logging" not in sys.modules:
+            return _unheard
+        return getattr(get_logger(self._name), attribute)
+
+
+def _unheard(*_: object, **__: object) -> None:
+    pass
+
+
+if "logging" in sys.modules:
+    get_logger(_PACKAGE)
