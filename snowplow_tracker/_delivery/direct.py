@@ -149,17 +149,37 @@ class DirectConnections:
 
 def _usual_headers() -> Dict[str, str]:
     """The headers that requests sends. Its name becomes the user agent of events that have none."""
-    with guard:
-        from importlib.metadata import version
-
-        number = version("requests")  # imports more
-
     return {
-        "User-Agent": f"python-requests/{number}",
+        "User-Agent": f"python-requests/{_requests_version()}",
         "Accept-Encoding": "gzip, deflate",
         "Accept": "*/*",
         "Connection": "keep-alive",
     }
+
+
+def _requests_version() -> str:
+    """Find the version of requests without importing it, which would take 50 ms of a program that sends one event.
+
+    Looking into its file takes 0.3 ms, asking `importlib.metadata` 15.
+    """
+    with guard:
+        from importlib.machinery import PathFinder
+
+        spec = PathFinder.find_spec("requests")
+        for folder in (spec and spec.submodule_search_locations) or ():
+            try:
+                with open(os.path.join(folder, "__version__.py"), encoding="utf-8") as file:  # noqa: PTH118, PTH123 - pathlib takes 2 ms to import
+                    found = re.search(
+                        r"""^__version__ = ["']([\w.]+)["']""", file.read(), re.MULTILINE
+                    )
+            except (OSError, ValueError):
+                continue
+            if found:
+                return found.group(1)
+
+        from importlib.metadata import version
+
+        return version("requests")
 
 
 def requests_is_replaced() -> bool:
@@ -207,18 +227,16 @@ def _environment_has_a_say() -> bool:
         for name in os.environ
     ):
         return True
-    with guard:
-        from pathlib import Path
-
-        if sys.platform in ("darwin", "win32"):
-            from urllib.request import getproxies
-        else:
-            getproxies = dict
-
     if "NETRC" in os.environ or any(
-        Path("~", name).expanduser().exists() for name in (".netrc", "_netrc")
+        os.path.exists(os.path.expanduser(name))  # noqa: PTH110, PTH111 - pathlib takes 2 ms to import
+        for name in ("~/.netrc", "~/_netrc")
     ):
         return True
+    if sys.platform not in ("darwin", "win32"):
+        return False
+    with guard:
+        from urllib.request import getproxies
+
     return bool(getproxies())
 
 
@@ -236,11 +254,10 @@ def _tls_context() -> Optional[ssl.SSLContext]:
     if context is None:
         with guard:
             import ssl
-            from pathlib import Path
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if Path(bundle).is_dir():
+        if os.path.isdir(bundle):  # noqa: PTH112 - same
             context.load_verify_locations(capath=bundle)
         else:
             context.load_verify_locations(cafile=bundle)

@@ -35,7 +35,7 @@ class StoreAccess:
         self.durable: bool = getattr(store, "durable", False) is True
         self._thread_safe: bool = getattr(store, "thread_safe", False) is True
         self._lock = threading.RLock()
-        self._takes_limit: Optional[bool] = None
+        self._takes_limit: Optional[bool] = True if self.copies else None
         # One call less for each event, where there is nothing to add to what the store does.
         self.add: Callable[[PayloadDict], Optional[bool]]
         self.add = store.add_event if self._thread_safe else self._add
