@@ -82,13 +82,13 @@ class Event(ByValue):
         self._pairs: PayloadDict = {}
         if dict_:
             # `Payload.add`, written out: a call for each pair takes 0.3 us of a page view.
-            pairs = self._pairs
+            self._pairs = pairs = {**dict_}
             for name, value in dict_.items():
-                if type(value) is str:
-                    if value:
-                        pairs[name] = value
-                elif value is not None and value != "":
-                    pairs[name] = plain(value)
+                if type(value) is not str or not value:
+                    if value is None or value == "":
+                        del pairs[name]
+                    else:
+                        pairs[name] = plain(value)
         self.event_subject = event_subject
         if context is None:
             # Past the check of the property: 0.1 us of every event.
