@@ -6,6 +6,7 @@ import ast
 import importlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -288,5 +289,68 @@ def test_importing_the_package_has_no_side_effects(tmp_path: Path) -> None:
         check=False,
         timeout=60,
         cwd=tmp_path,  # so that what is installed is imported, not what lies here
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+LATE_IMPORT_PROBE = """
+import sys
+before = set(sys.modules)
+import snowplow_tracker
+late = {"logging", "datetime", "linecache", "inspect", "ssl", "http", "email", "random", "urllib", "uuid"}
+early = late & (set(sys.modules) - before)
+assert not early, early
+emitter = snowplow_tracker.Emitter("localhost", protocol="http", port=9)
+snowplow_tracker.Tracker("ns", emitter).track(snowplow_tracker.PageView("https://acme.com/"))
+assert "logging" in before or "logging" not in sys.modules, "a progress message imported logging"
+assert emitter.close(timeout=0) == 1
+assert "logging" in sys.modules, "a warning was not logged"
+"""
+
+
+def test_what_few_programs_need_is_imported_late(tmp_path: Path) -> None:
+    """What the import and the tracking of a page view do not need is not imported for them."""
+    ran = subprocess.run(
+        [sys.executable, "-c", LATE_IMPORT_PROBE],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=tmp_path,
+        # Measuring the coverage of the child would import some of them first.
+        env={name: value for name, value in os.environ.items() if not name.startswith("COV")},
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+LOGGING_PROBE = """
+import snowplow_tracker
+emitter = snowplow_tracker.Emitter("localhost", protocol="http", port=9)
+import copy, io, logging, pickle
+for module in (snowplow_tracker, snowplow_tracker.emitters, snowplow_tracker.snowplow):
+    assert isinstance(module.logger, logging.Logger), module
+assert snowplow_tracker.logger is snowplow_tracker.emitters.logger
+assert snowplow_tracker.logger.name == "snowplow_tracker.emitters"
+assert snowplow_tracker.snowplow.logger.name == "snowplow_tracker.snowplow"
+[handler] = logging.getLogger("snowplow_tracker").handlers
+assert isinstance(handler, logging.NullHandler), handler
+for twin in (copy.copy(emitter.event_store.logger), pickle.loads(pickle.dumps(emitter.event_store.logger))):
+    assert twin is snowplow_tracker.logger, twin
+stream = io.StringIO()
+logging.basicConfig(stream=stream, level=logging.DEBUG)
+snowplow_tracker.Emitter("localhost", protocol="http")
+assert "DEBUG:snowplow_tracker.emitters:Emitter initialized" in stream.getvalue(), stream.getvalue()
+"""
+
+
+def test_loggers_are_those_of_logging_whenever_it_is_imported(tmp_path: Path) -> None:
+    """A program that imports and sets up logging after the package hears it, and finds real loggers under its names."""
+    ran = subprocess.run(
+        [sys.executable, "-c", LOGGING_PROBE],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=tmp_path,
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
