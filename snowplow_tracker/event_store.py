@@ -263,15 +263,6 @@ class InMemoryEventStore(EventStore):
             )
         return events
 
-    def _pop_newest(self) -> PayloadDict:
-        """Take out the newest event. The lock is held."""
-        values: List[Any] = []
-        while True:
-            item = self._items.pop()
-            if isinstance(item, _Shape):
-                return self._event(item, reversed(values))
-            values.append(item)
-
     def _make_room(self, count: int) -> PayloadDictList:
         """Throw out as many events, by the policy. The lock is held."""
         if count <= 0:
@@ -279,7 +270,10 @@ class InMemoryEventStore(EventStore):
         if self.overflow == "drop_oldest":
             evicted = self._pop(count)
         else:
-            evicted = [self._pop_newest() for _ in range(count)][::-1]
+            # At the other end, events may come in at any moment. So all come out at this one.
+            kept = self._pop(len(self._count))
+            evicted = kept[-count:]
+            self._items.extendleft(reversed(self._flat(kept[:-count])))
         del self._count[: len(evicted)]
         return evicted
 

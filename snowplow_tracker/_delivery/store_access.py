@@ -10,6 +10,9 @@ from snowplow_tracker._late_imports import guard
 from snowplow_tracker.event_store import EventStore, InMemoryEventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
+# Captured before anybody can put a spy in its place, who then gets the events as from 1.1.0.
+_ADD_TO_MEMORY = InMemoryEventStore.add_event
+
 
 class StoreAccess:
     """Wraps a store so that the engine need not know what it can do.
@@ -27,7 +30,10 @@ class StoreAccess:
     ) -> None:
         self.store = store
         self._as_text = as_text
-        self.copies = type(store) is InMemoryEventStore
+        self.copies = (
+            type(store) is InMemoryEventStore
+            and getattr(store.add_event, "__func__", None) is _ADD_TO_MEMORY
+        )
         """Whether the store keeps a copy of its own, with the values as they have to be."""
         if isinstance(store, InMemoryEventStore) and self.copies:
             store.hands_out_text = as_text

@@ -1,14 +1,22 @@
 """The queue in memory."""
 
+import base64
+import json
 import logging
+import random
+import sys
 import threading
-from typing import Any, Dict, List
+import time
+from collections import Counter
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from snowplow_tracker import InMemoryEventStore
+from snowplow_tracker import event_store as event_store_module
+from support.protocol import CONTEXTS, UNSTRUCT_EVENT
 
 LOGGER = logging.getLogger("snowplow_tracker.tests")
 CAPACITY = 5
@@ -133,3 +141,365 @@ def test_a_change_while_queueing_harms_no_other_event() -> None:
         store.add_event(Growing(eid="2"))
     store.add_event({"eid": "3"})
     assert store.event_buffer == [{"eid": "1"}, {"eid": "3"}]
+
+
+def test_a_forked_child_starts_empty() -> None:
+    """After a fork nothing is in it, nothing counts as handed out, and it takes as much as a new one."""
+    store = InMemoryEventStore(LOGGER, 3)
+    store.keeps_room = True
+    for number in range(3):
+        store.add_event({"eid": str(number)})
+    store.get_events_batch(max_events=2)
+    assert (store.size(), store.add_event({"eid": "3"})) == (1, False)
+    store.reset_after_fork()
+    assert (store.size(), store.count_waiting()) == (0, 0)
+    assert store.event_buffer == []
+    assert store.get_events_batch() == []
+    added = [store.add_event({"eid": str(number), "e": "pv"}) for number in range(4)]
+    assert added == [True, True, True, False]
+    assert (store.size(), store.count_waiting()) == (3, 3)
+    assert [event["eid"] for event in store.get_events_batch()] == ["0", "1", "2"]
+
+
+def test_a_forked_child_needs_no_lock_of_the_parent() -> None:
+    """After a fork it works, though a thread that only the parent has was at work in it."""
+    store = InMemoryEventStore(LOGGER, 1, overflow="drop_oldest")
+    with store._lock:
+        store.reset_after_fork()
+        assert store.add_event({"eid": "1"})
+        assert store.add_event({"eid": "2"})
+        assert store.get_events_batch() == [{"eid": "2"}]
+
+
+# --- late values -------------------------------------------------------------------------------
+
+LATE = {"ue_px": b'{"schema": "s", "data": "\xc3\xa9?>~"}', "e": "ue", "cx": b'[{"a": 1}]'}
+
+
+def completed(event: Dict[str, Any]) -> Dict[str, Any]:
+    """Return an event with its late values as they have to come out."""
+    done = dict(event)
+    for name, schema in (("ue_px", UNSTRUCT_EVENT), ("cx", CONTEXTS)):
+        if isinstance(done.get(name), bytes):
+            text = json.dumps(
+                {"schema": schema, "data": json.loads(done[name])}, ensure_ascii=False
+            )
+            done[name] = base64.urlsafe_b64encode(text.encode()).decode()
+    return done
+
+
+@pytest.mark.parametrize("late", [LATE, {"cx": LATE["cx"]}, {"e": "ue", "ue_px": LATE["ue_px"]}])
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize("max_events", [None, 1])
+def test_late_values_come_out_complete(
+    late: Dict[str, Any], as_text: bool, max_events: Optional[int]
+) -> None:
+    """A late value is complete when it is looked at, handed out, put back and handed out again."""
+    store = InMemoryEventStore(LOGGER)
+    store.hands_out_text = as_text
+    store.add_event({**late, "dtm": 5})
+    store.add_event({"dtm": 5, **late})
+    wanted = completed({**late, "dtm": "5" if as_text else 5})
+    assert store.event_buffer == [wanted, wanted]
+    batch = store.get_events_batch(max_events=max_events)
+    assert batch == [wanted] * (max_events or 2)
+    store.cleanup(batch, need_retry=True)
+    assert store.event_buffer == [wanted, wanted]
+    assert store.get_events_batch() == [wanted, wanted]
+
+
+def test_a_late_name_alone_makes_no_late_value() -> None:
+    """Text under the name of a late value, and bytes under another name, come out as they went in."""
+    store = InMemoryEventStore(LOGGER)
+    event = {"cx": "text", "ue_px": None, "co": b"bytes", "ue_pr": b"bytes"}
+    store.add_event(event)
+    assert store.get_events_batch() == [event]
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_the_oldest_is_thrown_out_complete(as_text: bool) -> None:
+    """An event that makes room for a newer one is reported with complete values."""
+    store = InMemoryEventStore(LOGGER, 1, overflow="drop_oldest")
+    store.hands_out_text = as_text
+    evicted: List[Dict[str, Any]] = []
+    store.overflow_listener = evicted.extend
+    store.add_event({**LATE, "dtm": 1})
+    store.add_event({**LATE, "dtm": 2})
+    assert evicted == [completed({**LATE, "dtm": "1" if as_text else 1})]
+    assert store.event_buffer == [completed({**LATE, "dtm": "2" if as_text else 2})]
+
+
+@pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest", "block"])
+@pytest.mark.parametrize("as_text", [False, True])
+def test_what_does_not_fit_back_is_thrown_out_complete(overflow: Any, as_text: bool) -> None:
+    """An event for which there is no room when others come back is reported with complete values."""
+    store = InMemoryEventStore(LOGGER, 2, overflow=overflow)
+    store.hands_out_text = as_text
+    evicted: List[Dict[str, Any]] = []
+    store.overflow_listener = evicted.extend
+    events = [{**LATE, "dtm": number} for number in range(4)]
+    wanted = [
+        completed({**event, "dtm": str(event["dtm"]) if as_text else event["dtm"]})
+        for event in events
+    ]
+    for event in events[:2]:
+        store.add_event(event)
+    batch = store.get_events_batch()
+    for event in events[2:]:
+        store.add_event(event)
+    store.cleanup(batch, need_retry=True)
+    kept, lost = (wanted[2:], wanted[:2]) if overflow == "drop_oldest" else (wanted[:2], wanted[2:])
+    assert evicted == lost
+    assert store.event_buffer == kept
+
+
+# --- threads -----------------------------------------------------------------------------------
+
+ADDERS = 8
+TAKERS = 2
+MOST_TAKEN = 5
+# More than adders can be about to add and takers can have taken: something is always in a full one.
+CROWDED = 32
+
+
+def event_of(adder: int, number: int) -> Dict[str, Any]:
+    """Return an event that can be told to be whole: each value says whose it is."""
+    eid = f"{adder}-{number}"
+    names = "abcdefgh"[: (adder + number) % 9]
+    event: Dict[str, Any] = {f"{name}{adder % 3}": f"{eid}-{name}" for name in names}
+    if number % 4 == 0:
+        event["cx"] = json.dumps([eid]).encode()
+    if number % 2 == 0:
+        return {"eid": eid, **event}
+    return {**event, "eid": eid}
+
+
+def is_whole(event: Dict[str, Any]) -> bool:
+    """Tell whether an event came out as it went in."""
+    adder, number = event["eid"].split("-")
+    wanted = completed(event_of(int(adder), int(number)))
+    return list(event.items()) == list(wanted.items())
+
+
+class Crowd:
+    """Threads that add events to a store and take them out, in steps of single instructions.
+
+    Within the store, a thread now and then lets the others go on, wherever it is: between any two instructions, as it
+    happens when the interpreter switches threads, only much more often.
+    """
+
+    def __init__(self, store: InMemoryEventStore, *, puts_back: bool) -> None:
+        self.added: List[Tuple[int, int]] = []
+        self.refused: List[Tuple[int, int]] = []
+        self.taken: List[Dict[str, Any]] = []
+        self.evicted: List[Dict[str, Any]] = []
+        self.sizes: List[int] = []
+        self._store = store
+        self._puts_back = puts_back
+        self._errors: List[BaseException] = []
+        self._go = threading.Event()
+        self._all_added = threading.Event()
+        store.overflow_listener = self.evicted.extend
+
+    def run(self, *, adders: int, takers: int, each: int) -> None:
+        """Add events from some threads while others take, until all are added and the store is empty."""
+        adding = [self._start(number, self._add, number, each) for number in range(adders)]
+        taking = [self._start(adders + number, self._take) for number in range(takers)]
+        self._go.set()
+        for thread in adding:
+            thread.join(60)
+        self._all_added.set()
+        for thread in taking:
+            thread.join(60)
+        assert not any(thread.is_alive() for thread in adding + taking)
+        self.taken += self._store.get_events_batch()
+        assert self._errors == []
+
+    def _start(self, seed: int, work: Any, *arguments: int) -> threading.Thread:
+        switch_now = random.Random(seed).random
+        is_ready = threading.Event()
+
+        def trace(frame: Any, event: str, _: object) -> Any:
+            if frame.f_code.co_filename != event_store_module.__file__:
+                return None
+            frame.f_trace_lines = False
+            frame.f_trace_opcodes = True
+            if event == "opcode" and switch_now() < 0.1:
+                time.sleep(0)
+            return trace
+
+        def run() -> None:
+            try:
+                sys.settrace(trace)
+                is_ready.set()
+                assert self._go.wait(60)
+                work(*arguments)
+            except BaseException as error:
+                self._errors.append(error)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        # One after the other: two threads that call `sys.settrace` at the same time get an error.
+        assert is_ready.wait(60)
+        return thread
+
+    def _add(self, adder: int, each: int) -> None:
+        for number in range(each):
+            taken = self._store.add_event(event_of(adder, number))
+            (self.added if taken else self.refused).append((adder, number))
+            self.sizes.append(self._store.size())
+
+    def _take(self) -> None:
+        rounds = 0
+        while True:
+            was_last = self._all_added.is_set()
+            batch = self._store.get_events_batch(max_events=MOST_TAKEN)
+            if not batch and was_last:
+                return
+            rounds += 1
+            put_back = self._puts_back and rounds % 2 == 0
+            self._store.cleanup(batch, need_retry=put_back)
+            self.sizes.append(self._store.size())
+            if not put_back:
+                self.taken += batch
+
+
+@pytest.fixture
+def hectic() -> Iterator[None]:
+    """Have the interpreter switch threads as often as it can."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("hectic")
+@pytest.mark.parametrize("keeps_room", [True, False], ids=["as in an emitter", "alone"])
+@pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest", "block"])
+def test_threads_do_not_lose_or_mix_events(overflow: Any, keeps_room: bool) -> None:
+    """Whoever adds, takes and puts back at the same time, each event comes out once, and whole."""
+    store = InMemoryEventStore(LOGGER, CROWDED, overflow=overflow, overflow_timeout=30)
+    store.keeps_room = keeps_room
+    crowd = Crowd(store, puts_back=True)
+    crowd.run(adders=ADDERS, takers=TAKERS, each=50)
+    came_out = crowd.taken + crowd.evicted
+    assert all(map(is_whole, came_out))
+    added = Counter(f"{adder}-{number}" for adder, number in crowd.added)
+    assert Counter(event["eid"] for event in came_out) == added
+    assert len(crowd.added) + len(crowd.refused) == ADDERS * 50
+    assert (store.size(), store.count_waiting(), store.event_buffer) == (0, 0, [])
+    if overflow != "drop_newest":
+        assert crowd.refused == []
+    if keeps_room and overflow != "drop_oldest":
+        assert crowd.evicted == []
+    # Of those that come back without their room being kept, as many as do not fit are thrown out.
+    coming_back = 0 if keeps_room else MOST_TAKEN
+    assert max(crowd.sizes) <= CROWDED + ADDERS + coming_back
+    # Nothing is left behind that takes away room.
+    for number in range(CROWDED):
+        assert store.add_event(event_of(0, number))
+    assert store.size() == CROWDED
+
+
+@pytest.mark.usefixtures("hectic")
+@pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest", "block"])
+def test_events_of_a_thread_stay_in_order(overflow: Any) -> None:
+    """However many threads add, the events of each come out in the order in which it added them."""
+    store = InMemoryEventStore(LOGGER, CROWDED, overflow=overflow, overflow_timeout=30)
+    crowd = Crowd(store, puts_back=False)
+    crowd.run(adders=ADDERS, takers=1, each=50)
+    numbers: Dict[str, List[int]] = {}
+    for event in crowd.taken:
+        adder, number = event["eid"].split("-")
+        numbers.setdefault(adder, []).append(int(number))
+    assert numbers
+    assert all(each == sorted(each) for each in numbers.values())
+    assert len(crowd.taken) + len(crowd.evicted) == len(crowd.added)
+
+
+class _PausedAdder:
+    """A capacity at which one thread stops: after its event was counted, and before it is in the store."""
+
+    def __init__(self, store: InMemoryEventStore) -> None:
+        outer = self
+
+        class Capacity(int):
+            # The comparison with a number on the left asks the type that is derived from it first.
+            def __ge__(self, other: int) -> bool:
+                answer = int(self) >= other
+                if threading.current_thread() is outer._thread:
+                    outer._reached.set()
+                    outer._go_on.wait(30)
+                return answer
+
+            __hash__ = int.__hash__
+
+        self._store = store
+        self._reached = threading.Event()
+        self._go_on = threading.Event()
+        self._thread: Optional[threading.Thread] = None
+        store.buffer_capacity = Capacity(store.buffer_capacity)
+
+    def start(self, event: Dict[str, str]) -> None:
+        """Begin to add an event, and stop in the middle of it."""
+        self._thread = threading.Thread(target=self._store.add_event, args=(event,))
+        self._thread.start()
+        assert self._reached.wait(30)
+
+    def go_on(self, timeout: float = 30) -> None:
+        """Let it end, and wait for that."""
+        self._go_on.set()
+        assert self._thread is not None
+        self._thread.join(timeout)
+
+
+def test_what_is_not_in_yet_is_neither_handed_out_nor_forgotten() -> None:
+    """An event that another thread is about to put in counts, and is handed out once it is in."""
+    store = InMemoryEventStore(LOGGER, 2)
+    adder = _PausedAdder(store)
+    store.add_event({"eid": "1"})
+    adder.start({"eid": "2", "e": "pv"})
+    assert store.size() == 2
+    assert not store.add_event({"eid": "3"})
+    assert store.get_events_batch() == [{"eid": "1"}]
+    assert store.size() == 1
+    assert store.get_events_batch() == []
+    adder.go_on()
+    assert store.get_events_batch() == [{"eid": "2", "e": "pv"}]
+    assert store.size() == 0
+
+
+@pytest.mark.parametrize("overflow", ["drop_newest", "block"])
+def test_an_event_that_comes_in_while_the_newest_is_thrown_out(overflow: Any) -> None:
+    """An event that gets in while the newest one is thrown out stays whole, and so does that one."""
+
+    class LetsItIn(str):
+        """A value that lets the other thread go on when somebody looks at it."""
+
+        __slots__ = ()
+
+        @property
+        def __class__(self) -> Any:
+            adder.go_on(timeout=0.2)
+            return str
+
+    store = InMemoryEventStore(LOGGER, 3, overflow=overflow)
+    evicted: List[Dict[str, Any]] = []
+    store.overflow_listener = evicted.extend
+    adder = _PausedAdder(store)
+    store.add_event({"eid": "1", "a": "1-a"})
+    batch = store.get_events_batch()
+    store.add_event({"eid": "2", "b": "2-b"})
+    store.add_event({"eid": "3", "c": LetsItIn("3-c")})
+    adder.start({"eid": "4", "d": "4-d", "e": "4-e"})
+    store.cleanup(batch, need_retry=True)
+    adder.go_on()
+    came_out = store.get_events_batch() + evicted
+    assert sorted(came_out, key=lambda event: event["eid"]) == [
+        {"eid": "1", "a": "1-a"},
+        {"eid": "2", "b": "2-b"},
+        {"eid": "3", "c": "3-c"},
+        {"eid": "4", "d": "4-d", "e": "4-e"},
+    ]
