@@ -1,7 +1,7 @@
 """Equality, copies and hashes of the objects that users build: they are what they hold."""
 
 from copy import copy
-from typing import Dict, TypeVar
+from typing import Any, Dict, Mapping, TypeVar
 
 __all__ = ["ByValue"]
 
@@ -10,6 +10,9 @@ _Self = TypeVar("_Self", bound="ByValue")
 
 class ByValue:
     """An object that equals another of its type that holds the same."""
+
+    # What 1.1.0 held under other names: its pickles may wait in a queue of tasks.
+    _renamed: Mapping[str, str] = {}
 
     def _value(self) -> Dict[str, object]:
         return vars(self)
@@ -34,3 +37,11 @@ class ByValue:
                 if slot not in {"__dict__", "__weakref__"} and hasattr(self, slot):
                     setattr(twin, slot, getattr(self, slot))
         return twin
+
+    def __setstate__(self, state: Any) -> None:
+        """Take the state of a copy or a pickle."""
+        held, in_slots = state if isinstance(state, tuple) else (state, None)
+        for name, value in (held or {}).items():
+            vars(self)[self._renamed.get(name, name)] = value
+        for name, value in (in_slots or {}).items():
+            setattr(self, name, value)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from types import MethodType
-from typing import Any, Callable, Set, TypeVar
+from typing import Any, Callable, List, Sequence, TypeVar
 
 from snowplow_tracker.constants import CONTEXT_SCHEMA, UNSTRUCT_EVENT_SCHEMA
 from snowplow_tracker.typing import PayloadDict
@@ -28,7 +28,7 @@ __all__ = [
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-_late_takers: Set[Any] = set()
+_late_takers: List[Any] = []
 
 
 class Envelope:
@@ -53,10 +53,18 @@ class Envelope:
         self._before = f'{{"schema": "{schema}", "data": '
         self._before_bytes = self._before.encode()
 
-    def put(self, pairs: PayloadDict, json: str, *, encode_base64: bool) -> None:
-        """Add the pair for data that is encoded already: late with base64, complete without."""
+    def put(self, pairs: PayloadDict, json: str, *, encode_base64: bool, late: bool) -> None:
+        """Add the pair for data that is JSON already.
+
+        Args:
+            pairs: Where to.
+            json: The data.
+            encode_base64: Whether it is to be base64.
+            late: Whether that can wait.
+        """
         if encode_base64:
-            pairs[self.late_name] = json.encode()
+            value = json.encode()
+            pairs[self.late_name] = value if late else self.complete(value)
         else:
             pairs[self._name] = f"{self._before}{json}}}"
 
@@ -68,21 +76,31 @@ class Envelope:
 UNSTRUCT_EVENT = Envelope(UNSTRUCT_EVENT_SCHEMA, "ue_px", "ue_pr")
 CONTEXTS = Envelope(CONTEXT_SCHEMA, "cx", "co")
 
-LATE_NAMES = frozenset((UNSTRUCT_EVENT.late_name, CONTEXTS.late_name))
+_BY_NAME = {envelope.late_name: envelope for envelope in (UNSTRUCT_EVENT, CONTEXTS)}
+
+LATE_NAMES = frozenset(_BY_NAME)
 """The names of the pairs that may have a late value."""
 
 
 def complete(pairs: PayloadDict) -> None:
     """Complete the late values among these pairs, in place."""
-    for envelope in (UNSTRUCT_EVENT, CONTEXTS):
-        value = pairs.get(envelope.late_name)
+    for name, envelope in _BY_NAME.items():
+        value = pairs.get(name)
         if type(value) is bytes:
-            pairs[envelope.late_name] = envelope.complete(value)
+            pairs[name] = envelope.complete(value)
+
+
+def completed(names: Sequence[str], values: Sequence[Any]) -> List[Any]:
+    """Give the values of an event with these names, the late ones completed."""
+    return [
+        _BY_NAME[name].complete(value) if type(value) is bytes and name in _BY_NAME else value
+        for name, value in zip(names, values)
+    ]
 
 
 def takes_late(input_: _Function) -> _Function:
     """Mark the `input` of an emitter as one that takes late values. An override of it gets complete ones."""
-    _late_takers.add(input_)
+    _late_takers.append(input_)
     return input_
 
 

@@ -18,6 +18,7 @@ class Payload(ByValue):
         nv_pairs: The pairs.
     """
 
+    _renamed = {"nv_pairs": "_pairs"}  # noqa: RUF012 - never changed
     # Whether values may be late. On the class, since a payload of a subclass may not have it.
     _late = False
 
@@ -129,5 +130,8 @@ def add_enveloped(
         json_encoder: Same as for `Payload.add_json`.
     """
     json = _json.dumps(data, json_encoder)
-    envelope.put(payload._pairs, json, encode_base64=encode_base64)
-    payload._late = payload._late or encode_base64
+    late = encode_base64 and type(payload) is Payload
+    pairs = payload._pairs if late else payload.nv_pairs
+    envelope.put(pairs, json, encode_base64=encode_base64, late=late)
+    if late:
+        payload._late = True

@@ -51,6 +51,11 @@ class Event(ByValue):
             one without a time zone is in local time.
     """
 
+    _renamed = {  # noqa: RUF012 - never changed
+        "payload": "_payload",
+        "_event_subject": "event_subject",
+        "_true_timestamp": "true_timestamp",
+    }
     # On the class, so that an event whose constructor was not called has them too.
     _payload: Optional[Payload] = None
     event_subject: Optional[Subject] = None

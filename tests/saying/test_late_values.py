@@ -490,6 +490,8 @@ class TestEmitters:
             assert all(map(is_complete, queued))
             if letter == "o":
                 assert all(map(is_text, queued))
+        given = [id(pairs) for emitter in emitters for pairs in getattr(emitter, "events", ())]
+        assert len(set(given)) == len(given) == 2 * order.count("c")
 
 
 class Drops:

@@ -307,10 +307,10 @@ class Crowd:
         taking = [self._start(adders + number, self._take) for number in range(takers)]
         self._go.set()
         for thread in adding:
-            thread.join(60)
+            thread.join(20)
         self._all_added.set()
         for thread in taking:
-            thread.join(60)
+            thread.join(20)
         assert not any(thread.is_alive() for thread in adding + taking)
         self.taken += self._store.get_events_batch()
         assert self._errors == []
@@ -332,7 +332,7 @@ class Crowd:
             try:
                 sys.settrace(trace)
                 is_ready.set()
-                assert self._go.wait(60)
+                assert self._go.wait(20)
                 work(*arguments)
             except BaseException as error:
                 self._errors.append(error)
@@ -340,7 +340,7 @@ class Crowd:
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         # One after the other: two threads that call `sys.settrace` at the same time get an error.
-        assert is_ready.wait(60)
+        assert is_ready.wait(20)
         return thread
 
     def _add(self, adder: int, each: int) -> None:
@@ -380,7 +380,7 @@ def hectic() -> Iterator[None]:
 @pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest", "block"])
 def test_threads_do_not_lose_or_mix_events(overflow: Any, keeps_room: bool) -> None:
     """Whoever adds, takes and puts back at the same time, each event comes out once, and whole."""
-    store = InMemoryEventStore(LOGGER, CROWDED, overflow=overflow, overflow_timeout=30)
+    store = InMemoryEventStore(LOGGER, CROWDED, overflow=overflow, overflow_timeout=10)
     store.keeps_room = keeps_room
     crowd = Crowd(store, puts_back=True)
     crowd.run(adders=ADDERS, takers=TAKERS, each=50)
@@ -407,7 +407,7 @@ def test_threads_do_not_lose_or_mix_events(overflow: Any, keeps_room: bool) -> N
 @pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest", "block"])
 def test_events_of_a_thread_stay_in_order(overflow: Any) -> None:
     """However many threads add, the events of each come out in the order in which it added them."""
-    store = InMemoryEventStore(LOGGER, CROWDED, overflow=overflow, overflow_timeout=30)
+    store = InMemoryEventStore(LOGGER, CROWDED, overflow=overflow, overflow_timeout=10)
     crowd = Crowd(store, puts_back=False)
     crowd.run(adders=ADDERS, takers=1, each=50)
     numbers: Dict[str, List[int]] = {}
@@ -485,7 +485,12 @@ def test_an_event_that_comes_in_while_the_newest_is_thrown_out(overflow: Any) ->
             adder.go_on(timeout=0.2)
             return str
 
+        def __str__(self) -> str:
+            adder.go_on(timeout=0.2)
+            return "3-c"
+
     store = InMemoryEventStore(LOGGER, 3, overflow=overflow)
+    store.hands_out_text = True
     evicted: List[Dict[str, Any]] = []
     store.overflow_listener = evicted.extend
     adder = _PausedAdder(store)
@@ -503,3 +508,62 @@ def test_an_event_that_comes_in_while_the_newest_is_thrown_out(overflow: Any) ->
         {"eid": "3", "c": "3-c"},
         {"eid": "4", "d": "4-d", "e": "4-e"},
     ]
+
+
+def test_an_interrupt_while_taking_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After Ctrl-C in the middle of a take, all events are there and counted."""
+
+    class Interrupting(str):
+        __slots__ = ()
+        armed = True
+
+        def __str__(self) -> str:
+            if Interrupting.armed:
+                raise KeyboardInterrupt
+            return "x"
+
+    store = InMemoryEventStore(LOGGER)
+    store.hands_out_text = True
+    events = [{"eid": str(number), "url": Interrupting("x")} for number in range(5)]
+    for event in events:
+        store.add_event(dict(event))
+    with pytest.raises(KeyboardInterrupt):
+        store.get_events_batch(max_events=3)
+    Interrupting.armed = False
+    assert store.size() == 5
+    taken = store.get_events_batch()
+    assert [event["eid"] for event in taken] == list("01234")
+    assert store.size() == 0
+
+
+def test_a_value_without_a_text_harms_no_other_event() -> None:
+    """An event whose value cannot be written as text is handed out as it is; those around it are whole."""
+
+    class Bad:
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    bad = Bad()
+    store = InMemoryEventStore(LOGGER)
+    store.hands_out_text = True
+    store.add_event({"eid": "1", "n": 1})
+    store.add_event({"eid": "2", "x": bad, "z": 1})
+    store.add_event({"eid": "3"})
+    assert store.get_events_batch() == [
+        {"eid": "1", "n": "1"},
+        {"eid": "2", "x": bad, "z": 1},
+        {"eid": "3"},
+    ]
+    assert store.size() == 0
+
+
+def test_a_buffer_that_is_set_keeps_what_is_coming_in() -> None:
+    """Setting `event_buffer` replaces what waits, and neither loses nor miscounts an event on its way in."""
+    store = InMemoryEventStore(LOGGER)
+    store.add_event({"eid": "1"})
+    adder = _PausedAdder(store)
+    adder.start({"eid": "3"})
+    store.event_buffer = [{"eid": "2"}]
+    adder.go_on()
+    assert store.event_buffer == [{"eid": "2"}, {"eid": "3"}]
+    assert store.size() == 2

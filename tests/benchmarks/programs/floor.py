@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import sys
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -53,6 +54,24 @@ def tracking(make, count):
     return {"cpu": (time.thread_time() - start) / count * 1e6}
 
 
+def alone(make, count, threads):
+    """As `tracking`, from several threads that share nothing but the interpreter."""
+    starts = threading.Barrier(threads + 1)
+
+    def work():
+        starts.wait()
+        tracking(make, count // threads)
+
+    workers = [threading.Thread(target=work) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    starts.wait()
+    start = time.perf_counter()
+    for worker in workers:
+        worker.join()
+    return {"wall": (time.perf_counter() - start) / count * 1e6}
+
+
 def delivering(options, batch):
     control = socket.create_connection(("127.0.0.1", options["control"]))
     control.sendall(b"open\n")
@@ -94,6 +113,9 @@ def run(options):
         return tracking(small, options["events"])
     if row == "rich":
         return tracking(rich, options["events"])
+    if row == "threads":
+        make = {"small": small, "rich": rich}[options["kind"]]
+        return alone(make, options["events"], options["threads"])
     if row == "disk":
         return appending(options)
     return delivering(options, options["batch"])
