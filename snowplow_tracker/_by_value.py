@@ -12,15 +12,15 @@ class ByValue:
     """An object that equals another of its type that holds the same."""
 
     # What 1.1.0 held under other names: its pickles may wait in a queue of tasks.
-    _renamed: Mapping[str, str] = {}
+    _names_in_1_1_0: Mapping[str, str] = {}
 
-    def _value(self) -> Dict[str, object]:
+    def _what_it_holds(self) -> Dict[str, object]:
         return vars(self)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return self._value() == other._value()
+        return self._what_it_holds() == other._what_it_holds()
 
     def __hash__(self) -> int:
         # These objects could always be put into a set, and change while they are in it. A hash of
@@ -42,6 +42,6 @@ class ByValue:
         """Take the state of a copy or a pickle."""
         held, in_slots = state if isinstance(state, tuple) else (state, None)
         for name, value in (held or {}).items():
-            vars(self)[self._renamed.get(name, name)] = value
+            vars(self)[self._names_in_1_1_0.get(name, name)] = value
         for name, value in (in_slots or {}).items():
             setattr(self, name, value)

@@ -33,6 +33,10 @@ def get_logger(name: str) -> logging.Logger:
 
 def late_logger(name: str) -> logging.Logger:
     """Give what can be used as a logger of the package. The logger itself is what `get_logger` gives."""
+    if "logging" in sys.modules:
+        get_logger(
+            name
+        )  # so that it exists when logging is configured, which may switch off what exists
     return cast("logging.Logger", _LateLogger(name))
 
 
@@ -46,6 +50,10 @@ class _LateLogger:
         return get_logger, (self._name,)
 
     def __getattr__(self, attribute: str) -> Any:
+        # A test may have put a stand-in for the logger into the module of the same name.
+        stand_in = vars(sys.modules.get(self._name, sys)).get("logger", self)
+        if stand_in is not self:
+            return getattr(stand_in, attribute)
         if attribute in ("debug", "info") and "logging" not in sys.modules:
             return _unheard
         return getattr(get_logger(self._name), attribute)
@@ -53,7 +61,3 @@ class _LateLogger:
 
 def _unheard(*_: object, **__: object) -> None:
     pass
-
-
-if "logging" in sys.modules:
-    get_logger(_PACKAGE)

@@ -1,8 +1,7 @@
 """Self-describing data on its way to the queue: as JSON, whose envelope and base64 wait until somebody reads it.
 
 As base64, with the envelope that the protocol puts around it, data takes twice the memory of its JSON, and 0.8 us to
-make. So a payload holds the JSON alone, as `bytes`, which is what makes a value a late one, and completes it when it is
-read. On the way from a tracker into the memory of an emitter nobody reads it: there the thread that sends does the
+make. So a payload holds the JSON alone, as `bytes` that begin with a mark, and completes it when it is read. On the way from a tracker into the memory of an emitter nobody reads it: there the thread that sends does the
 work. Whoever else could see a payload (overrides, emitters and stores of users, callbacks) sees it complete.
 """
 
@@ -27,6 +26,9 @@ __all__ = [
 ]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_MARK = b"\0"
+"""Neither JSON nor base64 begins with it. A type of its own would be tracked by the garbage collector."""
 
 _late_takers: List[Any] = []
 
@@ -63,14 +65,16 @@ class Envelope:
             late: Whether that can wait.
         """
         if encode_base64:
-            value = json.encode()
+            value = _MARK + json.encode()
             pairs[self.late_name] = value if late else self.complete(value)
         else:
             pairs[self._name] = f"{self._before}{json}}}"
 
-    def complete(self, json: bytes) -> str:
-        """Give the value that a late one stands for."""
-        return to_base64(b"%b%b}" % (self._before_bytes, json))
+    def complete(self, value: Any) -> Any:
+        """Give the value that a late one stands for, and any other as it is."""
+        if type(value) is bytes and value.startswith(_MARK):
+            return to_base64(b"%b%b}" % (self._before_bytes, value[1:]))
+        return value
 
 
 UNSTRUCT_EVENT = Envelope(UNSTRUCT_EVENT_SCHEMA, "ue_px", "ue_pr")
@@ -85,15 +89,14 @@ LATE_NAMES = frozenset(_BY_NAME)
 def complete(pairs: PayloadDict) -> None:
     """Complete the late values among these pairs, in place."""
     for name, envelope in _BY_NAME.items():
-        value = pairs.get(name)
-        if type(value) is bytes:
-            pairs[name] = envelope.complete(value)
+        if name in pairs:
+            pairs[name] = envelope.complete(pairs[name])
 
 
 def completed(names: Sequence[str], values: Sequence[Any]) -> List[Any]:
     """Give the values of an event with these names, the late ones completed."""
     return [
-        _BY_NAME[name].complete(value) if type(value) is bytes and name in _BY_NAME else value
+        _BY_NAME[name].complete(value) if name in _BY_NAME else value
         for name, value in zip(names, values)
     ]
 

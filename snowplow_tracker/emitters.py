@@ -339,7 +339,7 @@ class Emitter(EmitterProtocol):
     def reached_limit(self) -> bool:
         """Whether the queue is full enough to be sent."""
         try:
-            size = self._delivery.store.size()
+            size = self._delivery.store.count()
         except Exception:
             _logger.exception("The event store raised instead of telling its size.")
             return False

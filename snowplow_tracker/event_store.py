@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from itertools import islice, repeat, starmap
 from typing import (
-    TYPE_CHECKING,
     Any,
     Callable,
     Deque,
@@ -20,10 +20,7 @@ from typing import (
 
 from snowplow_tracker import _late_values
 from snowplow_tracker.contracts import one_of
-from snowplow_tracker.typing import PayloadDict, PayloadDictList
-
-if TYPE_CHECKING:
-    from logging import Logger
+from snowplow_tracker.typing import Logger, PayloadDict, PayloadDictList
 
 __all__ = ["EventStore", "InMemoryEventStore", "PayloadDict", "PayloadDictList"]
 
@@ -145,10 +142,11 @@ class InMemoryEventStore(EventStore):
         # that track, it would be handed from one to the next at every event (3.11: 23 us for a rich
         # event instead of 15). Instead, an event is first counted, which reserves its room, and
         # then put in by one call that the interpreter does not interrupt. Where threads meet, there
-        # may be an event for each of them beyond the capacity.
+        # may be an event for each of them beyond the capacity. An exception of a signal handler in
+        # between leaves one counted too much, until all that is there was handed out.
         self._count = bytearray()
         self.count_waiting: Callable[[], int] = self._count.__len__
-        """`size`, 50 ns quicker: an emitter asks for each event."""
+        """Nearly `size`, 50 ns quicker: an emitter asks for each event."""
         self._shapes: Dict[Tuple[str, ...], _Shape] = {}
         self._last_shape = _Shape([])
         self._lock = threading.Lock()
@@ -163,7 +161,8 @@ class InMemoryEventStore(EventStore):
     def event_buffer(self, events: PayloadDictList) -> None:
         items = self._flat(events)
         with self._lock:
-            old = self._take(len(self._count))
+            old: List[Any] = []
+            self._take(len(self._items), old)
             del self._count[: len(_starts(old))]
             self._count.extend(bytes(len(events)))
             self._items.extendleft(reversed(items))
@@ -180,15 +179,15 @@ class InMemoryEventStore(EventStore):
         if len(self._count) + self._out <= self.buffer_capacity:
             self._items.extend(items)
             return True
-        self._count.pop()
+        del self._count[-1:]
         return self._add_when_full(items)
 
     def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
         """Hand out the events that waited longest: all of them, or no more than `max_events`."""
         with self._lock:
-            count = len(self._count) if max_events is None else min(max_events, len(self._count))
-            items = self._take(count)
+            items: List[Any] = []
             try:
+                self._take(len(self._items) if max_events is None else max_events, items)
                 events = self._events(items)
             except BaseException:  # somebody pressed Ctrl-C
                 self._items.extendleft(reversed(items))
@@ -196,6 +195,8 @@ class InMemoryEventStore(EventStore):
             if self.keeps_room:
                 self._out += len(events)
             del self._count[: len(events)]
+            if self._count and not self._items:
+                self._correct_count()
             if not self.keeps_room:
                 self._room.notify(len(events))
         return events
@@ -220,7 +221,7 @@ class InMemoryEventStore(EventStore):
 
     def size(self) -> int:
         """Return the number of events that wait."""
-        return len(self._count)
+        return len(self._count) or (1 if self._items else 0)
 
     def reset_after_fork(self) -> None:
         """Start empty in a forked child: what waits here is the parent's to send."""
@@ -246,17 +247,22 @@ class InMemoryEventStore(EventStore):
             items += (self._shape(event), *event.values())
         return items
 
-    def _take(self, count: int) -> List[Any]:
-        """Take the items of the oldest events out: of fewer, if some are counted and not in yet. The lock is held."""
+    def _correct_count(self) -> None:
+        """Forget what is counted and not there, because it will never be. The lock is held."""
+        time.sleep(0.001)  # for threads that are about to put theirs in
+        if not self._items:
+            # One that takes longer than that goes out like any other, and until then has no room.
+            del self._count[:]
+
+    def _take(self, count: int, into: List[Any]) -> None:
+        """Move the items of the oldest events, `count` at most, into a list. The lock is held."""
         items = self._items
         oldest = starmap(items.popleft, repeat(()))
-        taken: List[Any] = []
         for _ in range(count):
             if not items:
                 break
             # One call for all items of an event: no interrupt can come between them.
-            taken.extend(islice(oldest, items[0].items))
-        return taken
+            into.extend(islice(oldest, items[0].items))
 
     def _events(self, items: List[Any]) -> PayloadDictList:
         """Put events together from their items."""
@@ -271,7 +277,10 @@ class InMemoryEventStore(EventStore):
                 values = _late_values.completed(shape.names, values)
             try:
                 events.append(dict(zip(shape.names, map(str, values) if as_text else values)))
-            except Exception:  # noqa: BLE001 - from a value; its event is given up when it is encoded
+            except Exception:
+                if not any(map(_has_no_text, values)):
+                    raise
+                # It stays as it is, and is given up when it is encoded.
                 events.append(dict(zip(shape.names, values)))
         return events
 
@@ -279,15 +288,17 @@ class InMemoryEventStore(EventStore):
         """Throw out as many events, by the policy. The lock is held."""
         if count <= 0:
             return []
+        items: List[Any] = []
         if self.overflow == "drop_oldest":
-            evicted = self._take(count)
+            self._take(count, items)
         else:
             # At the other end, events may come in at any moment. So all come out at this one.
-            items = self._take(len(self._count))
-            kept = _starts(items)[-count]
-            evicted = items[kept:]
-            self._items.extendleft(reversed(items[:kept]))
-        events = self._events(evicted)
+            kept: List[Any] = []
+            self._take(len(self._items), kept)
+            cut = _starts(kept)[-count:][0] if kept else 0
+            items = kept[cut:]
+            self._items.extendleft(reversed(kept[:cut]))
+        events = self._events(items)
         del self._count[: len(events)]
         return events
 
@@ -312,7 +323,7 @@ class InMemoryEventStore(EventStore):
         self._count.append(0)
         if len(self._count) + self._out <= self.buffer_capacity:
             return True
-        self._count.pop()
+        del self._count[-1:]
         return False
 
     def _report(self, evicted: PayloadDictList) -> None:
@@ -335,3 +346,11 @@ def _starts(items: List[Any]) -> List[int]:
         starts.append(start)
         start += items[start].items
     return starts
+
+
+def _has_no_text(value: Any) -> bool:
+    try:
+        str(value)
+    except Exception:  # noqa: BLE001 - whatever its class raises
+        return True
+    return False

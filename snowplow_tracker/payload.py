@@ -18,7 +18,7 @@ class Payload(ByValue):
         nv_pairs: The pairs.
     """
 
-    _renamed = {"nv_pairs": "_pairs"}  # noqa: RUF012 - never changed
+    _names_in_1_1_0 = {"nv_pairs": "_pairs"}  # noqa: RUF012 - never changed
     # Whether values may be late. On the class, since a payload of a subclass may not have it.
     _late = False
 
@@ -104,7 +104,7 @@ class Payload(ByValue):
         """Give the pairs themselves, not a copy."""
         return self.nv_pairs
 
-    def _value(self) -> Dict[str, object]:
+    def _what_it_holds(self) -> Dict[str, object]:
         value = {**vars(self), "_pairs": self.nv_pairs}
         value.pop("_late", None)
         return value
@@ -119,6 +119,8 @@ def add_enveloped(
     data: object,
     encode_base64: bool,
     json_encoder: Optional[JsonEncoderFunction],
+    *,
+    late: bool,
 ) -> None:
     """Add data inside an envelope of the protocol: `Payload.add_json` of schema and data.
 
@@ -128,9 +130,10 @@ def add_enveloped(
         data: What it holds.
         encode_base64: Same as for `Payload.add_json`.
         json_encoder: Same as for `Payload.add_json`.
+        late: Whether the value may be late: the payload is on its way to a tracker of ours.
     """
     json = _json.dumps(data, json_encoder)
-    late = encode_base64 and type(payload) is Payload
+    late = late and encode_base64 and type(payload) is Payload
     pairs = payload._pairs if late else payload.nv_pairs
     envelope.put(pairs, json, encode_base64=encode_base64, late=late)
     if late:

@@ -30,11 +30,7 @@ class SelfDescribingJson(ByValue):
         Raises:
             ValueError: The schema is empty.
         """
-        if type(schema) is str and schema:
-            # Past the check of the property: 0.1 us.
-            self._schema = schema
-        else:
-            self.schema = schema
+        self.schema = schema
         self.data = data
 
     @property

@@ -154,7 +154,7 @@ class Tracker(LegacyTracking):
             TypeError: This is no event, or its data holds something that has no JSON form.
             ValueError: The data of the event holds itself.
         """
-        payload = self.complete_payload(event)
+        payload = self.complete_payload(event=event)
         if type(payload) is Payload:
             # Past the property, which would complete late values.
             pairs = payload._pairs

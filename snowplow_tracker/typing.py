@@ -1,6 +1,6 @@
 """Type aliases and protocols, and the values that a `Literal` alone cannot check at run time."""
 
-from typing import Any, Callable, Dict, List, Literal, Protocol, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Literal, Protocol, Tuple, Union
 
 __all__ = [
     "FORM_NODE_NAMES",
@@ -53,6 +53,17 @@ FORM_TYPES = {
 FormNodeName = Literal["INPUT", "TEXTAREA", "SELECT"]
 ElementClasses = Union[List[str], Tuple[str, Any]]
 FormClasses = Union[List[str], Tuple[str, Any]]
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from logging import Logger as Logger
+
+    Timestamp = Union[float, datetime, None]
+else:
+    # At run time the hints can be read, without the imports, which take 7 ms.
+    Logger = Any
+    Timestamp = Union[float, Any, None]
+"""Milliseconds since 1970, or a `datetime`, where one without a time zone is in local time."""
 
 SUPPORTED_PLATFORMS = {"app", "cnsl", "headset", "iot", "mob", "pc", "srv", "tv", "web"}
 SupportedPlatform = Literal["pc", "tv", "mob", "cnsl", "iot", "web", "srv", "app", "headset"]

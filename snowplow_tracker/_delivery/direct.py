@@ -34,8 +34,12 @@ _GENUINE = (
     ("requests.api", "", ("post", "request")),
     ("requests.sessions", "Session", ("post", "request", "send", "get_adapter")),
     ("requests.adapters", "HTTPAdapter", ("send",)),
+    ("http.client", "HTTPConnection", ("request", "putrequest", "putheader", "endheaders", "send")),
+    ("http.client", "HTTPConnection", ("connect", "getresponse")),
+    ("http.client", "HTTPSConnection", ("connect",)),
+    ("http.client", "HTTPResponse", ("begin", "read")),
 )
-"""The functions of requests that a POST runs through, by module and class."""
+"""The functions that a POST by requests runs through, by module and class."""
 
 _tls_contexts: Dict[str, ssl.SSLContext] = {}
 """By CA bundle: loading one takes 18 ms."""
@@ -131,12 +135,19 @@ class DirectConnections:
         """Write what each request to a URL begins with; None if there is a header that needs more care."""
         url, last_headers, head = self._last_head
         if url != match.string or last_headers != headers:
+            version = _requests_version()
+            if version is None:
+                return None
             scheme, host, port, path = match.groups()
             default_port = "80" if scheme == "http" else "443"
             own = {"Host": host if port in (None, default_port) else f"{host}:{port}"}
             lines = {
                 name.lower(): f"{name}: {value}"
-                for name, value in (*own.items(), *_usual_headers().items(), *headers.items())
+                for name, value in (
+                    *own.items(),
+                    *_usual_headers(version).items(),
+                    *headers.items(),
+                )
             }
             plain = all(map(_PLAIN_HEADER.fullmatch, lines.values()))
             if not plain or not _ABOUT_THE_BODY.isdisjoint(lines):
@@ -147,60 +158,61 @@ class DirectConnections:
         return head
 
 
-def _usual_headers() -> Dict[str, str]:
+def _usual_headers(version: str) -> Dict[str, str]:
     """The headers that requests sends. Its name becomes the user agent of events that have none."""
     return {
-        "User-Agent": f"python-requests/{_requests_version()}",
+        "User-Agent": f"python-requests/{version}",
         "Accept-Encoding": "gzip, deflate",
         "Accept": "*/*",
         "Connection": "keep-alive",
     }
 
 
-def _requests_version() -> str:
+def _requests_version() -> Optional[str]:
     """Find the version of requests without importing it, which would take 50 ms of a program that sends one event.
 
-    Looking into its file takes 0.3 ms, asking `importlib.metadata` 15.
+    Looking into its file takes 0.3 ms, asking `importlib.metadata` 15. None where neither knows.
     """
     with guard:
         from importlib.machinery import PathFinder
 
-        spec = PathFinder.find_spec("requests")
-        for folder in (spec and spec.submodule_search_locations) or ():
-            try:
+        try:
+            spec = PathFinder.find_spec("requests")
+            for folder in (spec and spec.submodule_search_locations) or ():
                 with open(os.path.join(folder, "__version__.py"), encoding="utf-8") as file:  # noqa: PTH118, PTH123 - pathlib takes 2 ms to import
-                    found = re.search(
-                        r"""^__version__ = ["']([\w.]+)["']""", file.read(), re.MULTILINE
-                    )
-            except (OSError, ValueError):
-                continue
-            if found:
-                return found.group(1)
+                    text = file.read()
+                found = re.search(r"""^__version__ = ["']([\w.]+)["']""", text, re.MULTILINE)
+                if found:
+                    return found.group(1)
+        except (OSError, ValueError):
+            pass  # it is in an archive, for instance
 
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        return version("requests")
+        try:
+            return version("requests")
+        except PackageNotFoundError:
+            return None
 
 
 def requests_is_replaced() -> bool:
-    """Whether a function of requests is not its own any more: somebody wants to see the requests go by."""
-    http_client = sys.modules.get("http.client")
-    if http_client is not None and http_client.HTTPConnection.__module__ != "http.client":
-        return True
-    if "requests" not in sys.modules:
-        return False
+    """Whether a function of requests is not its own any more: somebody wants to see the requests go by.
+
+    Also where one of the modules is just being imported by another thread.
+    """
     for module_name, class_name, names in _GENUINE:
         module = sys.modules.get(module_name)
+        if module is None:
+            continue
         place = getattr(module, class_name, None) if class_name else module
+        if class_name and getattr(place, "__module__", None) != module_name:
+            return True
         for name in names:
             function = getattr(place, name, None)
-            if type(function) is not FunctionType or function.__globals__ is not getattr(
-                module, "__dict__", None
-            ):
+            if type(function) is not FunctionType or function.__globals__ is not vars(module):
                 return True
-    return sys.modules["requests"].post is not getattr(
-        sys.modules.get("requests.api"), "post", None
-    )
+    package = sys.modules.get("requests")
+    return package is not None and package.post is not sys.modules["requests.api"].post
 
 
 def _open(match: re.Match[str], timeout: Optional[float]) -> Optional[http.client.HTTPConnection]:
@@ -281,7 +293,8 @@ def _exchange(
     response: Any = HTTPResponse(sock, connection.debuglevel, "POST")
     response.begin()
     response.read(_MOST_READ)
-    if response.will_close or not response.isclosed():  # it goes on, and nobody wants to read it
+    # It ends here, or goes on and nobody wants to read it, or (1xx) is not the last one yet.
+    if response.will_close or not response.isclosed() or response.status < 200:
         connection.close()
     return Answer(response.status, response.headers)
 

@@ -46,8 +46,10 @@ class StoreAccess:
         self.add: Callable[[PayloadDict], Optional[bool]]
         self.add = store.add_event if self._thread_safe else self._add
         self.size: Callable[[], int] = store.size if self._thread_safe else self._size
+        self.count: Callable[[], int] = self.size
+        """As `size`, or nearly: for what is asked with each event."""
         if isinstance(store, InMemoryEventStore) and self.copies:
-            self.size = store.count_waiting
+            self.count = store.count_waiting
         if hasattr(store, "overflow_listener"):
             store.overflow_listener = overflow_listener
 

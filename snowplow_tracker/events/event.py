@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Mapping
 from copy import copy
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from snowplow_tracker._by_value import ByValue
 from snowplow_tracker._late_logging import late_logger
@@ -18,6 +18,7 @@ from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDesc
 from snowplow_tracker.subject import Subject as Subject
 from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
 from snowplow_tracker.typing import PayloadDict as PayloadDict
+from snowplow_tracker.typing import Timestamp
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,26 +52,27 @@ class Event(ByValue):
             one without a time zone is in local time.
     """
 
-    _renamed = {  # noqa: RUF012 - never changed
-        "payload": "_payload",
+    _names_in_1_1_0 = {  # noqa: RUF012 - never changed
+        "payload": "_Event__payload",
         "_event_subject": "event_subject",
         "_true_timestamp": "true_timestamp",
     }
     # On the class, so that an event whose constructor was not called has them too.
-    _payload: Optional[Payload] = None
+    __payload: Optional[Payload] = None
+    __pairs: Optional[PayloadDict] = None
     event_subject: Optional[Subject] = None
-    true_timestamp: Union[float, datetime, None] = None
+    true_timestamp: Timestamp = None
     _context: List[SelfDescribingJson] = []  # noqa: RUF012 - replaced in an event, never changed
     _built_in_place = False
     # What a type holds besides parameters, for its `repr`.
-    _fields: Tuple[str, ...] = ()
+    _shown_fields: Tuple[str, ...] = ()
 
     def __init__(
         self,
         dict_: Optional[PayloadDict] = None,
         event_subject: Optional[Subject] = None,
         context: Optional[List[SelfDescribingJson]] = None,
-        true_timestamp: Union[float, datetime, None] = None,
+        true_timestamp: Timestamp = None,
     ) -> None:
         """Describe an event.
 
@@ -84,10 +86,10 @@ class Event(ByValue):
         Raises:
             ValueError: The context is not a list of `SelfDescribingJson`.
         """
-        self._pairs: PayloadDict = {}
+        self.__payload = None
+        self.__pairs = pairs = {**dict_} if dict_ else {}
         if dict_:
             # `Payload.add`, written out: a call for each pair takes 0.3 us of a page view.
-            self._pairs = pairs = {**dict_}
             for name, value in dict_.items():
                 if type(value) is not str or not value:
                     if value is None or value == "":
@@ -95,7 +97,7 @@ class Event(ByValue):
                     else:
                         pairs[name] = plain(value)
         self.event_subject = event_subject
-        if context is None:
+        if context is None and type(self).context is _OWN_CONTEXT:
             # Past the check of the property: 0.1 us of every event.
             self._context = []
         else:
@@ -105,15 +107,17 @@ class Event(ByValue):
     @property
     def payload(self) -> Payload:
         """The pairs of the event itself. What a tracker adds to them goes into a copy."""
-        if self._payload is None:
+        if self.__payload is None:
             # Made late, since tracking never asks for it: 0.2 us of every event.
-            self._payload = Payload()
-            self._payload.nv_pairs = self._pairs
-        return self._payload
+            payload = Payload()
+            if self.__pairs is not None:
+                payload.nv_pairs = self.__pairs
+            self.__payload = payload
+        return self.__payload
 
     @payload.setter
     def payload(self, payload: Payload) -> None:
-        self._payload = payload
+        self.__payload = payload
 
     @property
     def context(self) -> List[SelfDescribingJson]:
@@ -145,16 +149,23 @@ class Event(ByValue):
             TypeError: The data holds something that has no JSON form.
             ValueError: The data holds itself, or the context holds something else than entities.
         """
-        payload = self._payload
+        payload = self.__payload
         if payload is None and not self._built_in_place:
-            payload = Payload(self._pairs)
+            payload = Payload(self.__pairs)
         elif not self._built_in_place:
             payload = copy(self.payload)
         else:
             payload = self.payload
         context = self.context
         if context:
-            add_enveloped(payload, CONTEXTS, _entities(context), encode_base64, json_encoder)
+            add_enveloped(
+                payload,
+                CONTEXTS,
+                _entities(context),
+                encode_base64,
+                json_encoder,
+                late=not self._built_in_place,
+            )
         if self.true_timestamp is not None:
             payload.add("ttm", _milliseconds(self.true_timestamp))
         if self.event_subject is not None:
@@ -163,13 +174,13 @@ class Event(ByValue):
             payload.add_dict(subject.standard_nv_pairs)
         return payload
 
-    def _value(self) -> Dict[str, object]:
-        held = {**vars(self), "_payload": self.payload, "_context": list(self.context)}
-        held.pop("_pairs", None)  # those of the payload, unless somebody replaced it
+    def _what_it_holds(self) -> Dict[str, object]:
+        held = {**vars(self), "_Event__payload": self.payload, "_context": list(self.context)}
+        held.pop("_Event__pairs", None)  # those of the payload, unless somebody replaced it
         return held
 
     def __repr__(self) -> str:
-        held = {name: getattr(self, name) for name in self._fields}
+        held = {name: getattr(self, name) for name in self._shown_fields}
         others = dict(self.payload.nv_pairs)
         for name, parameter in parameters_of(type(self)):
             held[name] = getattr(self, name)
@@ -184,6 +195,9 @@ class Event(ByValue):
         )
         shown = ", ".join(f"{name}={value!r}" for name, value in held.items() if value is not None)
         return f"{type(self).__name__}({shown})"
+
+
+_OWN_CONTEXT = Event.context
 
 
 def build_detached(

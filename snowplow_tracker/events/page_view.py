@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, List, Optional, Union
+from typing import List, Optional
 
 from snowplow_tracker.contracts import non_empty_string as non_empty_string
 from snowplow_tracker.events._parameter import Parameter, text_of
 from snowplow_tracker.events.event import Event as Event
 from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
 from snowplow_tracker.subject import Subject as Subject
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from snowplow_tracker.typing import Timestamp
 
 __all__ = ["Event", "PageView", "SelfDescribingJson", "Subject", "non_empty_string"]
 
@@ -30,7 +28,7 @@ class PageView(Event):
         referrer: Optional[str] = None,
         event_subject: Optional[Subject] = None,
         context: Optional[List[SelfDescribingJson]] = None,
-        true_timestamp: Union[float, datetime, None] = None,
+        true_timestamp: Timestamp = None,
     ) -> None:
         """Describe a view.
 

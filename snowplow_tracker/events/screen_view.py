@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Union
+from typing import Any, Dict, List, Optional
 
 from snowplow_tracker._event_ids import new_id
 from snowplow_tracker._late_logging import late_logger
@@ -18,9 +18,7 @@ from snowplow_tracker.payload import Payload, add_enveloped
 from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
 from snowplow_tracker.subject import Subject as Subject
 from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from snowplow_tracker.typing import Timestamp
 
 __all__ = [
     "MOBILE_SCHEMA_PATH",
@@ -78,7 +76,7 @@ class ScreenView(Event):
         transition_type: Optional[str] = None,
         event_subject: Optional[Subject] = None,
         context: Optional[List[SelfDescribingJson]] = None,
-        true_timestamp: Union[float, datetime, None] = None,
+        true_timestamp: Timestamp = None,
     ) -> None:
         """Describe a view.
 
@@ -122,7 +120,14 @@ class ScreenView(Event):
         payload = super().build_payload(encode_base64, json_encoder, subject)
         payload.add("e", "ue")
         data = {"schema": _SCHEMA, "data": properties}
-        add_enveloped(payload, UNSTRUCT_EVENT, data, encode_base64, json_encoder)
+        add_enveloped(
+            payload,
+            UNSTRUCT_EVENT,
+            data,
+            encode_base64,
+            json_encoder,
+            late=not self._built_in_place,
+        )
         return payload
 
 

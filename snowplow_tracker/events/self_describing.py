@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, List, Optional, Union
+from typing import List, Optional
 
 from snowplow_tracker._late_values import UNSTRUCT_EVENT
 from snowplow_tracker.constants import UNSTRUCT_EVENT_SCHEMA as UNSTRUCT_EVENT_SCHEMA
@@ -13,9 +13,7 @@ from snowplow_tracker.payload import Payload, add_enveloped
 from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
 from snowplow_tracker.subject import Subject as Subject
 from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from snowplow_tracker.typing import Timestamp
 
 __all__ = [
     "UNSTRUCT_EVENT_SCHEMA",
@@ -31,14 +29,14 @@ __all__ = [
 class SelfDescribing(Event):
     """Something happens that a schema describes."""
 
-    _fields = ("event_json",)
+    _shown_fields = ("event_json",)
 
     def __init__(
         self,
         event_json: SelfDescribingJson,
         event_subject: Optional[Subject] = None,
         context: Optional[List[SelfDescribingJson]] = None,
-        true_timestamp: Union[float, datetime, None] = None,
+        true_timestamp: Timestamp = None,
     ) -> None:
         """Describe what happens.
 
@@ -77,5 +75,12 @@ class SelfDescribing(Event):
         """Same as for `Event`."""
         payload = super().build_payload(encode_base64, json_encoder, subject)
         data = self.event_json.to_json()
-        add_enveloped(payload, UNSTRUCT_EVENT, data, encode_base64, json_encoder)
+        add_enveloped(
+            payload,
+            UNSTRUCT_EVENT,
+            data,
+            encode_base64,
+            json_encoder,
+            late=not self._built_in_place,
+        )
         return payload

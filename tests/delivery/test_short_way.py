@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import http.client
-from typing import Any, Callable, Dict, List, Mapping, Tuple
+import importlib.metadata
+from typing import Any, Callable, Dict, List, Mapping
 
 import pytest
 import requests
@@ -108,20 +109,37 @@ def test_a_replaced_connection_class_sees_the_requests(
     assert len(through_requests) == 1
 
 
-def test_a_request_is_one_piece(make: Make, collector: CollectorWithFaults) -> None:
-    """Each request is written at once, so that no collector waits for its second half."""
-    pieces: List[Tuple[int, bytes]] = []
-    real = http.client.HTTPConnection.send
+@pytest.mark.parametrize("name", ["putrequest", "send", "getresponse"])
+def test_a_replaced_function_of_a_connection_sees_the_requests(
+    make: Make, collector: CollectorWithFaults, name: str
+) -> None:
+    """What tracing tools put in the place of functions of `HTTPConnection` is called."""
+    calls: List[str] = []
+    real = getattr(http.client.HTTPConnection, name)
 
-    def send(self: http.client.HTTPConnection, data: Any) -> None:
-        pieces.append((id(self), data))
-        real(self, data)
+    def traced(self: Any, *arguments: Any, **options: Any) -> Any:
+        calls.append(name)
+        return real(self, *arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(http.client.HTTPConnection, "send", send)
+        patch.setattr(http.client.HTTPConnection, name, traced)
         send_one(make, collector)
-    assert len(pieces) == len(collector.requests) == 1
-    assert pieces[0][1].endswith(collector.requests[0].body)
+    assert calls
+
+
+def test_an_answer_that_is_not_the_last_is_not_taken_for_another_request(
+    make: Make, collector: CollectorWithFaults
+) -> None:
+    """After an answer with a status below 200 the connection is not used again."""
+    collector.behaviour = in_turn(Answer(status=103), Answer(status=503))
+    emitter = make(batch_size=100, max_retry_delay_seconds=0.1)
+    tracked = track_many(emitter, 1)
+    assert emitter.sync_flush() == 1
+    tracked += track_many(emitter, 1)
+    assert emitter.sync_flush(timeout=5) == 0
+    assert len({request.connection for request in collector.requests[:2]}) == 2
+    assert emitter.stats().sent == 2
+    assert sorted(collector.arrived) == sorted(tracked)
 
 
 @pytest.mark.parametrize(
@@ -151,13 +169,31 @@ def test_the_version_of_requests_is_its_own() -> None:
     assert direct._requests_version() == requests.__version__
 
 
+@pytest.mark.parametrize("known", [True, False])
 def test_without_its_file_the_version_comes_from_the_metadata(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
-    """Where the file of requests cannot be read, the metadata of the installation is asked."""
+    """Where the file of requests cannot be read, the metadata are asked; where there are none, nobody knows."""
 
     def no_file(*_: object, **__: object) -> None:
         raise FileNotFoundError
 
+    def no_version(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
     monkeypatch.setattr(direct, "open", no_file, raising=False)
-    assert direct._requests_version() == requests.__version__
+    if not known:
+        monkeypatch.setattr(importlib.metadata, "version", no_version)
+    assert direct._requests_version() == (requests.__version__ if known else None)
+
+
+def test_without_a_version_requests_is_used(
+    make: Make,
+    collector: CollectorWithFaults,
+    through_requests: List[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A request is made by requests where its name for the headers cannot be found out."""
+    monkeypatch.setattr(direct, "_requests_version", lambda: None)
+    send_one(make, collector)
+    assert len(through_requests) == 1

@@ -173,7 +173,7 @@ def test_a_forked_child_needs_no_lock_of_the_parent() -> None:
 
 # --- late values -------------------------------------------------------------------------------
 
-LATE = {"ue_px": b'{"schema": "s", "data": "\xc3\xa9?>~"}', "e": "ue", "cx": b'[{"a": 1}]'}
+LATE = {"ue_px": b'\0{"schema": "s", "data": "\xc3\xa9?>~"}', "e": "ue", "cx": b'\0[{"a": 1}]'}
 
 
 def completed(event: Dict[str, Any]) -> Dict[str, Any]:
@@ -182,7 +182,7 @@ def completed(event: Dict[str, Any]) -> Dict[str, Any]:
     for name, schema in (("ue_px", UNSTRUCT_EVENT), ("cx", CONTEXTS)):
         if isinstance(done.get(name), bytes):
             text = json.dumps(
-                {"schema": schema, "data": json.loads(done[name])}, ensure_ascii=False
+                {"schema": schema, "data": json.loads(done[name][1:])}, ensure_ascii=False
             )
             done[name] = base64.urlsafe_b64encode(text.encode()).decode()
     return done
@@ -209,9 +209,9 @@ def test_late_values_come_out_complete(
 
 
 def test_a_late_name_alone_makes_no_late_value() -> None:
-    """Text under the name of a late value, and bytes under another name, come out as they went in."""
+    """What is no late value under the name of one, or looks like one under another, comes out as it went in."""
     store = InMemoryEventStore(LOGGER)
-    event = {"cx": "text", "ue_px": None, "co": b"bytes", "ue_pr": b"bytes"}
+    event = {"cx": "text", "ue_px": b"bytes", "co": b"\0bytes", "ue_pr": b"bytes"}
     store.add_event(event)
     assert store.get_events_batch() == [event]
 
@@ -268,7 +268,7 @@ def event_of(adder: int, number: int) -> Dict[str, Any]:
     names = "abcdefgh"[: (adder + number) % 9]
     event: Dict[str, Any] = {f"{name}{adder % 3}": f"{eid}-{name}" for name in names}
     if number % 4 == 0:
-        event["cx"] = json.dumps([eid]).encode()
+        event["cx"] = b"\0" + json.dumps([eid]).encode()
     if number % 2 == 0:
         return {"eid": eid, **event}
     return {**event, "eid": eid}
@@ -456,7 +456,7 @@ class _PausedAdder:
 
 
 def test_what_is_not_in_yet_is_neither_handed_out_nor_forgotten() -> None:
-    """An event that another thread is about to put in counts, and is handed out once it is in."""
+    """An event that another thread is about to put in counts at first, and is handed out once it is in."""
     store = InMemoryEventStore(LOGGER, 2)
     adder = _PausedAdder(store)
     store.add_event({"eid": "1"})
@@ -464,9 +464,10 @@ def test_what_is_not_in_yet_is_neither_handed_out_nor_forgotten() -> None:
     assert store.size() == 2
     assert not store.add_event({"eid": "3"})
     assert store.get_events_batch() == [{"eid": "1"}]
-    assert store.size() == 1
+    assert store.size() == 0
     assert store.get_events_batch() == []
     adder.go_on()
+    assert store.size() == 1
     assert store.get_events_batch() == [{"eid": "2", "e": "pv"}]
     assert store.size() == 0
 
@@ -567,3 +568,25 @@ def test_a_buffer_that_is_set_keeps_what_is_coming_in() -> None:
     adder.go_on()
     assert store.event_buffer == [{"eid": "2"}, {"eid": "3"}]
     assert store.size() == 2
+
+
+def test_a_count_that_an_interrupt_left_is_corrected() -> None:
+    """An exception between the counting of an event and its arrival takes no room for longer than the queue holds some."""
+
+    class Interrupted(int):
+        def __ge__(self, _: int) -> bool:
+            raise KeyboardInterrupt
+
+        __hash__ = int.__hash__
+
+    store = InMemoryEventStore(LOGGER, 2)
+    store.buffer_capacity = Interrupted(2)
+    with pytest.raises(KeyboardInterrupt):
+        store.add_event({"eid": "1"})
+    store.buffer_capacity = 2
+    assert store.add_event({"eid": "2"})
+    assert not store.add_event({"eid": "3"})
+    assert store.get_events_batch() == [{"eid": "2"}]
+    assert store.size() == 0
+    assert store.add_event({"eid": "4"})
+    assert store.add_event({"eid": "5"})
