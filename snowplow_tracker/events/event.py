@@ -64,8 +64,15 @@ class Event(ByValue):
     true_timestamp: Timestamp = None
     _context: List[SelfDescribingJson] = []  # noqa: RUF012 - replaced in an event, never changed
     _built_in_place = False
+    # Where it is not overridden, the list itself is used: 0.1 us of every event.
+    _overrides_context = False
     # What a type holds besides parameters, for its `repr`.
     _shown_fields: Tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Note what a type of event overrides."""
+        super().__init_subclass__(**options)
+        cls._overrides_context = cls.context is not Event.context
 
     def __init__(
         self,
@@ -97,8 +104,7 @@ class Event(ByValue):
                     else:
                         pairs[name] = plain(value)
         self.event_subject = event_subject
-        if context is None and type(self).context is _OWN_CONTEXT:
-            # Past the check of the property: 0.1 us of every event.
+        if context is None and not self._overrides_context:
             self._context = []
         else:
             self.context = context
@@ -156,7 +162,7 @@ class Event(ByValue):
             payload = copy(self.payload)
         else:
             payload = self.payload
-        context = self.context
+        context = self.context if self._overrides_context else self._context
         if context:
             add_enveloped(
                 payload,
@@ -171,7 +177,12 @@ class Event(ByValue):
         if self.event_subject is not None:
             payload.add_dict(self.event_subject.combine_subject(subject))
         elif subject is not None:
-            payload.add_dict(subject.standard_nv_pairs)
+            pairs = subject.standard_nv_pairs
+            if type(payload) is Payload and all(pairs.values()):
+                # `add_dict`, written out for what nearly always is: 0.05 us of every event.
+                payload._pairs.update(pairs)  # noqa: SLF001 - of a class of ours
+            else:
+                payload.add_dict(pairs)
         return payload
 
     def _what_it_holds(self) -> Dict[str, object]:
@@ -195,9 +206,6 @@ class Event(ByValue):
         )
         shown = ", ".join(f"{name}={value!r}" for name, value in held.items() if value is not None)
         return f"{type(self).__name__}({shown})"
-
-
-_OWN_CONTEXT = Event.context
 
 
 def build_detached(

@@ -47,4 +47,5 @@ class PageView(Event):
         if type(page_url) is not str or not page_url:
             # The call alone is 0.05 us, and this is the event that is tracked most.
             text_of(page_url, "page_url")
-        super().__init__(pairs, event_subject, context, true_timestamp)
+        # Until 3.12, `super()` takes 0.09 us more.
+        Event.__init__(self, pairs, event_subject, context, true_timestamp)
