@@ -1,8 +1,9 @@
 """Self-describing data on its way to the queue: as JSON, whose envelope and base64 wait until somebody reads it.
 
 As base64, with the envelope that the protocol puts around it, data takes twice the memory of its JSON, and 1 us to
-make. So a payload holds the JSON alone, as `bytes` that begin with a mark, and completes it when it is read. On the way from a tracker into the memory of an emitter nobody reads it: there the thread that sends does the
-work. Whoever else could see a payload (overrides, emitters and stores of users, callbacks) sees it complete.
+make. So a payload holds the JSON alone, as `bytes` that begin with a mark, and completes it when it is read. On the way
+from a tracker into the memory of an emitter nobody reads it: there the thread that sends does the work. Whoever else
+could see a payload (overrides, emitters and stores of users, callbacks) sees it complete.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ __all__ = [
     "UNSTRUCT_EVENT",
     "Envelope",
     "complete",
+    "completed",
     "is_late_taker",
     "takes_late",
     "to_base64",

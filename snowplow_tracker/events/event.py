@@ -156,12 +156,15 @@ class Event(ByValue):
             ValueError: The data holds itself, or the context holds something else than entities.
         """
         payload = self.__payload
-        if payload is None and not self._built_in_place:
-            payload = Payload(self.__pairs)
-        elif not self._built_in_place:
-            payload = copy(self.payload)
-        else:
+        if self._built_in_place:
             payload = self.payload
+        elif payload is None:
+            payload = Payload(self.__pairs)
+        elif type(payload) is Payload:
+            # `copy` asks what there is to copy, which is 0.7 us more.
+            payload = Payload(payload.nv_pairs)
+        else:
+            payload = copy(payload)
         context = self.context if self._overrides_context else self._context
         if context:
             add_enveloped(
