@@ -198,21 +198,27 @@ def _requests_version() -> Optional[str]:
 def requests_is_replaced() -> bool:
     """Whether a function of requests is not its own any more: somebody wants to see the requests go by.
 
-    Also where one of the modules is just being imported by another thread.
+    What is not there yet nobody has replaced: another thread is importing it, or was when this process was forked off,
+    and then to import requests would wait for ever.
     """
     for module_name, class_name, names in _GENUINE:
         module = sys.modules.get(module_name)
         if module is None:
             continue
         place = getattr(module, class_name, None) if class_name else module
+        if place is None:
+            continue
         if class_name and getattr(place, "__module__", None) != module_name:
             return True
         for name in names:
             function = getattr(place, name, None)
-            if type(function) is not FunctionType or function.__globals__ is not vars(module):
+            if function is not None and (
+                type(function) is not FunctionType or function.__globals__ is not vars(module)
+            ):
                 return True
-    package = sys.modules.get("requests")
-    return package is not None and package.post is not sys.modules["requests.api"].post
+    package, api = sys.modules.get("requests"), sys.modules.get("requests.api")
+    post = getattr(package, "post", None)
+    return post is not None and post is not getattr(api, "post", None)
 
 
 def _open(match: re.Match[str], timeout: Optional[float]) -> Optional[http.client.HTTPConnection]:

@@ -28,6 +28,7 @@ _hooked_child: Optional[int] = None
 
 def register(emitter: object) -> None:
     """Note an emitter, weakly, for the case of a fork."""
+    guard.go_first()
     _all.add(emitter)
 
 
@@ -50,9 +51,9 @@ def exiting() -> bool:
 
 def say(message: str, *arguments: object) -> None:
     """Warn of events that are lost with the process, also in a program that set up no logging."""
-    logger.warning(message, *arguments)
-    import logging  # that was the first thing to say
+    import logging
 
+    logger.warning(message, *arguments)
     if logging.lastResort is not None and not _is_heard(logger):
         logging.lastResort.handle(
             logger.makeRecord(logger.name, logging.WARNING, __file__, 0, message, arguments, None)

@@ -62,7 +62,7 @@ MANY = (
             ids.append(tracker.track(view))
 
     # forks must hit every moment of another thread's tracking
-    other = threading.Thread(target=keep_tracking)
+    other = threading.Thread(target=keep_tracking, daemon=True)
     other.start()
     for number in range(FORKS):
         for _ in range(13):
@@ -277,3 +277,70 @@ def test_a_fork_while_the_first_request_is_being_prepared(
     assert done.status == 0, done
     assert len(collector.arrived) == 11
     assert not collector.repeated
+
+
+def test_a_fork_during_an_import_that_needs_logging(collector: CollectorWithFaults) -> None:
+    """A fork waits for a late import that needs the lock of `logging`, also where nobody imported that before us."""
+    program = (
+        START
+        + """
+    from pathlib import Path
+    from snowplow_tracker._late_imports import guard
+
+    Path(__file__).with_name("slow.py").write_text(
+        "import logging, time\\n"
+        "from __main__ import forking, importing\\n"
+        "importing.set()\\n"
+        "forking.wait(10)\\n"
+        "time.sleep(0.2)  # the fork goes on to where it waits\\n"
+        "logging.getLogger('slow')\\n"
+        "done = True\\n"
+    )
+    forking, importing = threading.Event(), threading.Event()
+    os.register_at_fork(before=forking.set)  # the last one, so it is called first
+
+    def import_it():
+        with guard:
+            import slow
+
+    importer = threading.Thread(target=import_it)
+    importer.start()
+    importing.wait()
+
+    def work():
+        assert hasattr(sys.modules["slow"], "done"), "forked in the middle of the import"
+
+    wait(fork(work))
+    importer.join()
+"""
+    )
+    done = run_program(program, Emitter.__name__, collector.endpoint, 0)
+    assert done.status == 0, done
+
+
+def test_a_child_of_a_fork_in_the_middle_of_an_import_of_requests(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults
+) -> None:
+    """A child sends its events although another thread of its parent, which is not ours, was importing requests."""
+    program = (
+        START
+        + """
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+    half = ModuleType("requests")
+    half.__spec__ = ModuleSpec("requests", None)
+    half.__spec__._initializing = True
+    sys.modules["requests"] = half
+    sys.modules["requests.api"] = ModuleType("requests.api")
+
+    def work():
+        tracker.track(view)
+        assert emitter.sync_flush(timeout=5) == 0, emitter.stats()
+
+    wait(fork(work))
+"""
+    )
+    done = run_program(program, emitter_class.__name__, collector.endpoint, 0)
+    assert done.status == 0, done
+    assert len(collector.arrived) == 1

@@ -302,9 +302,9 @@ early = late & (set(sys.modules) - before)
 assert not early, early
 emitter = snowplow_tracker.Emitter("localhost", protocol="http", port=9)
 snowplow_tracker.Tracker("ns", emitter).track(snowplow_tracker.PageView("https://acme.com/"))
-assert "logging" in before or "logging" not in sys.modules, "a progress message imported logging"
+early = (late - {"logging", "linecache", "urllib"}) & (set(sys.modules) - before)
+assert not early, early
 assert emitter.close(timeout=0) == 1
-assert "logging" in sys.modules, "a warning was not logged"
 """
 
 
