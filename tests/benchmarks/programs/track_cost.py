@@ -40,21 +40,21 @@ def run(options):
     urls = [url(number) for number in range(share)]
     track = warm_tracker(options["kind"], 10 * options["events"] + 10_000).track
     cpu = []
+    starts = threading.Barrier(threads + 1)
 
     def work():
+        starts.wait()
         start = time.thread_time()
         track_all(track, urls)
         cpu.append(time.thread_time() - start)
 
     workers = [threading.Thread(target=work) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    starts.wait()
     start = time.perf_counter()
-    if threads == 1:
-        work()
-    else:
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+    for worker in workers:
+        worker.join()
     wall = time.perf_counter() - start
     tracked = share * threads
     return {"cpu": sum(cpu) / tracked * 1e6, "wall": wall / tracked * 1e6}
