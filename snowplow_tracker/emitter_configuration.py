@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import (
-    TYPE_CHECKING,
     Any,
     Dict,
     Generic,
@@ -22,12 +21,8 @@ from snowplow_tracker.emitters import PROTOCOLS, AsyncEmitter, Emitter
 from snowplow_tracker.event_store import EventStore as EventStore
 from snowplow_tracker.event_store import Overflow
 from snowplow_tracker.typing import FailureCallback as FailureCallback
-from snowplow_tracker.typing import HttpProtocol
+from snowplow_tracker.typing import HttpProtocol, Session, Unpack
 from snowplow_tracker.typing import SuccessCallback as SuccessCallback
-
-if TYPE_CHECKING:
-    import requests
-    from typing_extensions import Unpack
 
 __all__ = ["EmitterConfiguration", "EventStore", "FailureCallback", "SuccessCallback"]
 
@@ -131,7 +126,7 @@ class EmitterConfiguration:
         buffer_capacity: Optional[int] = None,
         custom_retry_codes: Mapping[int, bool] = {},
         event_store: Optional[EventStore] = None,
-        session: Optional[requests.Session] = None,
+        session: Optional[Session] = None,
         *,
         emitter_class: Type[Emitter] = Emitter,
         protocol: Optional[HttpProtocol] = None,

@@ -41,13 +41,11 @@ from snowplow_tracker.typing import HttpProtocol as HttpProtocol
 from snowplow_tracker.typing import Method as Method
 from snowplow_tracker.typing import PayloadDict as PayloadDict
 from snowplow_tracker.typing import PayloadDictList as PayloadDictList
+from snowplow_tracker.typing import Session, Unpack
 from snowplow_tracker.typing import SuccessCallback as SuccessCallback
 
 if TYPE_CHECKING:
     import logging
-
-    import requests
-    from typing_extensions import Unpack
 
 __all__ = [
     "DEFAULT_MAX_LENGTH",
@@ -173,7 +171,7 @@ class Emitter(EmitterProtocol):
         buffer_capacity: Optional[int] = None,
         custom_retry_codes: Mapping[int, bool] = {},
         event_store: Optional[EventStore] = None,
-        session: Optional[requests.Session] = None,
+        session: Optional[Session] = None,
         **options: Unpack[DeliveryOptions],
     ) -> None:
         _check_sizes(
@@ -590,7 +588,7 @@ class AsyncEmitter(Emitter):
         buffer_capacity: Optional[int] = None,
         custom_retry_codes: Mapping[int, bool] = {},
         event_store: Optional[EventStore] = None,
-        session: Optional[requests.Session] = None,
+        session: Optional[Session] = None,
         **options: Unpack[DeliveryOptions],
     ) -> None:
         check_positive("thread_count", thread_count)

@@ -13,7 +13,19 @@ import weakref
 from contextlib import contextmanager, suppress
 from itertools import count, repeat
 from pathlib import Path
-from typing import Callable, Dict, Iterable, Iterator, List, Literal, Optional, Set, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Literal,
+    Optional,
+    Set,
+    Tuple,
+    Union,
+)
 
 from snowplow_tracker._process_identity import is_gone, own_identity
 from snowplow_tracker.contracts import one_of
@@ -28,6 +40,11 @@ DEFAULT_CAPACITY = 1_000_000
 DEFAULT_MAX_BYTES = 1_000_000_000
 DEFAULT_LEASE_SECONDS = 60.0
 DEFAULT_LOCK_TIMEOUT = 5.0
+
+if TYPE_CHECKING:
+    _StrPath = Union[str, os.PathLike[str]]
+else:
+    _StrPath = Union[str, os.PathLike]  # what 3.8 can read at run time
 
 Durability = Literal["process", "machine"]
 # What SQLite calls the two: when it waits for the disk. A write is with the system, and so outlives the process, in
@@ -148,7 +165,7 @@ class SQLiteEventStore(EventStore):
 
     def __init__(
         self,
-        path: Union[str, os.PathLike[str]],
+        path: _StrPath,
         *,
         buffer_capacity: int = DEFAULT_CAPACITY,
         overflow: Overflow = "drop_newest",

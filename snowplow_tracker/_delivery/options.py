@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, Mapping, Optional, TypedDict
 
 from snowplow_tracker._delivery.encoding import LARGEST_BODY
@@ -13,6 +14,10 @@ DEFAULT_REQUEST_TIMEOUT = 5.0
 DEFAULT_MAX_REQUEST_EVENTS = 500
 DEFAULT_EXIT_TIMEOUT = 2.0
 DEFAULT_FLUSH_INTERVAL = 5.0
+
+# What a header may be (RFC 9110, 5.1 and 5.5) and requests takes.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"([!-~\x80-\xff][ \t!-~\x80-\xff]*)?")
 
 
 class DeliveryOptions(TypedDict, total=False):
@@ -125,8 +130,20 @@ def _check_optional(name: str, value: Any) -> None:
     elif name == "path":
         if not isinstance(value, str) or not value.strip("/"):
             raise ValueError("path must be a non-empty text such as '/com.acme/track'.")
-    elif name == "headers" and not (
-        isinstance(value, Mapping)
-        and all(isinstance(text, str) for pair in value.items() for text in pair)
+    elif name == "headers":
+        _check_headers(value)
+
+
+def _check_headers(headers: Any) -> None:
+    if not isinstance(headers, Mapping) or not all(
+        isinstance(text, str) for header in headers.items() for text in header
     ):
         raise TypeError("headers must be a mapping of text to text.")
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"headers: {name!r} is not the name of a header.")
+        if not _HEADER_VALUE.fullmatch(value):
+            raise ValueError(
+                f"headers: the value of {name!r} must begin with no space, and have no line break and no "
+                "character beyond Latin-1."
+            )

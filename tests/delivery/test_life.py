@@ -505,6 +505,13 @@ def test_failed_events_do_not_overflow_a_full_queue_silently(
         ("protocol", "ftp"),
         ("exit_timeout", -1),
         ("max_retries", -1),
+        ("headers", {"X Name": "a space"}),
+        ("headers", {"X-Name:": "a colon"}),
+        ("headers", {"": "no name"}),
+        ("headers", {"X-Value": "a\nX-More: header"}),
+        ("headers", {"X-Value": " a space"}),
+        ("headers", {"X-Value": "\u20ac"}),
+        ("headers", {"X-Value": 1}),
         ("no_such_option", 1),
     ],
 )
@@ -519,7 +526,9 @@ def test_bad_options_are_refused_by_name(
 def test_path_and_headers(make: Make, collector: CollectorWithFaults) -> None:
     """An own path and extra headers are used for each request."""
     emitter = make(
-        batch_size=2, path="/com.acme/track", headers={"X-Api-Key": "k", "Host": "c.example"}
+        batch_size=2,
+        path="/com.acme/track",
+        headers={"X-Api-Key": "k", "Host": "c.example", "X-Name": "J\u00f6 (1)", "X-Empty": ""},
     )
     track_many(emitter, 2)
     assert emitter.sync_flush(timeout=5) == 0
@@ -527,6 +536,8 @@ def test_path_and_headers(make: Make, collector: CollectorWithFaults) -> None:
     assert request.path == "/com.acme/track"
     assert request.headers["x-api-key"] == "k"
     assert request.headers["host"] == "c.example"
+    assert request.headers["x-name"] == "J\u00f6 (1)"
+    assert request.headers["x-empty"] == ""
     assert request.headers["content-type"] == "application/json; charset=utf-8"
     assert len(collector.arrived) == 2
 

@@ -12,7 +12,9 @@ import pytest
 
 import snowplow_tracker
 from snowplow_tracker import (
+    AsyncEmitter,
     Emitter,
+    EmitterConfiguration,
     Event,
     InMemoryEventStore,
     PagePing,
@@ -24,6 +26,7 @@ from snowplow_tracker import (
     Tracker,
 )
 from snowplow_tracker.payload import Payload
+from snowplow_tracker.sqlite_event_store import SQLiteEventStore
 from snowplow_tracker.testing import RecordingEmitter
 
 ENTITY = SelfDescribingJson("iglu:com.acme/user/jsonschema/1-0-0", {"id": 1})
@@ -151,7 +154,8 @@ def test_a_logger_that_is_replaced(module: str) -> None:
         kind.__init__
         for kind in (
             *(Event, PageView, PagePing, ScreenView, SelfDescribing, StructuredEvent),
-            *(InMemoryEventStore, SelfDescribingJson, Tracker),
+            *(AsyncEmitter, Emitter, EmitterConfiguration),
+            *(InMemoryEventStore, SelfDescribingJson, SQLiteEventStore, Tracker),
         )
     ],
     ids=lambda function: function.__qualname__,
