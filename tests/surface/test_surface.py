@@ -267,6 +267,21 @@ def test_imports_have_no_cycle() -> None:
             del waiting[name]
 
 
+def run_silently(program: str, folder: Path) -> None:
+    """Run a program that is to succeed and print nothing, in a folder where what is installed is imported."""
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=folder,
+        # Measuring the coverage of the child would import some modules before it does.
+        env={name: value for name, value in os.environ.items() if not name.startswith("COV")},
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
 IMPORT_PROBE = """
 import logging, sys
 before = (list(logging.root.handlers), logging.root.level)
@@ -282,15 +297,7 @@ snowplow_tracker.Tracker("ns", snowplow_tracker.Emitter("localhost", protocol="h
 
 def test_importing_the_package_has_no_side_effects(tmp_path: Path) -> None:
     """The import prints nothing, leaves logging alone and loads neither of the dependencies."""
-    ran = subprocess.run(
-        [sys.executable, "-c", IMPORT_PROBE],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        cwd=tmp_path,  # so that what is installed is imported, not what lies here
-    )
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    run_silently(IMPORT_PROBE, tmp_path)
 
 
 LATE_IMPORT_PROBE = """
@@ -310,23 +317,13 @@ assert emitter.close(timeout=0) == 1
 
 def test_what_few_programs_need_is_imported_late(tmp_path: Path) -> None:
     """What the import and the tracking of a page view do not need is not imported for them."""
-    ran = subprocess.run(
-        [sys.executable, "-c", LATE_IMPORT_PROBE],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        cwd=tmp_path,
-        # Measuring the coverage of the child would import some of them first.
-        env={name: value for name, value in os.environ.items() if not name.startswith("COV")},
-    )
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    run_silently(LATE_IMPORT_PROBE, tmp_path)
 
 
 LOGGING_PROBE = """
 import snowplow_tracker
-emitter = snowplow_tracker.Emitter("localhost", protocol="http", port=9)
 import copy, io, logging, pickle
+emitter = snowplow_tracker.Emitter("localhost", protocol="http", port=9)
 for module in (snowplow_tracker, snowplow_tracker.emitters, snowplow_tracker.snowplow):
     assert isinstance(module.logger, logging.Logger), module
 assert snowplow_tracker.logger is snowplow_tracker.emitters.logger
@@ -345,12 +342,4 @@ assert "DEBUG:snowplow_tracker.emitters:Emitter initialized" in stream.getvalue(
 
 def test_loggers_are_those_of_logging_whenever_it_is_imported(tmp_path: Path) -> None:
     """A program that imports and sets up logging after the package hears it, and finds real loggers under its names."""
-    ran = subprocess.run(
-        [sys.executable, "-c", LOGGING_PROBE],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        cwd=tmp_path,
-    )
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    run_silently(LOGGING_PROBE, tmp_path)
