@@ -8,11 +8,22 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import List
 
 __all__ = ["guard"]
 
 _LONGEST_WAIT = 2.0
-"""Seconds that a fork waits for an import, which takes a tenth of one: a guard against waiting for each other."""
+"""Seconds that a fork waits for an import, which takes a tenth of one, and an import for a fork.
+
+After that each goes on without the other: a thread may import while it holds something that the fork waits for.
+"""
+
+
+class _Held(threading.local):
+    """What the current thread got, each time that it asked for the lock."""
+
+    def __init__(self) -> None:
+        self.got: List[bool] = []
 
 
 class _Guard:
@@ -20,14 +31,16 @@ class _Guard:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._held = threading.local()
+        self._held = _Held()
         self._is_first = False
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        self._held.got.append(self._lock.acquire(timeout=_LONGEST_WAIT))
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        # Nothing is left to be given back in a child that was forked inside.
+        if self._held.got and self._held.got.pop():
+            self._lock.release()
 
     def go_first(self) -> None:
         """Have forks wait for imports before they take the lock of `logging`.
@@ -48,26 +61,14 @@ class _Guard:
         """Have forks wait for imports."""
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
-                before=self._before_fork,
-                after_in_parent=self._after_fork_in_parent,
-                after_in_child=self._after_fork_in_child,
+                before=self.__enter__,
+                after_in_parent=self.__exit__,
+                after_in_child=self._start_again,
             )
 
-    # All three are called once for each time that they were registered.
-
-    def _before_fork(self) -> None:
-        if self._lock.acquire(timeout=_LONGEST_WAIT):
-            self._held.times = getattr(self._held, "times", 0) + 1
-
-    def _after_fork_in_parent(self) -> None:
-        if getattr(self._held, "times", 0):
-            self._held.times -= 1
-            self._lock.release()
-
-    def _after_fork_in_child(self) -> None:
-        # Nobody is left who could release what was held.
+    def _start_again(self) -> None:
         self._lock = threading.RLock()
-        self._held = threading.local()
+        self._held = _Held()
 
 
 guard = _Guard()

@@ -318,6 +318,44 @@ def test_a_fork_during_an_import_that_needs_logging(collector: CollectorWithFaul
     assert done.status == 0, done
 
 
+def test_a_fork_while_a_thread_that_configures_logging_imports(
+    collector: CollectorWithFaults,
+) -> None:
+    """A fork and a thread that holds the lock of `logging` when it comes to a late import do not wait for ever."""
+    program = (
+        START
+        + """
+    import logging
+    from snowplow_tracker import _late_imports
+
+    _late_imports._LONGEST_WAIT = 0.5
+    forking, configuring = threading.Event(), threading.Event()
+    os.register_at_fork(before=forking.set)  # the last one, so it is called first
+
+    def configure():
+        with logging._lock:
+            configuring.set()
+            forking.wait(10)
+            time.sleep(0.2)  # the fork goes on to where it waits
+            with _late_imports.guard:
+                pass
+
+    thread = threading.Thread(target=configure, daemon=True)
+    thread.start()
+    configuring.wait()
+
+    def work():
+        tracker.track(view)
+        assert emitter.sync_flush(timeout=5) == 0
+
+    wait(fork(work))
+    thread.join()
+"""
+    )
+    done = run_program(program, Emitter.__name__, collector.endpoint, 0, deadline=10)
+    assert done.status == 0, done
+
+
 def test_a_child_of_a_fork_in_the_middle_of_an_import_of_requests(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:

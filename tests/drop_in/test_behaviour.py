@@ -35,20 +35,12 @@ from snowplow_tracker.emitters import FlushTimer
 from snowplow_tracker.event_store import InMemoryEventStore
 from snowplow_tracker.payload import Payload
 from support import protocol
-from support.emitters import close_all, emitter_for
+from support.emitters import emitter_for
 from support.recorder import Recorder
 
 URL = "https://acme.com/"
 SCHEMA = "iglu:com.acme/thing/jsonschema/1-0-0"
 EMITTERS = [Emitter, AsyncEmitter]
-
-
-@pytest.fixture
-def recorder() -> Iterator[Recorder]:
-    """A collector on loopback; what was made for it is closed before it goes."""
-    with Recorder() as running:
-        yield running
-        close_all()
 
 
 @pytest.fixture(autouse=True)

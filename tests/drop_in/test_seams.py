@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import warnings
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 from unittest import mock
 
 import pytest
@@ -23,19 +23,11 @@ from snowplow_tracker import (
 from snowplow_tracker import tracker as tracker_module
 from snowplow_tracker.emitters import Requester
 from snowplow_tracker.payload import Payload
-from support.emitters import close_all, emitter_for
+from support.emitters import emitter_for
 from support.recorder import DEADLINE, Recorder
 
 URL = "https://acme.com/"
 EMITTERS = [Emitter, AsyncEmitter]
-
-
-@pytest.fixture
-def recorder() -> Iterator[Recorder]:
-    """A collector on loopback."""
-    with Recorder() as running:
-        yield running
-        close_all()
 
 
 def track(emitter: Any, count: int = 1) -> Tracker:
