@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 import sys
 import sysconfig
@@ -35,6 +36,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_sessionstart() -> None:
+    # A shell has what it starts in the background ignore interrupts, and so would the programs that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     site_packages = Path(sysconfig.get_path("purelib")).resolve()
     if os.environ.get(MUST_BE_INSTALLED) and site_packages not in _package.parents:
         pytest.exit(
