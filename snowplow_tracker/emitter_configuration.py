@@ -14,7 +14,12 @@ from typing import (
     overload,
 )
 
-from snowplow_tracker._delivery.options import DeliveryOptions, check_options, check_positive
+from snowplow_tracker._delivery.options import (
+    DeliveryOptions,
+    check_options,
+    check_positive,
+    check_timeout,
+)
 from snowplow_tracker._delivery.sender import DropCallback, Timeout
 from snowplow_tracker.contracts import one_of
 from snowplow_tracker.emitters import PROTOCOLS, AsyncEmitter, Emitter
@@ -151,9 +156,10 @@ class EmitterConfiguration:
         self.on_success = on_success
         self.on_failure = on_failure
         self.byte_limit = byte_limit
+        check_timeout(request_timeout)
         self.request_timeout = request_timeout
         self.buffer_capacity = buffer_capacity
-        self.custom_retry_codes: Dict[int, bool] = dict(custom_retry_codes)
+        self.custom_retry_codes: Dict[int, bool] = dict(custom_retry_codes or {})
         self.event_store = event_store
         self.session = session
         self.emitter_class = emitter_class

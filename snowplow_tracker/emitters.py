@@ -20,6 +20,7 @@ from snowplow_tracker._delivery.options import (
     DeliveryOptions,
     check_options,
     check_positive,
+    check_timeout,
     default_options,
 )
 from snowplow_tracker._delivery.outcome import NO_ANSWER, HttpStatus, read_status
@@ -28,6 +29,8 @@ from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterS
 from snowplow_tracker._delivery.transport import Transport
 from snowplow_tracker._late_imports import guard
 from snowplow_tracker._late_logging import get_logger, late_logger
+from snowplow_tracker._legacy_queue import LegacyQueue
+from snowplow_tracker._wording import events_text
 from snowplow_tracker.contracts import one_of as one_of
 from snowplow_tracker.event_store import (
     DEFAULT_BUFFER_CAPACITY,
@@ -187,11 +190,12 @@ class Emitter(EmitterProtocol):
         self.batch_size = _batch_size(batch_size, buffer_capacity, method)
         self.byte_limit = byte_limit
         self.bytes_queued: Optional[int] = None if byte_limit is None else 0
+        check_timeout(request_timeout)
         self.request_timeout = request_timeout
         self.on_success = on_success
         self.on_failure = on_failure
         self.max_retry_delay_seconds = max_retry_delay_seconds
-        self.custom_retry_codes: Dict[int, bool] = dict(custom_retry_codes)
+        self.custom_retry_codes: Dict[int, bool] = dict(custom_retry_codes or {})
         self.lock = threading.RLock()
         self.timer = FlushTimer(emitter=self, repeating=True)
         self.retry_timer = _RetryTimer(emitter=self, repeating=False)
@@ -516,7 +520,9 @@ class Emitter(EmitterProtocol):
         if self._delivery.backoff.failing and self._delivery.backoff.wait(forced=False) > 0:
             self._schedule_retry()
             return
-        self.flush()
+        with self._delivery.unasked():
+            self.flush()
+        self._schedule_retry()
 
     def _schedule_retry(self) -> None:
         """Have a background thread try again."""
@@ -540,7 +546,8 @@ class Emitter(EmitterProtocol):
         unsent = self._delivery.close(self, timeout, final=False)
         if unsent:
             kept = self._delivery.kept()
-            lifecycle.say("The program ends with %d events that could not be sent.%s", unsent, kept)
+            what = events_text(unsent)
+            lifecycle.say("The program ends with %s that could not be sent.%s", what, kept)
             self._delivery.abandon(self)
         self._transport.close()  # in an orderly way: what the interpreter tears down later complains on stderr
 
@@ -652,6 +659,11 @@ class AsyncEmitter(Emitter):
         if self.enqueue_only:
             return self._delivery.unsent()
         return self._delivery.flush_by_workers(self, self.flush, timeout)
+
+    @property
+    def queue(self) -> LegacyQueue:
+        """What 1.1.0 had between the store and its threads. `stats` and `sync_flush` tell and do more."""
+        return LegacyQueue(self, lambda: self._delivery.request_flush(self))
 
     def consume(self) -> None:
         """Do the work of a background thread in this one, until the emitter is closed."""

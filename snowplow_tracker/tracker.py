@@ -3,14 +3,14 @@
 import time
 from copy import copy
 from types import TracebackType
-from typing import Any, Callable, Dict, List, Optional, Sequence, Type, TypeVar, Union
+from typing import Any, Dict, List, Optional, Sequence, Type, TypeVar, Union
 from warnings import warn as warn
 
 from snowplow_tracker import _late_values
 from snowplow_tracker._event_ids import new_id
-from snowplow_tracker._late_imports import guard
 from snowplow_tracker._late_logging import late_logger
 from snowplow_tracker._legacy_tracking import LegacyTracking
+from snowplow_tracker._signatures import takes_keyword
 from snowplow_tracker.constants import BASE_SCHEMA_PATH as BASE_SCHEMA_PATH
 from snowplow_tracker.constants import DEFAULT_ENCODE_BASE64 as DEFAULT_ENCODE_BASE64
 from snowplow_tracker.constants import SCHEMA_TAG as SCHEMA_TAG
@@ -275,21 +275,9 @@ class Tracker(LegacyTracking):
             if method is None:
                 continue
             try:
-                if deadline is not None and _takes_timeout(method):
+                if deadline is not None and takes_keyword(method, "timeout"):
                     method(timeout=max(0.0, deadline - time.monotonic()))
                 else:
                     method()
             except Exception:
                 logger.exception("%s failed to %s", type(emitter).__name__, names[0])
-
-
-def _takes_timeout(method: Callable[..., object]) -> bool:
-    # Imported where it is needed: 3 ms that nobody should wait for to import a tracker.
-    with guard:
-        from inspect import signature
-
-    try:
-        signature(method).bind(timeout=0.0)
-    except (TypeError, ValueError):
-        return False
-    return True

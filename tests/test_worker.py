@@ -110,7 +110,7 @@ def test_it_delivers_all_and_ends_when_it_is_asked_to(url, collector, start):
     eids = fill(url, 1_200)
     status, errors = end(start(url, collector.endpoint, "--exit-when-empty"))
     assert (status, arrived(collector)) == (0, sorted(eids))
-    assert "Stopped: 1200 events were sent, 0 were given up, 0 are left in the store." in errors
+    assert "Stopped: 1200 events sent, 0 given up, 0 left in the store." in errors
     assert "\x1b" not in errors
     assert "\r" not in errors
     assert len(collector.requests) == 3
@@ -230,8 +230,8 @@ def test_events_that_are_refused_for_good_show_in_the_status(sqlite_url, start):
     with Collector(respond=lambda _: Response(422)) as collector:
         status, errors = end(start(sqlite_url, collector.endpoint, "--exit-when-empty"))
     assert status == 4
-    assert "2 events were given up (rejected)" in errors
-    assert "2 were given up, 0 are left" in errors
+    assert "Given up (rejected): 2 events, status 422 from" in errors
+    assert "2 given up, 0 left" in errors
 
 
 def test_an_outage_of_redis_is_waited_out(tmp_path, collector, start):
@@ -284,7 +284,7 @@ def test_progress_is_one_changing_line_on_a_terminal(sqlite_url, start):
     assert re.fullmatch(r"sent 300, queued 0, [\d,]+/s, failed attempts 0", progress[-1])
     assert len([line for line in lines if "sent " in line and "Stopped" not in line]) <= 2
     assert lines[0].endswith("/com.snowplowanalytics.snowplow/tp2.")
-    assert "Stopped: 300 events were sent" in lines[-2]
+    assert "Stopped: 300 events sent" in lines[-2]
 
 
 def read_all(terminal, timeout=20):

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, List, Optional
 
 from snowplow_tracker._stores import FORMS
+from snowplow_tracker._wording import events_text
 from snowplow_tracker.event_store import EventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
@@ -281,14 +282,15 @@ class _Worker:
 
     def _end(self, *, empty: bool) -> int:
         queued = 0 if empty else self._store.size()
+        unknown = not empty and getattr(self._store, "failing", False)
         self._gate.shut = True
         in_flight = self.emitter.close(timeout=self._timeout)
         self._report(queued=queued, final=True)
         logger.info(
-            "Stopped: %d events were sent, %d were given up, %d are left in the store%s.",
-            self._sent,
+            "Stopped: %s sent, %d given up, %s left in the store%s.",
+            events_text(self._sent),
             self._given_up,
-            queued + in_flight,
+            "an unknown number" if unknown else queued + in_flight,
             f", {in_flight} of them in requests that did not end in time" if in_flight else "",
         )
         if self._given_up:

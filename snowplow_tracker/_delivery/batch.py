@@ -16,6 +16,7 @@ from snowplow_tracker._delivery.outcome import (
 from snowplow_tracker._delivery.stats import DropReason, EmitterState
 from snowplow_tracker._late_imports import guard
 from snowplow_tracker._late_logging import late_logger
+from snowplow_tracker._wording import events_text
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ class Batch:
             delivery.succeeded()
             delivery.call_back("on_failure", emitter.on_failure, len(sent), failed)
         for event, outcome in refused:
-            self._give_up([event], _drop_reason(outcome), outcome.detail)
+            self._give_up([event], _drop_reason(outcome), self._answer(outcome))
 
     def _attempt_get(self, event: PayloadDict) -> Outcome:
         emitter = self._emitter
@@ -235,7 +236,10 @@ class Batch:
         self._delivery.succeeded()  # it answered, so there is no reason to leave it alone
         self._delivery.count_failed_attempts(1)
         self._delivery.call_back("on_failure", self._emitter.on_failure, 0, events)
-        self._give_up(events, _drop_reason(outcome), outcome.detail)
+        self._give_up(events, _drop_reason(outcome), self._answer(outcome))
+
+    def _answer(self, outcome: Outcome) -> str:
+        return f"{outcome.detail} from {self._emitter.endpoint}"
 
     def _retry_later(
         self,
@@ -263,8 +267,8 @@ class Batch:
         delivery.tell_store(back, need_retry=True)
         delivery.count_failed_attempts(1, retried=len(again))
         logger.warning(
-            "Sending %d events to %s failed (%s); the next attempt is in %.1f seconds at the earliest.",
-            len(tried),
+            "Sending %s to %s failed (%s); the next attempt is in %.1f seconds at the earliest.",
+            events_text(len(tried)),
             emitter.endpoint,
             outcome.detail,
             delivery.backoff.delay,

@@ -33,6 +33,7 @@ from snowplow_tracker._delivery.store_access import StoreAccess
 from snowplow_tracker._delivery.worker import Workers
 from snowplow_tracker._late_imports import guard
 from snowplow_tracker._late_logging import late_logger
+from snowplow_tracker._wording import events_text
 from snowplow_tracker.event_store import EventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
@@ -85,6 +86,7 @@ class _Here(threading.local):
     put_back: Optional[Dict[Any, None]] = None
     is_worker = False
     asked_again = False
+    unasked = False
 
 
 class Delivery:
@@ -168,6 +170,7 @@ class Delivery:
         if not self.accepts:
             self._refuse_closed(emitter, event)
             return
+        overflowing = self._overflowing
         try:
             taken = self.store.add(event)
         except Exception:
@@ -176,7 +179,7 @@ class Delivery:
             return
         if taken is False:  # stores written for 1.1.0, which ignored the answer, may give none
             self.overflowed(emitter, [self.store.as_handed_out(event)])
-        elif self._overflowing:
+        elif overflowing and overflowing == self._overflowing:  # it threw none out to take this one
             self._overflow_ended()
         if self._idle:
             self._begin(emitter)
@@ -204,7 +207,7 @@ class Delivery:
             count, self._overflowing = self._overflowing, 0
         if count:
             logger.warning(
-                "The event buffer has room again; %d events were dropped meanwhile.", count
+                "The event buffer has room again. Dropped meanwhile: %s.", events_text(count)
             )
 
     def _refuse_closed(self, emitter: Sender, event: PayloadDict) -> None:
@@ -425,10 +428,10 @@ class Delivery:
                     self._tries.pop(event.get("eid"), None)
         if log:
             logger.warning(
-                "%d events were given up (%s)%s",
-                len(events),
+                "Given up (%s): %s%s",
                 reason.value,
-                f": {detail}" if detail else ".",
+                events_text(len(events)),
+                f", {detail}" if detail else "",
             )
         self.call_back("on_drop", emitter.on_drop, events, reason)
 
@@ -456,7 +459,7 @@ class Delivery:
             self.store.settle(events, need_retry=need_retry)
         except Exception:
             logger.exception(
-                "The event store raised when it was told about %d events.", len(events)
+                "The event store raised when it was told about %s.", events_text(len(events))
             )
 
     def account(
@@ -536,6 +539,15 @@ class Delivery:
         done = self._settled >= mark.settled and self._sent + self._given_up >= mark.tracked
         return done and self._all_ended(mark.attempts)
 
+    @contextmanager
+    def unasked(self) -> Iterator[None]:
+        """Let a flush of this thread respect the delay after a failure: nobody asked for it, a timer makes it."""
+        self._here.unasked = True
+        try:
+            yield
+        finally:
+            self._here.unasked = False
+
     def flush_by_workers(
         self, emitter: Sender, flush: Callable[[], Any], timeout: Optional[float]
     ) -> int:
@@ -578,7 +590,7 @@ class Delivery:
             mark = self._mark()
             if self._idle and not self._reached(mark):
                 self._begin(emitter)  # there are events that an earlier process left in the store
-            forced = True
+            forced = not self._here.unasked
             while not self._reached(mark):
                 if deadline is not None and self._clock() >= deadline:
                     break
@@ -654,9 +666,9 @@ class Delivery:
                 pass  # what was tracked while we waited is on its way
         unsent = self.unsent()
         if unsent and self._sends:
-            logger.warning(
-                "The emitter is closed with %d events that could not be sent.%s",
-                unsent,
+            lifecycle.say(
+                "The emitter is closed with %s that could not be sent.%s",
+                events_text(unsent),
                 self.kept(),
             )
         self.abandon(emitter)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from typing import Any, Dict, Mapping, Optional, TypedDict
 
 from snowplow_tracker._delivery.encoding import LARGEST_BODY
@@ -96,6 +97,19 @@ def check_positive(name: str, value: Any, *, kind: Any = int, zero: bool = False
         raise TypeError(f"{name} must be a number, got {type(value).__name__}.")
     if value < 0 or (value == 0 and not zero):
         raise ValueError(f"{name} must {'not be negative' if zero else 'be greater than 0'}.")
+
+
+def check_timeout(value: Any) -> None:
+    """Check a `request_timeout`: seconds, or two of them of which each may be None, or None."""
+    parts = value if isinstance(value, tuple) else (value,)
+    if isinstance(value, tuple) and len(parts) != 2:
+        raise ValueError(f"request_timeout must be a number or (connect, read), got {value!r}.")
+    for part in parts:
+        # What has its own meaning for a user's session, such as urllib3's Timeout, is left to that.
+        if isinstance(part, (int, float, str)):
+            check_positive("request_timeout", part, kind=(int, float))
+            if not float(part) <= threading.TIMEOUT_MAX:
+                raise ValueError(f"request_timeout must be a time in seconds, got {part!r}.")
 
 
 def _check(name: str, value: Any) -> None:

@@ -6,7 +6,7 @@ import threading
 from typing import Any, Callable, Optional
 
 from snowplow_tracker import _late_values
-from snowplow_tracker._late_imports import guard
+from snowplow_tracker._signatures import names_parameter
 from snowplow_tracker.event_store import EventStore, InMemoryEventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
@@ -71,7 +71,7 @@ class StoreAccess:
         """Take events out, no more than `max_events` if the store can."""
         get: Callable[..., Any] = self.store.get_events_batch
         if self._takes_limit is None:
-            self._takes_limit = _has_parameter(get, "max_events")
+            self._takes_limit = names_parameter(get, "max_events")
         if self._takes_limit:
             return list(self._call(get, max_events=max_events) or ())
         return list(self._call(get) or ())
@@ -99,13 +99,3 @@ class StoreAccess:
         method = getattr(self.store, name, None)
         if callable(method):
             method()
-
-
-def _has_parameter(function: Callable[..., Any], name: str) -> bool:
-    with guard:
-        import inspect  # 5 ms to import, and needed once per emitter that sends
-
-    try:
-        return name in inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return False

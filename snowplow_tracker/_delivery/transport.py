@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from typing import TYPE_CHECKING, Any, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from snowplow_tracker._late_imports import guard
+from snowplow_tracker._signatures import takes_keyword
 
 if TYPE_CHECKING:
     import requests
@@ -30,6 +32,7 @@ class Transport:
 
     def __init__(self, session: Optional[requests.Session] = None) -> None:
         self._user_session = session
+        self._may_not_redirect: Optional[bool] = None
         self._own_session: Optional[requests.Session] = None
         self._own_direct: Optional[DirectConnections] = None
         self._lock = threading.Lock()
@@ -37,14 +40,16 @@ class Transport:
     def post(self, url: str, **options: Any) -> Any:
         """Make a POST request and return its response."""
         if self._user_session is not None:
-            return self._user_session.post(url, **options)
+            return self._by_user(self._user_session.post, url, options)
+        if _stand_in() is not None:
+            return self._request("post", url, options)
         answer = self._direct().post(url, options["data"], options["headers"], options["timeout"])
         return self._request("post", url, options) if answer is None else answer
 
     def get(self, url: str, **options: Any) -> Any:
         """Make a GET request and return its response."""
         if self._user_session is not None:
-            return self._user_session.get(url, **options)
+            return self._by_user(self._user_session.get, url, options)
         return self._request("get", url, options)
 
     def close(self) -> None:
@@ -75,17 +80,22 @@ class Transport:
                     block=getattr(adapter, "_pool_block", False),
                 )
 
-    def _request(self, method: str, url: str, options: Any) -> Any:
+    def _by_user(self, function: Callable[..., Any], url: str, options: Dict[str, Any]) -> Any:
+        if self._may_not_redirect is None:
+            self._may_not_redirect = takes_keyword(function, "allow_redirects")
+        return function(url, **(options if self._may_not_redirect else _as_in_1_1_0(options)))
+
+    def _request(self, method: str, url: str, options: Dict[str, Any]) -> Any:
         with guard:
             import requests
 
-        function = getattr(requests, method)
+        function = getattr(_stand_in() or requests, method)
         if getattr(function, "__module__", "") == "requests.api":
             function = getattr(self._session(), method)
             options = {**options, "stream": True}
         else:
-            # A test replaced requests.post. 1.1.0 called it with no more than this, and stand-ins may take no more.
-            options = {name: value for name, value in options.items() if name != "allow_redirects"}
+            # A test replaced requests.post, and its stand-in may take no more than it got from 1.1.0.
+            options = _as_in_1_1_0(options)
         response = function(url, **options)
         _read_to_end(response)
         return response
@@ -108,6 +118,15 @@ class Transport:
                 if session is None:
                     session = self._own_session = _new_session()
         return session
+
+
+def _stand_in() -> Any:
+    """What a test put in the place of requests in `snowplow_tracker.emitters`, which by itself has it from `__getattr__`."""
+    return vars(sys.modules.get("snowplow_tracker.emitters", sys)).get("requests")
+
+
+def _as_in_1_1_0(options: Mapping[str, Any]) -> Dict[str, Any]:
+    return {name: value for name, value in options.items() if name != "allow_redirects"}
 
 
 def _new_session() -> requests.Session:

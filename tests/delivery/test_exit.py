@@ -330,3 +330,25 @@ def test_an_exit_handler_that_runs_after_ours(
     assert done.status == 0, done
     assert len(collector.arrived) == 25, done
     assert not collector.repeated
+
+
+@pytest.mark.parametrize("configured", ["", "logging.basicConfig(format='LOG %(message)s')"])
+def test_closing_with_events_that_could_not_be_sent_is_told(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults, configured: str
+) -> None:
+    """A program that closes its emitter in vain hears of it as one that just ends, also if it set up no logging."""
+    collector.refuse()
+    program = f"""
+    import logging, sys
+    import snowplow_tracker
+    {configured}
+    emitter = getattr(snowplow_tracker, sys.argv[1])(sys.argv[2], protocol="http", batch_size=100)
+    tracker = snowplow_tracker.Tracker("closing", emitter)
+    tracker.track(snowplow_tracker.PageView("https://example.com/"))
+    assert emitter.close(timeout=0.1) == 1
+    """
+    done = run_program(program, emitter_class.__name__, collector.endpoint)
+    assert done.status == 0, done
+    said = [line for line in done.errors.splitlines() if "is closed" in line]
+    prefix = "LOG " if configured else ""
+    assert said == [f"{prefix}The emitter is closed with 1 event that could not be sent."]

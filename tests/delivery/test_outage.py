@@ -259,3 +259,42 @@ def test_events_tracked_after_recovery_need_no_flush(
     emitter = make(batch_size=1, max_retry_delay_seconds=0.5)
     emitter.input(payload())
     assert collector.wait_for_events(1, timeout=5)
+
+
+@pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest"])
+def test_a_full_queue_is_told_once_and_so_is_its_end(
+    make: Make, collector: CollectorWithFaults, caplog: pytest.LogCaptureFixture, overflow: str
+) -> None:
+    """However many events a full queue costs, one line says that they are being dropped, and one that it is over."""
+    collector.behaviour = in_turn(Answer(status=503, headers={"Retry-After": "60"}))
+    emitter = make(batch_size=1, buffer_capacity=5, overflow=overflow, max_retry_delay_seconds=1)
+    track_many(emitter, 1)
+    assert collector.wait_for_requests(1)
+    track_many(emitter, 50)
+    assert emitter.stats().dropped
+    dropped = sum(emitter.stats().dropped.values())
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages.count("The event buffer is full: events are being dropped.") == 1
+    assert "has room again" not in caplog.text
+
+    assert emitter.sync_flush(timeout=10) == 0
+    track_many(emitter, 1)
+    text = f"The event buffer has room again. Dropped meanwhile: {dropped} events."
+    assert caplog.text.count("has room again") == 1
+    assert text in caplog.text
+
+
+def test_a_retry_of_the_timer_that_waited_for_another_attempt_keeps_to_the_delay_after_it(
+    make: Make, collector: CollectorWithFaults
+) -> None:
+    """Where two threads are about to try again, the second leaves the collector alone once the first has failed."""
+    refused = Answer(status=503)
+    collector.behaviour = in_turn(refused, Answer(status=503, wait=0.5), refused, refused)
+    emitter = make(Emitter, batch_size=1, max_retry_delay_seconds=0.01)
+    emitter._delivery.backoff._random = lambda: 1.0
+    track_many(emitter, 1)
+    assert collector.wait_for_requests(2)  # the second by the timer
+    emitter.max_retry_delay_seconds = 60
+    emitter._flush_by_timer()
+    assert len(collector.requests) == 2
+    assert emitter.retry_timer.is_active()

@@ -7,6 +7,7 @@ import logging
 import pickle
 import warnings
 from typing import Any, Callable, Dict, Iterator, List
+from unittest import mock
 
 import pytest
 import requests
@@ -252,6 +253,66 @@ def test_a_session_is_used_as_it_is(recorder: Recorder) -> None:
     assert headers["X-Mine"] == "yes"
     assert headers["Cookie"] == "mine=1"
     assert headers["Authorization"].startswith("Basic ")
+
+
+class FewParameters:
+    """A session whose methods take what 1.1.0 passed, and nothing else."""
+
+    def __init__(self) -> None:
+        self.calls: List[str] = []
+
+    def post(self, url: str, data: Any = None, headers: Any = None, timeout: Any = None) -> Any:
+        """Answer 200."""
+        self.calls.append("post")
+        return mock.Mock(status_code=200)
+
+    def get(self, url: str, params: Any = None, timeout: Any = None) -> Any:
+        """Answer 200."""
+        self.calls.append("get")
+        return mock.Mock(status_code=200)
+
+
+@pytest.mark.parametrize("method", ["post", "get"])
+@pytest.mark.parametrize("cls", EMITTERS)
+def test_a_session_with_few_parameters(cls: Any, method: Any) -> None:
+    """A user's session needs no parameters but those of 1.1.0's calls."""
+    session: Any = FewParameters()
+    emitter = cls("localhost", "http", method=method, session=session, batch_size=1)
+    Tracker("ns", emitter).track(PageView(URL))
+    assert emitter.sync_flush(timeout=5) == 0
+    assert session.calls == [method]
+
+
+def test_the_queue_of_an_async_emitter(recorder: Recorder) -> None:
+    """Programs may wait for `AsyncEmitter.queue`, and an override of `flush` may put batches there."""
+
+    class Own(AsyncEmitter):
+        def flush(self, **options: Any) -> int:
+            batch = self.event_store.get_events_batch()
+            if batch:
+                self.queue.put(batch)
+            return 0
+
+    plain = emitter_for(recorder, AsyncEmitter, batch_size=100)
+    Tracker("ns", plain).track(PageView(URL))
+    assert (plain.queue.qsize(), plain.queue.empty()) == (1, False)
+    plain.queue.join()
+    assert (plain.queue.qsize(), plain.queue.empty()) == (0, True)
+
+    own = emitter_for(recorder, Own, batch_size=2)
+    tracker = Tracker("ns", own)
+    for _ in range(4):
+        tracker.track(PageView(URL))
+    own.queue.join()
+    assert own.queue.empty()
+    assert len(recorder.events) == 5
+
+
+def test_no_retry_codes() -> None:
+    """`None` stands for no codes of one's own."""
+    codes: Any = None
+    assert Emitter("localhost", custom_retry_codes=codes).custom_retry_codes == {}
+    assert EmitterConfiguration(custom_retry_codes=codes).custom_retry_codes == {}
 
 
 class Store:

@@ -116,6 +116,17 @@ def test_a_stand_in_with_few_parameters(monkeypatch: pytest.MonkeyPatch) -> None
     assert seen == [POST_URL]
 
 
+@pytest.mark.parametrize("method", ["post", "get"])
+def test_patched_requests_of_the_emitters(method: str) -> None:
+    """A test that puts a mock in the place of requests in `snowplow_tracker.emitters` sees the calls."""
+    with mock.patch("snowplow_tracker.emitters.requests") as patched:
+        getattr(patched, method).return_value.status_code = 200
+        assert track(method=method) == [["sent", 1]]
+    call = getattr(patched, method).call_args
+    assert call[0][0] == (POST_URL if method == "post" else GET_URL)
+    assert "allow_redirects" not in call[1]
+
+
 def test_patched_requests_get() -> None:
     """The same for `requests.get`."""
     with mock.patch("requests.get", return_value=mock.Mock(status_code=200)) as patched:

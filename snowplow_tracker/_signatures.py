@@ -1,0 +1,34 @@
+"""What functions of users can be called with."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from snowplow_tracker._late_imports import guard
+
+__all__ = ["names_parameter", "takes_keyword"]
+
+
+def names_parameter(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function has a parameter of that name; False where nobody can tell."""
+    return _takes(function, name, any_keyword=False)
+
+
+def takes_keyword(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function has a parameter of that name, or takes any keyword; False where nobody can tell."""
+    return _takes(function, name, any_keyword=True)
+
+
+def _takes(function: Callable[..., Any], name: str, *, any_keyword: bool) -> bool:
+    with guard:
+        import inspect  # 5 ms that nobody should wait for to import the package
+
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+    if name in parameters:
+        return parameters[name].kind is not inspect.Parameter.POSITIONAL_ONLY
+    return any_keyword and any(
+        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
