@@ -7,6 +7,7 @@ callers it is read from the line of source that made the call, and only once a c
 import sys
 from typing import Any, Callable, Dict, Iterable, Optional, Sized
 
+from snowplow_tracker import _live_objects
 from snowplow_tracker._late_imports import guard
 from snowplow_tracker.typing import FORM_NODE_NAMES as FORM_NODE_NAMES
 from snowplow_tracker.typing import FORM_TYPES as FORM_TYPES
@@ -148,7 +149,12 @@ def plain(value: Any) -> Any:
 
     `str(member)` would be its name on some Pythons and its value on others.
     """
-    return str.__str__(value) if isinstance(value, str) else value
+    kind = type(value)
+    if issubclass(kind, str):  # a proxy says that it is an instance
+        return str.__str__(value)
+    if kind not in _live_objects.STEADY:
+        _live_objects.seen = True
+    return value
 
 
 def _is_among(value: object, supported: Iterable[Any]) -> bool:

@@ -18,7 +18,7 @@ from typing import (
     Tuple,
 )
 
-from snowplow_tracker import _late_values
+from snowplow_tracker import _late_values, _live_objects
 from snowplow_tracker.contracts import one_of
 from snowplow_tracker.typing import Logger, PayloadDict, PayloadDictList
 
@@ -149,7 +149,10 @@ class InMemoryEventStore(EventStore):
         """Nearly `size`, 50 ns quicker: an emitter asks for each event."""
         self._shapes: Dict[Tuple[str, ...], _Shape] = {}
         self._last_shape = _Shape([])
-        self._lock = threading.Lock()
+        # A thread that has it may come here again, from a signal handler or a finalizer: then what
+        # is being done to the oldest events, while `_busy`, is not disturbed.
+        self._lock = threading.RLock()
+        self._busy = False
         self._room = threading.Condition(self._lock)
 
     @property
@@ -173,6 +176,8 @@ class InMemoryEventStore(EventStore):
         if [*payload] != shape.names:
             shape = self._shape(payload)
         items = [shape, *payload.values()]
+        if _live_objects.seen and self.hands_out_text:
+            items[1:] = _live_objects.texts_of(items[1:])
         if len(items) != shape.items:
             raise ValueError("payload was changed by another thread while it was queued.")
         self._count.append(0)  # `_reserve`, written out: 0.05 us
@@ -185,6 +190,9 @@ class InMemoryEventStore(EventStore):
     def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
         """Hand out the events that waited longest: all of them, or no more than `max_events`."""
         with self._lock:
+            if self._busy:
+                return []
+            self._busy = True
             items: List[Any] = []
             try:
                 self._take(len(self._items) if max_events is None else max_events, items)
@@ -192,13 +200,16 @@ class InMemoryEventStore(EventStore):
             except BaseException:  # somebody pressed Ctrl-C
                 self._items.extendleft(reversed(items))
                 raise
+            finally:
+                self._busy = False
+            count = len(events)
             if self.keeps_room:
-                self._out += len(events)
-            del self._count[: len(events)]
+                self._out += count
+            del self._count[:count]
             if self._count and not self._items:
                 self._correct_count()
             if not self.keeps_room:
-                self._room.notify(len(events))
+                self._room.notify(count)
         return events
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
@@ -210,6 +221,11 @@ class InMemoryEventStore(EventStore):
             return
         items = self._flat(batch)
         with self._lock:
+            if self._busy:
+                self._count.extend(bytes(len(batch)))
+                self._items.extend(items)
+                self._out = max(0, self._out - len(batch))
+                return
             # Those whose room was kept fit in any case; others may come from elsewhere.
             too_many = len(batch) - self._out
             self._count.extend(bytes(len(batch)))
@@ -228,7 +244,8 @@ class InMemoryEventStore(EventStore):
         self._items.clear()
         self._count.clear()
         self._out = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._busy = False
         self._room = threading.Condition(self._lock)
 
     def _shape(self, payload: PayloadDict) -> _Shape:
@@ -289,15 +306,19 @@ class InMemoryEventStore(EventStore):
         if count <= 0:
             return []
         items: List[Any] = []
-        if self.overflow == "drop_oldest":
-            self._take(count, items)
-        else:
-            # At the other end, events may come in at any moment. So all come out at this one.
-            kept: List[Any] = []
-            self._take(len(self._items), kept)
-            cut = _starts(kept)[-count:][0] if kept else 0
-            items = kept[cut:]
-            self._items.extendleft(reversed(kept[:cut]))
+        self._busy = True
+        try:
+            if self.overflow == "drop_oldest":
+                self._take(count, items)
+            else:
+                # At the other end, events may come in at any moment. So all come out at this one.
+                kept: List[Any] = []
+                self._take(len(self._items), kept)
+                cut = _starts(kept)[-count:][0] if kept else 0
+                items = kept[cut:]
+                self._items.extendleft(reversed(kept[:cut]))
+        finally:
+            self._busy = False
         events = self._events(items)
         del self._count[: len(events)]
         return events
@@ -305,6 +326,10 @@ class InMemoryEventStore(EventStore):
     def _add_when_full(self, items: List[Any]) -> bool:
         evicted: PayloadDictList = []
         with self._lock:
+            if self._busy:  # beyond the capacity, by as many as come from in between
+                self._count.append(0)
+                self._items.extend(items)
+                return True
             taken = self._reserve()
             if not taken and self.overflow == "block":
                 taken = self._room.wait_for(self._reserve, self.overflow_timeout)

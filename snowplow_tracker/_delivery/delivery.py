@@ -81,6 +81,7 @@ class _Mark:
 class _Here(threading.local):
     """What the current thread is delivering."""
 
+    in_step = False
     batch: Optional[Batch] = None
     deadline: Optional[float] = None
     put_back: Optional[Dict[Any, None]] = None
@@ -259,6 +260,7 @@ class Delivery:
         if attempt is None:
             return Step.NOT_NOW
         try:
+            self._here.in_step = True
             try:
                 events = self.store.take(emitter.most_events)
             except Exception:
@@ -277,6 +279,7 @@ class Delivery:
                 self._hand_in(batch, attempt.number)
             return Step.FAILED if batch.failed else Step.SENT
         finally:
+            self._here.in_step = False
             self._end_attempt(attempt)
 
     def _begin_attempt(self, *, forced: bool) -> Optional[_Attempt]:
@@ -752,8 +755,8 @@ class Delivery:
         self.wants_flush = self._sends and not self.backoff.failing and not asked_already
 
     def delivering_here(self) -> bool:
-        """Whether the calling thread is in the middle of a delivery, that is: a callback is asking."""
-        return self._here.batch is not None
+        """Whether the calling thread is in the middle of a delivery: a callback or a signal handler is asking."""
+        return self._here.in_step or self._here.batch is not None
 
     def clip(self, timeout: Timeout) -> Timeout:
         """Shorten a request timeout to the deadline of the flush that makes the request."""
