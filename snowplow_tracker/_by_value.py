@@ -29,11 +29,12 @@ class ByValue:
 
     def __copy__(self: _Self) -> _Self:
         """Copy one level deeper than usual, so that a change of the copy stays in the copy."""
-        twin = type(self).__new__(type(self))
+        twin: _Self = object.__new__(type(self))  # one of a user's may take arguments
         for name, value in vars(self).items():
             twin.__dict__[name] = copy(value) if isinstance(value, (ByValue, dict, list)) else value
         for declared in type(self).__mro__:
-            for slot in vars(declared).get("__slots__", ()):
+            slots = vars(declared).get("__slots__", ())
+            for slot in (slots,) if isinstance(slots, str) else slots:
                 if slot not in {"__dict__", "__weakref__"} and hasattr(self, slot):
                     setattr(twin, slot, getattr(self, slot))
         return twin

@@ -61,10 +61,16 @@ class _Guard:
         """Have forks wait for imports."""
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
-                before=self.__enter__,
+                before=self._before_fork,
                 after_in_parent=self.__exit__,
                 after_in_child=self._start_again,
             )
+
+    def _before_fork(self) -> None:
+        if self._held.got and not self._held.got[-1]:
+            self._held.got.append(False)  # it was called before, and has waited long enough
+        else:
+            self.__enter__()
 
     def _start_again(self) -> None:
         self._lock = threading.RLock()

@@ -20,6 +20,7 @@ from snowplow_tracker._delivery.options import (
     DeliveryOptions,
     check_options,
     check_positive,
+    check_seconds,
     check_timeout,
     default_options,
 )
@@ -32,6 +33,7 @@ from snowplow_tracker._late_logging import get_logger, late_logger
 from snowplow_tracker._legacy_queue import LegacyQueue
 from snowplow_tracker._wording import events_text
 from snowplow_tracker.contracts import one_of as one_of
+from snowplow_tracker.contracts import plain
 from snowplow_tracker.event_store import (
     DEFAULT_BUFFER_CAPACITY,
 )
@@ -219,6 +221,8 @@ class Emitter(EmitterProtocol):
         self._transport = Transport(session)
         self.request_method = Requester(post=self._transport.post, get=self._transport.get)
         lifecycle.register(self)
+        if not self.enqueue_only:
+            self._transport.prepare(self.endpoint, method)
         if self.flush_interval is not None and not self._thread_count() and not self.enqueue_only:
             self.set_flush_timer(self.flush_interval)
         _logger.debug("Emitter initialized with endpoint %s", self.endpoint)
@@ -239,7 +243,9 @@ class Emitter(EmitterProtocol):
         self.flush_interval: Optional[float] = options["flush_interval"]
         self.exit_timeout: float = options["exit_timeout"]
         self.path: Optional[str] = options["path"]
-        self.headers: Dict[str, str] = dict(options["headers"] or {})
+        self.headers: Dict[str, str] = {
+            plain(name): plain(value) for name, value in (options["headers"] or {}).items()
+        }
         self.server_anonymisation: bool = options["server_anonymisation"]
         self.enqueue_only: bool = options["enqueue_only"]
 
@@ -508,7 +514,7 @@ class Emitter(EmitterProtocol):
         Args:
             timeout: Seconds between flushes. Setting it anew replaces the old one.
         """
-        check_positive("timeout", timeout, kind=(int, float), zero=True)
+        check_seconds("timeout", timeout, zero=True)
         self.timer.start(timeout=timeout)
 
     def cancel_flush_timer(self) -> None:
@@ -526,7 +532,7 @@ class Emitter(EmitterProtocol):
 
     def _schedule_retry(self) -> None:
         """Have a background thread try again."""
-        if lifecycle.exiting():  # the exit hook tries again itself, and no thread may start now
+        if lifecycle.is_exiting:  # the exit hook tries again itself, and no thread may start now
             return
         if self._delivery.retry_pending() and self.state is not EmitterState.CLOSED:
             self.retry_timer.start(max(0.01, self._delivery.backoff.wait(forced=False)))
@@ -536,14 +542,27 @@ class Emitter(EmitterProtocol):
             with self.lock:
                 self.bytes_queued = 0
 
-    def _flush_at_exit(self) -> None:
-        """Start to send, without waiting, so that several emitters can send at the same time."""
+    def _flush_at_exit(self) -> bool:
+        """Start to send without waiting, so that several can at the same time; False where that takes a thread."""
+        return False
+
+    def _try_at_exit(self, timeout: float) -> None:
+        """Send what can be sent within `timeout` seconds."""
+        if not self.enqueue_only and self.state is not EmitterState.CLOSED:
+            self._delivery.close(self, timeout, final=False)
 
     def _finish_at_exit(self, timeout: float) -> None:
         """Send what is queued within `timeout` seconds, and say what could not be sent."""
         if self.enqueue_only or self.state is EmitterState.CLOSED:
             return
-        unsent = self._delivery.close(self, timeout, final=False)
+        if self._delivery.delivering_here():
+            return
+        deadline = time.monotonic() + timeout
+        while True:
+            # Other threads may go on tracking, and count on this one.
+            unsent = self._delivery.close(self, max(0.0, deadline - time.monotonic()), final=False)
+            if not unsent or time.monotonic() >= deadline:
+                break
         if unsent:
             kept = self._delivery.kept()
             what = events_text(unsent)
@@ -673,9 +692,10 @@ class AsyncEmitter(Emitter):
     def _schedule_retry(self) -> None:
         """Leave it to the worker threads, which know when to try again."""
 
-    def _flush_at_exit(self) -> None:
+    def _flush_at_exit(self) -> bool:
         if not self.enqueue_only:
             self._delivery.request_flush(self)
+        return True
 
 
 class _RetryTimer(FlushTimer):

@@ -123,8 +123,8 @@ class InMemoryEventStore(EventStore):
         if buffer_capacity < 1:
             raise ValueError("buffer_capacity must be greater than 0.")
         one_of(overflow, OVERFLOW_POLICIES, name="overflow")
-        if overflow_timeout < 0:
-            raise ValueError("overflow_timeout must not be negative.")
+        if not 0 <= overflow_timeout <= threading.TIMEOUT_MAX:
+            raise ValueError("overflow_timeout must not be negative or infinite.")
         self.logger = logger
         self.buffer_capacity = buffer_capacity
         self.overflow: Overflow = overflow

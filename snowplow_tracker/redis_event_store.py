@@ -428,7 +428,7 @@ class RedisEventStore(EventStore):
             self._report_full(1)
         if evicted:
             self._report_evicted(evicted)
-        if lifecycle.exiting():
+        if lifecycle.is_exiting:
             self._finish_at_exit(self.exit_timeout)  # nobody else will come for it
         return taken
 
@@ -731,9 +731,10 @@ class RedisEventStore(EventStore):
 
     # Exit and fork -------------------------------------------------------------------------------------------------
 
-    def _flush_at_exit(self) -> None:
+    def _flush_at_exit(self) -> bool:
         with self._lock:
             self._wake()
+        return True
 
     def _finish_at_exit(self, timeout: float) -> None:
         if not self._flush(timeout):

@@ -268,7 +268,8 @@ class Tracker(LegacyTracking):
     def _call_emitters(self, names: Sequence[str], timeout: Optional[float]) -> None:
         """Call, on each emitter, the first of these methods that it has."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        for emitter in self.emitters:
+        emitters = list(self.emitters)
+        for number, emitter in enumerate(emitters):
             method = next(
                 (getattr(emitter, name) for name in names if hasattr(emitter, name)), None
             )
@@ -276,7 +277,9 @@ class Tracker(LegacyTracking):
                 continue
             try:
                 if deadline is not None and takes_keyword(method, "timeout"):
-                    method(timeout=max(0.0, deadline - time.monotonic()))
+                    # By turns: a collector that is gone must not take the time of the others.
+                    rest = max(0.0, deadline - time.monotonic())
+                    method(timeout=rest / (len(emitters) - number))
                 else:
                     method()
             except Exception:

@@ -47,6 +47,14 @@ def _random() -> float:
     return random()  # noqa: S311 - it spreads retries, and hides nothing
 
 
+_DROPS_IN_A_ROW = 256
+"""So often, a thread that tracks in a tight loop into a full queue lets a sending thread come to the locks.
+
+It holds one of them most of the time, and who waits for a lock does not make the interpreter change threads: without
+this, 100 events were sent in 3 s in which 340,000 were dropped.
+"""
+
+
 class Step(enum.Enum):
     """What one round of taking and sending came to."""
 
@@ -184,8 +192,8 @@ class Delivery:
             self._overflow_ended()
         if self._idle:
             self._begin(emitter)
-            if lifecycle.exiting():
-                lifecycle.finish(emitter)
+        if lifecycle.is_exiting:
+            lifecycle.finish(emitter)
         if not self.accepts:  # closed meanwhile: nobody else will look into the store
             self.abandon(emitter)
 
@@ -199,6 +207,9 @@ class Delivery:
         with self._lock:
             first = self._overflowing == 0
             self._overflowing += len(events)
+            let_in = self.in_background and self._overflowing % _DROPS_IN_A_ROW == 0
+        if let_in:
+            time.sleep(0.0002)
         if first:
             logger.error("The event buffer is full: events are being dropped.")
         self.drop(emitter, events, DropReason.OVERFLOW, log=False)
@@ -640,7 +651,7 @@ class Delivery:
         remaining = deadline - self._clock()
         if remaining <= 0:
             return False
-        self._changed.wait(remaining)
+        self._changed.wait(min(remaining, threading.TIMEOUT_MAX))
         return True
 
     def close(self, emitter: Sender, timeout: float, *, final: bool = True) -> int:

@@ -32,8 +32,12 @@ _MOST_READ = 65_536
 
 _GENUINE = (
     ("requests.api", "", ("post", "request")),
-    ("requests.sessions", "Session", ("post", "request", "send", "get_adapter")),
-    ("requests.adapters", "HTTPAdapter", ("send",)),
+    ("requests.sessions", "Session", ("__init__", "post", "request", "send", "get_adapter")),
+    ("requests.sessions", "Session", ("merge_environment_settings", "prepare_request")),
+    ("requests.adapters", "HTTPAdapter", ("__init__", "init_poolmanager", "send", "cert_verify")),
+    ("requests.adapters", "HTTPAdapter", ("add_headers", "build_response")),
+    ("urllib3.connectionpool", "HTTPConnectionPool", ("urlopen", "_make_request")),
+    ("urllib3.util.connection", "", ("create_connection", "allowed_gai_family")),
     ("http.client", "HTTPConnection", ("request", "putrequest", "putheader", "endheaders", "send")),
     ("http.client", "HTTPConnection", ("connect", "getresponse")),
     ("http.client", "HTTPSConnection", ("connect",)),
@@ -219,6 +223,21 @@ def requests_is_replaced() -> bool:
     package, api = sys.modules.get("requests"), sys.modules.get("requests.api")
     post = getattr(package, "post", None)
     return post is not None and post is not getattr(api, "post", None)
+
+
+def prepare(url: str) -> bool:
+    """Import what POST requests to a URL need; False if they will have to go through requests."""
+    if _PLAIN_URL.fullmatch(url) is None or _environment_has_a_say():
+        return False
+    with guard:
+        import http.client  # noqa: F401
+
+        if url.startswith("https"):
+            try:
+                import certifi  # noqa: F401
+            except ImportError:
+                return False
+    return True
 
 
 def _open(match: re.Match[str], timeout: Optional[float]) -> Optional[http.client.HTTPConnection]:

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, Dict, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional
 
 from snowplow_tracker._late_imports import guard
 from snowplow_tracker._late_logging import late_logger
@@ -22,7 +22,9 @@ logger = late_logger("snowplow_tracker.emitters")
 _all: weakref.WeakSet[Any] = weakref.WeakSet()
 _holding: Dict[int, Any] = {}
 """Emitters with events to deliver, by identity: they stay alive until the events have their fate."""
-_exit_started: Optional[float] = None
+is_exiting = False
+"""Whether the exit hook of this process ran already. What is tracked now nobody will come for."""
+_exit_started = 0.0
 _hooked_child: Optional[int] = None
 
 
@@ -42,11 +44,6 @@ def hold(emitter: Sender) -> None:
 def release(emitter: Sender) -> None:
     """Let go of an emitter that has nothing to deliver."""
     _holding.pop(id(emitter), None)
-
-
-def exiting() -> bool:
-    """Whether the exit hook of this process ran already."""
-    return _exit_started is not None
 
 
 def say(message: str, *arguments: object) -> None:
@@ -71,23 +68,36 @@ def _is_heard(source: Optional[logging.Logger]) -> bool:
 
 
 def finish(emitter: Any) -> None:
-    """Send at once, in this thread: the event was tracked so late that nobody will come for it."""
-    elapsed = time.monotonic() - (_exit_started or time.monotonic())
+    """Send at once, in this thread, what was tracked after the exit hook.
+
+    Threads of a `multiprocessing` child go on for as long as they like. So each event has its time anew, but not
+    while the collector is failing.
+    """
+    elapsed = time.monotonic() - _exit_started if emitter.retry_delay else 0.0
     emitter._finish_at_exit(max(0.1, emitter.exit_timeout - elapsed))
 
 
 def _at_exit() -> None:
-    global _exit_started
-    _exit_started = time.monotonic()
+    global is_exiting, _exit_started
+    is_exiting, _exit_started = True, time.monotonic()
     emitters = list(_holding.values())
-    for emitter in emitters:
-        emitter._flush_at_exit()
-    for emitter in emitters:
-        elapsed = time.monotonic() - _exit_started
-        try:
-            emitter._finish_at_exit(max(0.0, emitter.exit_timeout - elapsed))
-        except Exception:
-            logger.exception("An emitter could not send its events at exit.")
+    sending = {id(emitter) for emitter in emitters if emitter._flush_at_exit()}
+    alone = [emitter for emitter in emitters if id(emitter) not in sending]
+    if len(alone) > 1:
+        # By turns, since a collector that is gone must not take the time of the others; what is left then goes to
+        # those that were slow.
+        for number, emitter in enumerate(alone):
+            _at_the_end(emitter, emitter._try_at_exit, share=len(alone) - number)
+    for emitter in sorted(emitters, key=lambda each: id(each) in sending):
+        _at_the_end(emitter, emitter._finish_at_exit)
+
+
+def _at_the_end(emitter: Any, function: Callable[[float], None], *, share: int = 1) -> None:
+    rest = emitter.exit_timeout - (time.monotonic() - _exit_started)
+    try:
+        function(max(0.0, rest / share))
+    except Exception:
+        logger.exception("An emitter could not send its events at exit.")
 
 
 def _hook_multiprocessing() -> None:
@@ -98,14 +108,14 @@ def _hook_multiprocessing() -> None:
     with guard:
         from multiprocessing import process, util
 
+    _hooked_child = os.getpid()
     if process.parent_process() is not None:
-        _hooked_child = os.getpid()
         util.Finalize(None, _at_exit, exitpriority=-100)
 
 
 def _after_fork_in_child() -> None:
-    global _exit_started
-    _exit_started = None
+    global is_exiting
+    is_exiting = False
     _holding.clear()
     for emitter in list(_all):
         try:

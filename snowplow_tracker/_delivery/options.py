@@ -18,7 +18,7 @@ DEFAULT_FLUSH_INTERVAL = 5.0
 
 # What a header may be (RFC 9110, 5.1 and 5.5) and requests takes.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"([!-~\x80-\xff][ \t!-~\x80-\xff]*)?")
+_HEADER_VALUE = re.compile(r"([!-~\x80-\x84\x86-\x9f\xa1-\xff][ \t!-~\x80-\xff]*)?")
 
 
 class DeliveryOptions(TypedDict, total=False):
@@ -99,6 +99,13 @@ def check_positive(name: str, value: Any, *, kind: Any = int, zero: bool = False
         raise ValueError(f"{name} must {'not be negative' if zero else 'be greater than 0'}.")
 
 
+def check_seconds(name: str, value: Any, *, zero: bool = False) -> None:
+    """Check a time, which has to be one that a thread can wait for."""
+    check_positive(name, value, kind=(int, float), zero=zero)
+    if not value <= threading.TIMEOUT_MAX:
+        raise ValueError(f"{name} must be a finite number of seconds, got {value!r}.")
+
+
 def check_timeout(value: Any) -> None:
     """Check a `request_timeout`: seconds, or two of them of which each may be None, or None."""
     parts = value if isinstance(value, tuple) else (value,)
@@ -107,14 +114,12 @@ def check_timeout(value: Any) -> None:
     for part in parts:
         # What has its own meaning for a user's session, such as urllib3's Timeout, is left to that.
         if isinstance(part, (int, float, str)):
-            check_positive("request_timeout", part, kind=(int, float))
-            if not float(part) <= threading.TIMEOUT_MAX:
-                raise ValueError(f"request_timeout must be a time in seconds, got {part!r}.")
+            check_seconds("request_timeout", part)
 
 
 def _check(name: str, value: Any) -> None:
     if name in ("overflow_timeout", "exit_timeout"):
-        check_positive(name, value, kind=(int, float), zero=True)
+        check_seconds(name, value, zero=True)
     elif name == "overflow":
         if value not in OVERFLOW_POLICIES:
             raise ValueError(f"overflow must be one of {', '.join(OVERFLOW_POLICIES)}.")
@@ -137,7 +142,7 @@ def _check_optional(name: str, value: Any) -> None:
     elif name == "max_request_events":
         check_positive(name, value)
     elif name == "flush_interval":
-        check_positive(name, value, kind=(int, float))
+        check_seconds(name, value)
     elif name == "on_drop":
         if not callable(value):
             raise TypeError("on_drop must be callable.")

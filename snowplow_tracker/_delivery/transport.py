@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from snowplow_tracker._late_imports import guard
@@ -24,7 +25,7 @@ _abandoned: List[Any] = []
 class Transport:
     """Makes requests: in the user's session as it is, or in one of its own that keeps connections but no cookies.
 
-    What only a request needs is imported with the first one: `requests` would take most of the time of an import.
+    What only requests need is imported for the first emitter: `requests`, where it is needed, takes 60 ms.
 
     Args:
         session: The user's session: anything with `post` and `get` as requests has them.
@@ -36,6 +37,20 @@ class Transport:
         self._own_session: Optional[requests.Session] = None
         self._own_direct: Optional[DirectConnections] = None
         self._lock = threading.Lock()
+
+    def prepare(self, url: str, method: str) -> None:
+        """Import what the requests will need.
+
+        Done by the first request, in a thread of its own, it could be met by a fork, whose child would wait for ever
+        for an import that nobody goes on with.
+        """
+        if self._user_session is not None:
+            return
+        with guard:
+            from snowplow_tracker._delivery import direct
+
+            if method == "get" or not direct.prepare(url):
+                import requests  # noqa: F401
 
     def post(self, url: str, **options: Any) -> Any:
         """Make a POST request and return its response."""
@@ -97,7 +112,7 @@ class Transport:
             # A test replaced requests.post, and its stand-in may take no more than it got from 1.1.0.
             options = _as_in_1_1_0(options)
         response = function(url, **options)
-        _read_to_end(response)
+        _read_to_end(response, options["timeout"])
         return response
 
     def _direct(self) -> DirectConnections:
@@ -141,15 +156,17 @@ def _new_session() -> requests.Session:
     return session
 
 
-def _read_to_end(response: Any) -> None:
-    """Read the answer, so that its connection can be used again; hang up on one that does not end."""
+def _read_to_end(response: Any, timeout: Any) -> None:
+    """Read the answer, so that its connection can be used again; hang up on one that does not end, or not in time."""
     import requests
 
     if not isinstance(response, requests.Response) or response.raw is None:
         return  # a stand-in of a test, for which a status was enough in 1.1.0
     read = 0
+    seconds = timeout[1] if isinstance(timeout, tuple) else timeout
+    deadline = None if seconds is None else time.monotonic() + seconds
     for piece in response.iter_content(8_192):
         read += len(piece)
-        if read > _MOST_READ:
+        if read > _MOST_READ or (deadline is not None and time.monotonic() > deadline):
             break
     response.close()

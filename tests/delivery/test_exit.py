@@ -352,3 +352,59 @@ def test_closing_with_events_that_could_not_be_sent_is_told(
     said = [line for line in done.errors.splitlines() if "is closed" in line]
     prefix = "LOG " if configured else ""
     assert said == [f"{prefix}The emitter is closed with 1 event that could not be sent."]
+
+
+@pytest.mark.parametrize("end", ["", "tracker.close(timeout=2)", "tracker.flush(timeout=2)"])
+def test_a_collector_that_is_gone_takes_no_time_from_another(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults, end: str
+) -> None:
+    """The events of a collector that is well arrive, although one whose turn is earlier never answers."""
+    with CollectorWithFaults() as gone:
+        gone.behaviour = Answer(wait=30)
+        program = f"""
+        import sys
+        from snowplow_tracker import AsyncEmitter, Emitter, PageView, Tracker
+
+        first = {emitter_class.__name__}(sys.argv[1], protocol="http", batch_size=100)
+        second = Emitter(sys.argv[2], protocol="http", batch_size=100)
+        tracker = Tracker("turns", [first, second])
+        tracker.track(PageView("https://example.com/"))
+        {end}
+        """
+        done = run_program(program, gone.endpoint, collector.endpoint)
+    assert done.status == 0, done
+    assert len(collector.arrived) == 1
+    assert done.seconds < (2.5 if not end else 4.5) + 1
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_threads_that_go_on_in_a_multiprocessing_child(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults, method: str
+) -> None:
+    """What threads of a child track after its exit hook, which runs before they are joined, arrives."""
+    program = """
+    import multiprocessing, sys, threading, time
+    import snowplow_tracker
+
+    def go_on(tracker):
+        for _ in range(20):
+            tracker.track(snowplow_tracker.PageView("https://example.com/"))
+            time.sleep(0.005)
+
+    def work(name, endpoint):
+        emitter = getattr(snowplow_tracker, name)(endpoint, protocol="http")
+        tracker = snowplow_tracker.Tracker("child", emitter)
+        for _ in range(2):
+            threading.Thread(target=go_on, args=(tracker,)).start()
+        tracker.track(snowplow_tracker.PageView("https://example.com/"))
+
+    if __name__ == "__main__":
+        context = multiprocessing.get_context(sys.argv[1])
+        process = context.Process(target=work, args=sys.argv[2:])
+        process.start()
+        process.join(20)
+        assert process.exitcode == 0, process.exitcode
+    """
+    done = run_program(program, method, emitter_class.__name__, collector.endpoint)
+    assert done.status == 0, done
+    assert len(collector.arrived) == 41

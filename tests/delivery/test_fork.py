@@ -382,3 +382,31 @@ def test_a_child_of_a_fork_in_the_middle_of_an_import_of_requests(
     done = run_program(program, emitter_class.__name__, collector.endpoint, 0)
     assert done.status == 0, done
     assert len(collector.arrived) == 1
+
+
+@pytest.mark.parametrize("milliseconds", [0, 2, 5, 10])
+def test_a_fork_while_a_thread_of_the_user_imports_what_requests_need(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults, milliseconds: int
+) -> None:
+    """A child sends its events whatever another thread of its parent was importing when it was forked."""
+    program = (
+        START
+        + f"""
+    import importlib
+    def import_all():
+        for name in ("http.client", "http.cookiejar", "email.utils", "urllib3", "requests"):
+            importlib.import_module(name)
+
+    threading.Thread(target=import_all).start()
+    time.sleep({milliseconds} / 1000)
+
+    def work():
+        tracker.track(view)
+        assert emitter.sync_flush(timeout=5) == 0, emitter.stats()
+
+    wait(fork(work))
+"""
+    )
+    done = run_program(program, emitter_class.__name__, collector.endpoint, 0)
+    assert done.status == 0, done
+    assert len(collector.arrived) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any, Callable, List, Type
 
 import pytest
@@ -14,7 +15,7 @@ from support.collector_with_faults import (
     fail_at_random,
 )
 from support.processes import run_program
-from support.tracking import assert_counters_add_up, track_many
+from support.tracking import assert_counters_add_up, payload, track_many
 
 Make = Callable[..., Any]
 
@@ -212,3 +213,15 @@ def test_many_threads_share_connections_without_noise(
     assert len(collector.arrived) == 300
     assert collector.connections <= 31
     assert caplog.records == []
+
+
+def test_a_full_queue_is_emptied_while_a_thread_tracks_in_a_tight_loop(
+    make: Make, collector: CollectorWithFaults
+) -> None:
+    """The thread that sends comes to its turn, although one that tracks into a full queue never rests."""
+    emitter = make(AsyncEmitter, batch_size=10, buffer_capacity=50)
+    deadline = time.monotonic() + 20
+    while emitter.stats().sent < 200 and time.monotonic() < deadline:
+        for _ in range(1_000):
+            emitter.input(payload())
+    assert emitter.stats().sent >= 200

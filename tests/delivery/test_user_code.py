@@ -12,6 +12,7 @@ import requests
 from snowplow_tracker import PageView, Tracker
 from snowplow_tracker.emitters import AsyncEmitter, Emitter
 from support.collector_with_faults import OK, Answer, CollectorWithFaults, in_turn
+from support.processes import run_program
 from support.tracking import Notes, assert_counters_add_up, payload, track_many, until
 
 Make = Callable[..., Any]
@@ -493,3 +494,67 @@ def test_send_events_can_be_overridden(
     assert set(collector.arrived) == set(tracked)
     assert len(seen) >= 2
     emitter.close(timeout=1)
+
+
+class _Live:
+    """As the proxies of frameworks: its text depends on the thread that asks for it."""
+
+    def __init__(self) -> None:
+        self.here = threading.local()
+        self.here.text = "of the tracking thread"
+
+    def __str__(self) -> str:
+        return str(self.here.text)
+
+
+def test_objects_give_their_text_where_they_are_tracked(
+    make: Make, collector: CollectorWithFaults
+) -> None:
+    """A lazy text that depends on its thread is sent as it is in the thread that tracks."""
+    emitter = make(batch_size=100)
+    live: Any = _Live()
+    event = PageView("https://example.com/", page_title=live)
+    assert event.page_title is live
+    Tracker("live", emitter).track(event)
+    done = threading.Thread(target=lambda: emitter.sync_flush(timeout=5))
+    done.start()
+    done.join()
+    (arrived,) = collector.requests[0].events
+    assert arrived["page"] == "of the tracking thread"
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 3}, {"batch_size": 100, "buffer_capacity": 4}])
+def test_a_signal_handler_that_tracks(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults, options: Dict[str, int]
+) -> None:
+    """A handler that comes while its own thread is emptying the queue tracks like anybody else, and waits for nobody."""
+    program = f"""
+    import os, signal, sys
+    import snowplow_tracker
+    from snowplow_tracker import PageView, Tracker
+
+    def handle(*_):
+        for _ in range(6):
+            tracker.track(PageView("https://example.com/"))
+
+    class Interrupting:
+        def __str__(self):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            return "x"
+
+    signal.signal(signal.SIGUSR1, handle)
+    emitter = getattr(snowplow_tracker, sys.argv[1])(sys.argv[2], protocol="http", **{options!r})
+    tracker = Tracker("signals", emitter)
+    store = emitter.event_store
+    store.hands_out_text = False  # so that the text is asked for by the queue, below
+    for _ in range(2):
+        tracker.track(PageView("https://example.com/", page_title=Interrupting()))
+    store.hands_out_text = True
+    emitter.sync_flush(timeout=5)
+    assert emitter.sync_flush(timeout=5) == 0
+    stats = emitter.stats()
+    assert stats.tracked == stats.sent + sum(stats.dropped.values()), stats
+    assert stats.sent >= 2, stats
+    """
+    done = run_program(program, emitter_class.__name__, collector.endpoint, deadline=15)
+    assert done.status == 0, done

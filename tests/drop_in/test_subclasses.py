@@ -163,3 +163,23 @@ def test_a_logger_that_is_replaced(module: str) -> None:
 def test_hints_can_be_read_when_the_program_runs(function: Callable[..., Any]) -> None:
     """Annotations can be resolved, which containers and checkers of types do at run time."""
     assert typing.get_type_hints(function)
+
+
+def test_events_that_are_made_in_their_own_way() -> None:
+    """A type with a `__new__` that takes arguments, or one slot by its name alone, is tracked as any other."""
+
+    class Own(PageView):
+        __slots__ = "label"  # noqa: PLC0205 - as users wrote it
+
+        def __new__(cls, url: str) -> Any:
+            return super().__new__(cls)
+
+        def __init__(self, url: str) -> None:
+            super().__init__(url)
+            self.label = "mine"
+
+        def build_payload(self, encode_base64: bool, json_encoder: Any, subject: Any = None) -> Any:
+            self.payload.add("page", self.label)
+            return super().build_payload(encode_base64, json_encoder, subject)
+
+    assert tracked(Own("u"))["page"] == "mine"
