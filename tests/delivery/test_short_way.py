@@ -36,16 +36,16 @@ def send_one(make: Make, collector: CollectorWithFaults, **options: Any) -> Dict
 
 @pytest.fixture
 def through_requests(monkeypatch: pytest.MonkeyPatch) -> List[str]:
-    """The paths of what goes through `requests`, seen below it: a look from above would change the way."""
-    paths: List[str] = []
-    real = urllib3.HTTPConnectionPool.urlopen
+    """The hosts of what goes through `requests`, seen below it: a look from above would change the way."""
+    hosts: List[str] = []
+    real = urllib3.HTTPConnectionPool._get_conn
 
-    def urlopen(self: Any, method: str, url: str, *arguments: Any, **options: Any) -> Any:
-        paths.append(url)
-        return real(self, method, url, *arguments, **options)
+    def get_connection(self: Any, timeout: Any = None) -> Any:
+        hosts.append(self.host)
+        return real(self, timeout)
 
-    monkeypatch.setattr(urllib3.HTTPConnectionPool, "urlopen", urlopen)
-    return paths
+    monkeypatch.setattr(urllib3.HTTPConnectionPool, "_get_conn", get_connection)
+    return hosts
 
 
 @pytest.mark.parametrize(

@@ -352,7 +352,7 @@ class TestEnding:
 
     @pytest.mark.parametrize("call", [Tracker.flush, Tracker.close])
     def test_emitters_share_one_deadline(self, call, monkeypatch):
-        """The time that one emitter takes is gone for the next; none gets less than nothing."""
+        """Each emitter gets its share of what is left of the time; none gets less than nothing."""
         now = [100.0]
         monkeypatch.setattr(time, "monotonic", lambda: now[0])
         given = []
@@ -365,7 +365,7 @@ class TestEnding:
             close = sync_flush
 
         call(Tracker("ns", [Slow(), Slow(), Slow()]), timeout=3.0)
-        assert given == [3.0, 1.0, 0.0]
+        assert given == [1.0, 0.5, 0.0]
 
     def test_an_emitter_without_timeout_gets_none(self):
         """A timeout is not given to a method that does not take one."""
