@@ -1,0 +1,69 @@
+"""Which exceptions are somebody else's way to stop what this thread is doing.
+
+A signal handler may raise anything: `KeyboardInterrupt`, Celery's `SoftTimeLimitExceeded`, RQ's `JobTimeoutException`, a
+plain `TimeoutError`. It is raised in the middle of whatever the thread is doing, and its class does not tell it from a
+fault of the request, the store or the callback that it interrupted. Where it was raised does.
+"""
+
+from __future__ import annotations
+
+import signal
+from types import CodeType, TracebackType
+from typing import Any, Iterator, Optional, Set
+
+__all__ = ["is_interrupt"]
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Return whether an exception is meant to stop this thread, and so has to come out of the tracker.
+
+    Args:
+        error: An exception that was just caught.
+
+    Returns:
+        True for what is no `Exception` (`KeyboardInterrupt`, `SystemExit`, `GeneratorExit`, gevent's timeouts) and for
+        what a Python signal handler raised, whatever its class.
+    """
+    if not isinstance(error, Exception):
+        return True
+    seen: Set[int] = set()
+    cause: Optional[BaseException] = error
+    while cause is not None and id(cause) not in seen:
+        # An HTTP client may wrap what it caught in an exception of its own.
+        seen.add(id(cause))
+        if _is_from_signal_handler(cause.__traceback__):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def _is_from_signal_handler(traceback: Optional[TracebackType]) -> bool:
+    codes = {code for code in _traceback_codes(traceback) if code is not None}
+    if not codes:
+        return False
+    return any(_code_of(signal.getsignal(number)) in codes for number in _signals())
+
+
+def _traceback_codes(traceback: Optional[TracebackType]) -> Iterator[CodeType]:
+    while traceback is not None:
+        yield traceback.tb_frame.f_code
+        traceback = traceback.tb_next
+
+
+def _signals() -> Set[Any]:
+    return set(signal.valid_signals())
+
+
+def _code_of(handler: Any) -> Optional[CodeType]:
+    """Return the code that runs when a handler is called: of a function, a method, a partial or a callable object."""
+    for _ in range(10):  # wrappers around wrappers end some time
+        code = getattr(handler, "__code__", None)
+        if isinstance(code, CodeType):
+            return code
+        handler = (
+            getattr(handler, "__func__", None)
+            or getattr(handler, "func", None)
+            or getattr(handler, "__wrapped__", None)
+            or getattr(type(handler), "__call__", None)
+        )
+    return None
