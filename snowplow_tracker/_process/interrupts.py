@@ -8,7 +8,8 @@ fault of the request, the store or the callback that it interrupted. Where it wa
 from __future__ import annotations
 
 import signal
-from types import CodeType, TracebackType
+import sys
+from types import CodeType, FrameType, TracebackType
 from typing import Any, Iterator, Optional, Set
 
 __all__ = ["is_interrupt"]
@@ -26,19 +27,32 @@ def is_interrupt(error: BaseException) -> bool:
     """
     if not isinstance(error, Exception):
         return True
-    seen: Set[int] = set()
-    cause: Optional[BaseException] = error
-    while cause is not None and id(cause) not in seen:
+    if _is_from_signal_handler(error.__traceback__):
+        return True
+    seen = {id(error)}
+    cause = error.__cause__ or error.__context__
+    while cause is not None and id(cause) not in seen and not _is_being_handled(cause):
         # An HTTP client may wrap what it caught in an exception of its own.
-        seen.add(id(cause))
         if _is_from_signal_handler(cause.__traceback__):
             return True
+        seen.add(id(cause))
         cause = cause.__cause__ or cause.__context__
     return False
 
 
+def _is_being_handled(error: BaseException) -> bool:
+    """Return whether a caller further out caught it: then it was over before this call began."""
+    caught_in = error.__traceback__.tb_frame if error.__traceback__ is not None else None
+    frame: Optional[FrameType] = sys._getframe(2)
+    while frame is not None:
+        if frame is caught_in:
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _is_from_signal_handler(traceback: Optional[TracebackType]) -> bool:
-    codes = {code for code in _traceback_codes(traceback) if code is not None}
+    codes = set(_traceback_codes(traceback))
     if not codes:
         return False
     return any(_code_of(signal.getsignal(number)) in codes for number in _signals())
