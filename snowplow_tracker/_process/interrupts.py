@@ -78,6 +78,6 @@ def _code_of(handler: Any) -> Optional[CodeType]:
             getattr(handler, "__func__", None)
             or getattr(handler, "func", None)
             or getattr(handler, "__wrapped__", None)
-            or getattr(type(handler), "__call__", None)
+            or getattr(type(handler), "__call__", None)  # noqa: B004 - its code is wanted
         )
     return None
