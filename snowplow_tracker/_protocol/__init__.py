@@ -1,0 +1,1 @@
+"""How an event is written: its id, its JSON, the body of a request."""
