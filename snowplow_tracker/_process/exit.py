@@ -46,6 +46,7 @@ is_exiting = False
 
 _holding: Dict[int, Any] = {}
 """Emitters with events to deliver, by identity, which keeps them alive."""
+_is_flushing = False
 _exit_started = 0.0
 _looked_at_modules: Tuple[int, int] = (0, 0)
 
@@ -125,7 +126,15 @@ def resume() -> None:
 
 def flush_all() -> None:
     """Begin to end: send the events of all emitters that have some, and say what could not be sent."""
-    alone = begin()
+    global _is_flushing
+    _is_flushing = True
+    try:
+        _flush_by_turns(begin())
+    finally:
+        _is_flushing = False
+
+
+def _flush_by_turns(alone: List[Any]) -> None:
     known = {id(emitter) for emitter in alone}
     sending = [emitter for emitter in list(_holding.values()) if id(emitter) not in known]
     if len(alone) > 1:
@@ -180,12 +189,12 @@ def _hook_libraries() -> None:
 
 
 def _restart() -> None:
-    global is_exiting, _looked_at_modules
-    is_exiting = False
+    global is_exiting, _is_flushing, _looked_at_modules
+    is_exiting = _is_flushing = False
     _looked_at_modules = (0, 0)
     _holding.clear()
 
 
-_ENDING = signals.Ending(begin, flush_all, resume)
+_ENDING = signals.Ending(begin, flush_all, resume, lambda: _is_flushing)
 fork.register_function(_restart)
 atexit.register(flush_all)

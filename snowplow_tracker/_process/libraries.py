@@ -89,6 +89,12 @@ def _rq(_: Any, ending: Ending) -> None:
     os._exit = flush_and_leave  # type: ignore[assignment]
 
 
+def _uwsgi(uwsgi: Any, ending: Ending) -> None:
+    """The master of uWSGI loads the application and never runs Python again, not even at its end."""
+    if uwsgi.worker_id() == 0 and uwsgi.masterpid():
+        ending.begin()  # what is tracked is sent at once, until a worker is forked
+
+
 def _finalize(process: Any, ending: Ending) -> None:
     """Have the process run a finalizer, after all others."""
     util: Any = sys.modules[f"{process.__name__.rpartition('.')[0]}.util"]
@@ -106,4 +112,5 @@ _WAYS: Dict[str, Callable[[Any, Ending], None]] = {
     "billiard.process": _billiard,
     "celery.signals": _celery,
     "rq.worker": _rq,
+    "uwsgi": _uwsgi,
 }

@@ -23,11 +23,13 @@ class Ending(NamedTuple):
         begin: Have background threads send, and do not wait for them.
         flush_all: Send everything now.
         resume: The process goes on after all.
+        is_flushing: Whether `flush_all` is running.
     """
 
     begin: Callable[[], object]
     flush_all: Callable[[], None]
     resume: Callable[[], None]
+    is_flushing: Callable[[], bool]
 
 
 def handle(numbers: Sequence[int], ending: Ending) -> None:
@@ -93,44 +95,41 @@ class _Handler:
     def __init__(self, previous: Any, ending: Ending) -> None:
         self._previous = previous
         self._ending = ending
-        self._state = ""
+        self._is_calling = False
+        self._was_told = False
 
     def __call__(self, number: int, frame: Optional[FrameType]) -> None:
-        if self._previous is signal.SIG_IGN or self._state == "calling":
-            return  # called by the earlier handler: somebody else has chained to this one
-        may_send = not self._state and not _interrupts_tracker(frame) and not _is_in_event_loop()
+        if self._previous is signal.SIG_IGN or self._is_calling:
+            return  # the latter if the earlier handler calls this one: somebody else has chained to it
+        told, self._was_told = self._was_told, True
+        may_send = not told and not _interrupts_tracker(frame) and not _is_in_event_loop()
         if callable(self._previous):
             self._call_previous(number, frame, may_send=may_send)
-        elif may_send:
-            self._send()
+        elif told:  # somebody does not want to wait
             self._end(number)
-        elif self._state:  # told twice: somebody does not want to wait
+        elif self._ending.is_flushing():
+            pass  # the process ends already: a worker of a pool, which is told so and terminated at the same time
+        elif may_send:
+            self._ending.flush_all()
             self._end(number)
         else:
             raise SystemExit(128 + number)
 
     def _call_previous(self, number: int, frame: Optional[FrameType], *, may_send: bool) -> None:
         if may_send:
-            self._send()
+            self._ending.flush_all()
         else:
             self._ending.begin()
-        self._state = "calling"
+        self._is_calling = True
         try:
             self._previous(number, frame)
         except BaseException:
             self._ending.resume()  # it may be caught, and exit hooks run if it is not
             raise
         finally:
-            self._state = ""
+            self._is_calling = self._was_told = False
         if number not in _LAST:
             self._ending.resume()
-
-    def _send(self) -> None:
-        self._state = "sending"
-        try:
-            self._ending.flush_all()
-        finally:
-            self._state = ""
 
     @staticmethod
     def _end(number: int) -> None:

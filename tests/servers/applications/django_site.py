@@ -8,6 +8,7 @@ from django.core.management import execute_from_command_line
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse
 from django.urls import path
+from tracking import track
 
 settings.configure(
     ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="made up", USE_TZ=True, MIDDLEWARE=[]
@@ -16,8 +17,6 @@ django.setup()
 
 
 def view(request):
-    from tracking import track
-
     return HttpResponse(track("request"))
 
 
