@@ -31,6 +31,12 @@ logger = logging.getLogger("snowplow_tracker.emitters")
 pid = os.getpid()
 """The process that the state belongs to. Hot code compares it with `os.getpid()` itself, and calls `check` if they
 differ (fast path)."""
+is_raw = False
+"""Whether C code forked this process, so that the interpreter does not know that it is a child.
+
+Where the parent had threads at that moment, no thread may be started here: the interpreter's lock still has them among
+those that wait for it, and can come to wait for them for ever.
+"""
 
 _functions: List[Callable[[], None]] = []
 _objects: Dict[int, weakref.ref[Any]] = {}
@@ -96,11 +102,11 @@ def register_function(function: Callable[[], None]) -> None:
 def check() -> None:
     """Start again if this process is a copy that C code made of the process that the state belongs to."""
     if os.getpid() != pid:
-        _start_again()
+        _start_again(raw=True)
 
 
-def _start_again() -> None:
-    global pid
+def _start_again(*, raw: bool = False) -> None:
+    global pid, is_raw
     current = os.getpid()
     restart = _restarts.get(current)
     if restart is None:
@@ -108,6 +114,7 @@ def _start_again() -> None:
             _restarts.pop(other, None)  # of an ancestor, whose number may come again
         # One per process, so that no lock comes from the parent, where a thread may hold it that the child lacks.
         restart = _restarts.setdefault(current, _Restart(_todo()))
+        is_raw = raw
     restart.run()
     pid = current
 
