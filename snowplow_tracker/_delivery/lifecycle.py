@@ -3,9 +3,9 @@
 import sys
 
 from snowplow_tracker._process import exit as _exit
-from snowplow_tracker._process.exit import finish, hold, is_exiting, register, release, say
+from snowplow_tracker._process.exit import finish, hold, is_exiting, register, release
 
-__all__ = ["finish", "hold", "is_exiting", "register", "release", "say"]
+__all__ = ["finish", "hold", "is_exiting", "register", "release"]
 
 # One module, so that `is_exiting` is one variable.
 sys.modules[__name__] = _exit

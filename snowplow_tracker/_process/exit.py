@@ -20,7 +20,7 @@ import logging
 import signal
 import sys
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 from snowplow_tracker._process import fork, libraries, signals
 from snowplow_tracker._process.fork import register as register
@@ -34,9 +34,9 @@ __all__ = [
     "hold",
     "is_exiting",
     "register",
+    "register_last",
     "release",
     "resume",
-    "say",
 ]
 
 logger = logging.getLogger("snowplow_tracker.emitters")
@@ -46,6 +46,7 @@ is_exiting = False
 
 _holding: Dict[int, Any] = {}
 """Emitters with events to deliver, by identity, which keeps them alive."""
+_last: List[Callable[[], None]] = []
 _is_flushing = False
 _exit_started = 0.0
 _looked_at_modules: Tuple[int, int] = (0, 0)
@@ -58,7 +59,7 @@ def hold(emitter: Any) -> None:
         emitter: Has `_flush_at_exit`, `_try_at_exit`, `_finish_at_exit`, `exit_timeout` and `retry_delay`.
     """
     _holding[id(emitter)] = emitter
-    if (fork.pid, len(sys.modules)) != _looked_at_modules:
+    if (fork.process_id, len(sys.modules)) != _looked_at_modules:
         _hook_libraries()
 
 
@@ -71,26 +72,13 @@ def release(emitter: Any) -> None:
     _holding.pop(id(emitter), None)
 
 
-def say(message: str, *arguments: object) -> None:
-    """Warn of events that are lost with the process, also in a program that set up no logging.
+def register_last(function: Callable[[], None]) -> None:
+    """Have a function called after the events were sent, to tell of those that were not.
 
     Args:
-        message: As for `logging.Logger.warning`.
-        arguments: For its placeholders.
+        function: Called each time that everything was flushed.
     """
-    logger.warning(message, *arguments)
-    if logging.lastResort is not None and not _is_heard(logger):
-        logging.lastResort.handle(
-            logger.makeRecord(logger.name, logging.WARNING, __file__, 0, message, arguments, None)
-        )
-
-
-def _is_heard(source: Optional[logging.Logger]) -> bool:
-    while source is not None:
-        if any(not isinstance(handler, logging.NullHandler) for handler in source.handlers):
-            return True
-        source = source.parent if source.propagate else None
-    return not logger.isEnabledFor(logging.WARNING)
+    _last.append(function)
 
 
 def finish(emitter: Any) -> None:
@@ -130,6 +118,8 @@ def flush_all() -> None:
     _is_flushing = True
     try:
         _flush_by_turns(begin())
+        for function in _last:
+            function()
     finally:
         _is_flushing = False
 
@@ -184,7 +174,7 @@ def flush_on_sigterm(*more: int) -> None:
 def _hook_libraries() -> None:
     """Prepare for the ends that libraries bring about, once per process and again when modules were imported since."""
     global _looked_at_modules
-    _looked_at_modules = (fork.pid, len(sys.modules))
+    _looked_at_modules = (fork.process_id, len(sys.modules))
     libraries.hook(_ENDING)
 
 

@@ -28,7 +28,7 @@ __all__ = ["check", "register", "register_function"]
 
 logger = logging.getLogger("snowplow_tracker.emitters")
 
-pid = os.getpid()
+process_id = os.getpid()
 """The process that the state belongs to. Hot code compares it with `os.getpid()` itself, and calls `check` if they
 differ (fast path)."""
 is_raw = False
@@ -101,12 +101,12 @@ def register_function(function: Callable[[], None]) -> None:
 
 def check() -> None:
     """Start again if this process is a copy that C code made of the process that the state belongs to."""
-    if os.getpid() != pid:
+    if os.getpid() != process_id:
         _start_again(raw=True)
 
 
 def _start_again(*, raw: bool = False) -> None:
-    global pid, is_raw
+    global process_id, is_raw
     current = os.getpid()
     restart = _restarts.get(current)
     if restart is None:
@@ -116,7 +116,7 @@ def _start_again(*, raw: bool = False) -> None:
         restart = _restarts.setdefault(current, _Restart(_todo()))
         is_raw = raw
     restart.run()
-    pid = current
+    process_id = current
 
 
 def _todo() -> List[Callable[[], Any]]:
@@ -132,7 +132,7 @@ def _method_of(reference: weakref.ref[Any]) -> Callable[[], Any]:
 
 
 def _before_fork() -> None:
-    if os.getpid() == pid:
+    if os.getpid() == process_id:
         _restarts.clear()
 
 

@@ -31,9 +31,9 @@ def hook(ending: Ending) -> None:
     """
     for name, prepare in _WAYS.items():
         module = sys.modules.get(name)
-        if module is None or _hooked.get(name) == (fork.pid, module) or _is_half(module):
+        if module is None or _hooked.get(name) == (fork.process_id, module) or _is_half(module):
             continue
-        _hooked[name] = (fork.pid, module)
+        _hooked[name] = (fork.process_id, module)
         try:
             prepare(module, ending)
         except Exception as error:

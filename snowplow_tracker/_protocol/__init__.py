@@ -1,1 +1,1 @@
-"""How an event is written: its id, its JSON, the body of a request."""
+"""How an event is written: its JSON, its deferred values, its id, and the body of a request."""

@@ -287,7 +287,7 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fork, "_objects", {})
     monkeypatch.setattr(fork, "_functions", [])
     monkeypatch.setattr(fork, "_restarts", {})
-    monkeypatch.setattr(fork, "pid", os.getpid())
+    monkeypatch.setattr(fork, "process_id", os.getpid())
     monkeypatch.setattr(fork, "is_raw", False)
 
 
