@@ -145,10 +145,12 @@ def test_threads_of_the_child_that_come_at_once(
     program = (
         START
         + """
-    emitters = [cls(ENDPOINT, protocol="http", batch_size=10, flush_interval=60) for _ in range(20)]
+    # No threads in the parent: the interpreter's own lock would remember them in the child.
+    emitters = [cls(ENDPOINT, protocol="http", batch_size=10) for _ in range(20)]
     trackers = [Tracker("raw", emitter) for emitter in emitters]
-    for tracker in trackers:
-        tracker.track(view)
+    if NAME == "Emitter":
+        for tracker in trackers:
+            tracker.track(view)
 
     def work():
         barrier = threading.Barrier(8)
@@ -171,7 +173,7 @@ def test_threads_of_the_child_that_come_at_once(
     )
     done = run_program(program, emitter_class.__name__, collector.endpoint, 10)
     assert done.status == 0, done
-    assert len(collector.arrived) == 20 + 3 * 8 * 20
+    assert len(collector.arrived) == 20 * (emitter_class is Emitter) + 3 * 8 * 20
     assert not collector.repeated
 
 
