@@ -337,6 +337,7 @@ class Emitter(EmitterProtocol):
 
         .. versionadded:: 1.2.0
         """
+        fork.check()
         return self._engine.stats()
 
     @_late_values.takes_late
@@ -762,7 +763,7 @@ class AsyncEmitter(Emitter):
             return self._engine.unsent()
         self._reset_bytes()
         if timeout is None:
-            return self._engine.request_flush()
+            return self._engine.flush_soon()
         return self._engine.flush_by_workers(lambda: None, timeout)
 
     def sync_flush(self, *, timeout: Optional[float] = None) -> int:

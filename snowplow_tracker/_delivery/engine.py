@@ -376,6 +376,13 @@ class Engine:
                 )
         return queued + core.ledger.in_flight()
 
+    def flush_soon(self) -> int:
+        """Ask the worker threads to send; where there can be none, send in the calling thread."""
+        unsent = self.request_flush()
+        if unsent and self.workers is not None and not self.workers.alive():
+            return self.flush_here(None)
+        return unsent
+
     def flush_by_workers(self, flush: Callable[[], Any], timeout: Optional[float]) -> int:
         """Ask for a flush, and wait until what is queued now is settled, an attempt failed, or time is up."""
         self.core.enter()
