@@ -9,8 +9,8 @@ from warnings import warn as warn
 from snowplow_tracker import _late_values
 from snowplow_tracker._event_ids import new_id
 from snowplow_tracker._late_logging import late_logger
-from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._legacy_tracking import LegacyTracking
+from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._signatures import takes_keyword
 from snowplow_tracker.constants import BASE_SCHEMA_PATH as BASE_SCHEMA_PATH
 from snowplow_tracker.constants import DEFAULT_ENCODE_BASE64 as DEFAULT_ENCODE_BASE64

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Callable, List, Optional
 
-from snowplow_tracker._delivery import lifecycle
+from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
 
 __all__ = ["Workers", "start_daemon"]
@@ -104,7 +104,12 @@ class Workers:
         threads = self._threads
         if len(threads) == self._count and all(thread.is_alive() for thread in threads):
             return
-        if self._banned or lifecycle.is_exiting or sys.is_finalizing() or time.monotonic() < self._not_before:
+        if (
+            self._banned
+            or process_exit.is_exiting
+            or sys.is_finalizing()
+            or time.monotonic() < self._not_before
+        ):
             return
         alive = [thread for thread in threads if thread.is_alive()]
         for number in range(len(alive), self._count):

@@ -37,7 +37,7 @@ PROGRAM = """
 
 
 @pytest.mark.skipif(
-    not (3, 12) <= sys.version_info[:2], reason="isolated sub-interpreters came with Python 3.12"
+    not sys.version_info[:2] >= (3, 12), reason="isolated sub-interpreters came with Python 3.12"
 )
 @pytest.mark.parametrize("options", ["{}", "{'flush_interval': 0.5}", "{'batch_size': 1}"])
 def test_both_emitters_deliver(
