@@ -51,7 +51,7 @@ class Payload(ValueObject):
             value: Its value. What the pipeline would refuse is mended where no meaning is lost (a
                 whole number given as `3.0`), and otherwise logged once.
         """
-        if type(value) is str and len(value) <= parameters.LONG:
+        if type(value) is str and len(value) < parameters.LONG:
             if value:
                 self._pairs[name] = value
         else:

@@ -215,7 +215,8 @@ class Tracker(DeprecatedTracking):
             )
         if "p" not in pairs:
             pairs["p"] = DEFAULT_PLATFORM
-        text.resolve(pairs)
+        if text.has_seen_others:
+            text.resolve(pairs)
         return payload
 
     def flush(

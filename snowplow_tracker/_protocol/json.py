@@ -8,11 +8,11 @@ error that says what and where it was.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from json import JSONEncoder
 from json import encoder as _stdlib
+from sys import getrecursionlimit
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 from snowplow_tracker._process.interrupts import is_interrupt
@@ -53,7 +53,7 @@ def dumps(
         TypeError: An object in the data, or a key, has no JSON form.
         ValueError: The data refers to itself, or is nested too deeply.
     """
-    if sys.getrecursionlimit() > _SAFE_RECURSION_LIMIT:
+    if getrecursionlimit() > _SAFE_RECURSION_LIMIT:
         # The encoder in C would use up the stack before the limit stops it, and end the process.
         data = _Mending(json_encoder, name).mended(data)
     if json_encoder is None:
@@ -66,7 +66,7 @@ def dumps(
         if is_interrupt(error):
             raise
         json = encode(_Mending(json_encoder, name).mended(data))
-    return well_formed(json)
+    return json if json.isascii() else well_formed(json)
 
 
 def check_json_encoder(json_encoder: Any) -> None:

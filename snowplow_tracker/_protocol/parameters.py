@@ -49,8 +49,8 @@ MAX_LENGTHS: Dict[str, int] = {
 }
 """The longest value of a parameter, in UTF-16 code units: that is what the pipeline counts."""
 
-LONG = 127
-"""A string of more characters than this may be too long for an event's parameter, and is looked at (fast path)."""
+LONG = 128
+"""A string of so many characters may be too long for a parameter of an event, and is looked at (fast path)."""
 
 _DECIMALS = frozenset({"se_va", "ti_pr", "tr_sh", "tr_tt", "tr_tx"})
 _PIXELS = frozenset({"pp_mix", "pp_max", "pp_miy", "pp_may"})
@@ -99,6 +99,11 @@ def sent_value(name: str, value: Any) -> Any:
         name: The parameter, such as `"uid"`.
         value: Its value. A lazy one stays what it is until its event is tracked.
     """
+    # fast path: plain numbers that fit anywhere.
+    if type(value) is int and -(2**31) <= value < 2**31 and name not in _TIMES:
+        return value
+    if type(value) is float and name in _DECIMALS and value - value == 0:
+        return value
     if value is None:
         return None
     check = _CHECKS.get(name)

@@ -26,7 +26,8 @@ __all__ = [
 STEADY_TYPES = frozenset({str, bytes, bool, int, float, type(None)})
 """Types whose string form is the same wherever it is asked for."""
 
-_has_seen_others = False
+has_seen_others = False
+"""Whether `note` saw an object whose string may be another one when its event is tracked."""
 
 
 def well_formed(string: str) -> str:
@@ -73,13 +74,13 @@ def plain(value: Any) -> Any:
 def note(value: Any) -> Any:
     """Return a value for a payload, remembering whether there is one that has to be resolved when tracked.
 
-    Looking for them costs a few percent of `track()`, and most programs have none: `resolve` looks only once there was
-    one (fast path).
+    Looking for them costs a few percent of `track()`, and most programs have none: a tracker resolves only once there
+    was one (fast path).
     """
-    global _has_seen_others
+    global has_seen_others
     value = plain(value)
     if type(value) not in STEADY_TYPES:
-        _has_seen_others = True
+        has_seen_others = True
     return value
 
 
@@ -89,8 +90,6 @@ def resolve(pairs: PayloadDict) -> None:
     Raises:
         TypeError: An object has no string form.
     """
-    if not _has_seen_others:
-        return
     for name, value in list(pairs.items()):
         if type(value) not in STEADY_TYPES:
             string = _string_of(value, name)

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from snowplow_tracker._protocol import parameters as protocol
 from snowplow_tracker._protocol.deferred import CONTEXTS
+from snowplow_tracker._protocol.parameters import LONG, sent_value
 from snowplow_tracker._protocol.text import described, type_name
 from snowplow_tracker._protocol.value_object import ValueObject
 from snowplow_tracker.constants import CONTEXT_SCHEMA as CONTEXT_SCHEMA
@@ -108,9 +109,15 @@ class Event(ValueObject):
         if dict_:
             # fast path: `Payload.add`, written out.
             for name, value in dict_.items():
-                if type(value) is not str or not value or len(value) > protocol.LONG:
-                    del pairs[name]
-                    protocol.add(pairs, name, value)
+                if type(value) is not str or not 0 < len(value) < LONG:
+                    if value is None:
+                        del pairs[name]
+                    else:
+                        value = sent_value(name, value)  # noqa: PLW2901 - the one that is kept
+                        if value is None or (type(value) is str and not value):
+                            del pairs[name]
+                        else:
+                            pairs[name] = value
         if event_subject is not None:
             _check_subject(event_subject)
         self._event_subject = event_subject
@@ -251,7 +258,8 @@ class Event(ValueObject):
             pairs = subject.standard_nv_pairs
         else:
             return payload
-        if type(payload) is Payload and all(pairs.values()) and _PAGE.isdisjoint(pairs):
+        has_page = "url" in pairs or "page" in pairs or "refr" in pairs
+        if not has_page and type(payload) is Payload and all(pairs.values()):
             # fast path: `add_dict`, written out for what nearly always is.
             payload._pairs.update(pairs)  # noqa: SLF001 - of a class of ours
         else:
