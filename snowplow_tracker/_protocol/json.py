@@ -163,7 +163,8 @@ def _form_by_class(value: Any, kind: Any) -> object:
     if hasattr(kind, "_get_current_object"):  # a proxy of werkzeug
         return value._get_current_object()  # noqa: SLF001 - public there, whatever its name
     if callable(getattr(kind, "model_dump", None)):  # pydantic 2
-        return value.model_dump()
+        is_model = hasattr(kind, "__pydantic_serializer__")
+        return value.model_dump(warnings=False) if is_model else value.model_dump()
     if callable(getattr(kind, "dict", None)) and hasattr(kind, "__fields__"):  # pydantic 1
         return value.dict()
     fields = _fields(value, kind)

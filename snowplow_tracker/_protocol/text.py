@@ -109,7 +109,10 @@ def has_string_form(value: Any) -> bool:
         issubclass(kind, (str, bytes, bytearray, memoryview))
         or hasattr(kind, "__fspath__")
         or hasattr(kind, "geturl")
-        or (getattr(kind, "__str__", None) is not object.__str__ and not issubclass(kind, _NOT_STRINGS))
+        or (
+            getattr(kind, "__str__", None) is not object.__str__
+            and not issubclass(kind, _NOT_STRINGS)
+        )
     )
 
 
