@@ -8,10 +8,13 @@ could see a payload (overrides, emitters and stores of users, callbacks) sees it
 
 from __future__ import annotations
 
+import json
+from base64 import urlsafe_b64decode
 from binascii import b2a_base64
 from types import MethodType
 from typing import Any, Callable, List, Sequence, TypeVar
 
+from snowplow_tracker import _json
 from snowplow_tracker.constants import CONTEXT_SCHEMA, UNSTRUCT_EVENT_SCHEMA
 from snowplow_tracker.typing import PayloadDict
 
@@ -57,20 +60,65 @@ class Envelope:
         self._before = f'{{"schema": "{schema}", "data": '
         self._before_bytes = self._before.encode()
 
-    def put(self, pairs: PayloadDict, json: str, *, encode_base64: bool, late: bool) -> None:
+    def put(self, pairs: PayloadDict, text: str, *, encode_base64: bool, late: bool) -> None:
         """Add the pair for data that is JSON already.
 
         Args:
             pairs: Where to.
-            json: The data.
+            text: The data.
             encode_base64: Whether it is to be base64.
             late: Whether that can wait.
         """
         if encode_base64:
-            value = _MARK + json.encode()
+            value = _MARK + text.encode()
             pairs[self.late_name] = value if late else self.complete(value)
         else:
-            pairs[self._name] = f"{self._before}{json}}}"
+            pairs[self._name] = f"{self._before}{text}}}"
+
+    def extend(self, pairs: PayloadDict, items: str, *, encode_base64: bool, late: bool) -> None:
+        """Add items to the list that the envelope holds, or put a list of them into a new one.
+
+        Args:
+            pairs: Where the list is, or where it is put.
+            items: The items as JSON, with commas between them.
+            encode_base64: Whether a new list is to be base64.
+            late: Whether that can wait.
+
+        Raises:
+            ValueError: What is there is no such envelope.
+        """
+        for name in (self.late_name, self._name):
+            value = pairs.get(name)
+            if type(value) is bytes and value.startswith(_MARK):
+                pairs[name] = b"%b, %b]" % (value[:-1], items.encode())
+                return
+            if value:
+                pairs[name] = self._extended(value, items, encoded=name == self.late_name)
+                return
+        self.put(pairs, f"[{items}]", encode_base64=encode_base64, late=late)
+
+    def change(self, pairs: PayloadDict, function: Callable[[str], str]) -> None:
+        """Replace the data in the envelope, if there is one.
+
+        Args:
+            pairs: Where it is.
+            function: Called with the data as JSON; returns what replaces it.
+        """
+        for name in (self.late_name, self._name):
+            value = pairs.get(name)
+            if type(value) is bytes and value.startswith(_MARK):
+                pairs[name] = _MARK + function(value[1:].decode()).encode()
+            elif value:
+                text = urlsafe_b64decode(value).decode() if name == self.late_name else str(value)
+                data = function(_json.dumps(json.loads(text)["data"]))
+                self.put(pairs, data, encode_base64=name == self.late_name, late=False)
+
+    def _extended(self, value: Any, items: str, *, encoded: bool) -> str:
+        text = urlsafe_b64decode(value).decode() if encoded else str(value)
+        envelope = json.loads(text)
+        envelope["data"] += json.loads(f"[{items}]")
+        text = _json.dumps(envelope)
+        return to_base64(text.encode()) if encoded else text
 
     def complete(self, value: Any) -> Any:
         """Give the value that a late one stands for, and any other as it is."""
