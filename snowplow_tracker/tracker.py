@@ -1,15 +1,30 @@
 """The tracker: completes events and hands them to its emitters."""
 
+import logging
 import time
 from copy import copy
+from functools import partial
 from types import TracebackType
-from typing import Any, Dict, List, Optional, Sequence, Type, TypeVar, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Type,
+    TypeVar,
+    Union,
+    overload,
+)
 from warnings import warn as warn
 
 from snowplow_tracker import _late_values
 from snowplow_tracker._event_ids import new_id
-from snowplow_tracker._late_logging import late_logger
 from snowplow_tracker._legacy_tracking import LegacyTracking
+from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._signatures import takes_keyword
 from snowplow_tracker.constants import BASE_SCHEMA_PATH as BASE_SCHEMA_PATH
 from snowplow_tracker.constants import DEFAULT_ENCODE_BASE64 as DEFAULT_ENCODE_BASE64
@@ -28,6 +43,7 @@ from snowplow_tracker.events import SelfDescribing as SelfDescribing
 from snowplow_tracker.events import StructuredEvent as StructuredEvent
 from snowplow_tracker.events.event import build_detached
 from snowplow_tracker.payload import Payload
+from snowplow_tracker.scope import ScopeState, innermost, remove_identifiers
 from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
 from snowplow_tracker.subject import DEFAULT_PLATFORM
 from snowplow_tracker.subject import Subject as Subject
@@ -38,6 +54,7 @@ from snowplow_tracker.typing import EmitterProtocol as EmitterProtocol
 from snowplow_tracker.typing import FormClasses as FormClasses
 from snowplow_tracker.typing import FormNodeName as FormNodeName
 from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
+from snowplow_tracker.typing import PayloadDict
 
 __all__ = [
     "BASE_SCHEMA_PATH",
@@ -67,7 +84,12 @@ __all__ = [
     "warn",
 ]
 
-logger = late_logger("snowplow_tracker.tracker")
+logger = logging.getLogger("snowplow_tracker.tracker")
+
+if TYPE_CHECKING:
+    from snowplow_tracker.entities import GlobalContext
+    from snowplow_tracker.hooks import AfterTrack, BeforeTrack, Pipeline
+    from snowplow_tracker.redaction import Redact
 
 _Tracker = TypeVar("_Tracker", bound="Tracker")
 
@@ -90,6 +112,10 @@ class Tracker(LegacyTracking):
         standard_nv_pairs: Pairs that are added to each event.
         timer: Always `None`.
     """
+
+    # Hooks, global entities and redaction; none until one is asked for. On the class, since a subclass may not call
+    # this constructor.
+    _pipeline: "Optional[Pipeline]" = None
 
     def __init__(
         self,
@@ -154,6 +180,12 @@ class Tracker(LegacyTracking):
             TypeError: This is no event, or its data holds something that has no JSON form.
             ValueError: The data of the event holds itself.
         """
+        pipeline = self._pipeline
+        if pipeline is not None:
+            passed = pipeline.before(event, self)
+            if passed is None:
+                return None
+            event = passed
         payload = self.complete_payload(event=event)
         if type(payload) is Payload:
             # Past the property, which would complete late values.
@@ -171,8 +203,12 @@ class Tracker(LegacyTracking):
                 if late and not _late_values.is_late_taker(emitter.input):
                     _late_values.complete(own)
                 emitter.input(own)
-            except Exception:
+            except Exception as error:
+                if is_interrupt(error):
+                    raise
                 logger.exception("%s failed to take event %s", type(emitter).__name__, event_id)
+        if pipeline is not None:
+            pipeline.after(pairs)
         return event_id
 
     def complete_payload(self, event: Event) -> Payload:
@@ -185,11 +221,32 @@ class Tracker(LegacyTracking):
             TypeError: Same as for `track`.
             ValueError: Same as for `track`.
         """
-        if getattr(type(event), "build_payload", None) in _PURE_BUILDERS:
-            payload = event.build_payload(self.encode_base64, self.json_encoder, self.subject)
+        scope = innermost()
+        around = None if scope is None else scope.merged()
+        pipeline = self._pipeline
+        subject = self.subject
+        if pipeline is not None and pipeline.is_resolved(event):
+            # It went through hooks, which saw it with all that is added here, and may have removed some of it.
+            around = subject = None
+        if getattr(type(event), "build_payload", None) not in _PURE_BUILDERS:
+            if around is not None:
+                subject = around.subject_over(subject)
+            payload = self._build_payload_of_others(event, subject)
+            pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
+            if around is not None:
+                around.fill_in(pairs, event)
+        elif around is None:
+            payload = event.build_payload(self.encode_base64, self.json_encoder, subject)
+            pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
+        elif event.event_subject is None:
+            payload = event.build_payload(self.encode_base64, self.json_encoder, subject)
+            pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
+            around.put_over_subject(pairs, event)
         else:
-            payload = self._build_payload_of_others(event)
-        pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
+            subject = around.subject_over(subject)
+            payload = event.build_payload(self.encode_base64, self.json_encoder, subject)
+            pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
+            around.fill_in(pairs, event)
         pairs["eid"] = self.get_uuid()
         pairs["dtm"] = self.get_timestamp()
         standard = self.standard_nv_pairs
@@ -199,6 +256,8 @@ class Tracker(LegacyTracking):
             pairs.update((name, value) for name, value in standard.items() if value)
         if "p" not in pairs:
             pairs["p"] = DEFAULT_PLATFORM
+        if pipeline is not None or (around is not None and around.has_more):
+            self._add_surroundings(payload, pairs, event, around)
         return payload
 
     def flush(
@@ -239,6 +298,141 @@ class Tracker(LegacyTracking):
     ) -> None:
         self.close()
 
+    @overload
+    def before_track(self, hook: "BeforeTrack", *, must_succeed: bool = ...) -> "BeforeTrack": ...
+
+    @overload
+    def before_track(
+        self, *, must_succeed: bool = ...
+    ) -> "Callable[[BeforeTrack], BeforeTrack]": ...
+
+    def before_track(
+        self, hook: "Optional[BeforeTrack]" = None, *, must_succeed: bool = False
+    ) -> Any:
+        """Add a hook that sees every event before it is tracked, and may change or drop it. It is a decorator, too.
+
+        Hooks run in the order in which they were added, in the thread that tracks. Each gets a copy of the event, with
+        all that its scope, the tracker's subject and the global entities add to it, and returns it, another event, or
+        `None` to drop it; then `track()` returns `None`. A hook that raises is logged, and the event goes on as it
+        was before that hook.
+
+        Args:
+            hook: Called with the event.
+            must_succeed: Drop the event if the hook raises, because it must not go out without it.
+
+        Returns:
+            The hook.
+
+        Raises:
+            TypeError: The hook is no function.
+
+        Example:
+            >>> @tracker.before_track
+            ... def without_health_checks(event):
+            ...     return None if event.payload.get().get("url", "").endswith("/health") else event
+
+        .. versionadded:: 1.2.0
+        """
+        if hook is None:
+            return partial(self.before_track, must_succeed=must_succeed)
+        _check_callable(hook, "hook")
+        self._own_pipeline().add_before(hook, must_succeed=must_succeed)
+        return hook
+
+    def after_track(self, hook: "AfterTrack") -> "AfterTrack":
+        """Add a hook that is called after an event was handed to the emitters. It is a decorator, too.
+
+        Hooks run in the order in which they were added, in the thread that tracks. One that raises is logged.
+
+        Args:
+            hook: Called with the parameters of the event, `eid` among them, in a dictionary of its own.
+
+        Returns:
+            The hook.
+
+        Raises:
+            TypeError: The hook is no function.
+
+        .. versionadded:: 1.2.0
+        """
+        _check_callable(hook, "hook")
+        self._own_pipeline().add_after(hook)
+        return hook
+
+    def redact(self, target: str, action: "Redact", *, schema: Optional[str] = None) -> "Tracker":
+        """Have a value removed, hashed or cut in every event from now on, whatever put it there.
+
+        An action that raises is logged, and the value is not sent.
+
+        Args:
+            target: The name of a parameter of the protocol (`"ip"`), or a JSON path in the data of self-describing
+                events and entities (`"$.customer.email"`, `"$.items[*].note"`, `"$..email"` at any depth).
+            action: Called with the value; returns the one to send, or `None` to send none. Ready ones are in
+                `snowplow_tracker.redaction`: `remove`, `hashed`, `cut`, `cut_ip`, `cut_query`.
+            schema: The schemas that a path applies to, such as `"iglu:com.acme.*/*/jsonschema/*-*-*"`. Default: all.
+
+        Raises:
+            TypeError: The action is no function.
+            ValueError: The target or the schema has a wrong form.
+
+        .. versionadded:: 1.2.0
+        """
+        self._own_pipeline().redaction.add(target, action, schema)
+        return self
+
+    def add_global_contexts(
+        self, contexts: "Union[Mapping[str, GlobalContext], Sequence[GlobalContext]]"
+    ) -> "Tracker":
+        """Add entities to every event from now on: always, or on conditions.
+
+        Each is an entity, taken as it is now; a function that is called with each event and returns an entity,
+        several or `None`; or a pair of a condition and one or several of these. A condition is a function that is
+        called with the event and returns whether it gets the entities, or a rule set,
+        `{"accept": [...], "reject": [...]}`, of schemas with wildcards, such as
+        `"iglu:com.acme.*/*/jsonschema/*-*-*"`. Events without a schema, such as page views, match only a rule set
+        without `accept`. A function that raises is logged, and the event goes without its entities.
+
+        Args:
+            contexts: A dictionary of names and entities, which replace those of the same name, or a list.
+
+        Raises:
+            TypeError: One of them has none of these forms.
+            ValueError: A schema rule has a wrong form.
+
+        Example:
+            >>> tracker.add_global_contexts({"application": application_entity("2.4.1")})
+
+        .. versionadded:: 1.2.0
+        """
+        self._own_pipeline().global_contexts.add(contexts)
+        return self
+
+    def remove_global_contexts(self, *names: str) -> "Tracker":
+        """Remove entities that `add_global_contexts` added, by their names. Unknown names are ignored.
+
+        Args:
+            *names: The names.
+
+        .. versionadded:: 1.2.0
+        """
+        self._own_pipeline().global_contexts.remove(names)
+        return self
+
+    def clear_global_contexts(self) -> "Tracker":
+        """Remove all entities that `add_global_contexts` added.
+
+        .. versionadded:: 1.2.0
+        """
+        self._own_pipeline().global_contexts.clear()
+        return self
+
+    def _own_pipeline(self) -> "Pipeline":
+        if self._pipeline is None:
+            from snowplow_tracker.hooks import Pipeline
+
+            self._pipeline = Pipeline()
+        return self._pipeline
+
     def set_subject(self, subject: Optional[Subject]) -> "Tracker":
         """Set whom the events from now on are about; `None` for nobody."""
         self.subject = subject
@@ -254,16 +448,38 @@ class Tracker(LegacyTracking):
         namespace: str = self.standard_nv_pairs["tna"]
         return namespace
 
-    def _build_payload_of_others(self, event: Any) -> Payload:
+    def _build_payload_of_others(self, event: Any, subject: Optional[Subject]) -> Payload:
         """Build the payload of an event whose type is not ours."""
         if not hasattr(event, "build_payload"):
             raise TypeError(f"event must be an Event, not {type(event).__name__}.")
         if isinstance(event, Event):
-            return build_detached(event, self.encode_base64, self.json_encoder, self.subject)
+            return build_detached(event, self.encode_base64, self.json_encoder, subject)
         payload: Payload = event.build_payload(
-            encode_base64=self.encode_base64, json_encoder=self.json_encoder, subject=self.subject
+            encode_base64=self.encode_base64, json_encoder=self.json_encoder, subject=subject
         )
         return copy(payload) if payload is getattr(event, "payload", None) else payload
+
+    def _add_surroundings(
+        self,
+        payload: Payload,
+        pairs: PayloadDict,
+        event: Event,
+        around: Optional[ScopeState],
+    ) -> None:
+        """Add entities of the scope and of the tracker to a complete payload, and remove what must not be sent."""
+        pipeline = self._pipeline
+        items = "" if around is None else around.entities_text(self.json_encoder)
+        if pipeline is not None:
+            items = pipeline.with_global_entities(items, event, self.json_encoder)
+        if items:
+            late = type(payload) is Payload
+            _late_values.CONTEXTS.extend(pairs, items, encode_base64=self.encode_base64, late=late)
+            payload._late = late or payload._late
+        scope = innermost()
+        if scope is not None and scope.merged().anonymous:
+            remove_identifiers(pairs)
+        if pipeline is not None:
+            pipeline.redact(pairs)
 
     def _call_emitters(self, names: Sequence[str], timeout: Optional[float]) -> None:
         """Call, on each emitter, the first of these methods that it has."""
@@ -282,5 +498,12 @@ class Tracker(LegacyTracking):
                     method(timeout=rest / (len(emitters) - number))
                 else:
                     method()
-            except Exception:
+            except Exception as error:
+                if is_interrupt(error):
+                    raise
                 logger.exception("%s failed to %s", type(emitter).__name__, names[0])
+
+
+def _check_callable(function: object, name: str) -> None:
+    if not callable(function):
+        raise TypeError(f"{name} must be a function, not {type(function).__name__}.")
