@@ -8,7 +8,6 @@ from snowplow_tracker.contracts import disable_contracts, enable_contracts
 from snowplow_tracker.emitter_configuration import EmitterConfiguration
 from snowplow_tracker.emitters import (
     AsyncEmitter,
-    DeliveryOptions,
     DeliveryStats,
     DropReason,
     Emitter,
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncEmitter",
-    "DeliveryOptions",
     "DeliveryStats",
     "DropReason",
     "Emitter",

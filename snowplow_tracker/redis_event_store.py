@@ -12,7 +12,7 @@ import time
 from collections import deque
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, Type, TypeVar, Union
 
-from snowplow_tracker._delivery import lifecycle
+from snowplow_tracker._delivery import lifecycle, untold
 from snowplow_tracker._redis_stream import Entries, RedisStream
 from snowplow_tracker.contracts import one_of
 from snowplow_tracker.event_store import OVERFLOW_POLICIES, EventStore, Overflow
@@ -738,7 +738,7 @@ class RedisEventStore(EventStore):
 
     def _finish_at_exit(self, timeout: float) -> None:
         if not self._flush(timeout):
-            lifecycle.say(
+            untold.say(
                 "The program ends with %d events that Redis did not take.", self._unwritten()
             )
 

@@ -1,1 +1,1 @@
-"""How an event is written: JSON, envelopes, request bodies and ids."""
+"""How an event is written: its JSON, its deferred values, its id, and the body of a request."""
