@@ -298,6 +298,49 @@ class Tracker(LegacyTracking):
     ) -> None:
         self.close()
 
+    async def aflush(self, *, timeout: Optional[float] = None) -> "Tracker":
+        """Have the emitters send what they hold, while the event loop goes on: `flush` for asyncio.
+
+        Args:
+            timeout: Seconds to wait, for all emitters together. Default: as long as each emitter takes.
+
+        Returns:
+            The tracker.
+
+        .. versionadded:: 1.2.0
+        """
+        from snowplow_tracker.integrations._threads import in_thread
+
+        return await in_thread(partial(self.flush, timeout=timeout))
+
+    async def aclose(self, timeout: Optional[float] = None) -> "Tracker":
+        """Have the emitters send what they hold and end, while the event loop goes on: `close` for asyncio.
+
+        `async with tracker:` does it at the end.
+
+        Args:
+            timeout: Seconds to wait, for all emitters together. Default: what each emitter takes for itself.
+
+        Returns:
+            The tracker.
+
+        .. versionadded:: 1.2.0
+        """
+        from snowplow_tracker.integrations._threads import in_thread
+
+        return await in_thread(partial(self.close, timeout))
+
+    async def __aenter__(self: _Tracker) -> _Tracker:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        await self.aclose()
+
     @overload
     def before_track(self, hook: "BeforeTrack", *, must_succeed: bool = ...) -> "BeforeTrack": ...
 
