@@ -80,10 +80,12 @@ class SnowplowMiddleware:
             raise ImproperlyConfigured(f"The setting SNOWPLOW is wrong: {error}") from error
         if self._is_async:
             markcoroutinefunction(self)
-            if wants_user:
-                self.process_view = self._remember_user
+        if wants_user:
+            self.process_view: Any = (
+                self._remember_user_async if self._is_async else self._remember_user
+            )
         if self._tracking.tracks_exceptions:
-            self.process_exception = (
+            self.process_exception: Any = (
                 self._track_exception_async if self._is_async else self._track_exception
             )
 
@@ -116,13 +118,17 @@ class SnowplowMiddleware:
     async def _track_exception_async(self, request: Any, exception: BaseException) -> None:  # noqa: ARG002
         self._tracking.track_exception(exception)
 
-    async def _remember_user(self, request: Any, *_: Any) -> None:
+    def _remember_user(self, request: Any, view: Any, *_: Any) -> None:
+        """Find out who the user is before an asynchronous view, which may not wait for the database."""
+        if iscoroutinefunction(view) and settings.SESSION_COOKIE_NAME in request.COOKIES:
+            request._snowplow_user_id = _user_id(request)  # noqa: SLF001
+
+    async def _remember_user_async(self, request: Any, *_: Any) -> None:
         """Find out who the user is where that may wait for the database."""
         from asgiref.sync import sync_to_async
 
-        if settings.SESSION_COOKIE_NAME not in request.COOKIES:
-            return
-        request._snowplow_user_id = await sync_to_async(_user_id)(request)  # noqa: SLF001
+        if settings.SESSION_COOKIE_NAME in request.COOKIES:
+            request._snowplow_user_id = await sync_to_async(_user_id)(request)  # noqa: SLF001
 
 
 class DjangoRequest:
@@ -158,6 +164,8 @@ def _tracker_of(setting: Any) -> Optional[Tracker]:
 
 
 def _user_id(request: Any) -> Any:
+    if hasattr(request, "_snowplow_user_id"):
+        return request._snowplow_user_id  # noqa: SLF001
     user = getattr(request, "user", None)
     return user.pk if user is not None and user.is_authenticated else None
 

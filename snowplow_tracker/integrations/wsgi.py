@@ -78,7 +78,8 @@ class SnowplowMiddleware:
                 raise
         if answer is None and type(body) in (list, tuple):
             return body  # nothing of the application runs any more
-        return _Body(body, scope, tracking, request, answer)
+        kind = _SizedBody if hasattr(body, "__len__") else _Body
+        return kind(body, scope, tracking, request, answer)
 
 
 class WSGIRequest:
@@ -167,13 +168,6 @@ class _Body:
                 self._tracking.track_exception(error)
                 raise
 
-    def __len__(self) -> int:
-        # Servers make a Content-Length of it, where there is one.
-        return len(self._body)  # type: ignore[arg-type]
-
-    def __bool__(self) -> bool:
-        return True
-
     def close(self) -> None:
         """Close the body, as servers do at the end of every answer, and track the view of the page."""
         answer, self._answer = self._answer, None
@@ -185,3 +179,13 @@ class _Body:
                 close = getattr(self._body, "close", None)
                 if close is not None:
                     close()
+
+
+class _SizedBody(_Body):
+    """A body whose number of parts is known: servers make a `Content-Length` of a single one."""
+
+    def __len__(self) -> int:
+        return len(self._body)  # type: ignore[arg-type]
+
+    def __bool__(self) -> bool:
+        return True

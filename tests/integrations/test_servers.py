@@ -97,10 +97,10 @@ def test_concurrent_users_mix_nothing(server, collector):
 
     with ThreadPoolExecutor(25) as pool:
         list(pool.map(visit, range(500)))
+    events = collector.wait_for(1500)
     output = server.stop()
     assert "Traceback" not in output, output
-    events = collector.wait_for(1500)
-    assert len(events) == 1500
+    assert len(collector.events) == 1500
     for event in events:
         number = event["ua"].partition("-")[2]
         assert event["uid"] == f"user-{number}"
