@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Callable, Dict, Literal, Mapping, Optional, Type, TypeVar
 from urllib.parse import urlsplit
 
-from snowplow_tracker import _late_values
 from snowplow_tracker._compat.queue import LegacyQueue
 from snowplow_tracker._compat.requester import Requester as Requester
 from snowplow_tracker._delivery import lifecycle
@@ -41,9 +40,10 @@ from snowplow_tracker._delivery.transport import Transport
 from snowplow_tracker._http.endpoint import redact
 from snowplow_tracker._process import fork
 from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._protocol import deferred
 from snowplow_tracker._protocol.bodies import PAYLOAD_DATA_SCHEMA as PAYLOAD_DATA_SCHEMA
+from snowplow_tracker._protocol.text import plain
 from snowplow_tracker.contracts import one_of as one_of
-from snowplow_tracker.contracts import plain
 from snowplow_tracker.event_store import DEFAULT_BUFFER_CAPACITY
 from snowplow_tracker.event_store import EventStore as EventStore
 from snowplow_tracker.event_store import InMemoryEventStore as InMemoryEventStore
@@ -339,7 +339,7 @@ class Emitter(EmitterProtocol):
         """
         return self._engine.stats()
 
-    @_late_values.takes_late
+    @deferred.takes_deferred
     def input(self, payload: PayloadDict) -> None:
         """Queue an event, and send the batch if that completes it.
 
@@ -358,7 +358,7 @@ class Emitter(EmitterProtocol):
 
     def _own_copy(self, payload: PayloadDict) -> PayloadDict:
         event = payload.copy()
-        _late_values.complete(event)
+        deferred.complete(event)
         if self.method == "post":
             for name, value in payload.items():
                 if value.__class__ is not str:
@@ -622,7 +622,9 @@ class Emitter(EmitterProtocol):
 
     def _after_fork(self) -> None:
         engine: Optional[Engine] = self.__dict__.get("_engine")
-        if engine is None or "request_method" not in self.__dict__:  # __init__ never ran, or not to its end
+        if (
+            engine is None or "request_method" not in self.__dict__
+        ):  # __init__ never ran, or not to its end
             return
         self.lock = threading.RLock()
         engine.after_fork()

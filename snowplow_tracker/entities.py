@@ -24,10 +24,10 @@ from typing import (
     Union,
 )
 
-from snowplow_tracker import _json
 from snowplow_tracker._event_ids import new_id
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._protocol.contexts import KeptEntity
+from snowplow_tracker._protocol.json import dumps
 from snowplow_tracker._protocol.schema_rules import RuleSet, SchemaRule, event_schema
 from snowplow_tracker.scope import current_scope
 from snowplow_tracker.self_describing_json import SelfDescribingJson
@@ -520,7 +520,7 @@ class ClientSession:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             temporary.touch(mode=0o600)
-            temporary.write_text(_json.dumps(self._state), encoding="utf-8")
+            temporary.write_text(dumps(self._state), encoding="utf-8")
             temporary.replace(self._path)
         except OSError as error:
             if is_interrupt(error):

@@ -12,6 +12,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._protocol import deferred
 from snowplow_tracker._protocol.contexts import copy_of_data
 from snowplow_tracker.entities import GlobalContexts
 from snowplow_tracker.events import Event, SelfDescribing
@@ -116,10 +117,8 @@ class Pipeline:
         hooks = self._after
         if not hooks:
             return
-        from snowplow_tracker import _late_values
-
         complete = dict(pairs)
-        _late_values.complete(complete)
+        deferred.complete(complete)
         for hook in hooks:
             try:
                 hook(dict(complete))

@@ -16,8 +16,9 @@ import logging
 import re
 from typing import Any, Callable, List, Optional, Tuple, Union
 
-from snowplow_tracker import _json, _late_values
 from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._protocol import deferred
+from snowplow_tracker._protocol.json import dumps
 from snowplow_tracker._protocol.schema_rules import RuleSet
 from snowplow_tracker.typing import PayloadDict
 
@@ -145,7 +146,7 @@ class Redaction:
                 else:
                     pairs[name] = value
         if self._paths:
-            for envelope in (_late_values.UNSTRUCT_EVENT, _late_values.CONTEXTS):
+            for envelope in (deferred.UNSTRUCT_EVENT, deferred.CONTEXTS):
                 envelope.change(pairs, self._apply_to_data)
 
     def _apply_to_data(self, text: str) -> str:
@@ -155,7 +156,7 @@ class Redaction:
             for path, action, rules in self._paths:
                 if rules is None or rules.matches(str(each.get("schema"))):
                     _redact_path(each.get("data"), path, action)
-        return _json.dumps(held)
+        return dumps(held)
 
 
 def _redacted(action: Redact, value: Any) -> Any:

@@ -37,7 +37,7 @@ from typing import (
 )
 
 from snowplow_tracker._protocol.contexts import KeptEntity, joined
-from snowplow_tracker.contracts import plain
+from snowplow_tracker._protocol.parameters import sent_value
 from snowplow_tracker.events.event import own_pairs
 from snowplow_tracker.self_describing_json import SelfDescribingJson
 from snowplow_tracker.subject import DEFAULT_PLATFORM, Subject
@@ -93,8 +93,8 @@ IDENTIFIERS = ("uid", "duid", "tnuid", "nuid", "sid", "vid", "ip")
 
 # What a `Subject` has. All else belongs to the event, and gives way to what the event says.
 _OF_SUBJECT = frozenset(
-    ("p", "uid", "duid", "tnuid", "sid", "vid", "ip", "ua", "lang", "tz", "res", "vp", "cd", "cs")
-) | {"ds", "cookie"}
+    "p uid duid tnuid sid vid ip ua lang tz res vp cd cs ds cookie url page refr".split()  # noqa: SIM905
+)
 # What the tracker says about an event and about itself: a scope that said it would make events wrong.
 _RESERVED = frozenset(
     ("e", "eid", "dtm", "stm", "tv", "tna", "aid", "ue_px", "ue_pr", "cx", "co", "ttm")
@@ -546,7 +546,7 @@ def _named(values: Mapping[str, Any]) -> Dict[str, Any]:
         if parameter is None:
             unknown.append(name)
         else:
-            pairs[parameter] = plain(value)
+            pairs[parameter] = sent_value(parameter, value)
     if unknown:
         raise TypeError(
             f"A scope has no value {', '.join(unknown)}. It has {', '.join(PARAMETERS)}; other parameters go into "
@@ -561,4 +561,4 @@ def _checked_parameters(parameters: Mapping[str, Any]) -> Dict[str, Any]:
             raise ValueError(f"parameters has a name that is no string: {name!r}.")
         if name in _RESERVED:
             raise ValueError(f"parameters cannot hold {name!r}, which each event has for itself.")
-    return {str(name): plain(value) for name, value in parameters.items()}
+    return {str(name): sent_value(name, value) for name, value in parameters.items()}

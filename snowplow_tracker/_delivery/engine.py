@@ -304,7 +304,9 @@ class Engine:
                 return
             try:
                 self.work()
-            except BaseException:  # `SystemExit` from a callback would end the thread without a word
+            except (
+                BaseException
+            ):  # `SystemExit` from a callback would end the thread without a word
                 logger.exception("A sending thread was interrupted; it goes on.")
             del owner
 
@@ -361,12 +363,16 @@ class Engine:
             with core.lock:
                 core.demand.want(queued, forced=True)
                 core.work.notify()
-            if core.demand.phase is not Phase.AWAKE:  # events that an earlier process left in the store
+            if (
+                core.demand.phase is not Phase.AWAKE
+            ):  # events that an earlier process left in the store
                 self._wake()
             else:
                 self._start_workers()
             if self.workers is None or not self.workers.alive():
-                core.demand.wanted = 0  # nobody is there to send them; the next full batch asks again
+                core.demand.wanted = (
+                    0  # nobody is there to send them; the next full batch asks again
+                )
         return queued + core.ledger.in_flight()
 
     def flush_by_workers(self, flush: Callable[[], Any], timeout: Optional[float]) -> int:

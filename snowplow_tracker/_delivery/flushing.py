@@ -106,9 +106,7 @@ class Flushing:
             if deadline is not None:
                 return False
             on_hold = (
-                core.breaker.failing
-                and not core.is_probing
-                and core.breaker.wait(forced=True) > 0
+                core.breaker.failing and not core.is_probing and core.breaker.wait(forced=True) > 0
             )
             return core.last_failed > checkpoint.permits or on_hold
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Optional, Tuple
 
-from snowplow_tracker import _json
+from snowplow_tracker._protocol.json import dumps
 from snowplow_tracker.typing import JsonEncoderFunction, PayloadDict
 
 __all__ = ["KeptEntity", "copy_of_data", "joined"]
@@ -55,7 +55,7 @@ class KeptEntity:
         for encoder, text in self._texts:
             if encoder is json_encoder:
                 return text
-        text = _json.dumps(self.to_json(), json_encoder)
+        text = dumps(self.to_json(), json_encoder)
         # Trackers are few, but an encoder may be made for each event.
         self._texts = ((json_encoder, text), *self._texts[:3])
         return text

@@ -33,7 +33,10 @@ WHO = {
 
 SERVERS = {
     "flask, werkzeug": (("flask",), "flask_app.py"),
-    "flask, waitress": (("flask", "waitress"), "-m waitress --no-clear-untrusted-proxy-headers --port=PORT --threads=8 flask_app:app"),
+    "flask, waitress": (
+        ("flask", "waitress"),
+        "-m waitress --no-clear-untrusted-proxy-headers --port=PORT --threads=8 flask_app:app",
+    ),
     "flask, gunicorn gthread": (
         ("flask", "gunicorn"),
         "-m gunicorn -b 127.0.0.1:PORT -w 2 --threads 8 flask_app:app",

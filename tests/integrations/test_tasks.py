@@ -10,6 +10,7 @@ import pytest
 
 from support.frameworks import APPS, need_module
 
+
 @pytest.fixture
 def broker(tmp_path):
     need_module("redis")

@@ -10,6 +10,8 @@ from snowplow_tracker.self_describing_json import SelfDescribingJson
 from snowplow_tracker.subject import Subject
 from snowplow_tracker.tracker import Tracker
 
+PLATFORMS = "The platform must be one of app, cnsl, headset, iot, mob, pc, srv, tv, web"
+
 
 class Text(str, enum.Enum):
     """A string enum, whose members hash by their names."""
@@ -30,7 +32,17 @@ def _contracts_off():
     [
         (lambda: PageView(""), "page_url is empty."),
         (lambda: PageView(None), "page_url is empty."),
-        (lambda: PageView(7), "page_url is empty."),
+        (lambda: PageView(7), "page_url must be a string, not int."),
+        (lambda: PageView(b""), "page_url is empty."),
+        (lambda: PageView(["u"]), "page_url must be a string, not list."),
+        (lambda: PageView(PageView), "page_url must be a string, not type."),
+        (lambda: StructuredEvent(object(), "a"), "category must be a string, not object."),
+        (lambda: SelfDescribingJson(5, {}), "schema must be a string, not int."),
+        (lambda: Subject().set_viewport("wide", 1), "width must be a number of pixels, not str."),
+        (
+            lambda: Subject().set_viewport(float("nan"), 1),
+            "width must be a number of pixels, not nan.",
+        ),
         (lambda: PagePing(""), "page_url is empty."),
         (lambda: StructuredEvent("", "a"), "category is empty."),
         (lambda: StructuredEvent("c", ""), "action is empty."),
@@ -40,9 +52,15 @@ def _contracts_off():
         (lambda: setattr(ScreenView(), "name", ""), "name is empty."),
         (lambda: SelfDescribingJson("", {}), "schema is empty."),
         (lambda: SelfDescribingJson(None, {}), "schema is empty."),
-        (lambda: Subject().set_platform("desktop"), "value is not supported."),
-        (lambda: Subject().set_platform(["web"]), "value is not supported."),
-        (lambda: Subject().set_platform(None), "value is not supported."),
+        (
+            lambda: Subject().set_platform("desktop"),
+            f"value is not supported. {PLATFORMS}, not 'desktop'.",
+        ),
+        (
+            lambda: Subject().set_platform(["web"]),
+            f"value is not supported. {PLATFORMS}, not ['web'].",
+        ),
+        (lambda: Subject().set_platform(None), f"value is not supported. {PLATFORMS}, not None."),
         (lambda: Subject().set_screen_resolution(0, 1), "width must be greater than 0."),
         (lambda: Subject().set_screen_resolution(1, -1), "height must be greater than 0."),
         (lambda: Subject().set_viewport(-1, 1), "width must be greater than 0."),

@@ -1,26 +1,26 @@
-"""Equality, copies and hashes of the objects that users build: they are what they hold."""
+"""Value objects: what users build equals another of its type that holds the same, and can be copied and pickled."""
 
 from copy import copy
 from typing import Any, Dict, Mapping, TypeVar
 
-__all__ = ["ByValue"]
+__all__ = ["ValueObject"]
 
-_Self = TypeVar("_Self", bound="ByValue")
+_Self = TypeVar("_Self", bound="ValueObject")
 
 
-class ByValue:
-    """An object that equals another of its type that holds the same."""
+class ValueObject:
+    """An object that is known by what it holds."""
 
-    # What 1.1.0 held under other names: its pickles may wait in a queue of tasks.
+    # 1.1.0 had other names for some attributes, and its pickles may wait in a queue of tasks.
     _names_in_1_1_0: Mapping[str, str] = {}
 
-    def _what_it_holds(self) -> Dict[str, object]:
+    def _state(self) -> Dict[str, object]:
         return vars(self)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return self._what_it_holds() == other._what_it_holds()
+        return self._state() == other._state()
 
     def __hash__(self) -> int:
         # These objects could always be put into a set, and change while they are in it. A hash of
@@ -31,7 +31,9 @@ class ByValue:
         """Copy one level deeper than usual, so that a change of the copy stays in the copy."""
         twin: _Self = object.__new__(type(self))  # one of a user's may take arguments
         for name, value in vars(self).items():
-            twin.__dict__[name] = copy(value) if isinstance(value, (ByValue, dict, list)) else value
+            twin.__dict__[name] = (
+                copy(value) if isinstance(value, (ValueObject, dict, list)) else value
+            )
         for declared in type(self).__mro__:
             slots = vars(declared).get("__slots__", ())
             for slot in (slots,) if isinstance(slots, str) else slots:
@@ -40,7 +42,7 @@ class ByValue:
         return twin
 
     def __setstate__(self, state: Any) -> None:
-        """Take the state of a copy or a pickle."""
+        """Restore the state of a copy or a pickle."""
         held, in_slots = state if isinstance(state, tuple) else (state, None)
         for name, value in (held or {}).items():
             vars(self)[self._names_in_1_1_0.get(name, name)] = value

@@ -25,18 +25,32 @@ from snowplow_tracker.typing import (
     PayloadDict,
 )
 
-__all__ = ["LegacyTracking"]
+if TYPE_CHECKING:
+    from typing_extensions import deprecated
+else:
 
-_Tracker = TypeVar("_Tracker", bound="LegacyTracking")
+    def deprecated(message: str) -> Any:
+        """Mark a method as deprecated. Editors and type checkers read the source; the method warns by itself."""
+
+        def mark(method: Any) -> Any:
+            method.__deprecated__ = message
+            return method
+
+        return mark
+
+
+__all__ = ["DeprecatedTracking"]
+
+_Tracker = TypeVar("_Tracker", bound="DeprecatedTracking")
 _Context = Optional[List[SelfDescribingJson]]
 
 
-class LegacyTracking:
+class DeprecatedTracking:
     """The deprecated `track_*` methods of `Tracker`.
 
-    Each takes, besides what it says itself, `context`, `tstamp` and `event_subject`: what events
-    call `context`, `true_timestamp` and `event_subject`. Each warns with `DeprecationWarning` and
-    returns the tracker.
+    They are those of 1.1.0. Each takes, besides what it says itself, `context`, `tstamp` and
+    `event_subject`: what events call `context`, `true_timestamp` and `event_subject`. Each warns
+    with `DeprecationWarning` and returns the tracker.
     """
 
     if TYPE_CHECKING:
@@ -46,6 +60,7 @@ class LegacyTracking:
         @staticmethod
         def get_uuid() -> str: ...
 
+    @deprecated("Please use track(PageView(...)).")
     def track_page_view(
         self: _Tracker,
         page_url: str,
@@ -56,7 +71,7 @@ class LegacyTracking:
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
         """Track a `PageView`."""
-        _warn("track_page_view", "track(PageView(...))")
+        _warn("track_page_view")
         self.track(
             event=PageView(
                 page_url=page_url,
@@ -69,6 +84,7 @@ class LegacyTracking:
         )
         return self
 
+    @deprecated("Please use track(PagePing(...)).")
     def track_page_ping(
         self: _Tracker,
         page_url: str,
@@ -83,7 +99,7 @@ class LegacyTracking:
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
         """Track a `PagePing`."""
-        _warn("track_page_ping", "track(PagePing(...))")
+        _warn("track_page_ping")
         self.track(
             event=PagePing(
                 page_url=page_url,
@@ -100,6 +116,7 @@ class LegacyTracking:
         )
         return self
 
+    @deprecated("Please use track(SelfDescribing(...)).")
     def track_link_click(
         self: _Tracker,
         target_url: str,
@@ -112,7 +129,7 @@ class LegacyTracking:
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
         """Track a click on a link."""
-        _warn("track_link_click", _OF_OWN)
+        _warn("track_link_click")
         non_empty_string(target_url, name="target_url")
         data = _given(
             targetUrl=target_url,
@@ -128,6 +145,7 @@ class LegacyTracking:
             event_subject=event_subject,
         )
 
+    @deprecated("Please use track(SelfDescribing(...)).")
     def track_add_to_cart(
         self: _Tracker,
         sku: str,
@@ -141,7 +159,7 @@ class LegacyTracking:
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
         """Track that something was put into the cart."""
-        _warn("track_add_to_cart", _OF_OWN)
+        _warn("track_add_to_cart")
         non_empty_string(sku, name="sku")
         data = {
             "sku": sku,
@@ -155,6 +173,7 @@ class LegacyTracking:
             event_subject=event_subject,
         )
 
+    @deprecated("Please use track(SelfDescribing(...)).")
     def track_remove_from_cart(
         self: _Tracker,
         sku: str,
@@ -168,7 +187,7 @@ class LegacyTracking:
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
         """Track that something was taken out of the cart."""
-        _warn("track_remove_from_cart", _OF_OWN)
+        _warn("track_remove_from_cart")
         non_empty_string(sku, name="sku")
         data = {
             "sku": sku,
@@ -182,6 +201,7 @@ class LegacyTracking:
             event_subject=event_subject,
         )
 
+    @deprecated("Please use track(SelfDescribing(...)).")
     def track_form_change(
         self: _Tracker,
         form_id: str,
@@ -195,7 +215,7 @@ class LegacyTracking:
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
         """Track a change in a form. The type is sent in lower case, as its schema has it."""
-        _warn("track_form_change", _OF_OWN)
+        _warn("track_form_change")
         non_empty_string(form_id, name="form_id")
         one_of(node_name, FORM_NODE_NAMES, name="node_name")
         if isinstance(type_, str):
@@ -217,6 +237,7 @@ class LegacyTracking:
             event_subject=event_subject,
         )
 
+    @deprecated("Please use track(SelfDescribing(...)).")
     def track_form_submit(
         self: _Tracker,
         form_id: str,
@@ -227,7 +248,7 @@ class LegacyTracking:
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
         """Track that a form was sent."""
-        _warn("track_form_submit", _OF_OWN)
+        _warn("track_form_submit")
         non_empty_string(form_id, name="form_id")
         described = [element for element in elements or () if element is not None]
         for element in described:
@@ -240,6 +261,7 @@ class LegacyTracking:
             event_subject=event_subject,
         )
 
+    @deprecated("Please use track(SelfDescribing(...)).")
     def track_site_search(
         self: _Tracker,
         terms: Sequence[str],
@@ -251,7 +273,7 @@ class LegacyTracking:
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
         """Track a search on the site."""
-        _warn("track_site_search", _OF_OWN)
+        _warn("track_site_search")
         non_empty(terms, name="terms")
         data = {
             "terms": terms,
@@ -264,6 +286,7 @@ class LegacyTracking:
             event_subject=event_subject,
         )
 
+    @deprecated("Please use track(SelfDescribing(...)).")
     def track_ecommerce_transaction_item(
         self: _Tracker,
         order_id: str,
@@ -278,7 +301,7 @@ class LegacyTracking:
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
         """Track an item of a transaction."""
-        _warn("track_ecommerce_transaction_item", _OF_OWN)
+        _warn("track_ecommerce_transaction_item")
         non_empty_string(order_id, name="order_id")
         non_empty_string(sku, name="sku")
         pairs = {
@@ -294,6 +317,7 @@ class LegacyTracking:
         self.track(event=Event(pairs, event_subject, context, tstamp))
         return self
 
+    @deprecated("Please use track(SelfDescribing(...)).")
     def track_ecommerce_transaction(
         self: _Tracker,
         order_id: str,
@@ -324,11 +348,11 @@ class LegacyTracking:
             currency: The currency, three letters.
             items: For each item the arguments of `track_ecommerce_transaction_item` that are its
                 own: `sku`, `price`, `quantity`, and perhaps `name` and `category`.
-            context: Same as for `Event`.
-            tstamp: Same as `true_timestamp` of `Event`.
-            event_subject: Same as for `Event`.
+            context: Entities that were there when it happened.
+            tstamp: When it happened, as `true_timestamp` of events.
+            event_subject: Whom it is about.
         """
-        _warn("track_ecommerce_transaction", _OF_OWN)
+        _warn("track_ecommerce_transaction")
         non_empty_string(order_id, name="order_id")
         pairs = {
             "e": "tr",
@@ -354,6 +378,7 @@ class LegacyTracking:
             self.track_ecommerce_transaction_item(**{**item, **shared})
         return self
 
+    @deprecated("Please use track(ScreenView(...)).")
     def track_screen_view(
         self: _Tracker,
         name: Optional[str] = None,
@@ -363,7 +388,7 @@ class LegacyTracking:
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
         """Track a view of a screen in the older form, which `ScreenView` has replaced."""
-        _warn("track_screen_view", "track(ScreenView(...))")
+        _warn("track_screen_view")
         return self.track_self_describing_event(
             event_json=_event_json("screen_view", "1-0-0", _given(name=name, id=id_)),
             context=context,
@@ -371,6 +396,7 @@ class LegacyTracking:
             event_subject=event_subject,
         )
 
+    @deprecated("Please use track(ScreenView(...)).")
     def track_mobile_screen_view(
         self: _Tracker,
         name: str,
@@ -385,7 +411,7 @@ class LegacyTracking:
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
         """Track a `ScreenView`."""
-        _warn("track_mobile_screen_view", "track(ScreenView(...))")
+        _warn("track_mobile_screen_view")
         self.track(
             event=ScreenView(
                 id_=self.get_uuid() if id_ is None else id_,
@@ -402,6 +428,7 @@ class LegacyTracking:
         )
         return self
 
+    @deprecated("Please use track(StructuredEvent(...)).")
     def track_struct_event(
         self: _Tracker,
         category: str,
@@ -414,7 +441,7 @@ class LegacyTracking:
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
         """Track a `StructuredEvent`."""
-        _warn("track_struct_event", "track(StructuredEvent(...))")
+        _warn("track_struct_event")
         self.track(
             event=StructuredEvent(
                 category=category,
@@ -429,6 +456,7 @@ class LegacyTracking:
         )
         return self
 
+    @deprecated("Please use track(SelfDescribing(...)).")
     def track_self_describing_event(
         self: _Tracker,
         event_json: SelfDescribingJson,
@@ -437,10 +465,11 @@ class LegacyTracking:
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
         """Track a `SelfDescribing`."""
-        _warn("track_self_describing_event", _OF_OWN)
+        _warn("track_self_describing_event")
         self.track(event=SelfDescribing(event_json, event_subject, context, tstamp))
         return self
 
+    @deprecated("Please use track(SelfDescribing(...)).")
     def track_unstruct_event(
         self: _Tracker,
         event_json: SelfDescribingJson,
@@ -449,7 +478,7 @@ class LegacyTracking:
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
         """Track a `SelfDescribing`."""
-        _warn("track_unstruct_event", _OF_OWN)
+        _warn("track_unstruct_event")
         return self.track_self_describing_event(
             event_json=event_json,
             context=context,
@@ -458,14 +487,12 @@ class LegacyTracking:
         )
 
 
-_OF_OWN = "track(SelfDescribing(...))"
-
-
-def _warn(method: str, instead: str) -> None:
+def _warn(method: str) -> None:
     """Warn the caller of a deprecated method, unless that is another one of them."""
     if sys._getframe(2).f_globals is not globals():  # noqa: SLF001 - no other way to know
+        instead = vars(DeprecatedTracking)[method].__deprecated__
         warn(
-            f"{method}() is deprecated and will be removed. Please use {instead}.",
+            f"{method}() is deprecated and will be removed. {instead}",
             DeprecationWarning,
             stacklevel=3,
         )
