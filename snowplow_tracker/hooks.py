@@ -164,7 +164,9 @@ class Pipeline:
         entities: List[Any] = []
         if around is not None:
             subject = around.subject_over(subject)
-            around.fill_in_own(pairs)
+            event_subject = event.event_subject
+            said = {} if event_subject is None else event_subject.standard_nv_pairs
+            around.fill_in_own(pairs, said)
             entities += around.entities
         entities += self.global_contexts.entities_for(event)
         resolved = Subject()

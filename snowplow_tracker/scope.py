@@ -93,7 +93,7 @@ IDENTIFIERS = ("uid", "duid", "tnuid", "nuid", "sid", "vid", "ip")
 
 # What a `Subject` has. All else belongs to the event, and gives way to what the event says.
 _OF_SUBJECT = frozenset(
-    "p uid duid tnuid sid vid ip ua lang tz res vp cd cs ds cookie url page refr".split()  # noqa: SIM905
+    "p uid duid tnuid sid vid ip ua lang tz res vp cd cs ds cookie".split()  # noqa: SIM905
 )
 # What the tracker says about an event and about itself: a scope that said it would make events wrong.
 _RESERVED = frozenset(
@@ -171,29 +171,38 @@ class ScopeState:
                 if name in names:
                     pairs[name] = value  # noqa: PERF403 - a comprehension is a call
 
-    def fill_in(self, pairs: Dict[str, Any], event: Any) -> None:
+    def fill_in(self, pairs: Dict[str, Any], event: Any, subject: Optional[Subject]) -> None:
         """Add the parameters to an event that was built with the subject of `subject_over`.
 
         Args:
             pairs: The event as it was built.
             event: What it was built of, of any type.
+            subject: The tracker's subject.
         """
+        own = own_pairs(event) or {}
+        event_subject = getattr(event, "event_subject", None)
+        said = {} if event_subject is None else event_subject.standard_nv_pairs
+        of_tracker = {} if subject is None else subject.standard_nv_pairs
         for name, value in self._filled.items():
-            if name not in pairs:
+            if name in own or name in said or name in self._subject:
+                continue
+            if name not in pairs or pairs[name] == of_tracker.get(name):
                 pairs[name] = value
-        own = own_pairs(event)
-        if own and not self._names.isdisjoint(own):
+        if not self._names.isdisjoint(own):
             # A tracker's subject goes over the event's own parameters, as it always did; a scope does not.
-            subject = getattr(event, "event_subject", None)
-            said = {} if subject is None else subject.standard_nv_pairs
             pairs.update(
                 [(name, own[name]) for name in own if name in self._subject and name not in said]
             )
 
-    def fill_in_own(self, pairs: Dict[str, Any]) -> None:
-        """Add the parameters that no `Subject` has to those of an event, which go before them."""
+    def fill_in_own(self, pairs: Dict[str, Any], said: Mapping[str, Any]) -> None:
+        """Add the parameters that are not those of whom an event is about to its own.
+
+        Args:
+            pairs: What the event says itself.
+            said: What its subject says.
+        """
         for name, value in self._filled.items():
-            if name not in self._subject:
+            if name not in self._subject and name not in said:
                 pairs.setdefault(name, value)
 
     def entities_text(self, json_encoder: Optional[JsonEncoderFunction]) -> str:

@@ -243,7 +243,7 @@ class Tracker(DeprecatedTracking):
             payload = self._build_payload_of_others(event, subject)
             pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
             if around is not None:
-                around.fill_in(pairs, event)
+                around.fill_in(pairs, event, self.subject)
         elif around is None:
             payload = event.build_payload(self.encode_base64, self.json_encoder, subject)
             pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
@@ -255,7 +255,7 @@ class Tracker(DeprecatedTracking):
             subject = around.subject_over(subject)
             payload = event.build_payload(self.encode_base64, self.json_encoder, subject)
             pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
-            around.fill_in(pairs, event)
+            around.fill_in(pairs, event, self.subject)
         if "eid" not in pairs or not _has_usable_id(pairs):
             pairs["eid"] = self.get_uuid()
         if "dtm" not in pairs:

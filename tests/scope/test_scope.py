@@ -95,6 +95,21 @@ def test_what_an_event_says_itself_goes_first(with_subject):
         assert tracked(custom, subject=Subject().set_user_id("tracker"))["uid"] == "own"
 
 
+def test_the_page_of_a_subject():
+    """A page that a subject has goes before that of a scope where it is the event's, and after it where the tracker's."""
+    tracker_subject = Subject().set_page_url("https://tracker.example/")
+    own = Subject().set_page_url("https://event.example/")
+    with Scope(page_url="https://scope.example/"):
+        first = tracked(subject=tracker_subject)
+        second = tracked(StructuredEvent("a", "b", event_subject=own), subject=tracker_subject)
+        third = tracked(StructuredEvent("a", "b", event_subject=Subject()), subject=tracker_subject)
+    assert [event["url"].split("//")[1] for event in (first, second, third)] == [
+        "scope.example/",
+        "event.example/",
+        "scope.example/",
+    ]
+
+
 def test_types_of_users_have_the_same_precedence():
     """An event type with a `build_payload` of its own, as 1.1.0's users write it, is completed by the scope as well."""
 
