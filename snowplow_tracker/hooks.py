@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from copy import copy
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from copy import copy, deepcopy
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from snowplow_tracker._delivery.stats import DeliveryStats
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._protocol import deferred
 from snowplow_tracker._protocol.contexts import copy_of_data
@@ -25,7 +26,7 @@ from snowplow_tracker.typing import JsonEncoderFunction, PayloadDict
 if TYPE_CHECKING:
     from snowplow_tracker.tracker import Tracker
 
-__all__ = ["AfterTrack", "BeforeTrack"]
+__all__ = ["AfterTrack", "BeforeTrack", "TrackerStats"]
 
 BeforeTrack = Callable[[Event], Optional[Event]]
 """Called with an event before it is tracked. It returns the event, changed or not, another one, or None to drop it."""
@@ -38,6 +39,15 @@ logger = logging.getLogger("snowplow_tracker.tracker")
 _RESOLVED = "_Event__is_resolved"
 
 
+class TrackerStats(NamedTuple):
+    """What became of the events of one tracker."""
+
+    emitters: Tuple[Optional[DeliveryStats], ...]
+    """The counters of each emitter, in their order; None for an emitter of yours that has none."""
+    dropped_by_hooks: int
+    """Events that a hook dropped: no emitter was given them."""
+
+
 class Pipeline:
     """The hooks, the global entities and the redaction of one tracker.
 
@@ -47,12 +57,14 @@ class Pipeline:
     Attributes:
         global_contexts: The global entities.
         redaction: What is removed from the payloads.
+        check: Called with the parameters of each event before the emitters get it, to validate it.
         dropped: How many events hooks dropped.
     """
 
     def __init__(self) -> None:
         self.global_contexts = GlobalContexts()
         self.redaction = Redaction()
+        self.check: Optional[Callable[[Mapping[str, Any]], None]] = None
         self.dropped = 0
         self._before: Tuple[Tuple[BeforeTrack, bool], ...] = ()
         self._after: Tuple[AfterTrack, ...] = ()
@@ -192,6 +204,11 @@ class Pipeline:
 def _detached(event: Event) -> Event:
     """Return a copy of an event that shares nothing with it that a hook could change."""
     twin = copy(event)
+    for name, value in vars(twin).items():
+        if type(value) in (dict, list):
+            vars(twin)[name] = copy_of_data(value)
+        elif hasattr(value, "to_data"):  # of a class that was generated
+            vars(twin)[name] = deepcopy(value)
     if event.context:
         twin.context = [_copy_of_entity(entity) for entity in event.context]
     if isinstance(event, SelfDescribing) and type(event).event_json is SelfDescribing.event_json:

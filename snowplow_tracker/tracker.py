@@ -1,6 +1,7 @@
 """The tracker: completes events and hands them to its emitters."""
 
 import logging
+import os
 import time
 from copy import copy
 from functools import partial
@@ -17,6 +18,7 @@ from typing import (
     Type,
     TypeVar,
     Union,
+    cast,
     overload,
 )
 from warnings import warn as warn
@@ -90,7 +92,7 @@ logger = logging.getLogger("snowplow_tracker.tracker")
 
 if TYPE_CHECKING:
     from snowplow_tracker.entities import GlobalContext
-    from snowplow_tracker.hooks import AfterTrack, BeforeTrack, Pipeline
+    from snowplow_tracker.hooks import AfterTrack, BeforeTrack, Pipeline, TrackerStats
     from snowplow_tracker.redaction import Redact
 
 _Tracker = TypeVar("_Tracker", bound="Tracker")
@@ -127,6 +129,9 @@ class Tracker(DeprecatedTracking):
         app_id: Optional[str] = None,
         encode_base64: bool = DEFAULT_ENCODE_BASE64,
         json_encoder: Optional[JsonEncoderFunction] = None,
+        *,
+        validate: Optional[str] = None,
+        schemas: Any = None,
     ) -> None:
         """Set up a tracker.
 
@@ -138,11 +143,17 @@ class Tracker(DeprecatedTracking):
             encode_base64: Send self-describing data as base64.
             json_encoder: Asked about objects in self-describing data that JSON does not know, as
                 `default` of `json.dumps`.
+            validate: Check each event while it is tracked, for development: `"warn"` logs what the
+                pipeline would refuse, `"raise"` raises it out of `track()`, `"off"` does neither.
+                Default: what the environment variable `SNOWPLOW_VALIDATE` says, else `"off"`.
+            schemas: Where the schemas are for that: a folder, an archive, the URL of a registry, a
+                list of these, or a `snowplow_tracker.iglu.Resolver`. Default: `SNOWPLOW_SCHEMAS`,
+                separated by commas. Without any, the rules of the protocol alone are checked.
 
         Raises:
             TypeError: An argument has the wrong type, such as an endpoint where an emitter is asked
                 for.
-            ValueError: The list of emitters is empty.
+            ValueError: The list of emitters is empty, or `validate` has another value.
         """
         if contracts_enabled():
             _check_names(namespace, app_id)
@@ -163,6 +174,47 @@ class Tracker(DeprecatedTracking):
             "aid": sent_value("aid", app_id),
         }
         self.timer = None
+        if validate is not None or "SNOWPLOW_VALIDATE" in os.environ:
+            from snowplow_tracker.iglu.checks import checker
+
+            check = checker(validate, schemas)
+            if check is not None:
+                self._own_pipeline().check = check
+
+    @classmethod
+    def from_environment(
+        cls: Type[_Tracker],
+        environment: Optional[Mapping[str, str]] = None,
+        *,
+        subject: Optional[Subject] = None,
+        **options: Any,
+    ) -> _Tracker:
+        """Return a tracker with an emitter as environment variables describe them.
+
+        They are `SNOWPLOW_ENDPOINT`, `SNOWPLOW_NAMESPACE` (default `python`), `SNOWPLOW_APP_ID`, `SNOWPLOW_PLATFORM`
+        (default `srv`), `SNOWPLOW_EMITTER` (`async`, the default, or `sync`), `SNOWPLOW_METHOD`,
+        `SNOWPLOW_BATCH_SIZE`, `SNOWPLOW_STORE` (the URL of a queue, as for the worker), `SNOWPLOW_ENQUEUE_ONLY`,
+        `SNOWPLOW_DEBUG` (print what is tracked and delivered to stderr), `SNOWPLOW_DISABLED`, `SNOWPLOW_VALIDATE` and
+        `SNOWPLOW_SCHEMAS`; `help("snowplow_tracker.environment")` says more of each.
+
+        Args:
+            environment: The variables. Default: `os.environ`.
+            subject: Whom the events are about. Default: a subject with the platform of `SNOWPLOW_PLATFORM`.
+            **options: Options of the emitter, `endpoint` among them, which go before the variables.
+
+        Raises:
+            ImportError: `SNOWPLOW_STORE` is in Redis, and redis-py is not installed.
+            TypeError: An option is unknown.
+            ValueError: A variable is missing or wrong; the message names it.
+
+        Example:
+            >>> tracker = Tracker.from_environment()
+
+        .. versionadded:: 1.2.0
+        """
+        from snowplow_tracker.environment import tracker_from
+
+        return cast("_Tracker", tracker_from(cls, environment, subject, options))
 
     # fast path: the function itself, without one that calls it.
     get_uuid = staticmethod(new_id)
@@ -196,6 +248,8 @@ class Tracker(DeprecatedTracking):
                 return None
             event = passed
         payload = self.complete_payload(event=event)
+        if pipeline is not None and pipeline.check is not None:
+            pipeline.check(payload.nv_pairs)
         if type(payload) is Payload:
             # Past the property, which would complete deferred values.
             pairs = payload._pairs
@@ -516,6 +570,30 @@ class Tracker(DeprecatedTracking):
         _check_emitter(emitter, "emitter")
         self.emitters.append(emitter)
         return self
+
+    def stats(self) -> "TrackerStats":
+        """Return a snapshot of the delivery counters of the emitters, and how many events hooks dropped.
+
+        .. versionadded:: 1.2.0
+        """
+        from snowplow_tracker.hooks import TrackerStats
+
+        pipeline = self._pipeline
+        return TrackerStats(
+            emitters=tuple(
+                emitter.stats() if hasattr(emitter, "stats") else None for emitter in self.emitters
+            ),
+            dropped_by_hooks=0 if pipeline is None else pipeline.dropped,
+        )
+
+    def __repr__(self) -> str:
+        known = vars(self)
+        standard = known.get("standard_nv_pairs") or {}
+        emitters = ", ".join(type(emitter).__name__ for emitter in known.get("emitters") or ())
+        return (
+            f"<{type(self).__name__} {standard.get('tna')!r}: app_id={standard.get('aid')!r}, "
+            f"emitters=[{emitters}], subject={known.get('subject')!r}>"
+        )
 
     def get_namespace(self) -> str:
         """Return the name of the tracker."""

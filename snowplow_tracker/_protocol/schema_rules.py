@@ -98,7 +98,9 @@ def event_schema(event: object) -> Optional[str]:
     Args:
         event: The event.
     """
-    schema = getattr(getattr(event, "event_json", None), "schema", None)
+    schema = getattr(type(event), "SCHEMA", None)  # of a class that was generated
+    if schema is None:
+        schema = getattr(getattr(event, "event_json", None), "schema", None)
     if schema is None and type(event).__name__ == "ScreenView":
         return "iglu:com.snowplowanalytics.mobile/screen_view/jsonschema/1-0-0"
     return schema if isinstance(schema, str) else None
