@@ -9,7 +9,7 @@ import threading
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Union
 
 from snowplow_tracker.iglu.resolver import Resolver
-from snowplow_tracker.iglu.validation import Problem, SchemaExtraMissingError, validate_event
+from snowplow_tracker.iglu.validation import Problem, load_extra, validate_event
 
 __all__ = ["MODES", "InvalidEventError", "Schemas", "checker"]
 
@@ -67,7 +67,7 @@ def checker(
         raise ValueError(f'{source} must be "off", "warn" or "raise", not {mode!r}.')
     resolver = _resolver(schemas)
     if resolver is not None:
-        _need_the_extra()
+        load_extra()  # here, not by the first event
     if mode == "raise":
         return _Raiser(resolver)
     return _Warner(resolver)
@@ -83,15 +83,6 @@ def _resolver(schemas: Schemas) -> Optional[Resolver]:
         schemas = [schemas]
     sources = list(schemas)
     return Resolver(*sources) if sources else None
-
-
-def _need_the_extra() -> None:
-    try:
-        import jsonschema  # noqa: F401 - so that it is loaded here, not by the first event
-    except ImportError as error:
-        raise SchemaExtraMissingError(
-            'Validating against schemas needs jsonschema: pip install "snowplow-tracker[schemas]"'
-        ) from error
 
 
 def _described(parameters: Mapping[str, Any], problems: List[Problem]) -> str:
@@ -117,7 +108,7 @@ class _Raiser:
 class _Warner:
     def __init__(self, resolver: Optional[Resolver]) -> None:
         self._resolver = resolver
-        self._waiting: "queue.Queue[Dict[str, Any]]" = queue.Queue(_MAX_WAITING)
+        self._waiting: queue.Queue[Dict[str, Any]] = queue.Queue(_MAX_WAITING)
         self._thread: Optional[threading.Thread] = None
         self._process = os.getpid()
 
@@ -138,7 +129,7 @@ class _Warner:
         except queue.Full:
             logger.debug("An event is not checked: %d wait for their schemas", _MAX_WAITING)
 
-    def _run(self, waiting: "queue.Queue[Dict[str, Any]]") -> None:
+    def _run(self, waiting: queue.Queue[Dict[str, Any]]) -> None:
         while True:
             self._check(waiting.get())
 

@@ -256,7 +256,7 @@ class HttpRegistry:
             # Another process must never read half a file.
             with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
                 file.write(raw)
-            os.replace(file.name, path)
+            Path(file.name).replace(path)
         except OSError:
             # A cache that cannot be written only costs a request the next time.
             return

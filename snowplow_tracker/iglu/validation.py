@@ -1,10 +1,10 @@
-"""Validates self-describing data against its schema, and whole events.
+r"""Validates self-describing data against its schema, and whole events.
 
 The schemas of Iglu are of JSON Schema draft 4. Where the validator of the pipeline reads it otherwise than the library
 `jsonschema`, this follows the pipeline:
 
 - formats are checked, those that draft 4 and the pipeline know; unknown ones are not;
-- `pattern` is a Java expression, found anywhere in the string, whose classes (`\\d`, `\\w`) are ASCII;
+- `pattern` is a Java expression, found anywhere in the string, whose classes (`\d`, `\w`) are ASCII;
 - `multipleOf` is decimal: 19.99 is a multiple of 0.01;
 - `$ref` leads into the schema itself, to the schema of draft 4, or to a schema that a registry has. Nothing else is fetched.
 """
@@ -17,8 +17,9 @@ import re
 import warnings
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from importlib import import_module
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from snowplow_tracker.iglu.resolver import Resolver, SchemaNotFoundError
 from snowplow_tracker.iglu.schema_key import SchemaKey
@@ -138,6 +139,22 @@ def _in(where: str, problems: List[Problem]) -> Iterator[Problem]:
     return (problem._replace(where=where) for problem in problems)
 
 
+def load_extra() -> Tuple[Any, Any]:
+    """Return the modules `jsonschema` and `referencing`.
+
+    Raises:
+        SchemaExtraMissingError: They are not installed.
+    """
+    try:
+        # By name, since the package is type-checked with and without them.
+        import_module("referencing.jsonschema")
+        return import_module("jsonschema"), import_module("referencing")
+    except ImportError as error:
+        raise SchemaExtraMissingError(
+            'Validating against schemas needs jsonschema: pip install "snowplow-tracker[schemas]"'
+        ) from error
+
+
 class _UnusableSchemaError(Exception):
     """A schema is not valid itself."""
 
@@ -153,14 +170,7 @@ def _validator_for(key: SchemaKey, resolver: Resolver) -> Any:
 
 
 def _compiled(schema: Dict[str, Any], resolver: Resolver) -> Any:
-    try:
-        import jsonschema
-        import referencing
-        import referencing.jsonschema
-    except ImportError as error:
-        raise SchemaExtraMissingError(
-            'Validating against schemas needs jsonschema: pip install "snowplow-tracker[schemas]"'
-        ) from error
+    jsonschema, referencing = load_extra()
 
     def referred(uri: str) -> Any:
         match = re.fullmatch(r"(?:https?://iglucentral\.com/schemas/|iglu:)(.+?)/?#?", uri)
@@ -197,9 +207,7 @@ def _compiled(schema: Dict[str, Any], resolver: Resolver) -> Any:
 
 
 def _problems(validator: Any, data: Any, uri: str) -> List[Problem]:
-    import jsonschema
-    import referencing.exceptions
-
+    jsonschema, referencing = load_extra()
     problems: List[Problem] = []
     try:
         for error in validator.iter_errors(data):
@@ -373,9 +381,8 @@ def _check_multiple(validator: Any, divisor: Any, value: Any, _schema: Any) -> I
 
 
 def _error(message: str) -> Any:
-    from jsonschema import ValidationError
-
-    return ValidationError(message)
+    jsonschema, _ = load_extra()
+    return jsonschema.ValidationError(message)
 
 
 _expressions: Dict[str, Optional[re.Pattern[str]]] = {}
@@ -413,26 +420,26 @@ def _expression(pattern: str) -> Optional[re.Pattern[str]]:
 def _as_python(pattern: str) -> str:
     in_class = False
     parts = []
-    for token in re.findall(r"\\[pP]\{\w+\}|\\.|\(\?<(?![=!])|.", pattern, re.DOTALL):
-        part = token
-        if token == "[":
+    for piece in re.findall(r"\\[pP]\{\w+\}|\\.|\(\?<(?![=!])|.", pattern, re.DOTALL):
+        part = piece
+        if piece == "[":
             if in_class:
                 part = r"[["  # a union of classes in Java: told by the warning of `re.compile`
             in_class = True
-        elif token == "]":
+        elif piece == "]":
             in_class = False
-        elif token[:2] in {r"\p", r"\P"} and len(token) > 2:
-            members = _JAVA_CLASSES.get(token[3:-1])
-            if members is None or (in_class and token[1] == "P"):
-                raise re.error(f"unknown class {token}")
-            part = members if in_class else f"[{'^' if token[1] == 'P' else ''}{members}]"
-        elif token == r"\z":
+        elif piece[:2] in {r"\p", r"\P"} and len(piece) > 2:
+            members = _JAVA_CLASSES.get(piece[3:-1])
+            if members is None or (in_class and piece[1] == "P"):
+                raise re.error(f"unknown class {piece}")
+            part = members if in_class else f"[{'^' if piece[1] == 'P' else ''}{members}]"
+        elif piece == r"\z":
             part = r"\Z"
-        elif token == r"\Z":
+        elif piece == r"\Z":
             part = r"(?=\n?\Z)"
-        elif token == r"\/":
+        elif piece == r"\/":
             part = "/"
-        elif token == "(?<":
+        elif piece == "(?<":
             part = "(?P<"
         parts.append(part)
     return "".join(parts)
