@@ -218,6 +218,7 @@ class Engine:
         if (
             not self._waits
             or self.workers is None
+            or not self.store.copies
             or lifecycle.is_exiting
             or permit_in_use(core) is not None
             or held_by_this_thread(core.lock)
