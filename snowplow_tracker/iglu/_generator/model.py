@@ -30,7 +30,7 @@ __all__ = [
 _MAX_LITERALS = 500
 """A type of more values is slow in every type checker, and nobody reads it."""
 _MAX_ALTERNATIVES = 30
-_MAX_DEPTH = 60
+_MAX_DEPTH = 30
 _SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 
 
@@ -178,7 +178,7 @@ class _Reader:
         node = self._one_object(node)
         kinds = _kinds(node)
         if "object" in kinds or not kinds:
-            self._fill(self._model, node, open_by_default=not _dict(node, "properties"))
+            self._fill(self._model, node, 0, open_by_default=not _dict(node, "properties"))
         else:
             hint = self._hint(node, self._model.name, 0)
             name = "items" if kinds == ["array"] else "value"
@@ -186,18 +186,22 @@ class _Reader:
             self._model.whole = True
         return self._model
 
-    def _fill(self, model: ClassModel, node: Dict[str, Any], *, open_by_default: bool) -> None:
+    def _fill(
+        self, model: ClassModel, node: Dict[str, Any], depth: int, *, open_by_default: bool
+    ) -> None:
         properties = _dict(node, "properties")
         required = [each for each in _list(node, "required") if isinstance(each, str)]
         # A property that is required and not described may be anything.
         properties = {**properties, **{key: {} for key in required if key not in properties}}
-        model.additional = self._additional(node, model.name, open_by_default=open_by_default)
+        model.additional = self._additional(
+            node, model.name, depth, open_by_default=open_by_default
+        )
         names = property_names(properties, additional=model.additional is not None)
         model.properties = [
             Property(
                 key,
                 names[key],
-                self._hint(each, f"{model.name}_{key}", 1),
+                self._hint(each, f"{model.name}_{key}", depth + 1),
                 key in required,
                 _described(self._flat(each)),
             )
@@ -205,15 +209,15 @@ class _Reader:
         ]
 
     def _additional(
-        self, node: Dict[str, Any], name: str, *, open_by_default: bool
+        self, node: Dict[str, Any], name: str, depth: int, *, open_by_default: bool
     ) -> Optional[Hint]:
         allowed = node.get("additionalProperties", open_by_default)
         hints = [
-            self._hint(each, f"{name}_value", 1)
+            self._hint(each, f"{name}_value", depth + 1)
             for each in _dict(node, "patternProperties").values()
         ]
         if isinstance(allowed, dict):
-            hints.append(self._hint(allowed, f"{name}_value", 1))
+            hints.append(self._hint(allowed, f"{name}_value", depth + 1))
         elif allowed is True:
             hints.append(ANY)
         return _union(hints) if hints else None
@@ -259,12 +263,12 @@ class _Reader:
             return ListOf(self._hint(items, one, depth + 1))
         if kind == "object":
             if _dict(node, "properties"):
-                return Object(self._object(node, name, origin))
-            value = self._additional(node, name, open_by_default=True)
+                return Object(self._object(node, name, depth, origin))
+            value = self._additional(node, name, depth, open_by_default=True)
             return DictOf(ANY if value is None else value)
         return ANY
 
-    def _object(self, node: Dict[str, Any], name: str, origin: int) -> ClassModel:
+    def _object(self, node: Dict[str, Any], name: str, depth: int, origin: int) -> ClassModel:
         model = self._by_node.get(origin)
         if model is None:
             model = ClassModel(unique(class_name(name), self._taken))
@@ -272,7 +276,7 @@ class _Reader:
             self._by_node[origin] = model
             self._kept.append(node)
             self._model.nested.append(model)
-            self._fill(model, node, open_by_default=False)
+            self._fill(model, node, depth + 1, open_by_default=False)
         return model
 
     def _flat(self, node: Any, seen: FrozenSet[int] = frozenset()) -> Dict[str, Any]:
@@ -296,17 +300,20 @@ class _Reader:
             branches = [self._flat(each) for each in _list(node, name)]
             if 0 < len(branches) <= _MAX_ALTERNATIVES and any(map(_says_a_type, branches)):
                 rest = {each: value for each, value in node.items() if each != name}
-                both = [_both(branch, rest, narrow=True) for branch in branches]
+                if not _says_a_type(rest):
+                    # As they are, so that an object that is referred to stays one class.
+                    return [each for each in node[name] if isinstance(each, dict)]
+                both = [_both(branch, rest) for branch in branches]
                 self._kept.extend(both)
                 return both
         return []
 
-    def _one_object(self, node: Dict[str, Any]) -> Dict[str, Any]:
+    def _one_object(self, node: Dict[str, Any], depth: int = 0) -> Dict[str, Any]:
         """Return a node whose alternatives, all of them objects, are one object with all their properties."""
         branches = self._alternatives(node)
-        if not branches:
+        if not branches or depth > _MAX_DEPTH:
             return node
-        branches = [self._one_object(each) for each in branches]
+        branches = [self._one_object(self._flat(each), depth + 1) for each in branches]
         if any(_kinds(each) != ["object"] for each in branches):
             return node
         properties: Dict[str, List[Any]] = {}
@@ -354,7 +361,7 @@ class _Reader:
         return node
 
 
-def _both(one: Dict[str, Any], other: Dict[str, Any], *, narrow: bool = False) -> Dict[str, Any]:
+def _both(one: Dict[str, Any], other: Dict[str, Any]) -> Dict[str, Any]:
     """Return a node that asks for what two nodes ask for, as far as types go."""
     both = {**other, **one}
     if "properties" in one and "properties" in other:
@@ -376,8 +383,6 @@ def _both(one: Dict[str, Any], other: Dict[str, Any], *, narrow: bool = False) -
         ]
         shared += [kind for kind in others if kind == "integer" and "number" in kinds]
         both["type"] = list(dict.fromkeys(shared)) or kinds
-    if narrow and "description" in other:
-        both["description"] = one.get("description", other["description"])
     return both
 
 
@@ -490,14 +495,18 @@ def _limits(node: Dict[str, Any]) -> Iterator[str]:
         ("minProperties", "maxProperties", " properties"),
     ):
         low, high = (_number(node.get(each)) for each in (least, most))
+        if least == "minimum":
+            low = f"above {low}" if low and node.get("exclusiveMinimum") is True else low
+            high = f"below {high}" if high and node.get("exclusiveMaximum") is True else high
+        units = unit.rstrip("s") if unit == " items" and (high or low) == "1" else unit
         if low and low == high:
-            yield f"exactly {low}{unit}"
+            yield f"exactly {low}{units}"
         elif low and high:
             yield f"{low} to {high}{unit}"
         elif low:
-            yield f"at least {low}{unit}"
+            yield f"{low}" if low.startswith("above") else f"at least {low}{units}"
         elif high:
-            yield f"at most {high}{unit}"
+            yield f"{high}" if high.startswith("below") else f"at most {high}{units}"
     if _number(node.get("multipleOf")):
         yield f"a multiple of {_number(node['multipleOf'])}"
     if node.get("uniqueItems") is True:

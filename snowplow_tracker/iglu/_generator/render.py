@@ -61,7 +61,7 @@ def module_text(
         specifications: The event specifications by the names of classes.
     """
     writer = _Writer()
-    blocks = []
+    blocks: List[str] = []
     for model in classes:
         blocks.extend(map(writer.nested, model.nested))
         blocks.append(writer.whole(model, bases[model.name], specifications.get(model.name)))
