@@ -249,7 +249,8 @@ class Tracker(DeprecatedTracking):
             event = passed
         payload = self.complete_payload(event=event)
         if pipeline is not None and pipeline.check is not None:
-            pipeline.check(payload.nv_pairs)
+            # As an emitter sends them: values are strings.
+            pipeline.check({name: str(value) for name, value in payload.nv_pairs.items()})
         if type(payload) is Payload:
             # Past the property, which would complete deferred values.
             pairs = payload._pairs
