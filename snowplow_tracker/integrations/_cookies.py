@@ -43,7 +43,7 @@ def id_cookie_values(cookies: Dict[str, str], prefix: str, suffix: Optional[str]
 
 
 def _parsed(value: str) -> Dict[str, Any]:
-    parts = unquote(value).split(".")
+    parts = (unquote(value) if "%" in value else value).split(".")
     values: Dict[str, Any] = {}
     if 0 < len(parts[0]) <= _MAX_ID_LENGTH and parts[0].isprintable():
         values["duid"] = parts[0]

@@ -66,7 +66,9 @@ _MAX_URL = 10000
 _MAX_LANGUAGE = 255
 _MAX_NETWORK_ID = 128
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s<>\"\\^`{|}]+")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9%/:?#\[\]@!$&'()*+,;=~._-]+")
+_NUMBER = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_NUMBER}(?:\.{_NUMBER}){{3}}")
 _LANGUAGE = re.compile(r"[A-Za-z0-9-]{1,35}")
 
 
@@ -343,11 +345,14 @@ def _checked_proxies(
 
 def _plain_address(text: Optional[str]) -> Optional[str]:
     """Return an IP address without a port, brackets, zone and blanks, or None for what is none."""
-    from ipaddress import ip_address
-
     if not text:
         return None
-    address = text.strip().strip('"')
+    address = text.strip()
+    if _IPV4.fullmatch(address):
+        return address
+    from ipaddress import ip_address
+
+    address = address.strip('"')
     if address.startswith("["):
         address = address[1:].partition("]")[0]
     elif address.count(":") == 1:
@@ -366,7 +371,8 @@ def _usable_url(url: Optional[str]) -> Optional[str]:
     """Return a URL that the pipeline takes, or None: one that it does not take would cost the whole event."""
     if not url:
         return None
-    url = quote(url, safe="%/:?#[]@!$&'()*+,;=~-._")
+    if _URL.fullmatch(url) is None:
+        url = quote(url, safe="%/:?#[]@!$&'()*+,;=~-._")
     if len(url) > _MAX_URL:
         url = url.partition("?")[0]
     return url if len(url) <= _MAX_URL and _URL.fullmatch(url) else None
@@ -382,6 +388,8 @@ def _first_language(header: Optional[str]) -> Optional[str]:
         quality = _quality(parameters)
         if quality > best_quality and _LANGUAGE.fullmatch(tag):
             best, best_quality = tag, quality
+            if quality >= 1:
+                break
     return best
 
 

@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from snowplow_tracker.integrations._request import RequestScope, RequestTracking
+from snowplow_tracker.integrations.wsgi import environ_name
 
 try:
     from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -146,7 +147,7 @@ class DjangoRequest:
 
     def header(self, name: str) -> Optional[str]:
         """Return a header by its name in lower case."""
-        value = self.raw.META.get("HTTP_" + name.upper().replace("-", "_"))
+        value = self.raw.META.get(environ_name(name))
         return value if isinstance(value, str) else None
 
     def url(self, scheme: Optional[str]) -> Optional[str]:

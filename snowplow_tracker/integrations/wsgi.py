@@ -8,7 +8,10 @@ the ids in its cookies.
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, Optional, Tuple
+from urllib.parse import quote
 
 from snowplow_tracker.integrations._request import RequestOptions, RequestScope, RequestTracking
 from snowplow_tracker.typing import Unpack
@@ -21,6 +24,15 @@ __all__ = ["SnowplowMiddleware"]
 Environ = Dict[str, Any]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~-]*")
+
+
+@lru_cache(maxsize=64)
+def environ_name(header: str) -> str:
+    """Return the name that a header has in the environment of CGI, WSGI and Django."""
+    return "HTTP_" + header.upper().replace("-", "_")
 
 
 class SnowplowMiddleware:
@@ -97,13 +109,11 @@ class WSGIRequest:
 
     def header(self, name: str) -> Optional[str]:
         """Return a header by its name in lower case."""
-        value = self.raw.get("HTTP_" + name.upper().replace("-", "_"))
+        value = self.raw.get(environ_name(name))
         return value if isinstance(value, str) else None
 
     def url(self, scheme: Optional[str]) -> Optional[str]:
         """Return the URL that was asked for."""
-        from urllib.parse import quote
-
         environ = self.raw
         scheme = scheme or environ.get("wsgi.url_scheme") or "http"
         host = environ.get("HTTP_HOST")
@@ -115,7 +125,9 @@ class WSGIRequest:
         # The path is the bytes of the request as Latin-1, percent signs decoded.
         path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
         query = environ.get("QUERY_STRING")
-        url = f"{scheme}://{host}{quote(path.encode('latin-1', 'replace'), safe='/;=,:@!$&()*+~')}"
+        if _PLAIN_PATH.fullmatch(path) is None:
+            path = quote(path.encode("latin-1", "replace"), safe="/;=,:@!$&()*+~")
+        url = f"{scheme}://{host}{path}"
         return f"{url}?{query}" if query else url
 
 

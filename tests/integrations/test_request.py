@@ -128,7 +128,9 @@ def test_the_id_cookie(cookie, values):
 
 def test_names_of_cookies_can_be_chosen():
     """Prefix, suffix and the collector's cookie have the names that the site gave them."""
-    environ = {"HTTP_COOKIE": f"_sp_id.a=x.1.1.9; my_id.b={ID}.1.5.2; my_id.c=y.1.1.9; net=n1; sp=n2"}
+    environ = {
+        "HTTP_COOKIE": f"_sp_id.a=x.1.1.9; my_id.b={ID}.1.5.2; my_id.c=y.1.1.9; net=n1; sp=n2"
+    }
     event = tracked(environ, cookie_prefix="my_", cookie_suffix="b", network_cookie="net")
     assert (event["duid"], event["tnuid"]) == (ID, "n1")
     assert "tnuid" not in tracked(environ, network_cookie=None)

@@ -146,7 +146,8 @@ def test_rules_of_another_form_are_refused(rule):
 
 
 @pytest.mark.parametrize(
-    "contexts", [[5], {"a": "text"}, entity(a=1), [(1, entity())], [({"acept": []}, entity())], [()]]
+    "contexts",
+    [[5], {"a": "text"}, entity(a=1), [(1, entity())], [({"acept": []}, entity())], [()]],
 )
 def test_contexts_of_another_form_are_refused(tracker, contexts):
     """What is no entity, function or pair is refused when it is added."""
@@ -222,7 +223,9 @@ class Metadata(BaseHTTPRequestHandler):
                 name: name for name in "cpuPlatform hostname image machineType name zone".split()
             }
             self.answer(
-                json.dumps({**known, "id": 5, "tags": ["web"], "attributes": {"ssh-keys": "secret"}})
+                json.dumps(
+                    {**known, "id": 5, "tags": ["web"], "attributes": {"ssh-keys": "secret"}}
+                )
             )
         else:
             self.answer(None)
