@@ -139,7 +139,7 @@ def test_hooks_chain_and_can_be_removed(tracker, emitter, monkeypatch):
     """The hooks that were there are called afterwards, and come back."""
     called = []
     monkeypatch.setattr(sys, "excepthook", lambda *arguments: called.append(arguments[1]))
-    monkeypatch.setattr(threading, "excepthook", lambda arguments: called.append(arguments))
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: called.append(arguments))  # noqa: PLW0108
     before = sys.excepthook, threading.excepthook
     uninstall = install_excepthook(tracker)
     error = raised(LookupError("x"))

@@ -53,7 +53,20 @@ def test_celery(collector, broker, pool):
     worker = run(
         collector,
         broker,
-        *"-m celery -A celery_app worker -c 2 --without-gossip --without-mingle -l warning -P".split(),
+        *[
+            "-m",
+            "celery",
+            "-A",
+            "celery_app",
+            "worker",
+            "-c",
+            "2",
+            "--without-gossip",
+            "--without-mingle",
+            "-l",
+            "warning",
+            "-P",
+        ],
         pool,
     )
     try:
@@ -90,7 +103,7 @@ def test_rq(collector, broker, worker_class):
         collector,
         broker,
         *f"-m rq.cli worker --burst -u {broker} --worker-class {worker_class}".split(),
-        *"--job-class rq_jobs.ShopJob --path .".split(),
+        *["--job-class", "rq_jobs.ShopJob", "--path", "."],
     )
     output = finish(worker)
     assert worker.returncode == 0, output
