@@ -13,7 +13,7 @@ from collections import deque
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, Type, TypeVar, Union
 
 from snowplow_tracker._delivery import lifecycle
-from snowplow_tracker._redis_stream import Entries, RedisStream
+from snowplow_tracker._stores.redis_stream import Entries, RedisStream
 from snowplow_tracker.contracts import one_of
 from snowplow_tracker.event_store import OVERFLOW_POLICIES, EventStore, Overflow
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
