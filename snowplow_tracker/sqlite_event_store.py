@@ -39,7 +39,6 @@ from snowplow_tracker._stores.sqlite_file import (
 )
 from snowplow_tracker._stores.sqlite_leases import (
     WAITING,
-    Lease,
     Row,
     SQLiteLeases,
     oldest_waiting,
@@ -200,9 +199,7 @@ class SQLiteEventStore(EventStore):
         self._file = SQLiteFile(
             self.path, self.max_bytes, _SYNCHRONOUS[self.durability], self._note_lost
         )
-        self._leases = SQLiteLeases(
-            f"{own_identity()}/{secrets.token_hex(8)}", self.lease_seconds
-        )
+        self._leases = SQLiteLeases(f"{own_identity()}/{secrets.token_hex(8)}", self.lease_seconds)
         self._keeper = LeaseKeeper(self._keep_leases, self.lease_seconds / 3)
         # What a signal handler added while its thread was in a transaction.
         self._deferred: Deque[str] = deque()
@@ -746,7 +743,7 @@ def _before_fork() -> None:
     """
     for store in list(_stores):
         if store._before_fork():
-            _forking.append(store)
+            _forking.append(store)  # noqa: PERF401 - each as soon as its lock is held
 
 
 def _after_fork_in_parent() -> None:

@@ -169,7 +169,9 @@ def test_durability_is_what_sqlite_is_told(
     """Only for the sake of the machine is the disk waited for at each event."""
     made: List[sqlite3.Connection] = []
     connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: made.append(connect(*a, **k)) or made[-1])
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *a, **k: made.append(connect(*a, **k)) or made[-1]
+    )
     with opened(path, durability=durability) as store:
         add(store, 1)
         [connection] = made
