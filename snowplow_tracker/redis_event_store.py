@@ -613,8 +613,11 @@ def _on_drop(store: Optional[RedisEventStore], bodies: List[str]) -> None:
 
 def _hold_or_release(store: Optional[RedisEventStore], *, busy: bool) -> None:
     """Have the exit hook come for what is in memory."""
+    if store is None:
+        return
+    store._count_again()
     this: Any = store
     if busy:
         lifecycle.hold(this)
-    elif this is not None:
+    else:
         lifecycle.release(this)

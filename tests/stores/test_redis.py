@@ -235,7 +235,7 @@ def test_a_slow_worker_keeps_its_events(server, make_store):
 def test_redis_before_6_2_claims_too(tmp_path, make_store, command):
     """Without XAUTOCLAIM, events that came back or whose worker died are claimed by older commands."""
     with redis_server(tmp_path, "--rename-command", command, "") as server:
-        store, other = make_store(server, claim_after=0.2), make_store(server, claim_after=0.2)
+        store = make_store(server, claim_after=0.2)
         eids = add(store, 4)
         batch = store.get_events_batch(max_events=2)
         store.cleanup(batch, need_retry=True)
