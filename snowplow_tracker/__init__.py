@@ -8,7 +8,6 @@ from snowplow_tracker.contracts import disable_contracts, enable_contracts
 from snowplow_tracker.emitter_configuration import EmitterConfiguration
 from snowplow_tracker.emitters import (
     AsyncEmitter,
-    DeliveryOptions,
     DeliveryStats,
     DropReason,
     Emitter,
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncEmitter",
-    "DeliveryOptions",
     "DeliveryStats",
     "DropReason",
     "Emitter",

@@ -15,18 +15,19 @@ from typing import (
 )
 
 from snowplow_tracker._delivery.options import (
-    DeliveryOptions,
-    check_options,
-    check_positive,
+    OPTIONS,
+    check_callable,
+    check_number,
+    check_option,
     check_timeout,
+    describe_options,
 )
 from snowplow_tracker._delivery.sender import DropCallback, Timeout
 from snowplow_tracker.contracts import one_of
-from snowplow_tracker.emitters import PROTOCOLS, AsyncEmitter, Emitter
+from snowplow_tracker.emitters import PROTOCOLS, AsyncEmitter, Emitter, Overflow
 from snowplow_tracker.event_store import EventStore as EventStore
-from snowplow_tracker.event_store import Overflow
 from snowplow_tracker.typing import FailureCallback as FailureCallback
-from snowplow_tracker.typing import HttpProtocol, Session, Unpack
+from snowplow_tracker.typing import HttpProtocol, Session
 from snowplow_tracker.typing import SuccessCallback as SuccessCallback
 
 __all__ = ["EmitterConfiguration", "EventStore", "FailureCallback", "SuccessCallback"]
@@ -65,8 +66,18 @@ class _Size:
         instance.__dict__[self._name] = value
 
 
+class _Default:
+    """The default of an option that is the emitter's to choose."""
+
+    def __repr__(self) -> str:
+        return "the emitter's"
+
+
+_DEFAULT: Any = _Default()
+
+
 class _Option(Generic[_Value]):
-    """One of `DeliveryOptions`, checked when it is set. Reading one that was not set gives None: the default."""
+    """An option, checked when it is set. Reading one that was not set gives None: the default."""
 
     def __set_name__(self, owner: Type[Any], name: str) -> None:
         self._name = name
@@ -83,22 +94,35 @@ class _Option(Generic[_Value]):
         return self if instance is None else instance.options.get(self._name)
 
     def __set__(self, instance: EmitterConfiguration, value: Optional[_Value]) -> None:
-        check_options({self._name: value})
+        check_option(self._name, value)
         instance.options[self._name] = value
 
 
+@describe_options
 class EmitterConfiguration:
     """What `Snowplow.create_tracker` passes to the emitter; all of it may be changed until then.
 
     Args:
-        batch_size: Same as for `Emitter`, as are all that are not listed here. None means the emitter's default.
+        batch_size: How many queued events are sent at once. None: 10 for POST, 1 for GET.
+        on_success: Called with the events that were sent, after each request (GET: after each batch).
+        on_failure: Called after each failed attempt with the number of events of the batch that were sent, and the
+            events that were not.
+        byte_limit: Bytes of queued events, encoded, that are sent although the batch is not full. None: no limit.
+        request_timeout: Seconds, or (connect, read) in seconds. None: 5.0; ``(None, None)`` waits for ever.
+        buffer_capacity: How many events may wait. None: 10,000, and beyond them `buffer_bytes`.
+        custom_retry_codes: Per HTTP status, whether to try again; -1 stands for no answer.
+        event_store: Where events wait. None: in memory.
+        session: Makes the requests. None: kept connections without cookies.
         emitter_class: Which emitter to make: `Emitter` (default), `AsyncEmitter` or a subclass.
-        thread_count: For an `AsyncEmitter` only.
-        **options: `DeliveryOptions`.
+        protocol: `"http"` or `"https"`, where the endpoint does not say. None: the emitter's default.
+        port: Where the endpoint does not say. None: the protocol's own.
+        thread_count: How many threads of an `AsyncEmitter` send. None: 1.
+        max_retry_delay_seconds: The longest wait after a failed attempt. None: 60.
+        {options}
 
     Raises:
-        ValueError: A size is negative or no number; the message names it.
-        TypeError: An option is unknown or of the wrong type.
+        ValueError: A size is negative or no number, or an option out of range; the message names it.
+        TypeError: A parameter is of the wrong type.
 
     .. versionchanged:: 1.2.0
        Everything after `session`; `buffer_capacity` is honoured.
@@ -111,6 +135,7 @@ class EmitterConfiguration:
     on_drop = _Option[DropCallback]()
     overflow = _Option[Overflow]()
     overflow_timeout = _Option[float]()
+    buffer_bytes = _Option[int]()
     max_retries = _Option[int]()
     max_request_bytes = _Option[int]()
     max_request_events = _Option[int]()
@@ -120,6 +145,7 @@ class EmitterConfiguration:
     headers = _Option[Mapping[str, str]]()
     server_anonymisation = _Option[bool]()
     enqueue_only = _Option[bool]()
+    enabled = _Option[bool]()
 
     def __init__(
         self,
@@ -138,25 +164,43 @@ class EmitterConfiguration:
         port: Optional[int] = None,
         thread_count: Optional[int] = None,
         max_retry_delay_seconds: Optional[float] = None,
-        **options: Unpack[DeliveryOptions],
+        on_drop: Optional[DropCallback] = _DEFAULT,
+        overflow: Overflow = _DEFAULT,
+        overflow_timeout: float = _DEFAULT,
+        buffer_bytes: Optional[int] = _DEFAULT,
+        max_retries: Optional[int] = _DEFAULT,
+        max_request_bytes: int = _DEFAULT,
+        max_request_events: Optional[int] = _DEFAULT,
+        flush_interval: Optional[float] = _DEFAULT,
+        exit_timeout: float = _DEFAULT,
+        path: Optional[str] = _DEFAULT,
+        headers: Optional[Mapping[str, str]] = _DEFAULT,
+        server_anonymisation: bool = _DEFAULT,
+        enqueue_only: bool = _DEFAULT,
+        enabled: bool = _DEFAULT,
     ) -> None:
-        check_options(options)
+        chosen = locals()
+        options = {name: chosen[name] for name in OPTIONS if chosen[name] is not _DEFAULT}
+        for name, value in options.items():
+            check_option(name, value)
         if not (isinstance(emitter_class, type) and issubclass(emitter_class, Emitter)):
             raise TypeError("emitter_class must be Emitter, AsyncEmitter or a subclass of one.")
         if thread_count is not None:
-            check_positive("thread_count", thread_count)
+            check_number("thread_count", thread_count)
             if not issubclass(emitter_class, AsyncEmitter):
                 raise ValueError(
                     "thread_count needs emitter_class=AsyncEmitter: an Emitter sends in the caller's thread."
                 )
         if protocol is not None:
             one_of(protocol, PROTOCOLS, name="protocol")
-        self.options: Dict[str, Any] = dict(options)
+        self.options: Dict[str, Any] = options
         self.batch_size = batch_size
         self.on_success = on_success
         self.on_failure = on_failure
         self.byte_limit = byte_limit
-        check_timeout(request_timeout)
+        check_timeout(request_timeout, own_session=session is not None)
+        check_callable("on_success", on_success)
+        check_callable("on_failure", on_failure)
         self.request_timeout = request_timeout
         self.buffer_capacity = buffer_capacity
         self.custom_retry_codes: Dict[int, bool] = dict(custom_retry_codes or {})

@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import weakref
+from os import getpid
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Type, TypeVar
+from typing import Any, Callable, Dict, Literal, Mapping, Optional, Type, TypeVar
+from urllib.parse import urlsplit
 
 from snowplow_tracker import _late_values
+from snowplow_tracker._compat.queue import LegacyQueue
+from snowplow_tracker._compat.requester import Requester as Requester
 from snowplow_tracker._delivery import lifecycle
-from snowplow_tracker._delivery.delivery import Delivery
-from snowplow_tracker._delivery.encoding import PAYLOAD_DATA_SCHEMA as PAYLOAD_DATA_SCHEMA
+from snowplow_tracker._delivery.dispatch import catches_request_errors
+from snowplow_tracker._delivery.engine import Engine
 from snowplow_tracker._delivery.flush_timer import FlushTimer as FlushTimer
+from snowplow_tracker._delivery.flushing import automatic_flush
 from snowplow_tracker._delivery.options import (
+    DEFAULT_BUFFER_BYTES,
     DEFAULT_FLUSH_INTERVAL,
     DEFAULT_MAX_REQUEST_EVENTS,
     DEFAULT_REQUEST_TIMEOUT,
-    DeliveryOptions,
-    check_options,
-    check_positive,
+    OPTIONS,
+    WAIT,
+    check_callable,
+    check_number,
+    check_option,
     check_seconds,
     check_timeout,
-    default_options,
+    describe_options,
+    is_disabled_by_environment,
 )
 from snowplow_tracker._delivery.outcome import NO_ANSWER, HttpStatus, read_status
-from snowplow_tracker._delivery.sender import DropCallback, Timeout
+from snowplow_tracker._delivery.sender import DropCallback, Sender, Timeout
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
 from snowplow_tracker._delivery.transport import Transport
-from snowplow_tracker._late_imports import guard
-from snowplow_tracker._late_logging import get_logger, late_logger
-from snowplow_tracker._legacy_queue import LegacyQueue
-from snowplow_tracker._wording import events_text
+from snowplow_tracker._http.endpoint import redact
+from snowplow_tracker._process import fork
+from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._protocol.bodies import PAYLOAD_DATA_SCHEMA as PAYLOAD_DATA_SCHEMA
 from snowplow_tracker.contracts import one_of as one_of
 from snowplow_tracker.contracts import plain
-from snowplow_tracker.event_store import (
-    DEFAULT_BUFFER_CAPACITY,
-)
+from snowplow_tracker.event_store import DEFAULT_BUFFER_CAPACITY
 from snowplow_tracker.event_store import EventStore as EventStore
 from snowplow_tracker.event_store import InMemoryEventStore as InMemoryEventStore
 from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
@@ -46,11 +54,8 @@ from snowplow_tracker.typing import HttpProtocol as HttpProtocol
 from snowplow_tracker.typing import Method as Method
 from snowplow_tracker.typing import PayloadDict as PayloadDict
 from snowplow_tracker.typing import PayloadDictList as PayloadDictList
-from snowplow_tracker.typing import Session, Unpack
+from snowplow_tracker.typing import Session
 from snowplow_tracker.typing import SuccessCallback as SuccessCallback
-
-if TYPE_CHECKING:
-    import logging
 
 __all__ = [
     "DEFAULT_MAX_LENGTH",
@@ -58,7 +63,6 @@ __all__ = [
     "PAYLOAD_DATA_SCHEMA",
     "PROTOCOLS",
     "AsyncEmitter",
-    "DeliveryOptions",
     "DeliveryStats",
     "DropCallback",
     "DropReason",
@@ -80,9 +84,7 @@ __all__ = [
     "one_of",
 ]
 
-_logger = late_logger(__name__)
-if TYPE_CHECKING:
-    logger: logging.Logger
+logger = logging.getLogger(__name__)
 
 DEFAULT_MAX_LENGTH = 10
 """Events in a batch, where `batch_size` is not given."""
@@ -93,37 +95,37 @@ _POST_PATH = "/com.snowplowanalytics.snowplow/tp2"
 _GET_PATH = "/i"
 _LOOPBACK = ("localhost", "127.", "[::1]", "::1")
 
+Overflow = Literal["wait", "drop_newest", "drop_oldest", "block"]
+
 _SomeEmitter = TypeVar("_SomeEmitter", bound="Emitter")
 
 
 def __getattr__(name: str) -> Any:
-    # Users and tests reach for these names. Importing requests with this module would make up most of the package's
-    # import time, and logging a fifth of the rest.
+    # Users and tests reach for this name. Importing requests with this module would make up most of the package's
+    # import time.
     if name == "requests":
         import requests
 
         return requests
-    if name == "logger":
-        return get_logger(__name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-class Requester:
-    """The two functions with which an emitter makes its requests.
+class _Owner:
+    """Gives an engine its emitter, and keeps no emitter alive."""
 
-    Args:
-        post: Called as `requests.post` is.
-        get: Called as `requests.get` is.
-    """
+    __slots__ = ("_reference",)
 
-    post: Callable[..., Any]
-    get: Callable[..., Any]
+    def __init__(self, emitter: Emitter) -> None:
+        self._reference = weakref.ref(emitter)
 
-    def __init__(self, post: Callable[..., Any], get: Callable[..., Any]) -> None:
-        self.post = post
-        self.get = get
+    def __call__(self) -> Sender:
+        emitter = self._reference()
+        if emitter is None:
+            raise ReferenceError("The emitter does not exist any more.")
+        return emitter
 
 
+@describe_options
 class Emitter(EmitterProtocol):
     """Queues events and sends them in the thread that tracks.
 
@@ -140,25 +142,25 @@ class Emitter(EmitterProtocol):
             outage requests grow past it, up to `max_request_events`.
         on_success: Called with the events that were sent, after each request (GET: after each batch).
         on_failure: Called after each failed attempt with the number of events of the batch that were sent and the
-            events that were not; see `on_drop` for those that are given up.
+            events that were not; see `on_drop` for those that are dropped.
         byte_limit: Bytes of queued events, encoded, that are sent although the batch is not full.
         request_timeout: Seconds, or (connect, read) in seconds as requests has it. Default 5.0; ``(None, None)``
             waits for ever.
         max_retry_delay_seconds: The longest wait after a failed attempt, also where `Retry-After` asks for more.
-        buffer_capacity: How many events may wait. Default 10,000.
+        buffer_capacity: How many events may wait. Default 10,000, and beyond them as many as fit in `buffer_bytes`.
         custom_retry_codes: Per HTTP status, whether to try again. By default everything that is not 2xx is tried
             again but 400, 401, 403, 410 and 422; -1 stands for no answer.
         event_store: Where events wait. Default: an `InMemoryEventStore`.
         session: Makes the requests, as it is; anything with the `post` and `get` of `requests.Session`. Default: a
             session that keeps connections and refuses cookies.
-        **options: `DeliveryOptions`.
+        {options}
 
     Raises:
-        TypeError: The endpoint is not text; an option is unknown or of the wrong type.
+        TypeError: A parameter is of the wrong type; the message names it.
         ValueError: The endpoint, the protocol, the method or a size is unusable; the message names it.
 
     .. versionchanged:: 1.2.0
-       `options`; a finite default timeout; kept connections; redirects are failures.
+       The parameters after `session`; a finite default timeout; kept connections; redirects are failures.
     """
 
     def __init__(
@@ -177,22 +179,46 @@ class Emitter(EmitterProtocol):
         custom_retry_codes: Mapping[int, bool] = {},
         event_store: Optional[EventStore] = None,
         session: Optional[Session] = None,
-        **options: Unpack[DeliveryOptions],
+        *,
+        on_drop: Optional[DropCallback] = None,
+        overflow: Overflow = "wait",
+        overflow_timeout: float = 1.0,
+        buffer_bytes: Optional[int] = None,
+        max_retries: Optional[int] = None,
+        max_request_bytes: int = 500_000,
+        max_request_events: Optional[int] = None,
+        flush_interval: Optional[float] = None,
+        exit_timeout: float = 2.0,
+        path: Optional[str] = None,
+        headers: Optional[Mapping[str, str]] = None,
+        server_anonymisation: bool = False,
+        enqueue_only: bool = False,
+        enabled: bool = True,
     ) -> None:
-        _check_sizes(
-            batch_size=batch_size,
-            byte_limit=byte_limit,
-            buffer_capacity=buffer_capacity,
-            max_retry_delay_seconds=max_retry_delay_seconds,
-        )
-        check_options(options)
-        self._set_options({**default_options(), **self._own_defaults(), **options})
-        self.endpoint = _collector_uri(endpoint, protocol, port, method, self.path)
+        chosen = locals()
+        for name in OPTIONS:
+            check_option(name, chosen[name])
+        _check_arguments(chosen)
+        self.on_drop = on_drop
+        self.overflow: Overflow = overflow
+        self.overflow_timeout = overflow_timeout
+        self.max_retries = max_retries
+        self.max_request_bytes = max_request_bytes
+        self.max_request_events = max_request_events
+        self.flush_interval = flush_interval
+        self.exit_timeout = exit_timeout
+        self.path = path
+        self.headers: Dict[str, str] = {
+            plain(name): plain(value) for name, value in (headers or {}).items()
+        }
+        self.server_anonymisation = server_anonymisation
+        self.enqueue_only = enqueue_only
+        self.enabled = enabled and not is_disabled_by_environment()
+        self.endpoint = _collector_uri(endpoint, protocol, port, method, path)
         self.method = method
         self.batch_size = _batch_size(batch_size, buffer_capacity, method)
         self.byte_limit = byte_limit
         self.bytes_queued: Optional[int] = None if byte_limit is None else 0
-        check_timeout(request_timeout)
         self.request_timeout = request_timeout
         self.on_success = on_success
         self.on_failure = on_failure
@@ -201,53 +227,47 @@ class Emitter(EmitterProtocol):
         self.lock = threading.RLock()
         self.timer = FlushTimer(emitter=self, repeating=True)
         self.retry_timer = _RetryTimer(emitter=self, repeating=False)
-        self._delivery = Delivery(
-            flush_interval=self.flush_interval,
-            thread_count=self._thread_count(),
-            sends=not self.enqueue_only,
+        sends = self.enabled and not enqueue_only
+        self._engine = Engine(
+            _Owner(self),
+            flush_interval=flush_interval,
+            thread_count=self._thread_count() if sends else 0,
+            sends=sends,
+            waits=overflow == WAIT,
         )
+        weakref.finalize(self, self._engine.stop).atexit = False
         if event_store is None:
-            if self.enqueue_only:
-                raise ValueError(
-                    "enqueue_only needs an event_store that another process delivers from."
-                )
-            event_store = InMemoryEventStore(
-                _logger,
-                DEFAULT_BUFFER_CAPACITY if buffer_capacity is None else buffer_capacity,
-                overflow=self.overflow,
-                overflow_timeout=self.overflow_timeout,
-            )
+            event_store = self._new_store(buffer_capacity, buffer_bytes)
         self.event_store = event_store
         self._transport = Transport(session)
         self.request_method = Requester(post=self._transport.post, get=self._transport.get)
         lifecycle.register(self)
-        if not self.enqueue_only:
+        fork.register(self)
+        if sends:
             self._transport.prepare(self.endpoint, method)
-        if self.flush_interval is not None and not self._thread_count() and not self.enqueue_only:
-            self.set_flush_timer(self.flush_interval)
-        _logger.debug("Emitter initialized with endpoint %s", self.endpoint)
+            if flush_interval is not None and not self._thread_count():
+                self.set_flush_timer(flush_interval)
+        logger.debug("Emitter initialized with endpoint %s", redact(self.endpoint))
 
-    def _own_defaults(self) -> Dict[str, Any]:
-        return {}
+    def _new_store(
+        self, buffer_capacity: Optional[int], buffer_bytes: Optional[int]
+    ) -> InMemoryEventStore:
+        if self.enqueue_only and self.enabled:
+            raise ValueError(
+                "enqueue_only needs an event_store that another process delivers from."
+            )
+        if buffer_bytes is None:
+            buffer_bytes = DEFAULT_BUFFER_BYTES if buffer_capacity is None else 0
+        return InMemoryEventStore(
+            logger,
+            DEFAULT_BUFFER_CAPACITY if buffer_capacity is None else buffer_capacity,
+            overflow="drop_newest" if self.overflow == "wait" else self.overflow,
+            overflow_timeout=self.overflow_timeout,
+            buffer_bytes=buffer_bytes,
+        )
 
     def _thread_count(self) -> int:
         return 0
-
-    def _set_options(self, options: Mapping[str, Any]) -> None:
-        self.on_drop: Optional[DropCallback] = options["on_drop"]
-        self.overflow = options["overflow"]
-        self.overflow_timeout: float = options["overflow_timeout"]
-        self.max_retries: Optional[int] = options["max_retries"]
-        self.max_request_bytes: int = options["max_request_bytes"]
-        self.max_request_events: Optional[int] = options["max_request_events"]
-        self.flush_interval: Optional[float] = options["flush_interval"]
-        self.exit_timeout: float = options["exit_timeout"]
-        self.path: Optional[str] = options["path"]
-        self.headers: Dict[str, str] = {
-            plain(name): plain(value) for name, value in (options["headers"] or {}).items()
-        }
-        self.server_anonymisation: bool = options["server_anonymisation"]
-        self.enqueue_only: bool = options["enqueue_only"]
 
     @staticmethod
     def as_collector_uri(
@@ -273,7 +293,7 @@ class Emitter(EmitterProtocol):
     @property
     def event_store(self) -> EventStore:
         """Where events wait."""
-        return self._delivery.store.store
+        return self._engine.store.store
 
     @event_store.setter
     def event_store(self, store: EventStore) -> None:
@@ -282,19 +302,27 @@ class Emitter(EmitterProtocol):
         def on_overflow(events: PayloadDictList) -> None:
             emitter = reference()
             if emitter is not None:
-                emitter._delivery.overflowed(emitter, events)
+                emitter._engine.overflowed(events)
 
-        self._delivery.use_store(store, on_overflow, as_text=self.method == "post")
+        self._engine.use_store(store, on_overflow, as_text=self.method == "post")
 
     @property
-    def most_events(self) -> int:
+    def max_batch_events(self) -> int:
         """The most events that one request may hold."""
         return self.max_request_events or max(DEFAULT_MAX_REQUEST_EVENTS, self.batch_size)
 
     @property
+    def request_seconds(self) -> float:
+        """How long a request may take, in seconds."""
+        timeout = DEFAULT_REQUEST_TIMEOUT if self.request_timeout is None else self.request_timeout
+        if isinstance(timeout, tuple):
+            return sum(threading.TIMEOUT_MAX / 4 if part is None else part for part in timeout)
+        return timeout if isinstance(timeout, (int, float)) else DEFAULT_REQUEST_TIMEOUT
+
+    @property
     def retry_delay(self) -> float:
         """Seconds from the last failed attempt to the next; 0 while the collector is well."""
-        return self._delivery.backoff.delay
+        return self._engine.core.breaker.delay
 
     @property
     def state(self) -> EmitterState:
@@ -302,27 +330,30 @@ class Emitter(EmitterProtocol):
 
         .. versionadded:: 1.2.0
         """
-        return self._delivery.state
+        return self._engine.state
 
     def stats(self) -> DeliveryStats:
         """Take a snapshot of the delivery counters. It takes microseconds, plus the store's own `size()`.
 
         .. versionadded:: 1.2.0
         """
-        return self._delivery.stats()
+        return self._engine.stats()
 
     @_late_values.takes_late
     def input(self, payload: PayloadDict) -> None:
         """Queue an event, and send the batch if that completes it.
 
         Args:
-            payload: The event's parameters. The emitter keeps a copy; for POST all values become text.
+            payload: The event's parameters. The emitter keeps a copy; for POST all values become strings.
         """
-        delivery = self._delivery
-        if self.byte_limit is not None or not delivery.store.copies:
+        if getpid() != fork.process_id:
+            fork.check()
+        engine = self._engine
+        if not self.enabled:
+            return
+        if self.byte_limit is not None or not engine.store.copies:
             payload = self._own_copy(payload)
-        delivery.add(self, payload)
-        if delivery.wants_flush and self.reached_limit():
+        if engine.add(payload) and self.reached_limit():
             self.flush()
 
     def _own_copy(self, payload: PayloadDict) -> PayloadDict:
@@ -338,8 +369,10 @@ class Emitter(EmitterProtocol):
 
     def _count_bytes(self, event: PayloadDict) -> None:
         try:
-            size = len(self._delivery.encoder.encode(event)[0])
-        except Exception:  # it will be given up, with a reason, when it is sent
+            size = len(self._engine.encode(event))
+        except Exception as error:  # it will be dropped, with a reason, when it is sent
+            if is_interrupt(error):
+                raise
             return
         with self.lock:
             self.bytes_queued = (self.bytes_queued or 0) + size
@@ -347,9 +380,11 @@ class Emitter(EmitterProtocol):
     def reached_limit(self) -> bool:
         """Whether the queue is full enough to be sent."""
         try:
-            size = self._delivery.store.count()
-        except Exception:
-            _logger.exception("The event store raised instead of telling its size.")
+            size = self._engine.store.count()
+        except Exception as error:
+            if is_interrupt(error):
+                raise
+            logger.exception("The event store raised instead of telling its size.")
             return False
         if size >= self.batch_size:
             return True
@@ -370,18 +405,26 @@ class Emitter(EmitterProtocol):
         .. versionchanged:: 1.2.0
            `timeout` and the result.
         """
-        if self.enqueue_only:
-            return self._delivery.unsent()
+        self._check_flush(timeout)
+        if self.enqueue_only or not self.enabled:
+            return self._engine.unsent()
         self._reset_bytes()
         try:
-            return self._delivery.flush_here(self, timeout)
+            return self._engine.flush_here(timeout)
         finally:
             self._schedule_retry()
 
     def sync_flush(self, *, timeout: Optional[float] = None) -> int:
-        """Same as `flush`."""
+        """Send what is queued now, in this thread: `flush` under the name that all emitters have.
+
+        Args:
+            timeout: Seconds to go on trying, whatever fails. Default: end with the first failed attempt.
+
+        Returns:
+            How many events are not delivered yet: 0 when all is done.
+        """
         rest: Optional[int] = self.flush() if timeout is None else self.flush(timeout=timeout)
-        return self._delivery.unsent() if rest is None else rest  # an override may return nothing
+        return self._engine.unsent() if rest is None else rest  # an override may return nothing
 
     def async_flush(self) -> None:
         """Do nothing. It exists because emitters of other people do.
@@ -402,9 +445,10 @@ class Emitter(EmitterProtocol):
 
         .. versionadded:: 1.2.0
         """
+        self._check_flush(timeout)
         self.timer.cancel()
         self.retry_timer.cancel()
-        unsent = self._delivery.close(self, self.exit_timeout if timeout is None else timeout)
+        unsent = self._engine.close(self.exit_timeout if timeout is None else timeout)
         self._transport.close()
         return unsent
 
@@ -419,6 +463,7 @@ class Emitter(EmitterProtocol):
     ) -> None:
         self.close()
 
+    @catches_request_errors
     def http_post(self, data: str) -> int:
         """Make a POST request.
 
@@ -430,12 +475,13 @@ class Emitter(EmitterProtocol):
         Returns:
             The status, or -1 if there was no answer.
         """
-        _logger.debug("Sending POST request to %s: %s", self.endpoint, data)
+        logger.debug("Sending POST request to %s: %s", redact(self.endpoint), data)
         headers = {**self._headers(), "Content-Type": "application/json; charset=utf-8"}
         return self._request(
             self.request_method.post, self._post_endpoint(), data=data, headers=headers
         )
 
+    @catches_request_errors
     def http_get(self, payload: PayloadDict) -> int:
         """Make a GET request. Same as `http_post`, but for one event.
 
@@ -445,7 +491,7 @@ class Emitter(EmitterProtocol):
         Returns:
             The status, or -1 if there was no answer.
         """
-        _logger.debug("Sending GET request to %s: %s", self.endpoint, payload)
+        logger.debug("Sending GET request to %s: %s", redact(self.endpoint), payload)
         parameters = {name: _encodable(value) for name, value in payload.items()}
         headers = self._headers()
         if headers:
@@ -461,9 +507,11 @@ class Emitter(EmitterProtocol):
         try:
             # A redirect turns a POST into a GET without its body, which the collector answers with 200.
             response = function(
-                url, timeout=self._delivery.clip(configured), allow_redirects=False, **options
+                url, timeout=self._engine.clip(configured), allow_redirects=False, **options
             )
-        except Exception as error:  # requests raises its own, a user's session anything
+        except Exception as error:
+            if not self._transport.is_request_error(error):
+                raise
             status = HttpStatus(NO_ANSWER)
             status.error = error
             return status
@@ -486,6 +534,7 @@ class Emitter(EmitterProtocol):
         """Whether a status means that the events arrived: 2xx."""
         return 200 <= status_code < 300
 
+    @catches_request_errors
     def send_events(self, evts: PayloadDictList) -> None:
         """Send events and settle their fate with the store, the counters and the callbacks.
 
@@ -493,7 +542,7 @@ class Emitter(EmitterProtocol):
             evts: Events as they come from the store.
         """
         try:
-            self._delivery.deliver(self, evts)
+            self._engine.deliver(evts)
         finally:
             self._schedule_retry()
 
@@ -521,21 +570,25 @@ class Emitter(EmitterProtocol):
         """Stop flushing again and again."""
         self.timer.cancel()
 
+    def _check_flush(self, timeout: Optional[float]) -> None:
+        if timeout is not None:
+            check_seconds("timeout", timeout, zero=True, forever=True)
+        fork.check()
+
     def _flush_by_timer(self) -> None:
         """Flush if the collector is not to be left alone; if it is, come back later."""
-        if self._delivery.backoff.failing and self._delivery.backoff.wait(forced=False) > 0:
-            self._schedule_retry()
-            return
-        with self._delivery.unasked():
-            self.flush()
+        breaker = self._engine.core.breaker
+        if not (breaker.failing and breaker.wait(forced=False) > 0):
+            with automatic_flush():
+                self.flush()
         self._schedule_retry()
 
     def _schedule_retry(self) -> None:
         """Have a background thread try again."""
         if lifecycle.is_exiting:  # the exit hook tries again itself, and no thread may start now
             return
-        if self._delivery.retry_pending() and self.state is not EmitterState.CLOSED:
-            self.retry_timer.start(max(0.01, self._delivery.backoff.wait(forced=False)))
+        if self._engine.retry_pending() and self.state is not EmitterState.CLOSED:
+            self.retry_timer.start(max(0.01, self._engine.core.breaker.wait(forced=False)))
 
     def _reset_bytes(self) -> None:
         if self.bytes_queued is not None:
@@ -548,34 +601,31 @@ class Emitter(EmitterProtocol):
 
     def _try_at_exit(self, timeout: float) -> None:
         """Send what can be sent within `timeout` seconds."""
-        if not self.enqueue_only and self.state is not EmitterState.CLOSED:
-            self._delivery.close(self, timeout, final=False)
+        if self._engine.sends and self.state is not EmitterState.CLOSED:
+            self._engine.close(timeout, final=False)
 
     def _finish_at_exit(self, timeout: float) -> None:
         """Send what is queued within `timeout` seconds, and say what could not be sent."""
-        if self.enqueue_only or self.state is EmitterState.CLOSED:
-            return
-        if self._delivery.delivering_here():
+        engine = self._engine
+        if not engine.sends or self.state is EmitterState.CLOSED or engine.is_inside():
             return
         deadline = time.monotonic() + timeout
         while True:
             # Other threads may go on tracking, and count on this one.
-            unsent = self._delivery.close(self, max(0.0, deadline - time.monotonic()), final=False)
+            unsent = engine.close(max(0.0, deadline - time.monotonic()), final=False)
             if not unsent or time.monotonic() >= deadline:
                 break
         if unsent:
-            kept = self._delivery.kept()
-            what = events_text(unsent)
-            lifecycle.say("The program ends with %s that could not be sent.%s", what, kept)
-            self._delivery.abandon(self)
+            engine.say_unsent("The program ends", unsent)
+            engine.abandon()
         self._transport.close()  # in an orderly way: what the interpreter tears down later complains on stderr
 
     def _after_fork(self) -> None:
-        delivery: Optional[Delivery] = self.__dict__.get("_delivery")
-        if delivery is None:  # __init__ never ran, or not to its end
+        engine: Optional[Engine] = self.__dict__.get("_engine")
+        if engine is None or "request_method" not in self.__dict__:  # __init__ never ran, or not to its end
             return
         self.lock = threading.RLock()
-        delivery.after_fork()
+        engine.after_fork()
         self._transport.after_fork()
         self.retry_timer.after_fork()
         self.timer.after_fork()
@@ -583,6 +633,7 @@ class Emitter(EmitterProtocol):
             self.bytes_queued = 0
 
 
+@describe_options
 class AsyncEmitter(Emitter):
     """Queues events and sends them in background threads: `track()` costs the same whatever the collector does.
 
@@ -590,12 +641,36 @@ class AsyncEmitter(Emitter):
     the batch is full, after `flush_interval` seconds at the latest, and at the end of the program.
 
     Args:
-        endpoint: Same as for `Emitter`, as are all others but these two.
-        protocol: Plain `"http"` by default, as ever; set `"https"`, or a URL as the endpoint.
+        endpoint: The collector: a host, a host with a path, or a URL.
+        protocol: Where the endpoint does not say. Plain `"http"` by default, as in 1.1.0; set `"https"`, or a URL as the
+            endpoint.
+        port: Where the endpoint does not say; default: the protocol's own.
+        method: `"post"`: batches. `"get"`: one request per event.
+        batch_size: How many queued events are sent at once. Default: 10 for POST, 1 for GET. Under load and after an
+            outage requests grow past it, up to `max_request_events`.
+        on_success: Called with the events that were sent, after each request (GET: after each batch), in the thread
+            that sends.
+        on_failure: Called after each failed attempt with the number of events of the batch that were sent and the
+            events that were not; see `on_drop` for those that are dropped.
         thread_count: How many threads send. One keeps up with most programs: its requests grow with the load.
+        byte_limit: Bytes of queued events, encoded, that are sent although the batch is not full.
+        request_timeout: Seconds, or (connect, read) in seconds as requests has it. Default 5.0; ``(None, None)``
+            waits for ever.
+        max_retry_delay_seconds: The longest wait after a failed attempt, also where `Retry-After` asks for more.
+        buffer_capacity: How many events may wait. Default 10,000, and beyond them as many as fit in `buffer_bytes`.
+        custom_retry_codes: Per HTTP status, whether to try again. By default everything that is not 2xx is tried
+            again but 400, 401, 403, 410 and 422; -1 stands for no answer.
+        event_store: Where events wait. Default: an `InMemoryEventStore`.
+        session: Makes the requests, as it is; anything with the `post` and `get` of `requests.Session`. Default: a
+            session that keeps connections and refuses cookies.
+        {options}
+
+    Raises:
+        TypeError: A parameter is of the wrong type; the message names it.
+        ValueError: The endpoint, the protocol, the method or a size is unusable; the message names it.
 
     .. versionchanged:: 1.2.0
-       `options`; events are sent after `flush_interval` even if the batch is not full.
+       The parameters after `session`; events are sent after `flush_interval` even if the batch is not full.
     """
 
     def __init__(
@@ -615,9 +690,23 @@ class AsyncEmitter(Emitter):
         custom_retry_codes: Mapping[int, bool] = {},
         event_store: Optional[EventStore] = None,
         session: Optional[Session] = None,
-        **options: Unpack[DeliveryOptions],
+        *,
+        on_drop: Optional[DropCallback] = None,
+        overflow: Overflow = "wait",
+        overflow_timeout: float = 1.0,
+        buffer_bytes: Optional[int] = None,
+        max_retries: Optional[int] = None,
+        max_request_bytes: int = 500_000,
+        max_request_events: Optional[int] = None,
+        flush_interval: Optional[float] = DEFAULT_FLUSH_INTERVAL,
+        exit_timeout: float = 2.0,
+        path: Optional[str] = None,
+        headers: Optional[Mapping[str, str]] = None,
+        server_anonymisation: bool = False,
+        enqueue_only: bool = False,
+        enabled: bool = True,
     ) -> None:
-        check_positive("thread_count", thread_count)
+        check_number("thread_count", thread_count)
         self.thread_count = thread_count
         super().__init__(
             endpoint=endpoint,
@@ -634,15 +723,25 @@ class AsyncEmitter(Emitter):
             custom_retry_codes=custom_retry_codes,
             event_store=event_store,
             session=session,
-            **options,
+            on_drop=on_drop,
+            overflow=overflow,
+            overflow_timeout=overflow_timeout,
+            buffer_bytes=buffer_bytes,
+            max_retries=max_retries,
+            max_request_bytes=max_request_bytes,
+            max_request_events=max_request_events,
+            flush_interval=flush_interval,
+            exit_timeout=exit_timeout,
+            path=path,
+            headers=headers,
+            server_anonymisation=server_anonymisation,
+            enqueue_only=enqueue_only,
+            enabled=enabled,
         )
         _warn_of_plain_http(endpoint, protocol, self.endpoint)
 
-    def _own_defaults(self) -> Dict[str, Any]:
-        return {"flush_interval": DEFAULT_FLUSH_INTERVAL}
-
     def _thread_count(self) -> int:
-        return 0 if self.enqueue_only else self.thread_count
+        return self.thread_count
 
     def flush(self, *, timeout: Optional[float] = None) -> int:
         """Ask the background threads to send what is queued now, also while a retry is pending.
@@ -656,12 +755,13 @@ class AsyncEmitter(Emitter):
         .. versionchanged:: 1.2.0
            `timeout` and the result.
         """
-        if self.enqueue_only:
-            return self._delivery.unsent()
+        self._check_flush(timeout)
+        if self.enqueue_only or not self.enabled:
+            return self._engine.unsent()
         self._reset_bytes()
         if timeout is None:
-            return self._delivery.request_flush(self)
-        return self._delivery.flush_by_workers(self, lambda: None, timeout)
+            return self._engine.request_flush()
+        return self._engine.flush_by_workers(lambda: None, timeout)
 
     def sync_flush(self, *, timeout: Optional[float] = None) -> int:
         """Have what is queued sent, and wait until it is.
@@ -675,26 +775,27 @@ class AsyncEmitter(Emitter):
         Returns:
             How many events are not delivered yet: 0 when all is done.
         """
-        if self.enqueue_only:
-            return self._delivery.unsent()
-        return self._delivery.flush_by_workers(self, self.flush, timeout)
+        self._check_flush(timeout)
+        if self.enqueue_only or not self.enabled:
+            return self._engine.unsent()
+        return self._engine.flush_by_workers(self.flush, timeout)
 
     @property
     def queue(self) -> LegacyQueue:
         """What 1.1.0 had between the store and its threads. `stats` and `sync_flush` tell and do more."""
-        return LegacyQueue(self, lambda: self._delivery.request_flush(self))
+        return LegacyQueue(self, self._engine.request_flush)
 
     def consume(self) -> None:
         """Do the work of a background thread in this one, until the emitter is closed."""
-        while self._delivery.wait_for_work():
-            self._delivery.work(self)
+        while self._engine.wait_for_work():
+            self._engine.work()
 
     def _schedule_retry(self) -> None:
         """Leave it to the worker threads, which know when to try again."""
 
     def _flush_at_exit(self) -> bool:
-        if not self.enqueue_only:
-            self._delivery.request_flush(self)
+        if self._engine.sends:
+            self._engine.request_flush()
         return True
 
 
@@ -704,19 +805,43 @@ class _RetryTimer(FlushTimer):
     def is_active(self) -> bool:
         """Whether an attempt is pending."""
         emitter = self.emitter
-        return super().is_active() or (emitter is not None and emitter._delivery.retry_pending())
+        return super().is_active() or (emitter is not None and emitter._engine.retry_pending())
 
     def start(self, timeout: float) -> bool:
         """Wait for the next attempt; one that is pending already stays as it is."""
-        return False if super().is_active() else super().start(timeout)
+        if super().is_active():
+            self.ensure_running()  # an interrupt may have come between the two
+            return False
+        return super().start(timeout)
 
 
-def _check_sizes(**sizes: Any) -> None:
-    for name, value in sizes.items():
+def _check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Check what 1.1.0 had already, and took unchecked."""
+    for name in ("batch_size", "byte_limit", "buffer_capacity", "max_retry_delay_seconds"):
+        value = arguments[name]
         if value is not None:
             kind = (int, float) if name == "max_retry_delay_seconds" else int
             # A batch or byte limit of 0 sends each event at once, as it did in 1.1.0.
-            check_positive(name, value, kind=kind, zero=name != "buffer_capacity")
+            check_number(name, value, kind=kind, zero=name != "buffer_capacity")
+    check_timeout(arguments["request_timeout"], own_session=arguments["session"] is not None)
+    check_callable("on_success", arguments["on_success"])
+    check_callable("on_failure", arguments["on_failure"])
+    for name, methods in (
+        ("session", ("post", "get")),
+        ("event_store", ("add_event", "get_events_batch", "cleanup", "size")),
+    ):
+        value = arguments[name]
+        missing = [method for method in methods if not hasattr(value, method)]
+        if value is not None and (isinstance(value, type) or missing):
+            what = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
+            raise TypeError(
+                f"{name} must be an object with the methods {', '.join(methods)}, got {what}."
+            )
+    codes = arguments["custom_retry_codes"]
+    if codes is not None and not isinstance(codes, Mapping):
+        raise TypeError(
+            f"custom_retry_codes must be a mapping of statuses to bools, got {type(codes).__name__}."
+        )
 
 
 def _batch_size(batch_size: Optional[int], buffer_capacity: Optional[int], method: str) -> int:
@@ -738,9 +863,6 @@ def _collector_uri(
         raise ValueError("No endpoint provided.")
     one_of(protocol, PROTOCOLS, name="protocol")
     one_of(method, METHODS, name="method")
-    with guard:
-        from urllib.parse import urlsplit  # 2 ms that nobody should wait for to import the package
-
     scheme, separator, rest = endpoint.partition("://")
     if separator:
         protocol = scheme.lower()
@@ -763,7 +885,7 @@ def _collector_uri(
     ):
         raise ValueError(f"endpoint {endpoint!r} is not a usable host or URL.")
     if port is not None:
-        check_positive("port", port)
+        check_number("port", port)
         if port > 65_535:
             raise ValueError("port must not be greater than 65535.")
         if own_port is None:
@@ -776,7 +898,7 @@ def _collector_uri(
 def _warn_of_plain_http(endpoint: str, protocol: str, url: str) -> None:
     host = url.partition("://")[2]
     if protocol == "http" and "://" not in endpoint and not host.startswith(_LOOPBACK):
-        _logger.warning(
+        logger.warning(
             "Events go to %s over plain http, the default of AsyncEmitter: pass protocol='https' or a full URL to "
             "encrypt them, or an endpoint with http:// to confirm.",
             url,

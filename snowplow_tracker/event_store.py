@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from itertools import islice, repeat, starmap
+from functools import partial
+from itertools import repeat, starmap
 from typing import (
     Any,
     Callable,
@@ -18,7 +19,15 @@ from typing import (
     Tuple,
 )
 
-from snowplow_tracker import _late_values, _live_objects
+from snowplow_tracker import _late_values
+from snowplow_tracker._delivery.atomic import all_at_once, move_back, move_oldest
+from snowplow_tracker._delivery.locking import (
+    Signal,
+    held_by_this_thread,
+    holds_locks,
+    new_lock,
+    release_if_leaked,
+)
 from snowplow_tracker.contracts import one_of
 from snowplow_tracker.typing import Logger, PayloadDict, PayloadDictList
 
@@ -29,24 +38,30 @@ Overflow = Literal["drop_newest", "drop_oldest", "block"]
 DEFAULT_BUFFER_CAPACITY = 10_000
 OVERFLOW_POLICIES = ("drop_newest", "drop_oldest", "block")
 
-_MOST_SHAPES = 1_000
+_MAX_SHAPES = 1_000
+_BYTES_PER_EVENT = 250
+"""What an event takes in memory beside the characters of its values: their headers, its id, its place in the queue."""
+
+holds_locks(__file__)
 
 
 class _Shape:
     """The names of an event's values, in order: one object for all events that have the same.
 
     Attributes:
-        names: The names. A list, which compares with the names of another event quicker than a tuple.
-        items: How many items of the queue an event takes: this object, and its values.
-        late: Whether there may be late values.
+        names: A list, which compares with the names of another event faster than a tuple.
+        items: How many items of the queue an event takes: this object, its values, and its size if that is counted.
+        deferred: Whether there may be deferred values.
+        sized: The same shape for events whose size in bytes is counted; in that one, None.
     """
 
-    __slots__ = ("items", "late", "names")
+    __slots__ = ("deferred", "items", "names", "sized")
 
-    def __init__(self, names: List[str]) -> None:
+    def __init__(self, names: List[str], *, is_sized: bool = False) -> None:
         self.names = names
-        self.items = len(names) + 1
-        self.late = not _late_values.LATE_NAMES.isdisjoint(names)
+        self.items = len(names) + (2 if is_sized else 1)
+        self.deferred = not _late_values.LATE_NAMES.isdisjoint(names)
+        self.sized: Optional[_Shape] = None if is_sized else _Shape(names, is_sized=True)
 
 
 class EventStore(Protocol):
@@ -96,17 +111,19 @@ class InMemoryEventStore(EventStore):
     """A bounded first-in, first-out queue in memory. What it holds ends with the process.
 
     Args:
-        logger: Gets a message when events are thrown out and no emitter listens.
+        logger: Gets a message when events are dropped and no emitter listens.
         buffer_capacity: How many events may wait; in an emitter, those that are being sent count.
-        overflow: What happens when it is full: `"drop_newest"` refuses the new event, `"drop_oldest"` throws out
-            the one that waited longest, `"block"` waits up to `overflow_timeout` for room and then refuses.
+        overflow: What happens when it is full: `"drop_newest"` refuses the new event, `"drop_oldest"` drops the one
+            that waited longest, `"block"` waits up to `overflow_timeout` for room and then refuses.
         overflow_timeout: Seconds.
+        buffer_bytes: Bytes that events beyond `buffer_capacity` may take in memory. Default 0: none may wait.
 
     Raises:
-        ValueError: A capacity below 1, an unknown policy or a negative time.
+        ValueError: A capacity below 1, an unknown policy, a negative time or size.
 
     .. versionchanged:: 1.2.0
-       `overflow` and `overflow_timeout`; failed events go back to the front, and the policy decides about overflow.
+       `overflow`, `overflow_timeout` and `buffer_bytes`; failed events go back to the front, and the policy decides
+       about overflow.
     """
 
     durable = False
@@ -119,121 +136,167 @@ class InMemoryEventStore(EventStore):
         *,
         overflow: Overflow = "drop_newest",
         overflow_timeout: float = 1.0,
+        buffer_bytes: int = 0,
     ) -> None:
         if buffer_capacity < 1:
             raise ValueError("buffer_capacity must be greater than 0.")
         one_of(overflow, OVERFLOW_POLICIES, name="overflow")
         if not 0 <= overflow_timeout <= threading.TIMEOUT_MAX:
             raise ValueError("overflow_timeout must not be negative or infinite.")
+        if not buffer_bytes >= 0:
+            raise ValueError("buffer_bytes must not be negative.")
         self.logger = logger
         self.buffer_capacity = buffer_capacity
+        self.buffer_bytes = buffer_bytes
         self.overflow: Overflow = overflow
         self.overflow_timeout = overflow_timeout
         self.overflow_listener: Optional[Callable[[PayloadDictList], None]] = None
         self.hands_out_text = False
-        """Whether values become text when handed out: it takes that work from the tracking thread."""
+        """Whether values become strings when handed out: it takes that work from the tracking thread."""
         self.keeps_room = False
         """Whether events that were handed out count until their `cleanup`, so that all of them can come back."""
-        self._out = 0
-        # The shape of an event, its values, the shape of the next, its values: half the memory of
-        # a dictionary for each, and quicker than copying one.
+        # The lock-free queue (fast path). The shape of an event, its values, the shape of the next, its values: half the
+        # memory of a dictionary for each. Where an event comes in no lock is held, which threads that track would pass
+        # to each other at every event. Instead, an event is counted first, which reserves its room, and then put in by
+        # one call. Where threads meet, there may be an event for each of them beyond the capacity.
         self._items: Deque[Any] = deque()
-        # As many bytes as there are events. No lock is held where events come in: with 4 threads
-        # that track, it would be handed from one to the next at every event (3.11: 23 us for a rich
-        # event instead of 15). Instead, an event is first counted, which reserves its room, and
-        # then put in by one call that the interpreter does not interrupt. Where threads meet, there
-        # may be an event for each of them beyond the capacity. An exception of a signal handler in
-        # between leaves one counted too much, until all that is there was handed out.
         self._count = bytearray()
         self.count_waiting: Callable[[], int] = self._count.__len__
-        """Nearly `size`, 50 ns quicker: an emitter asks for each event."""
+        """Nearly `size`, and cheaper: an emitter asks for each event."""
+        self._moving: List[Any] = []
+        """Items on their way out of the queue. What an interrupt leaves here goes back with the next call."""
+        self._evicted: PayloadDictList = []
+        """Dropped events that the listener has not been told about yet."""
+        self._out = 0
+        self._bytes = 0
         self._shapes: Dict[Tuple[str, ...], _Shape] = {}
         self._last_shape = _Shape([])
-        # A thread that has it may come here again, from a signal handler or a finalizer: then what
-        # is being done to the oldest events, while `_busy`, is not disturbed.
-        self._lock = threading.RLock()
-        self._busy = False
-        self._room = threading.Condition(self._lock)
+        self._set_up_locks()
+
+    def _set_up_locks(self) -> None:
+        self._lock = new_lock()
+        self._room = Signal(self._lock)
 
     @property
     def event_buffer(self) -> PayloadDictList:
         """The events that wait, oldest first: a copy."""
-        return self._events(list(self._items))
+        return self._events([*self._moving, *self._items])
 
     @event_buffer.setter
     def event_buffer(self, events: PayloadDictList) -> None:
         items = self._flat(events)
         with self._lock:
-            old: List[Any] = []
-            self._take(len(self._items), old)
-            del self._count[: len(_starts(old))]
-            self._count.extend(bytes(len(events)))
-            self._items.extendleft(reversed(items))
+            self._move_oldest(len(self._items))
+            all_at_once(
+                # Not all of them: a thread may have counted an event that it is about to put in.
+                partial(self._count.__delitem__, slice(0, len(_starts(self._moving)))),
+                self._moving.clear,
+                partial(self._items.extendleft, reversed(items)),
+                partial(self._count.extend, bytes(len(events))),
+                partial(setattr, self, "_bytes", 0),
+            )
 
     def add_event(self, payload: PayloadDict) -> bool:
-        """Take an event in, or answer False when there is no room for it."""
+        """Take an event in, or return False when there is no room for it."""
         shape = self._last_shape
         if [*payload] != shape.names:
             shape = self._shape(payload)
         items = [shape, *payload.values()]
-        if _live_objects.seen and self.hands_out_text:
-            items[1:] = _live_objects.texts_of(items[1:])
         if len(items) != shape.items:
             raise ValueError("payload was changed by another thread while it was queued.")
-        self._count.append(0)  # `_reserve`, written out: 0.05 us
-        if len(self._count) + self._out <= self.buffer_capacity:
-            self._items.extend(items)
-            return True
-        del self._count[-1:]
+        count = self._count
+        try:
+            count.append(0)
+            if len(count) + self._out <= self.buffer_capacity:
+                self._items.extend(items)
+                return True
+            del count[-1:]
+        except BaseException:  # an interrupt, which is passed on
+            self._recount()
+            raise
         return self._add_when_full(items)
 
     def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
         """Hand out the events that waited longest: all of them, or no more than `max_events`."""
+        batch: PayloadDictList = []
+        self.hand_out(max_events, lambda events: partial(batch.extend, events))
+        return batch
+
+    def hand_out(
+        self,
+        max_events: Optional[int],
+        receiver: Callable[[PayloadDictList], Callable[[], object]],
+    ) -> None:
+        """Pass the events that waited longest to a receiver.
+
+        Args:
+            max_events: How many; None for all.
+            receiver: Returns a call, as `all_at_once` takes them, that receives the events. With it they leave the queue.
+        """
+        if held_by_this_thread(self._lock):
+            release_if_leaked(self._lock)
+            if held_by_this_thread(self._lock):
+                return  # a signal handler or a finalizer, in the middle of a move
         with self._lock:
-            if self._busy:
-                return []
-            self._busy = True
-            items: List[Any] = []
-            try:
-                self._take(len(self._items) if max_events is None else max_events, items)
-                events = self._events(items)
-            except BaseException:  # somebody pressed Ctrl-C
-                self._items.extendleft(reversed(items))
-                raise
-            finally:
-                self._busy = False
+            moving, sized = self._move_oldest(len(self._items) if max_events is None else max_events)
+            events = self._events(moving)
             count = len(events)
-            if self.keeps_room:
-                self._out += count
-            del self._count[:count]
+            all_at_once(
+                receiver(events),
+                moving.clear,
+                partial(self._count.__delitem__, slice(0, count)),
+                partial(setattr, self, "_out", self._out + count if self.keeps_room else 0),
+                partial(setattr, self, "_bytes", max(0, self._bytes - sized)),
+            )
             if self._count and not self._items:
                 self._correct_count()
             if not self.keeps_room:
-                self._room.notify(count)
-        return events
+                self._room.notify()
+        self._report()
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
         """Forget events that were handed out, or put them back to the front, in their order."""
-        if not need_retry:
-            with self._lock:
-                self._out = max(0, self._out - len(batch))
-                self._room.notify(len(batch))
-            return
-        items = self._flat(batch)
+        if need_retry:
+            self.requeue(batch, bool)
+        else:
+            self.acknowledge(len(batch), bool)
+
+    def acknowledge(self, count: int, receipt: Callable[[], object]) -> None:
+        """Forget events that were handed out.
+
+        Args:
+            count: How many.
+            receipt: Called as `all_at_once` does, together with it.
+        """
         with self._lock:
-            if self._busy:
-                self._count.extend(bytes(len(batch)))
-                self._items.extend(items)
-                self._out = max(0, self._out - len(batch))
-                return
+            all_at_once(partial(setattr, self, "_out", max(0, self._out - count)), receipt)
+            self._room.notify()
+
+    def requeue(self, batch: PayloadDictList, receipt: Callable[[], object]) -> None:
+        """Put events back to the front, in their order.
+
+        Args:
+            batch: Events that were handed out.
+            receipt: Called as `all_at_once` does, together with it.
+        """
+        items = self._flat(batch)
+        count = len(batch)
+        inside = held_by_this_thread(self._lock)
+        with self._lock:
+            if not inside and self._moving:
+                move_back(self._moving, self._items)
             # Those whose room was kept fit in any case; others may come from elsewhere.
-            too_many = len(batch) - self._out
-            self._count.extend(bytes(len(batch)))
-            self._items.extendleft(reversed(items))
-            self._out = max(0, self._out - len(batch))
-            too_many = min(too_many, len(self._count) + self._out - self.buffer_capacity)
-            evicted = self._make_room(too_many)
-        self._report(evicted)
+            excess = count - self._out
+            all_at_once(
+                partial(self._items.extendleft, reversed(items)),
+                partial(self._count.extend, bytes(count)),
+                partial(setattr, self, "_out", max(0, self._out - count)),
+                receipt,
+            )
+            excess = min(excess, len(self._count) + self._out - self.buffer_capacity)
+            if excess > 0 and not inside:
+                self._evict(excess)
+        self._report()
 
     def size(self) -> int:
         """Return the number of events that wait."""
@@ -241,18 +304,18 @@ class InMemoryEventStore(EventStore):
 
     def reset_after_fork(self) -> None:
         """Start empty in a forked child: what waits here is the parent's to send."""
+        self._set_up_locks()
         self._items.clear()
+        self._moving.clear()
+        self._evicted.clear()
         self._count.clear()
-        self._out = 0
-        self._lock = threading.RLock()
-        self._busy = False
-        self._room = threading.Condition(self._lock)
+        self._out = self._bytes = 0
 
     def _shape(self, payload: PayloadDict) -> _Shape:
         names = tuple(payload)
         shape = self._shapes.get(names)
         if shape is None:
-            if len(self._shapes) >= _MOST_SHAPES:
+            if len(self._shapes) >= _MAX_SHAPES:
                 self._shapes.clear()  # events hold on to their own
             shape = self._shapes[names] = _Shape([*names])
         self._last_shape = shape
@@ -264,6 +327,12 @@ class InMemoryEventStore(EventStore):
             items += (self._shape(event), *event.values())
         return items
 
+    def _recount(self) -> None:
+        """Count again what waits: an interrupt may have come between counting an event and putting it in."""
+        with self._lock:
+            count = sum(1 for item in [*self._moving, *self._items] if item.__class__ is _Shape)
+            all_at_once(self._count.clear, partial(self._count.extend, bytes(count)))
+
     def _correct_count(self) -> None:
         """Forget what is counted and not there, because it will never be. The lock is held."""
         time.sleep(0.001)  # for threads that are about to put theirs in
@@ -271,15 +340,24 @@ class InMemoryEventStore(EventStore):
             # One that takes longer than that goes out like any other, and until then has no room.
             del self._count[:]
 
-    def _take(self, count: int, into: List[Any]) -> None:
-        """Move the items of the oldest events, `count` at most, into a list. The lock is held."""
-        items = self._items
-        oldest = starmap(items.popleft, repeat(()))
+    def _move_oldest(self, count: int) -> Tuple[List[Any], int]:
+        """Move the items of the oldest events, at most `count`, out of the queue. The lock is held.
+
+        Returns:
+            The items, and how many bytes of them were counted.
+        """
+        items, moving = self._items, self._moving
+        if moving:
+            move_back(moving, items)
+        sized = 0
         for _ in range(count):
             if not items:
                 break
-            # One call for all items of an event: no interrupt can come between them.
-            into.extend(islice(oldest, items[0].items))
+            shape = items[0]
+            move_oldest(items, shape.items, moving)
+            if shape.sized is None:
+                sized += moving[-1]
+        return moving, sized
 
     def _events(self, items: List[Any]) -> PayloadDictList:
         """Put events together from their items."""
@@ -288,74 +366,115 @@ class InMemoryEventStore(EventStore):
         start = 0
         while start < len(items):
             shape = items[start]
-            values = items[start + 1 : start + shape.items]
+            values = items[start + 1 : start + 1 + len(shape.names)]
             start += shape.items
-            if shape.late:
+            if shape.deferred:
                 values = _late_values.completed(shape.names, values)
             try:
                 events.append(dict(zip(shape.names, map(str, values) if as_text else values)))
             except Exception:
                 if not any(map(_has_no_text, values)):
                     raise
-                # It stays as it is, and is given up when it is encoded.
+                # It stays as it is, and is dropped when it is encoded.
                 events.append(dict(zip(shape.names, values)))
         return events
 
-    def _make_room(self, count: int) -> PayloadDictList:
-        """Throw out as many events, by the policy. The lock is held."""
-        if count <= 0:
-            return []
-        items: List[Any] = []
-        self._busy = True
-        try:
-            if self.overflow == "drop_oldest":
-                self._take(count, items)
-            else:
-                # At the other end, events may come in at any moment. So all come out at this one.
-                kept: List[Any] = []
-                self._take(len(self._items), kept)
-                cut = _starts(kept)[-count:][0] if kept else 0
-                items = kept[cut:]
-                self._items.extendleft(reversed(kept[:cut]))
-        finally:
-            self._busy = False
-        events = self._events(items)
-        del self._count[: len(events)]
-        return events
+    def _evict(self, count: int) -> None:
+        """Drop as many events, by the policy. The lock is held."""
+        if self.overflow == "drop_oldest":
+            moving, sized = self._move_oldest(count)
+            keep = 0
+        else:
+            # At the other end, events may come in at any moment. So all come out at this one.
+            moving, sized = self._move_oldest(len(self._items))
+            starts = _starts(moving)
+            keep = starts[-count:][0] if moving else 0
+            sized = sum(
+                moving[start + moving[start].items - 1]
+                for start in starts[-count:]
+                if moving[start].sized is None
+            )
+        events = self._events(moving[keep:])
+        all_at_once(
+            partial(self._evicted.extend, events),
+            partial(moving.__delitem__, slice(keep, None)),
+            partial(self._count.__delitem__, slice(0, len(events))),
+            partial(setattr, self, "_bytes", max(0, self._bytes - sized)),
+        )
+        move_back(moving, self._items)
 
     def _add_when_full(self, items: List[Any]) -> bool:
-        evicted: PayloadDictList = []
+        if held_by_this_thread(self._lock):
+            release_if_leaked(self._lock)
+        if held_by_this_thread(self._lock):
+            # A signal handler came into the middle of a move: beyond the capacity, by as many as come in between.
+            all_at_once(partial(self._items.extend, items), partial(self._count.append, 0))
+            return True
         with self._lock:
-            if self._busy:  # beyond the capacity, by as many as come from in between
-                self._count.append(0)
-                self._items.extend(items)
-                return True
-            taken = self._reserve()
-            if not taken and self.overflow == "block":
-                taken = self._room.wait_for(self._reserve, self.overflow_timeout)
+            taken = self._put_in(items)
             while not taken and self.overflow == "drop_oldest" and self._items:
-                evicted += self._make_room(1)
-                taken = self._reserve()
-            if taken:
-                self._items.extend(items)
-        self._report(evicted)
+                self._evict(1)
+                taken = self._put_in(items)
+        if not taken and self.overflow == "block":
+            taken = self._wait_for_room(items)
+        self._report()
         if not taken and self.overflow_listener is None:
             self._log(1)
         return taken
 
-    def _reserve(self) -> bool:
-        """Count one event more, if there is room for it."""
-        self._count.append(0)
-        if len(self._count) + self._out <= self.buffer_capacity:
+    def _put_in(self, items: List[Any]) -> bool:
+        """Take an event in if there is room for it. The lock is held."""
+        if len(self._count) + self._out < self.buffer_capacity:
+            all_at_once(partial(self._items.extend, items), partial(self._count.append, 0))
             return True
-        del self._count[-1:]
-        return False
+        if not self.buffer_bytes:
+            return False
+        size = _BYTES_PER_EVENT + sum(
+            len(value) for value in items if value.__class__ is str or value.__class__ is bytes
+        )
+        if self._bytes + size > self.buffer_bytes:
+            return False
+        all_at_once(
+            partial(self._items.extend, (items[0].sized, *items[1:], size)),
+            partial(self._count.append, 0),
+            partial(setattr, self, "_bytes", self._bytes + size),
+        )
+        return True
 
-    def _report(self, evicted: PayloadDictList) -> None:
-        if evicted and self.overflow_listener is not None:
-            self.overflow_listener(evicted)
-        elif evicted:
-            self._log(len(evicted))
+    def _wait_for_room(self, items: List[Any]) -> bool:
+        deadline = time.monotonic() + self.overflow_timeout
+
+        def has_room() -> bool:
+            return len(self._count) + self._out < self.buffer_capacity
+
+        while True:
+            with self._lock:
+                if self._put_in(items):
+                    return True
+            rest = deadline - time.monotonic()
+            if rest <= 0:
+                return False
+            self._room.wait(has_room, rest)
+
+    def _report(self) -> None:
+        """Tell the listener about dropped events."""
+        while self._evicted:
+            events: PayloadDictList = []
+            is_told = False
+            try:
+                # Each is taken by one thread only.
+                events.extend(starmap(self._evicted.pop, repeat((0,), len(self._evicted))))
+                is_told = True
+                if self.overflow_listener is not None:
+                    self.overflow_listener(events)
+                elif events:
+                    self._log(len(events))
+            except IndexError:
+                if is_told:
+                    raise
+            finally:
+                if not is_told:
+                    self._evicted.extend(events)
 
     def _log(self, count: int) -> None:
         self.logger.error(
@@ -364,7 +483,7 @@ class InMemoryEventStore(EventStore):
 
 
 def _starts(items: List[Any]) -> List[int]:
-    """Tell at which places events start."""
+    """Return at which places events start."""
     starts = []
     start = 0
     while start < len(items):

@@ -10,7 +10,7 @@ import time
 import weakref
 from typing import Any, Callable, List, Optional
 
-from snowplow_tracker._delivery import lifecycle
+from snowplow_tracker._delivery import lifecycle, untold
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._stores.bodies import decode_all, encode
 from snowplow_tracker._stores.handed_out import HandedOut, LeasedEvent
@@ -584,7 +584,7 @@ class RedisEventStore(EventStore):
 
     def _finish_at_exit(self, timeout: float) -> None:
         if not self._writer.flush(timeout) and self._writer.unwritten:
-            lifecycle.say(
+            untold.say(
                 "The program ends with %d events that Redis did not take.", self._writer.unwritten
             )
 

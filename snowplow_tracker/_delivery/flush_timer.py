@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-import threading
 import time
 import weakref
 from typing import Any, Optional
 
-from snowplow_tracker._late_logging import late_logger
+from snowplow_tracker._delivery.locking import Signal, new_lock
+from snowplow_tracker._delivery.threads import Starting, start_daemon
 
-logger = late_logger("snowplow_tracker.emitters")
+__all__ = ["FlushTimer"]
+
+logger = logging.getLogger("snowplow_tracker.emitters")
 
 
 class FlushTimer:
@@ -28,8 +31,9 @@ class FlushTimer:
         self.repeating = repeating
         self._interval: Optional[float] = None
         self._due = 0.0
-        self._thread: Optional[threading.Thread] = None
-        self._changed = threading.Condition()
+        self._thread: Optional[Starting] = None
+        self._generation = 0
+        self._changed = Signal(new_lock())
 
     @property
     def emitter(self) -> Any:
@@ -45,24 +49,21 @@ class FlushTimer:
         Returns:
             Whether it was not waiting before.
         """
-        with self._changed:
-            was_waiting = self._interval is not None
-            self._interval = timeout
-            self._due = time.monotonic() + timeout
-            self._changed.notify()
+        was_waiting = self._interval is not None
+        self._due = time.monotonic() + timeout
+        self._interval = timeout
+        self._changed.notify()
         self.ensure_running()
         return not was_waiting
 
     def cancel(self) -> None:
         """Stop waiting."""
-        with self._changed:
-            self._interval = None
-            self._changed.notify()
+        self._interval = None
+        self._changed.notify()
 
     def _emitter_gone(self, _: object) -> None:
-        if (
-            not sys.is_finalizing()
-        ):  # a thread that the interpreter stopped may hold the lock for ever
+        # A thread that the interpreter stopped may hold the lock for ever.
+        if not sys.is_finalizing():
             self.cancel()
 
     def is_active(self) -> bool:
@@ -71,29 +72,26 @@ class FlushTimer:
 
     def ensure_running(self) -> None:
         """Start the thread if there is something to wait for: after a fork, it is gone."""
-        with self._changed:
-            if self._interval is None or self._thread is not None:
-                return
-            reference = weakref.ref(self._emitter() or self, self._emitter_gone)
-            thread = threading.Thread(
-                target=self._run, args=(reference,), name="snowplow-flush-timer", daemon=True
-            )
-            try:
-                thread.start()
-            except RuntimeError as error:
-                logger.warning("The flush timer could not be started (%s).", error)
-                return
-            self._thread = thread
+        if self._interval is None or (self._thread is not None and self._thread.is_alive()):
+            return
+        emitter = self._emitter()
+        self._alive = weakref.ref(emitter if emitter is not None else self, self._emitter_gone)
+        self._generation += 1
+        generation = self._generation
+        self._thread = start_daemon(
+            lambda: self._run(generation), "snowplow-flush-timer", lambda: None
+        )
 
     def after_fork(self) -> None:
         """Forget the parent's thread."""
-        self._changed = threading.Condition()
+        self._changed = Signal(new_lock())
         self._thread = None
+        self._generation += 1
         if not self.repeating:
             self._interval = None
 
-    def _run(self, _alive: object) -> None:
-        while self._wait():
+    def _run(self, generation: int) -> None:
+        while self._wait(generation):
             emitter = self._emitter()
             if emitter is None:
                 break
@@ -103,19 +101,25 @@ class FlushTimer:
                 logger.exception("A timed flush raised.")
             del emitter
 
-    def _wait(self) -> bool:
+    def _wait(self, generation: int) -> bool:
         """Wait until the next flush is due; False when there will be none."""
-        with self._changed:
-            while self._interval is not None:
-                rest = self._due - time.monotonic()
-                if rest <= 0:
-                    if self.repeating:
-                        self._due += max(self._interval, 0.001)
-                    else:
-                        self._interval = None
-                        # The flush may start the timer anew, and finds this thread still here.
-                        self._due = 0.0
-                    return True
-                self._changed.wait(rest)
-            self._thread = None
-            return False
+        while generation == self._generation:
+            interval = self._interval
+            if interval is None:
+                self._thread = None
+                if self._interval is None:
+                    return False
+                # It was started again in between, and found this thread still here.
+                self.ensure_running()
+                return False
+            rest = self._due - time.monotonic()
+            if rest <= 0:
+                if self.repeating:
+                    self._due += max(interval, 0.001)
+                else:
+                    self._interval = None
+                    self._due = 0.0
+                return True
+            due = self._due
+            self._changed.wait(lambda: self._interval is None or self._due != due, rest)  # noqa: B023
+        return False

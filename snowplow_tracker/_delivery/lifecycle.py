@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import sys
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
+from snowplow_tracker._delivery import untold
 from snowplow_tracker._late_imports import guard
-from snowplow_tracker._late_logging import late_logger
 
-if TYPE_CHECKING:
-    import logging
-
-    from snowplow_tracker._delivery.sender import Sender
-
-logger = late_logger("snowplow_tracker.emitters")
+logger = logging.getLogger("snowplow_tracker.emitters")
 
 _all: weakref.WeakSet[Any] = weakref.WeakSet()
 _holding: Dict[int, Any] = {}
@@ -30,41 +26,19 @@ _hooked_child: Optional[int] = None
 
 def register(emitter: object) -> None:
     """Note an emitter, weakly, for the case of a fork."""
-    guard.go_first()
     _all.add(emitter)
 
 
-def hold(emitter: Sender) -> None:
+def hold(emitter: object) -> None:
     """Keep an emitter alive, and remember to send its events at exit."""
     _holding[id(emitter)] = emitter
     if "multiprocessing.process" in sys.modules:
         _hook_multiprocessing()
 
 
-def release(emitter: Sender) -> None:
+def release(emitter: object) -> None:
     """Let go of an emitter that has nothing to deliver."""
     _holding.pop(id(emitter), None)
-
-
-def say(message: str, *arguments: object) -> None:
-    """Warn of events that are lost with the process, also in a program that set up no logging."""
-    import logging
-
-    logger.warning(message, *arguments)
-    if logging.lastResort is not None and not _is_heard(logger):
-        logging.lastResort.handle(
-            logger.makeRecord(logger.name, logging.WARNING, __file__, 0, message, arguments, None)
-        )
-
-
-def _is_heard(source: Optional[logging.Logger]) -> bool:
-    import logging
-
-    while source is not None:
-        if any(not isinstance(handler, logging.NullHandler) for handler in source.handlers):
-            return True
-        source = source.parent if source.propagate else None
-    return not logger.isEnabledFor(logging.WARNING)
 
 
 def finish(emitter: Any) -> None:
@@ -90,6 +64,8 @@ def _at_exit() -> None:
             _at_the_end(emitter, emitter._try_at_exit, share=len(alone) - number)
     for emitter in sorted(emitters, key=lambda each: id(each) in sending):
         _at_the_end(emitter, emitter._finish_at_exit)
+    for line in untold.take_summary():
+        untold.say("%s", line)
 
 
 def _at_the_end(emitter: Any, function: Callable[[float], None], *, share: int = 1) -> None:
@@ -117,6 +93,7 @@ def _after_fork_in_child() -> None:
     global is_exiting
     is_exiting = False
     _holding.clear()
+    untold.forget_after_fork()
     for emitter in list(_all):
         try:
             emitter._after_fork()

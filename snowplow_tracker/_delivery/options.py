@@ -1,168 +1,294 @@
-"""The options of delivery: each is explained here, once, and checked here."""
+"""The options of delivery: each stands here once, with its default, its check and its meaning."""
 
 from __future__ import annotations
 
+import math
+import os
 import re
 import threading
-from typing import Any, Dict, Mapping, Optional, TypedDict
+from typing import Any, Callable, Dict, Mapping, NamedTuple, TypeVar
 
-from snowplow_tracker._delivery.encoding import LARGEST_BODY
-from snowplow_tracker._delivery.sender import DropCallback
-from snowplow_tracker.event_store import OVERFLOW_POLICIES, Overflow
+from snowplow_tracker.event_store import OVERFLOW_POLICIES
+
+__all__ = [
+    "DEFAULT_BUFFER_BYTES",
+    "DEFAULT_FLUSH_INTERVAL",
+    "DEFAULT_MAX_REQUEST_EVENTS",
+    "DEFAULT_REQUEST_TIMEOUT",
+    "OPTIONS",
+    "Option",
+    "check_callable",
+    "check_number",
+    "check_option",
+    "check_seconds",
+    "check_timeout",
+    "describe_options",
+    "is_disabled_by_environment",
+]
 
 DEFAULT_REQUEST_TIMEOUT = 5.0
-"""Seconds, for connecting and for each wait for the answer, where `request_timeout` is None."""
+"""Seconds, for connecting and for the answer, where `request_timeout` is None."""
 DEFAULT_MAX_REQUEST_EVENTS = 500
-DEFAULT_EXIT_TIMEOUT = 2.0
-DEFAULT_FLUSH_INTERVAL = 5.0
+DEFAULT_FLUSH_INTERVAL = 1.0
+"""Seconds: what a killed process can lose of an `AsyncEmitter` whose batch is not full."""
+DEFAULT_BUFFER_BYTES = 64 * 1024 * 1024
+
+WAIT = "wait"
+_OVERFLOWS = (WAIT, *OVERFLOW_POLICIES)
 
 # What a header may be (RFC 9110, 5.1 and 5.5) and requests takes.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"([!-~\x80-\x84\x86-\x9f\xa1-\xff][ \t!-~\x80-\xff]*)?")
 
+_Class = TypeVar("_Class", bound=type)
 
-class DeliveryOptions(TypedDict, total=False):
-    """Keyword arguments that every emitter and `EmitterConfiguration` understand, beyond those of 1.1.0.
 
-    .. versionadded:: 1.2.0
+class Option(NamedTuple):
+    """One option.
+
+    Attributes:
+        default: Its default for an `Emitter`.
+        check: Raises TypeError or ValueError for what it cannot be; called with the name and the value.
+        meaning: For the docstrings of the classes that have it.
     """
 
-    on_drop: Optional[DropCallback]
-    """Called as ``on_drop(events, reason)`` with events that are given up and a `DropReason`."""
-    overflow: Overflow
-    """What happens when the queue is full: `"drop_newest"` (default) refuses the new event, `"drop_oldest"` throws
-    out the one that waited longest, `"block"` lets `track()` wait for room. For the emitter's own store."""
-    overflow_timeout: float
-    """Seconds that `track()` waits for room under `overflow="block"`. Default 1.0."""
-    max_retries: Optional[int]
-    """How often an event is tried again before it is given up. Default None: for ever."""
-    max_request_bytes: int
-    """The most bytes in the body of a request, 1,000,000 at most. Default 500,000. A single larger event is sent
-    alone."""
-    max_request_events: Optional[int]
-    """The most events in a request. Default None: 500, or `batch_size` if that is larger."""
-    flush_interval: Optional[float]
-    """Seconds after which events are sent although the batch is not full; None for never. Default 5.0 for an
-    `AsyncEmitter`, None for an `Emitter`."""
-    exit_timeout: float
-    """Seconds that the end of the program, or `close()`, may take to send what is queued. Default 2.0."""
-    path: Optional[str]
-    """The path of POST requests, in place of `/com.snowplowanalytics.snowplow/tp2`."""
-    headers: Optional[Mapping[str, str]]
-    """Extra headers for every request."""
-    server_anonymisation: bool
-    """Send `SP-Anonymous: *`: the collector then keeps neither IP address nor cookie. Default False."""
-    enqueue_only: bool
-    """Only add events to the store; another process sends them. No request is made, no thread started. Default
-    False."""
+    default: Any
+    check: Callable[[str, Any], None]
+    meaning: str
 
 
-def default_options() -> Dict[str, Any]:
-    """Return every option with its default."""
-    return {
-        "on_drop": None,
-        "overflow": "drop_newest",
-        "overflow_timeout": 1.0,
-        "max_retries": None,
-        "max_request_bytes": 500_000,
-        "max_request_events": None,
-        "flush_interval": None,
-        "exit_timeout": DEFAULT_EXIT_TIMEOUT,
-        "path": None,
-        "headers": None,
-        "server_anonymisation": False,
-        "enqueue_only": False,
-    }
-
-
-def check_options(options: Mapping[str, Any]) -> None:
-    """Check options.
+def check_number(name: str, value: Any, *, kind: Any = int, zero: bool = False) -> None:
+    """Check a number that must be above zero, or may be zero.
 
     Raises:
-        TypeError: An unknown option, or a value of the wrong type.
-        ValueError: A value out of range.
+        TypeError: It is no number of this kind.
+        ValueError: It is out of range.
     """
-    known = default_options()
-    for name, value in options.items():
-        if name not in known:
-            raise TypeError(
-                f"{name!r} is not an option of an emitter; there are {', '.join(sorted(known))}."
-            )
-        _check(name, value)
-
-
-def check_positive(name: str, value: Any, *, kind: Any = int, zero: bool = False) -> None:
-    """Check a number that must be above zero, or may be zero."""
     if isinstance(value, bool) or not isinstance(value, kind):
-        raise TypeError(f"{name} must be a number, got {type(value).__name__}.")
-    if value < 0 or (value == 0 and not zero):
-        raise ValueError(f"{name} must {'not be negative' if zero else 'be greater than 0'}.")
+        what = "an integer" if kind is int else "a number"
+        raise TypeError(f"{name} must be {what}, got {_shown(value)}.")
+    if not (value > 0 or (value == 0 and zero)):
+        raise ValueError(
+            f"{name} must {'not be negative' if zero else 'be greater than 0'}, got {value!r}."
+        )
 
 
-def check_seconds(name: str, value: Any, *, zero: bool = False) -> None:
-    """Check a time, which has to be one that a thread can wait for."""
-    check_positive(name, value, kind=(int, float), zero=zero)
-    if not value <= threading.TIMEOUT_MAX:
+def check_seconds(name: str, value: Any, *, zero: bool = False, forever: bool = False) -> None:
+    """Check a time.
+
+    Args:
+        name: Of the parameter.
+        value: Seconds.
+        zero: Whether 0 is allowed.
+        forever: Whether infinity is.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is negative, NaN, or too long for a thread to wait.
+    """
+    if isinstance(value, float) and math.isnan(value):
+        raise ValueError(f"{name} must be a number of seconds, got nan.")
+    check_number(name, value, kind=(int, float), zero=zero)
+    if value > threading.TIMEOUT_MAX and not (forever and math.isinf(value)):
         raise ValueError(f"{name} must be a finite number of seconds, got {value!r}.")
 
 
-def check_timeout(value: Any) -> None:
-    """Check a `request_timeout`: seconds, or two of them of which each may be None, or None."""
-    parts = value if isinstance(value, tuple) else (value,)
-    if isinstance(value, tuple) and len(parts) != 2:
-        raise ValueError(f"request_timeout must be a number or (connect, read), got {value!r}.")
-    for part in parts:
-        # What has its own meaning for a user's session, such as urllib3's Timeout, is left to that.
-        if isinstance(part, (int, float, str)):
-            check_seconds("request_timeout", part)
+def check_timeout(value: Any, *, own_session: bool = False) -> None:
+    """Check a `request_timeout`.
+
+    Args:
+        value: Seconds, or two of them of which each may be None, or None, or a `urllib3.Timeout`.
+        own_session: Whether a session of the user's gets it, which may know other forms.
+
+    Raises:
+        TypeError: It is of another type.
+        ValueError: It is negative, NaN or too long.
+    """
+    if value is None or own_session or type(value).__module__.startswith("urllib3"):
+        return
+    if isinstance(value, tuple):
+        if len(value) != 2:
+            raise ValueError(f"request_timeout must be a number or (connect, read), got {value!r}.")
+        for part in value:
+            if part is not None:
+                check_seconds("request_timeout", part)
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(
+            f"request_timeout must be a number of seconds or a tuple (connect, read), got {_shown(value)}."
+        )
+    check_seconds("request_timeout", value)
 
 
-def _check(name: str, value: Any) -> None:
-    if name in ("overflow_timeout", "exit_timeout"):
-        check_seconds(name, value, zero=True)
-    elif name == "overflow":
-        if value not in OVERFLOW_POLICIES:
-            raise ValueError(f"overflow must be one of {', '.join(OVERFLOW_POLICIES)}.")
-    elif name == "max_request_bytes":
-        check_positive(name, value)
-        if value > LARGEST_BODY:
-            raise ValueError(
-                f"max_request_bytes must not exceed {LARGEST_BODY}: the collector throws away more."
-            )
-    elif name in ("server_anonymisation", "enqueue_only"):
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} must be a bool, got {type(value).__name__}.")
-    elif value is not None:
-        _check_optional(name, value)
+def check_callable(name: str, value: Any) -> None:
+    """Check a callback.
+
+    Raises:
+        TypeError: It cannot be called.
+    """
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be callable, got {_shown(value)}.")
 
 
-def _check_optional(name: str, value: Any) -> None:
-    if name == "max_retries":
-        check_positive(name, value, zero=True)
-    elif name == "max_request_events":
-        check_positive(name, value)
-    elif name == "flush_interval":
-        check_seconds(name, value)
-    elif name == "on_drop":
-        if not callable(value):
-            raise TypeError("on_drop must be callable.")
-    elif name == "path":
-        if not isinstance(value, str) or not value.strip("/"):
-            raise ValueError("path must be a non-empty text such as '/com.acme/track'.")
-    elif name == "headers":
-        _check_headers(value)
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return f"{type(value).__name__} {text}" if len(text) <= 60 else type(value).__name__
 
 
-def _check_headers(headers: Any) -> None:
+def _optional(check: Callable[[str, Any], None]) -> Callable[[str, Any], None]:
+    def check_unless_none(name: str, value: Any) -> None:
+        if value is not None:
+            check(name, value)
+
+    return check_unless_none
+
+
+def _check_count(name: str, value: Any) -> None:
+    check_number(name, value)
+
+
+def _check_count_or_zero(name: str, value: Any) -> None:
+    check_number(name, value, zero=True)
+
+
+def _check_time(name: str, value: Any) -> None:
+    check_seconds(name, value)
+
+
+def _check_time_or_zero(name: str, value: Any) -> None:
+    check_seconds(name, value, zero=True)
+
+
+def _check_bool(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be a bool, got {_shown(value)}.")
+
+
+def _check_overflow(name: str, value: Any) -> None:
+    if value not in _OVERFLOWS:
+        raise ValueError(f"{name} must be one of {', '.join(_OVERFLOWS)}, got {value!r}.")
+
+
+def _check_path(name: str, value: Any) -> None:
+    if not isinstance(value, str) or not value.strip("/"):
+        raise ValueError(
+            f"{name} must be a non-empty string such as '/com.acme/track', got {value!r}."
+        )
+
+
+def _check_headers(name: str, headers: Any) -> None:
     if not isinstance(headers, Mapping) or not all(
         isinstance(text, str) for header in headers.items() for text in header
     ):
-        raise TypeError("headers must be a mapping of text to text.")
-    for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name):
-            raise ValueError(f"headers: {name!r} is not the name of a header.")
+        raise TypeError(f"{name} must be a mapping of strings to strings.")
+    for header, value in headers.items():
+        if not _HEADER_NAME.fullmatch(header):
+            raise ValueError(f"{name}: {header!r} is not the name of a header.")
         if not _HEADER_VALUE.fullmatch(value):
             raise ValueError(
-                f"headers: the value of {name!r} must begin with no space, and have no line break and no "
+                f"{name}: the value of {header!r} must begin with no space, and have no line break and no "
                 "character beyond Latin-1."
             )
+
+
+OPTIONS: Dict[str, Option] = {
+    "on_drop": Option(
+        None,
+        check_callable,
+        "Called as ``on_drop(events, reason)`` with events that are dropped and a `DropReason`.",
+    ),
+    "overflow": Option(
+        WAIT,
+        _check_overflow,
+        'What happens when the queue is full. `"wait"`: the thread that tracks waits while the collector takes events, '
+        "at most `request_timeout` without progress, and never in an event loop; otherwise the new event is dropped. "
+        '`"drop_newest"` drops the new event, `"drop_oldest"` the one that waited longest, `"block"` waits for '
+        "`overflow_timeout` whatever the collector does. For the emitter's own store.",
+    ),
+    "overflow_timeout": Option(
+        1.0, _check_time_or_zero, 'Seconds that `track()` waits for room under `overflow="block"`.'
+    ),
+    "buffer_bytes": Option(
+        None,
+        _optional(_check_count_or_zero),
+        "Bytes that events beyond `buffer_capacity` may take in memory. Default: 64 MiB where `buffer_capacity` is not "
+        "given, else 0.",
+    ),
+    "max_retries": Option(
+        None,
+        _optional(_check_count_or_zero),
+        "How often an event is tried again before it is dropped. None: for ever.",
+    ),
+    "max_request_bytes": Option(
+        500_000,
+        _check_count,
+        "The most bytes in the body of a request of several events. A larger event is sent alone, whatever its size: "
+        "the collector decides.",
+    ),
+    "max_request_events": Option(
+        None,
+        _optional(_check_count),
+        "The most events in a request. None: 500, or `batch_size` if that is larger.",
+    ),
+    "flush_interval": Option(
+        None,
+        _optional(_check_time),
+        "Seconds after which events are sent although the batch is not full; None for never.",
+    ),
+    "exit_timeout": Option(
+        2.0,
+        _check_time_or_zero,
+        "Seconds that the end of the program, or `close()`, may take to send what is queued.",
+    ),
+    "path": Option(
+        None,
+        _optional(_check_path),
+        "The path of POST requests, in place of `/com.snowplowanalytics.snowplow/tp2`.",
+    ),
+    "headers": Option(None, _optional(_check_headers), "Extra headers for every request."),
+    "server_anonymisation": Option(
+        False,
+        _check_bool,
+        "Send `SP-Anonymous: *`: the collector then keeps neither IP address nor cookie.",
+    ),
+    "enqueue_only": Option(
+        False,
+        _check_bool,
+        "Only add events to the store; another process sends them. No request is made, no thread started.",
+    ),
+    "enabled": Option(
+        True,
+        _check_bool,
+        "False switches the emitter off: no event is queued, no thread started, no request made and no file opened. "
+        "`SNOWPLOW_DISABLED=1` in the environment does it for all.",
+    ),
+}
+"""The options that 1.1.0 had not, by name. They are keywords of `Emitter`, `AsyncEmitter` and `EmitterConfiguration`."""
+
+
+def check_option(name: str, value: Any) -> None:
+    """Check an option.
+
+    Raises:
+        TypeError: The value is of the wrong type.
+        ValueError: It is out of range.
+    """
+    OPTIONS[name].check(name, value)
+
+
+def is_disabled_by_environment() -> bool:
+    """Return whether the environment switches tracking off."""
+    return os.environ.get("SNOWPLOW_DISABLED", "").strip().lower() in ("1", "true", "yes", "on")
+
+
+def describe_options(cls: _Class) -> _Class:
+    """Write the meaning of each option into the docstring of a class, at the line ``{options}``."""
+    defaults = cls.__init__.__kwdefaults__  # type: ignore[misc]
+    lines = [
+        f"    {name}: {option.meaning} Default: {defaults[name]!r}."
+        for name, option in OPTIONS.items()
+    ]
+    cls.__doc__ = (cls.__doc__ or "").replace("        {options}", "    " + "\n    ".join(lines))
+    return cls
+
+

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from typing import Any, Callable, Mapping, Optional
 
+from snowplow_tracker._http.endpoint import printable, redact
+
 # The collector will answer the same to the same request (tracker protocol, "Retry is pointless").
 NOT_RETRIED = frozenset({400, 401, 403, 410, 422})
 TOO_LARGE_STATUS = 413
@@ -15,8 +17,7 @@ NO_ANSWER = -1
 class HttpStatus(int):
     """A status code that remembers what else the answer said.
 
-    It is an `int`, so that `http_post` and `http_get` still return one, and carries to the judge what the code alone
-    would lose.
+    It is an `int`, so that `http_post` and `http_get` still return one, and carries what the code alone would lose.
     """
 
     retry_after: Optional[str] = None
@@ -34,17 +35,31 @@ class Verdict(enum.Enum):
 
 
 class Outcome:
-    """One attempt, judged."""
+    """What one attempt came to.
 
-    __slots__ = ("detail", "retry_after", "status", "verdict")
+    Attributes:
+        verdict: What is to become of its events.
+        status: The status, or -1.
+        retry_after: The header of the answer.
+        detail: The reason in words.
+        endpoint: Where the request went, as it may be shown.
+    """
+
+    __slots__ = ("detail", "endpoint", "retry_after", "status", "verdict")
 
     def __init__(
-        self, verdict: Verdict, status: int, retry_after: Optional[str] = None, detail: str = ""
+        self,
+        verdict: Verdict,
+        status: int,
+        retry_after: Optional[str] = None,
+        detail: str = "",
+        endpoint: str = "",
     ) -> None:
         self.verdict = verdict
         self.status = status
         self.retry_after = retry_after
         self.detail = detail
+        self.endpoint = endpoint
 
 
 def read_status(answer: object) -> HttpStatus:
@@ -66,10 +81,11 @@ def read_status(answer: object) -> HttpStatus:
     return status
 
 
-def judge(
+def classify(
     status: HttpStatus,
     is_good: Callable[[int], bool],
     custom_retry_codes: Mapping[int, bool],
+    endpoint: str = "",
 ) -> Outcome:
     """Decide what a status means for the events that were in the request.
 
@@ -77,10 +93,12 @@ def judge(
         status: What came back; -1 when nothing did.
         is_good: Says which statuses are a success.
         custom_retry_codes: The user's own decision, per status, whether to try again.
+        endpoint: Where the request went.
     """
     code = int(status)
     if is_good(code):
         return Outcome(Verdict.SENT, code)
+    shown = redact(endpoint)
     detail = _describe(status)
     if code in custom_retry_codes:
         verdict = Verdict.RETRY if custom_retry_codes[code] else Verdict.REJECTED
@@ -90,7 +108,7 @@ def judge(
         verdict = Verdict.REJECTED
     else:
         verdict = Verdict.RETRY
-    return Outcome(verdict, code, status.retry_after, detail)
+    return Outcome(verdict, code, status.retry_after, detail, shown)
 
 
 def _describe(status: HttpStatus) -> str:
@@ -98,10 +116,10 @@ def _describe(status: HttpStatus) -> str:
         # requests wraps the cause twice, with the whole URL each time.
         cause = status.error.args[0] if status.error.args else None
         cause = getattr(cause, "reason", status.error)
-        return f"{type(cause).__name__}: {cause}"
+        return f"{type(cause).__name__}: {printable(redact(str(cause)))}"
     if int(status) == NO_ANSWER:
         return "no answer"
     if 300 <= status < 400:
-        target = status.location or "an unnamed place"
+        target = printable(redact(status.location)) if status.location else "an unnamed place"
         return f"status {int(status)}, a redirect to {target}, which is not followed: set it as the endpoint"
     return f"status {int(status)}"

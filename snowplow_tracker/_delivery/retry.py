@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Callable, Optional
 
-from snowplow_tracker._late_imports import guard
 
 
 class RetryPolicy:
@@ -42,8 +41,7 @@ def parse_retry_after(
     text = value.strip()
     if text.isdigit() and text.isascii():
         return float(text)
-    with guard:
-        from email.utils import parsedate_to_datetime  # 5 ms to import, and dates are rare here
+    from email.utils import parsedate_to_datetime
 
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - wall_clock())

@@ -16,6 +16,8 @@ class Sender(Protocol):
 
     method: Any
     endpoint: str
+    batch_size: int
+    byte_limit: Optional[int]
     on_success: Optional[SuccessCallback]
     on_failure: Optional[FailureCallback]
     on_drop: Optional[DropCallback]
@@ -25,7 +27,12 @@ class Sender(Protocol):
     max_request_bytes: int
 
     @property
-    def most_events(self) -> int:
+    def request_seconds(self) -> float:
+        """How long a request may take, in seconds."""
+        ...
+
+    @property
+    def max_batch_events(self) -> int:
         """The most events that one request may hold."""
         ...
 
@@ -38,3 +45,8 @@ class Sender(Protocol):
     def is_good_status_code(self, status_code: int) -> bool: ...
 
     def attach_sent_timestamp(self, events: PayloadDictList) -> None: ...
+
+
+Owner = Callable[[], Sender]
+"""Returns the emitter of an engine, which holds no reference to it: an emitter that nobody needs can be collected. Called
+only while somebody else holds one."""

@@ -8,7 +8,7 @@ from typing import Dict, NamedTuple
 
 
 class DropReason(str, enum.Enum):
-    """Why an event was given up."""
+    """Why an event was dropped."""
 
     OVERFLOW = "overflow"
     """The queue was full."""
@@ -18,6 +18,8 @@ class DropReason(str, enum.Enum):
     """It is too large for a request, even alone."""
     RETRIES_EXHAUSTED = "retries_exhausted"
     """It failed more often than `max_retries` allows."""
+    FEEDBACK = "feedback"
+    """It was made of a log record of its own delivery: sending it would make the next."""
     ENCODING = "encoding"
     """It could not be written as JSON."""
     EXIT = "exit"

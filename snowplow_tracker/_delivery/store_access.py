@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any, Callable, Optional
 
 from snowplow_tracker import _late_values
+from snowplow_tracker._delivery.ledger import Batch, Progress
+from snowplow_tracker._delivery.stats import Tally
 from snowplow_tracker._signatures import names_parameter
 from snowplow_tracker.event_store import EventStore, InMemoryEventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
-# Captured before anybody can put a spy in its place, who then gets the events as from 1.1.0.
-_ADD_TO_MEMORY = InMemoryEventStore.add_event
+__all__ = ["StoreAccess"]
+
+# Captured before anybody can put a spy in their place, who then gets the calls as from 1.1.0.
+_OWN_METHODS = {
+    name: getattr(InMemoryEventStore, name) for name in ("add_event", "get_events_batch", "cleanup")
+}
 
 
 class StoreAccess:
@@ -19,6 +26,11 @@ class StoreAccess:
 
     A store with only the four methods of the protocol gets its calls one at a time, as it did in 1.1.0. The lock is
     this store's own: nothing else waits for a store that is slow.
+
+    Args:
+        store: The store.
+        overflow_listener: Called with the events that the store dropped to make room.
+        as_text: Whether the values of events have to be strings.
     """
 
     def __init__(
@@ -30,36 +42,45 @@ class StoreAccess:
     ) -> None:
         self.store = store
         self._as_text = as_text
-        self.copies = (
-            type(store) is InMemoryEventStore
-            and getattr(store.add_event, "__func__", None) is _ADD_TO_MEMORY
-        )
-        """Whether the store keeps a copy of its own, with the values as they have to be."""
-        if isinstance(store, InMemoryEventStore) and self.copies:
+        self._memory: Optional[InMemoryEventStore] = None
+        if type(store) is InMemoryEventStore and _is_own(store, "add_event"):
+            self._memory = store
             store.hands_out_text = as_text
             store.keeps_room = True
+        self.copies = self._memory is not None
+        """Whether the store keeps a copy of its own, with the values as they have to be."""
         self.durable: bool = getattr(store, "durable", False) is True
         self._thread_safe: bool = getattr(store, "thread_safe", False) is True
         self._lock = threading.RLock()
-        self._takes_limit: Optional[bool] = True if self.copies else None
-        # One call less for each event, where there is nothing to add to what the store does.
+        self._takes_limit: Optional[bool] = None
+        self._tally = Tally()
+        # One call less for each event, where there is nothing to add to what the store does (fast path).
         self.add: Callable[[PayloadDict], Optional[bool]]
-        self.add = store.add_event if self._thread_safe else self._add
-        self.size: Callable[[], int] = store.size if self._thread_safe else self._size
-        self.count: Callable[[], int] = self.size
+        self.add = store.add_event if self._memory is not None else self._add
+        self.count: Callable[[], int] = self.size if self._memory is None else self._memory.count_waiting
         """As `size`, or nearly: for what is asked with each event."""
-        if isinstance(store, InMemoryEventStore) and self.copies:
-            self.count = store.count_waiting
         if hasattr(store, "overflow_listener"):
             store.overflow_listener = overflow_listener
 
     def _add(self, event: PayloadDict) -> Optional[bool]:
-        with self._lock:
-            return self.store.add_event(event)
+        taken: Optional[bool] = self._call(self.store.add_event, event)
+        if taken is not False:  # stores written for 1.1.0, which ignored the answer, may give none
+            self._tally.add()
+        return taken
 
-    def _size(self) -> int:
-        with self._lock:
-            return self.store.size()
+    def size(self) -> int:
+        """Return how many events wait."""
+        size: int = self._call(self.store.size)
+        return size
+
+    def added(self) -> Optional[int]:
+        """Return how many events were added here; None where that is what is left, being sent and gone."""
+        return None if self._memory is not None else self._tally.read()
+
+    def count_from_outside(self, count: int) -> None:
+        """Count events that come without having been added."""
+        for _ in range(count):
+            self._tally.add()
 
     def as_handed_out(self, event: PayloadDict) -> PayloadDict:
         """Give an event that the store did not take the form in which it would have handed it out."""
@@ -67,22 +88,45 @@ class StoreAccess:
         _late_values.complete(event)
         return {name: str(event[name]) for name in event} if self._as_text else event
 
-    def take(self, max_events: int) -> PayloadDictList:
-        """Take events out, no more than `max_events` if the store can."""
+    def take(self, batch: Batch, max_events: int) -> None:
+        """Take events out into a batch, no more than `max_events` if the store can."""
+        if self._memory is not None and _is_own(self._memory, "get_events_batch"):
+            self._memory.hand_out(
+                max_events,
+                lambda events: partial(setattr, batch, "progress", batch.received(events)),
+            )
+            return
         get: Callable[..., Any] = self.store.get_events_batch
         if self._takes_limit is None:
             self._takes_limit = names_parameter(get, "max_events")
-        if self._takes_limit:
-            return list(self._call(get, max_events=max_events) or ())
-        return list(self._call(get) or ())
+        events = self._call(get, max_events=max_events) if self._takes_limit else self._call(get)
+        batch.progress = batch.received(list(events or ()))
 
-    def settle(self, batch: PayloadDictList, *, need_retry: bool) -> None:
-        """Tell the store what became of events."""
-        self._call(self.store.cleanup, batch, need_retry)
+    def acknowledge(self, events: PayloadDictList, batch: Batch, progress: Progress) -> None:
+        """Have the store forget events, which makes this progress of their batch."""
+        if self._memory is not None and _is_own(self._memory, "cleanup"):
+            self._memory.acknowledge(len(events), partial(setattr, batch, "progress", progress))
+            return
+        # First, so that an interrupt in the store never leaves events to be settled twice.
+        batch.progress = progress
+        self._call(self.store.cleanup, events, False)
+
+    def requeue(self, events: PayloadDictList, batch: Batch, progress: Progress) -> None:
+        """Put events back into the store, which makes this progress of their batch."""
+        if self._memory is not None and _is_own(self._memory, "cleanup"):
+            self._memory.requeue(events, partial(setattr, batch, "progress", progress))
+            return
+        self._call(self.store.cleanup, events, True)
+        batch.progress = progress
+
+    def renew(self, events: PayloadDictList) -> None:
+        """Tell a store with leases that events are still being sent."""
+        self._optional("renew", events)
 
     def reset_after_fork(self) -> None:
         """Make the store usable in a forked child."""
         self._lock = threading.RLock()
+        self._tally = Tally()
         self._optional("reset_after_fork")
 
     def close(self) -> None:
@@ -95,7 +139,11 @@ class StoreAccess:
         with self._lock:
             return method(*arguments, **named)
 
-    def _optional(self, name: str) -> None:
+    def _optional(self, name: str, *arguments: object) -> None:
         method = getattr(self.store, name, None)
         if callable(method):
-            method()
+            method(*arguments)
+
+
+def _is_own(store: InMemoryEventStore, name: str) -> bool:
+    return getattr(getattr(store, name), "__func__", None) is _OWN_METHODS[name]

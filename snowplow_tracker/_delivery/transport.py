@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from snowplow_tracker._late_imports import guard
+from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._signatures import takes_keyword
 
 if TYPE_CHECKING:
@@ -66,6 +68,17 @@ class Transport:
         if self._user_session is not None:
             return self._by_user(self._user_session.get, url, options)
         return self._request("get", url, options)
+
+    def is_request_error(self, error: Exception) -> bool:
+        """Return whether an exception is a fault of the request, and not meant for the caller.
+
+        A user's session may raise anything; ours raises what the standard library and requests do.
+        """
+        if is_interrupt(error):
+            return False
+        if self._user_session is not None or isinstance(error, (OSError, HTTPException, ValueError)):
+            return True
+        return type(error).__module__.split(".")[0] in ("requests", "urllib3")
 
     def close(self) -> None:
         """Close the connections of our own session."""

@@ -1,0 +1,1 @@
+"""What exists only because 1.1.0 had it."""

@@ -1,0 +1,314 @@
+"""The requests that are made of a batch: bounded in size, each with one outcome that settles its events."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, Callable, List, Mapping, Optional, Set, Tuple, TypeVar
+from urllib.parse import urlencode
+
+from snowplow_tracker._delivery.core import Permit
+from snowplow_tracker._delivery.ledger import Batch, Counts
+from snowplow_tracker._delivery.outcome import (
+    NO_ANSWER,
+    HttpStatus,
+    Outcome,
+    Verdict,
+    classify,
+    read_status,
+)
+from snowplow_tracker._delivery.sender import Owner
+from snowplow_tracker._delivery.settlement import Settlement, passes_on
+from snowplow_tracker._delivery.stats import DropReason, EmitterState
+from snowplow_tracker._protocol.bodies import EventEncoder
+from snowplow_tracker._wording import events_text
+from snowplow_tracker.typing import PayloadDict, PayloadDictList
+
+__all__ = ["Dispatch", "catches_request_errors", "is_own_method"]
+
+logger = logging.getLogger("snowplow_tracker.emitters")
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_MAX_URL_BYTES = 16_000
+"""Of the parameters. The collector answers 400 to a GET whose request line is over 20,480; proxies may take less."""
+
+_MAX_FAILED_GETS = 3
+"""GET requests of a batch that may fail in a row before it is the collector that is failing, not the events."""
+
+_MIN_BODY_BYTES = 1_000
+"""However often a request was refused as too large, the next ones may have this size."""
+
+_RENEW_SECONDS = 1.0
+"""So often, a store with leases is told which events are still being sent."""
+
+_own_methods: Set[Any] = set()
+
+
+def catches_request_errors(method: _Function) -> _Function:
+    """Mark a method of ours that itself catches what can go wrong with a request.
+
+    What comes out of it is meant for the caller. An override of a user may let anything out: that is a failed attempt.
+    """
+    _own_methods.add(method)
+    return method
+
+
+def is_own_method(method: object) -> bool:
+    """Return whether a bound method is one that `catches_request_errors`."""
+    return getattr(method, "__func__", None) in _own_methods
+
+
+class Dispatch:
+    """Makes requests of events, and has each event settled by the outcome of its request.
+
+    Args:
+        settlement: Settles the events.
+        owner: The emitter.
+        in_background: Whether threads of our own send, beside those that track.
+    """
+
+    def __init__(self, settlement: Settlement, owner: Owner, *, in_background: bool) -> None:
+        self.encoder = EventEncoder()
+        self.state = EmitterState.NEW
+        self._settlement = settlement
+        self._owner = owner
+        self._in_background = in_background
+        self._renewed = 0.0
+
+    def deliver(self, batch: Batch, events: PayloadDictList, permit: Permit) -> None:
+        """Send events of a batch, and settle each."""
+        if self._owner().method == "post":
+            self._post(batch, events, permit)
+        else:
+            self._get(batch, events, permit)
+
+    def _is_forked(self, permit: Permit) -> bool:
+        """Whether a callback forked: in the child, these events are the parent's."""
+        return permit.core is not self._settlement.core
+
+    # POST
+
+    def _post(self, batch: Batch, events: PayloadDictList, permit: Permit) -> None:
+        owner, settlement, core = self._owner(), self._settlement, permit.core
+        parts = [events]  # a stack: what is to be sent next is at its end
+        while parts and not self._is_forked(permit):
+            part = parts.pop()
+            chunk = part[: owner.max_batch_events]
+            if not chunk:
+                continue
+            owner.attach_sent_timestamp(chunk)
+            max_bytes = min(
+                owner.max_request_bytes, owner.byte_limit or core.max_body_bytes, core.max_body_bytes
+            )
+            try:
+                body, size = self.encoder.next_body(
+                    chunk, max_bytes, considerate=self._in_background
+                )
+            except Exception as error:
+                if passes_on(error):
+                    raise
+                fit = self._encodable(batch, chunk)
+                parts.extend((part[len(chunk) :], fit if len(fit) < len(chunk) else []))
+                if len(fit) == len(chunk):
+                    settlement.drop(
+                        batch, chunk, DropReason.ENCODING, "not together, though each alone"
+                    )
+                continue
+            if not size:
+                complete = [event for event in part if self.encoder.is_complete(event)]
+                others = [event for event in part if not self.encoder.is_complete(event)]
+                parts.extend((others, complete))
+                continue
+            chunk = part[:size]
+            if size < len(part):
+                parts.append(part[size:])
+            self._renew(batch)
+            outcome = self._attempt(owner.http_post, body)
+            if outcome.verdict is Verdict.TOO_LARGE and len(chunk) > 1:
+                self._split(permit, chunk, len(body), outcome)
+                middle = len(chunk) // 2
+                parts.extend((chunk[middle:], chunk[:middle]))
+            elif outcome.verdict is Verdict.RETRY:
+                untried = [event for later in reversed(parts) for event in later]
+                self._retry_later(batch, permit, chunk, untried, outcome, 0, chunk)
+                return
+            elif outcome.verdict is Verdict.SENT:
+                if core.max_body_bytes < owner.max_request_bytes:
+                    # Find out by and by whether the limit is gone, at the cost of a refused request now and then.
+                    core.max_body_bytes += core.max_body_bytes // 32
+                settlement.succeeded()
+                settlement.sent(batch, chunk)
+            else:
+                settlement.succeeded()  # it answered, so there is no reason to leave it alone
+                settlement.count_failed_attempts(1)
+                settlement.call_back("on_failure", owner.on_failure, 0, chunk)
+                self._drop_refused(batch, chunk, outcome)
+
+    def _encodable(self, batch: Batch, events: PayloadDictList) -> PayloadDictList:
+        """Drop the events that cannot be encoded, and return the others."""
+        fit: PayloadDictList = []
+        for event in events:
+            try:
+                self.encoder.encode(event)
+            except Exception as error:
+                if passes_on(error):
+                    raise
+                detail = f"{type(error).__name__}: {error}"
+                self._settlement.drop(batch, [event], DropReason.ENCODING, detail)
+            else:
+                fit.append(event)
+        return fit
+
+    def _split(
+        self, permit: Permit, events: PayloadDictList, size: int, outcome: Outcome
+    ) -> None:
+        """Remember what size was refused with 413, so that later requests are not refused first as well."""
+        core = permit.core
+        core.max_body_bytes = max(_MIN_BODY_BYTES, min(core.max_body_bytes, size // 2))
+        self._settlement.count_failed_attempts(1)
+        logger.warning(
+            "%s refused %d events of %d bytes as too large: they are sent in smaller requests.",
+            outcome.endpoint,
+            len(events),
+            size,
+        )
+        self._settlement.call_back("on_failure", self._owner().on_failure, 0, events)
+
+    # GET
+
+    def _get(self, batch: Batch, events: PayloadDictList, permit: Permit) -> None:
+        """Send each event by itself. Each has its own outcome; the callbacks hear of all of them together."""
+        owner, settlement = self._owner(), self._settlement
+        sent: PayloadDictList = []
+        again: PayloadDictList = []
+        refused: List[Tuple[PayloadDict, Outcome]] = []
+        last_failure: Optional[Outcome] = None
+        tried = in_a_row = 0
+        for event in events:
+            if self._is_forked(permit):
+                return
+            self._renew(batch)
+            tried += 1
+            outcome = self._attempt_get(event)
+            if outcome.verdict is Verdict.SENT:
+                in_a_row = 0
+                sent.append(event)
+                settlement.acknowledge(batch, [event], Counts(sent=1, settled=1))
+            elif outcome.verdict is not Verdict.RETRY:
+                refused.append((event, outcome))
+            else:
+                again.append(event)
+                last_failure = outcome
+                in_a_row += 1
+                wants_rest = outcome.status == NO_ANSWER or outcome.retry_after is not None
+                if wants_rest or in_a_row == _MAX_FAILED_GETS:
+                    break  # nobody is there, or wants to be left alone: the others need not be tried
+        untried = events[tried:]
+        unsent = {id(event) for event in (*again, *untried, *(each for each, _ in refused))}
+        failed = [event for event in events if id(event) in unsent]
+        if sent and not again:
+            settlement.succeeded()
+        if sent:
+            settlement.call_back("on_success", owner.on_success, sent)
+        settlement.count_failed_attempts(len(refused) + len(again) - (1 if again else 0))
+        if last_failure is not None:
+            self._retry_later(batch, permit, again, untried, last_failure, len(sent), failed)
+        elif failed:
+            settlement.succeeded()
+            settlement.call_back("on_failure", owner.on_failure, len(sent), failed)
+        for event, outcome in refused:
+            self._drop_refused(batch, [event], outcome)
+
+    def _attempt_get(self, event: PayloadDict) -> Outcome:
+        owner = self._owner()
+        owner.attach_sent_timestamp([event])
+        try:
+            if _url_bytes(event) > _MAX_URL_BYTES:
+                body, _ = self.encoder.next_body([event], owner.max_request_bytes)
+                return self._attempt(owner.http_post, body)
+        except Exception as error:
+            if passes_on(error):
+                raise
+            return Outcome(Verdict.REJECTED, NO_ANSWER, detail=f"{type(error).__name__}: {error}")
+        return self._attempt(owner.http_get, event)
+
+    # One request, and what becomes of its events
+
+    def _attempt(self, request: Callable[[Any], Any], argument: object) -> Outcome:
+        """Make one request. What an override raises is a failed attempt, unless it is meant to stop this thread."""
+        owner = self._owner()
+        try:
+            status = read_status(request(argument))
+        except BaseException as error:
+            if passes_on(error) or is_own_method(request):
+                raise
+            logger.debug("The request raised.", exc_info=True)
+            status = HttpStatus(NO_ANSWER)
+            status.error = error
+        return classify(
+            status, owner.is_good_status_code, owner.custom_retry_codes, owner.endpoint
+        )
+
+    def _renew(self, batch: Batch) -> None:
+        now = time.monotonic()
+        if self._settlement.store.durable and now - self._renewed >= _RENEW_SECONDS:
+            self._renewed = now
+            self._settlement.renew(batch.open_events())
+
+    def _retry_later(
+        self,
+        batch: Batch,
+        permit: Permit,
+        tried: PayloadDictList,
+        untried: PayloadDictList,
+        outcome: Outcome,
+        sent_count: int,
+        failed: PayloadDictList,
+    ) -> None:
+        """Requeue events: those that were tried in vain, and those behind them that were not tried.
+
+        Args:
+            batch: Theirs.
+            permit: Under which they were tried.
+            tried: They count as tried once more.
+            untried: They do not.
+            outcome: Of the last attempt that failed.
+            sent_count: For `on_failure`.
+            failed: For `on_failure`.
+        """
+        owner, settlement = self._owner(), self._settlement
+        batch.failed = True
+        settlement.failed(outcome, permit.generation)
+        settlement.count_failed_attempts(1)
+        again, exhausted = settlement.count_tries(tried, owner.max_retries)
+        closed = self.state is EmitterState.CLOSED and not settlement.store.durable
+        logger.warning(
+            "Sending %s to %s failed (%s); the next attempt is in %.1f seconds at the earliest.",
+            events_text(len(tried)),
+            outcome.endpoint,
+            outcome.detail,
+            permit.core.breaker.delay,
+        )
+        if not closed:
+            settlement.requeue(batch, again + untried, retried=len(again))
+        with settlement.ignoring(again):
+            settlement.call_back("on_failure", owner.on_failure, sent_count, failed)
+        settlement.drop(batch, exhausted, DropReason.RETRIES_EXHAUSTED, outcome.detail)
+        if closed:
+            settlement.drop(batch, again + untried, DropReason.EXIT, outcome.detail)
+
+    def _drop_refused(self, batch: Batch, events: PayloadDictList, outcome: Outcome) -> None:
+        too_large = outcome.verdict is Verdict.TOO_LARGE
+        reason = DropReason.TOO_LARGE if too_large else DropReason.REJECTED
+        self._settlement.drop(batch, events, reason, f"{outcome.detail} from {outcome.endpoint}")
+
+
+def _url_bytes(event: Mapping[str, object]) -> int:
+    """An upper bound of the event's length in a URL that is exact enough: escaping can triple it."""
+    size = sum(len(str(value)) for value in event.values())
+    if size * 12 <= _MAX_URL_BYTES:  # four bytes of UTF-8, three characters each
+        return size
+    return len(
+        urlencode({key: str(value).encode("utf-8", "replace") for key, value in event.items()})
+    )

@@ -1,0 +1,527 @@
+"""The engine under every emitter: it wires intake, sending, flushing and the end of an emitter's life together.
+
+    track() -> input() -> Engine.add -> store
+                                          |
+          worker thread or flush -> Sending.step: permit -> Batch -> send_events -> Dispatch -> http_post / http_get
+                                          |                                            |
+                                        Core (ledger, breaker, demand, permits)    Settlement -> store, ledger, callbacks
+
+`Engine` and what it wires know an emitter only as a `Sender`, and hold no reference to it.
+"""
+
+from __future__ import annotations
+
+import logging
+import random as _random
+import sys
+import time
+from typing import Any, Callable, Optional
+
+from snowplow_tracker._delivery import lifecycle, untold
+from snowplow_tracker._delivery.core import Core, permit_in_use
+from snowplow_tracker._delivery.demand import Phase
+from snowplow_tracker._delivery.dispatch import Dispatch
+from snowplow_tracker._delivery.flushing import Flushing
+from snowplow_tracker._delivery.locking import held_by_this_thread, holds_locks
+from snowplow_tracker._delivery.retry import RetryPolicy
+from snowplow_tracker._delivery.sender import Owner, Timeout
+from snowplow_tracker._delivery.sending import Sending, Step
+from snowplow_tracker._delivery.settlement import Settlement, in_worker, passes_on
+from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
+from snowplow_tracker._delivery.store_access import StoreAccess
+from snowplow_tracker._delivery.threads import Workers
+from snowplow_tracker._http.endpoint import redact
+from snowplow_tracker._process.event_loops import in_event_loop
+from snowplow_tracker._wording import events_text
+from snowplow_tracker.event_store import EventStore
+from snowplow_tracker.typing import PayloadDict, PayloadDictList
+
+__all__ = ["Engine"]
+
+logger = logging.getLogger("snowplow_tracker.emitters")
+
+holds_locks(__file__)
+
+_MIN_REQUEST_SECONDS = 0.05
+"""A request that a deadline leaves less time than this gets this much."""
+
+
+class Engine:
+    """Delivers the events of one emitter.
+
+    Args:
+        owner: Returns the emitter.
+        flush_interval: Seconds after which events are sent although the batch is not full; None for never.
+        thread_count: How many threads of its own it may start; 0 for none: it sends in the threads that call it.
+        sends: False if another process does.
+        waits: Whether a thread that tracks waits for room while the collector takes events.
+        clock: Monotonic seconds.
+        random: Numbers from 0 to 1.
+        policy: When to try again.
+    """
+
+    def __init__(
+        self,
+        owner: Owner,
+        *,
+        flush_interval: Optional[float] = None,
+        thread_count: int = 0,
+        sends: bool = True,
+        waits: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = _random.random,
+        policy: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
+    ) -> None:
+        self.flush_interval = flush_interval
+        self._owner = owner
+        self.sends = sends
+        """Whether this process makes requests."""
+        self._waits = waits
+        self._clock = clock
+        self._random = random
+        self._policy = policy
+        self._accepts = True
+        self._said_closed = self._said_feedback = False
+        self._alone = False
+        self.workers = Workers(thread_count, self._run, self._wake_all) if thread_count else None
+        background = self.workers is not None
+        self.core = Core(policy, clock, random)
+        self._settlement = Settlement(self.core, owner, in_background=background)
+        self._dispatch = Dispatch(self._settlement, owner, in_background=background)
+        self._sending = Sending(self.core, self._settlement, self._dispatch, owner)
+        self._flushing = Flushing(
+            self.core,
+            self._sending,
+            self._dispatch,
+            unsent=self.unsent,
+            tracked=self.tracked,
+            look=self._look,
+            wake=self._wake,
+        )
+
+    # Life
+
+    @property
+    def state(self) -> EmitterState:
+        """Where the emitter is in its life."""
+        return self._dispatch.state
+
+    @property
+    def store(self) -> StoreAccess:
+        """Where events wait."""
+        return self._settlement.store
+
+    def use_store(
+        self, store: EventStore, on_overflow: Callable[[PayloadDictList], None], *, as_text: bool
+    ) -> None:
+        """Set where events wait, and whether their values have to be strings."""
+        self._settlement.store = StoreAccess(store, on_overflow, as_text=as_text)
+        self._store_add = self._settlement.store.add
+
+    def encode(self, event: PayloadDict) -> str:
+        """Return an event as it is written in a POST."""
+        return self._dispatch.encoder.encode(event)
+
+    def after_fork(self) -> None:
+        """Start again in a forked child: nothing that the parent has under way is ours."""
+        self.core = self._sending.core = self._flushing.core = Core(
+            self._policy, self._clock, self._random
+        )
+        self._settlement.reset(self.core)
+        self._said_closed = self._said_feedback = False
+        if self.state is not EmitterState.CLOSED:
+            self._dispatch.state = EmitterState.NEW
+        if self.workers is not None:
+            self.workers.forget()
+        self.store.reset_after_fork()
+
+    def stop(self) -> None:
+        """End the worker threads: the emitter was collected."""
+        if sys.is_finalizing():
+            return  # a thread that the interpreter stopped may hold the lock for ever
+        self._dispatch.state = EmitterState.CLOSED
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        self.core.work.notify()
+        self.core.changed.notify()
+
+    def go_on_alone(self) -> None:
+        """See to it that nothing waits for a thread that the interpreter has stopped for good."""
+        if not self._alone and sys.is_finalizing():
+            self._alone = True
+            for batch in self.core.renew_after_the_end():
+                self._sending.requeue_orphan(batch)
+
+    # Intake
+
+    def add(self, event: PayloadDict) -> bool:
+        """Queue an event. A fault of the store does not come out; an interrupt does.
+
+        Returns:
+            Whether a full batch would be a reason to flush now.
+        """
+        core = self.core
+        if core.permits_out and self._is_ignored(event):
+            return False
+        if not self._accepts:
+            self._refuse_closed(event)
+            return False
+        overflowing = self._settlement.overflowing
+        try:
+            taken = self._store_add(event)
+        except Exception as error:
+            if passes_on(error):
+                raise
+            # A handler that makes events of log records would come back here for ever.
+            log = not _is_from_log_record()
+            if log:
+                logger.exception("The event store raised: an event was dropped.")
+            event = self.store.as_handed_out(event)
+            self._settlement.refuse([event], DropReason.STORE_FAILED, log=log)
+            return False
+        if taken is False and not self._add_when_there_is_room(event):
+            self._settlement.overflowed([self.store.as_handed_out(event)], queued=False)
+        elif overflowing and overflowing == self._settlement.overflowing:
+            self._settlement.overflow_ended()  # it dropped none to take this one
+        if core.demand.phase is not Phase.AWAKE:
+            self._wake()
+        if lifecycle.is_exiting:
+            self.go_on_alone()
+            lifecycle.finish(self._owner())
+        if not self._accepts:  # closed meanwhile: nobody else will look into the store
+            self.abandon()
+            return False
+        return (
+            self.sends
+            and not core.breaker.failing
+            and (self.workers is None or not core.demand.wanted)
+        )
+
+    def _is_ignored(self, event: PayloadDict) -> bool:
+        """Return whether an event that comes from within a delivery is not to be queued."""
+        permit = permit_in_use(self.core)
+        if permit is None:
+            return False
+        if permit.requeued is not None and event.get("eid") in permit.requeued:
+            return True  # a callback, asked about failed events, queues again what is back in the queue
+        if _is_from_log_record():
+            # What delivery logs must not become events that have to be delivered, and are logged about.
+            first, self._said_feedback = not self._said_feedback, True
+            self._settlement.refuse([event], DropReason.FEEDBACK, log=first)
+            return True
+        return False
+
+    def _add_when_there_is_room(self, event: PayloadDict) -> bool:
+        """Wait for room while the collector takes events; return whether the event is queued then."""
+        core = self.core
+        if (
+            not self._waits
+            or self.workers is None
+            or not self.store.copies
+            or lifecycle.is_exiting
+            or permit_in_use(core) is not None
+            or held_by_this_thread(core.lock)
+            or in_event_loop()
+        ):
+            return False
+        patience = self._owner().request_seconds
+        settled = core.ledger.counts().settled
+        give_up_at = self._clock() + patience
+
+        def has_changed() -> bool:
+            return core.breaker.failing or core.ledger.counts().settled != settled
+
+        while self.workers.alive() and not core.breaker.failing and self._accepts:
+            core.demand.want(1)
+            core.work.notify()
+            core.changed.wait(has_changed, give_up_at - self._clock())
+            try:
+                if self._store_add(event) is not False:
+                    return True
+            except Exception as error:
+                if passes_on(error):
+                    raise
+                return False
+            if core.ledger.counts().settled != settled:
+                settled = core.ledger.counts().settled
+                give_up_at = self._clock() + patience
+            elif self._clock() >= give_up_at:
+                return False
+        return False
+
+    def overflowed(self, events: PayloadDictList) -> None:
+        """Drop events that the store threw out to make room."""
+        self._settlement.overflowed(events, queued=True)
+
+    def _refuse_closed(self, event: PayloadDict) -> None:
+        first, self._said_closed = not self._said_closed, True
+        if first:
+            logger.warning("The emitter is closed: events tracked from now on are dropped.")
+        self._settlement.refuse([self.store.as_handed_out(event)], DropReason.EXIT, log=False)
+
+    def _wake(self) -> None:
+        """Note that there are events. From here on the emitter stays alive until they are settled."""
+        core = self.core
+        if self.state is EmitterState.NEW:
+            self._dispatch.state = EmitterState.ACTIVE
+        if self.sends:
+            lifecycle.hold(self._owner())
+        with core.lock:
+            # Notified before the phase changes: an interrupt in between has the next event do both again.
+            core.work.notify()
+            core.demand.wake(self._clock())
+        self._start_workers()
+
+    def _start_workers(self) -> None:
+        if self.workers is not None:
+            self.workers.ensure_started()
+
+    def _look(self) -> bool:
+        """Go to sleep if nothing is left; return whether that is so."""
+        core = self.core
+        with core.lock:
+            if core.demand.phase is Phase.ASLEEP:
+                return True
+            if core.is_sending:
+                return False
+            core.demand.begin_to_look()
+        size = self._size()
+        with core.lock:
+            done = core.demand.looked(empty=size == 0)
+            if done:
+                lifecycle.release(self._owner())
+        core.changed.notify()
+        return done
+
+    # Workers
+
+    def _run(self) -> None:
+        in_worker.set(True)
+        while self.wait_for_work():
+            try:
+                owner = self._owner()
+            except ReferenceError:
+                return
+            try:
+                self.work()
+            except BaseException:  # `SystemExit` from a callback would end the thread without a word
+                logger.exception("A sending thread was interrupted; it goes on.")
+            del owner
+
+    def wait_for_work(self) -> bool:
+        """Block until there is something to send. False when the thread is to end."""
+        core = self.core
+
+        def has_work() -> bool:
+            due = self._due_in()
+            return self.state is EmitterState.CLOSED or (due is not None and due <= 0)
+
+        while self.state is not EmitterState.CLOSED:
+            if core is not self.core:
+                return False
+            with core.lock:
+                due = self._due_in()
+            if due is not None and due <= 0:
+                return True
+            core.work.wait(has_work, due)
+        return False
+
+    def _due_in(self) -> Optional[float]:
+        """Return the seconds until there is something to do; None when only an event can change that."""
+        core = self.core
+        interval = 0.0 if self.state is EmitterState.CLOSING else self.flush_interval
+        due = core.demand.due_in(interval, self._clock())
+        if due != 0.0 or not core.breaker.failing:
+            return due
+        return None if core.is_probing else core.breaker.wait(forced=core.demand.forced)
+
+    def work(self) -> None:
+        """Do one round of a worker thread's work."""
+        step = self._sending.step()
+        if step is Step.EMPTY:
+            if not self._look():
+                with self.core.lock:
+                    self.core.demand.pause(self._clock())
+        elif step is Step.SENT:
+            rest = self._size()
+            if not rest:
+                self._look()
+            elif rest >= self._owner().batch_size:
+                with self.core.lock:
+                    self.core.demand.want(1)
+
+    # Flushing and closing
+
+    def request_flush(self) -> int:
+        """Ask the worker threads to send what is queued now, and do not wait. Return what is not delivered yet."""
+        core = self.core
+        core.enter()
+        queued = self._size()
+        if queued:
+            with core.lock:
+                core.demand.want(queued, forced=True)
+                core.work.notify()
+            if core.demand.phase is not Phase.AWAKE:  # events that an earlier process left in the store
+                self._wake()
+            else:
+                self._start_workers()
+            if self.workers is None or not self.workers.alive():
+                core.demand.wanted = 0  # nobody is there to send them; the next full batch asks again
+        return queued + core.ledger.in_flight()
+
+    def flush_by_workers(self, flush: Callable[[], Any], timeout: Optional[float]) -> int:
+        """Ask for a flush, and wait until what is queued now is settled, an attempt failed, or time is up."""
+        self.core.enter()
+        if self.is_inside():
+            return self.unsent()
+
+        def ask() -> None:
+            flush()
+            self.request_flush()  # flush is a method that users override, and may have asked for nothing
+
+        if self.workers is not None and not sys.is_finalizing():
+            self._start_workers()
+            if self.workers.alive():
+                return self._flushing.by_workers(ask, timeout)
+        ask()
+        return self.flush_here(timeout)
+
+    def flush_here(self, timeout: Optional[float]) -> int:
+        """Send what is queued now in the calling thread, until an attempt fails, or time is up."""
+        self.core.enter()
+        if self.is_inside():
+            self._flushing.ask_again()
+            return self.unsent()
+        return self._flushing.here(timeout)
+
+    def deliver(self, events: PayloadDictList) -> None:
+        """Send events in bounded requests and settle each: what `Emitter.send_events` does."""
+        self._sending.deliver(events)
+
+    def close(self, timeout: float, *, final: bool = True) -> int:
+        """Send what is queued within `timeout` seconds; then, if `final`, take and send nothing any more."""
+        self.core.enter()
+        if self.state is EmitterState.CLOSED:
+            return 0
+        self._dispatch.state = EmitterState.CLOSING
+        deadline = self._clock() + timeout
+        if self.sends:
+            if self.workers is not None and not self.is_inside():
+                self.flush_by_workers(self.request_flush, timeout)
+            else:
+                self.flush_here(timeout)
+        if not final:
+            self._dispatch.state = EmitterState.ACTIVE
+            return self.unsent()
+        self._dispatch.state = EmitterState.CLOSED
+        self._accepts = False
+        lifecycle.release(self._owner())
+        self._wake_all()
+        core = self.core
+        while core.ledger.in_flight() and not self.is_inside():
+            # What was tracked while we waited is on its way.
+            rest = deadline - self._clock()
+            if rest <= 0 or not core.changed.wait(lambda: not core.ledger.in_flight(), rest):
+                break
+        unsent = self.unsent()
+        if unsent and self.sends:
+            self.say_unsent("The emitter is closed", unsent)
+        self.abandon()
+        for line in untold.take_summary(redact(self._owner().endpoint)):
+            untold.say("%s", line)
+        self.store.close()
+        return unsent
+
+    def say_unsent(self, what: str, count: int) -> None:
+        """Warn of events that could not be sent, with the endpoint and the last reason."""
+        reason = self._settlement.last_reason
+        untold.say(
+            "%s with %s that could not be sent to %s%s.%s",
+            what,
+            events_text(count),
+            redact(self._owner().endpoint),
+            f" ({reason})" if reason else "",
+            " The store keeps them." if self.store.durable else "",
+        )
+
+    def abandon(self) -> None:
+        """Drop what a store that is not durable still holds."""
+        if self.store.durable:
+            return
+        self._sending.abandon()
+        self._look()
+
+    # Looking
+
+    def is_inside(self) -> bool:
+        """Return whether the calling code runs within a delivery: a callback or a signal handler is asking."""
+        return self._flushing.is_inside()
+
+    def clip(self, timeout: Timeout) -> Timeout:
+        """Shorten a request timeout to the deadline of the flush that makes the request."""
+        permit = permit_in_use(self.core)
+        if permit is None or permit.deadline is None:
+            return timeout
+        rest = max(_MIN_REQUEST_SECONDS, permit.deadline - self._clock())
+        if isinstance(timeout, tuple):
+            connect, read = timeout
+            return (min(connect or rest, rest), min(read or rest, rest))
+        return min(timeout or rest, rest) if isinstance(timeout, (int, float)) else timeout
+
+    def retry_pending(self) -> bool:
+        """Return whether events wait for the collector to get well."""
+        return self.core.breaker.failing and self.core.demand.phase is not Phase.ASLEEP
+
+    def _size(self) -> int:
+        try:
+            return self.store.size()
+        except Exception as error:
+            if passes_on(error):
+                raise
+            logger.exception("The event store raised instead of telling its size.")
+            return 0
+
+    def unsent(self) -> int:
+        """Return how many events are not delivered yet."""
+        return self._size() + self.core.ledger.in_flight()
+
+    def tracked(self) -> int:
+        """Return how many events were handed to the emitter."""
+        added = self.store.added()
+        counts = self.core.ledger.counts()
+        if added is None:
+            return self.unsent() + counts.sent + counts.total_dropped
+        return added + counts.total_dropped - (counts.settled - counts.sent)
+
+    def stats(self) -> DeliveryStats:
+        """Take a snapshot of the counters."""
+        self._sending.recover_lost()
+        with self.core.lock:
+            counts = self.core.ledger.counts()
+            in_flight = self.core.ledger.in_flight()
+        queued = self._size()
+        added = self.store.added()
+        if added is None:
+            tracked = queued + in_flight + counts.sent + counts.total_dropped
+        else:
+            tracked = added + counts.total_dropped - (counts.settled - counts.sent)
+        return DeliveryStats(
+            tracked=tracked,
+            queued=queued,
+            in_flight=in_flight,
+            sent=counts.sent,
+            failed_attempts=counts.failed_attempts,
+            retried=counts.retried,
+            dropped=dict(counts.dropped),
+        )
+
+
+def _is_from_log_record() -> bool:
+    """Return whether a log record is being handled: a handler of the program makes events of records."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code is logging.Logger.handle.__code__:
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False

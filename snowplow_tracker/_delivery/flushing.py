@@ -1,0 +1,211 @@
+"""Flushing: waiting until what was queued at its beginning is settled."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Callable, Iterator, Optional
+
+from snowplow_tracker._delivery.core import Core, permit_in_use
+from snowplow_tracker._delivery.demand import Phase
+from snowplow_tracker._delivery.dispatch import Dispatch
+from snowplow_tracker._delivery.ledger import Checkpoint
+from snowplow_tracker._delivery.sending import Sending, Step
+from snowplow_tracker._delivery.stats import EmitterState
+
+__all__ = ["Flushing", "automatic_flush"]
+
+_automatic: ContextVar[bool] = ContextVar("snowplow_tracker_automatic", default=False)
+
+_FIRST_PAUSE, _MAX_PAUSE = 0.005, 0.5
+"""Seconds between looks into a store that holds events and hands out none: somebody else has it locked."""
+
+_PATIENCE = 2.0
+"""Seconds that a flush without a deadline goes on asking such a store."""
+
+
+@contextmanager
+def automatic_flush() -> Iterator[None]:
+    """Have a flush of this thread respect the delay after a failure: nobody asked for it, a timer makes it."""
+    token = _automatic.set(True)
+    try:
+        yield
+    finally:
+        _automatic.reset(token)
+
+
+class Flushing:
+    """Has events sent, here or by worker threads, and waits for it.
+
+    A flush ends at its checkpoint; at the first failure, where it has no deadline; at its deadline; or when the store
+    was looked at and found empty.
+
+    Args:
+        core: The shared state.
+        sending: Sends a batch.
+        dispatch: Knows whether the emitter is closed.
+        unsent: Returns how many events are not delivered.
+        look: Looks into the store; returns whether everything is done.
+        wake: Notes that there are events.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        sending: Sending,
+        dispatch: Dispatch,
+        *,
+        unsent: Callable[[], int],
+        tracked: Callable[[], int],
+        look: Callable[[], bool],
+        wake: Callable[[], object],
+    ) -> None:
+        self.core = core
+        self._sending = sending
+        self._dispatch = dispatch
+        self._unsent = unsent
+        self._tracked = tracked
+        self._look = look
+        self._wake = wake
+
+    def checkpoint(self) -> Checkpoint:
+        """Note what is to be settled before a flush that begins now is done.
+
+        Counting what is queued first and what is settled afterwards errs on the side of waiting too long, from which
+        an empty queue rescues.
+        """
+        unsent, tracked = self._unsent(), self._tracked()
+        with self.core.lock:
+            return Checkpoint(
+                self.core.ledger.counts().settled + unsent, tracked, self.core.permits
+            )
+
+    def is_reached(self, checkpoint: Checkpoint) -> bool:
+        """Return whether all that a checkpoint noted is settled."""
+        # Both counts are needed: events between the store and a batch are missing from the first, those that an
+        # earlier process left in the store from the second.
+        counts = self.core.ledger.counts()
+        return (
+            counts.settled >= checkpoint.settled
+            and counts.sent + counts.total_dropped >= checkpoint.tracked
+            and self.core.all_ended(checkpoint.permits)
+        )
+
+    def by_workers(self, flush: Callable[[], Any], timeout: Optional[float]) -> int:
+        """Ask for a flush, and wait for what the worker threads make of it."""
+        core = self.core
+        deadline = None if timeout is None else core.clock() + timeout
+        checkpoint = self.checkpoint()
+        flush()
+
+        def is_over() -> bool:
+            if self.is_reached(checkpoint) or self._dispatch.state is EmitterState.CLOSED:
+                return True
+            if core.demand.phase is Phase.ASLEEP and not core.is_sending:
+                return True
+            if deadline is not None:
+                return False
+            on_hold = (
+                core.breaker.failing
+                and not core.is_probing
+                and core.breaker.wait(forced=True) > 0
+            )
+            return core.last_failed > checkpoint.permits or on_hold
+
+        while not is_over():
+            self._sending.recover_lost()
+            rest = None if deadline is None else deadline - core.clock()
+            if rest is not None and rest <= 0:
+                break
+            if not core.changed.wait(is_over, rest) and rest is None:
+                break  # a signal handler that interrupted the holder of the lock cannot wait
+        return self._unsent()
+
+    def here(self, timeout: Optional[float]) -> int:
+        """Send in the calling thread."""
+        core = self.core
+        deadline = None if timeout is None else core.clock() + timeout
+        try:
+            self._send_to(deadline)
+        finally:
+            self._look()
+        return self._unsent()
+
+    def _send_to(self, deadline: Optional[float]) -> None:
+        core = self.core
+        checkpoint = self.checkpoint()
+        if core.demand.phase is Phase.ASLEEP and not self.is_reached(checkpoint):
+            self._wake()  # there are events that an earlier process left in the store
+        forced = not _automatic.get()
+        patience = core.clock() + _PATIENCE
+        pause = _FIRST_PAUSE
+        while not self.is_reached(checkpoint):
+            if deadline is not None and core.clock() >= deadline:
+                return
+            step = self._sending.step(forced=forced, deadline=deadline)
+            if step is Step.SENT:
+                forced, pause = False, _FIRST_PAUSE
+                if self._take_asked_again():
+                    checkpoint = self.checkpoint()  # a callback tracked more, and wanted it sent
+                continue
+            if step is Step.FAILED:
+                forced = False
+                if deadline is None:
+                    return
+            if step is Step.EMPTY and core.all_ended(checkpoint.permits) and not core.is_sending:
+                if self._unsent() == 0 or (deadline is None and core.clock() >= patience):
+                    return
+                core.changed.wait(lambda: self.is_reached(checkpoint), self._rest(deadline, pause))
+                pause = min(2 * pause, _MAX_PAUSE)
+                continue
+            if not self._wait_for_others(
+                deadline, checkpoint, forced=forced, empty=step is Step.EMPTY
+            ):
+                return
+
+    _asked_again = False
+
+    def ask_again(self) -> None:
+        """Note that a callback wants what it tracked to be flushed too."""
+        self._asked_again = True
+
+    def _take_asked_again(self) -> bool:
+        asked, self._asked_again = self._asked_again, False
+        return asked
+
+    def _rest(self, deadline: Optional[float], pause: float) -> float:
+        return pause if deadline is None else min(pause, max(0.0, deadline - self.core.clock()))
+
+    def _wait_for_others(
+        self, deadline: Optional[float], checkpoint: Checkpoint, *, forced: bool, empty: bool
+    ) -> bool:
+        """Wait until it makes sense to try again; False when it never will within the time."""
+        core = self.core
+        if empty or core.is_probing:
+            before = core.permits
+
+            def may_go_on() -> bool:
+                if empty:
+                    return core.all_ended(before) or self.is_reached(checkpoint)
+                return not core.is_probing
+
+            if deadline is None:
+                if core.last_failed > checkpoint.permits:
+                    return False
+                return core.changed.wait(may_go_on, None)
+            return core.changed.wait(may_go_on, max(0.0, deadline - core.clock()))
+        pause = core.breaker.wait(forced=forced)
+        if pause <= 0:
+            return True
+        if deadline is None:
+            return False
+
+        def is_well() -> bool:
+            return core.breaker.wait(forced=forced) <= 0 or self.is_reached(checkpoint)
+
+        core.changed.wait(is_well, max(0.0, min(pause, deadline - core.clock())))
+        return core.clock() < deadline
+
+    def is_inside(self) -> bool:
+        """Return whether the calling code runs within a delivery: a callback or a signal handler is asking."""
+        return permit_in_use(self.core) is not None

@@ -1,0 +1,100 @@
+"""Locks that an interrupt cannot leave behind, and signals between threads.
+
+The order of locks: a store's own lock is taken last, and nothing is taken while it is held; the lock of an engine's core
+comes before it; `Emitter.lock` stands alone. No lock is held over a request, a call of a store, a callback or an import.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any, Callable, List, Optional, Set
+
+# The reentrant lock of C, also under gevent: `with` cannot be interrupted between taking and releasing it, and greenlets
+# of one thread do not switch while it is held.
+from _thread import RLock
+
+__all__ = ["Signal", "held_by_this_thread", "new_lock", "release_if_leaked"]
+
+
+def new_lock() -> Any:
+    """Return a reentrant lock for a state that no I/O is done under."""
+    return RLock()
+
+
+def held_by_this_thread(lock: Any) -> bool:
+    """Return whether this thread is inside already: a signal handler or a finalizer came in between."""
+    return bool(lock._is_owned())
+
+
+def release_if_leaked(lock: Any) -> None:
+    """Release a lock that an interrupt left with this thread, which Python before 3.11 allows at the end of a `with`.
+
+    The lock of a caller further out, which a signal handler interrupted, stays with it.
+    """
+    if sys.version_info >= (3, 11) or not lock._is_owned():
+        return
+    frame = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_filename in _FILES_WITH_LOCKS:
+            return
+        frame = frame.f_back  # type: ignore[assignment]
+    while lock._is_owned():
+        lock.release()
+
+
+_FILES_WITH_LOCKS: Set[str] = set()
+
+
+def holds_locks(file: str) -> None:
+    """Note a module whose functions hold locks."""
+    _FILES_WITH_LOCKS.add(file)
+
+
+class Signal:
+    """Wakes the threads that wait for a state to change. The state has a lock of its own.
+
+    Not a `threading.Condition`: that takes its lock again after waiting, in Python code that an interrupt may leave
+    half done. Here a thread waits without the lock, and may go away at any moment.
+    """
+
+    def __init__(self, lock: Any) -> None:
+        self._lock = lock
+        self._gates: List[Any] = []
+
+    def wait(self, ready: Callable[[], bool], timeout: Optional[float]) -> bool:
+        """Wait until the state may have changed; not at all where it is ready.
+
+        Args:
+            ready: Looks at the state; the lock is held.
+            timeout: Seconds; None for as long as it takes.
+
+        Returns:
+            False when the time is up, and at once in a signal handler that interrupted the holder of the lock: those
+            it would wait for may need the lock.
+        """
+        if self._lock._is_owned():
+            return False
+        # Looked up each time: gevent may have put a cooperative one in its place since.
+        gate = threading.Lock()
+        gate.acquire()
+        with self._lock:
+            if ready():
+                return True
+            self._gates.append(gate)
+        try:
+            if timeout is None:
+                return gate.acquire()
+            return gate.acquire(timeout=min(max(timeout, 0.0), threading.TIMEOUT_MAX))
+        finally:
+            with self._lock:
+                if gate in self._gates:
+                    self._gates.remove(gate)
+
+    def notify(self) -> None:
+        """Wake all that wait."""
+        if self._gates:
+            with self._lock:
+                for gate in self._gates:
+                    if gate.locked():
+                        gate.release()

@@ -1,0 +1,176 @@
+"""One round of delivery: a permit, events from the store, their requests, and what is left of them."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from typing import Optional
+
+from snowplow_tracker._delivery.core import Core, Permit, permit_in_use
+from snowplow_tracker._delivery.dispatch import Dispatch, is_own_method
+from snowplow_tracker._delivery.ledger import Batch
+from snowplow_tracker._delivery.locking import holds_locks
+from snowplow_tracker._delivery.sender import Owner
+from snowplow_tracker._delivery.settlement import Settlement, passes_on
+from snowplow_tracker._delivery.stats import DropReason
+from snowplow_tracker.typing import PayloadDictList
+
+__all__ = ["Sending", "Step"]
+
+logger = logging.getLogger("snowplow_tracker.emitters")
+
+holds_locks(__file__)
+
+
+class Step(enum.Enum):
+    """What one round came to."""
+
+    SENT = "the events of a batch are settled"
+    FAILED = "events of a batch are back in the store"
+    EMPTY = "the store handed out nothing"
+    NOT_NOW = "the collector is to be left alone, or another thread is trying"
+
+
+class Sending:
+    """Takes events, sends them and settles them. Every permit that it takes is given back.
+
+    Args:
+        core: The shared state.
+        settlement: Settles the events.
+        dispatch: Makes the requests.
+        owner: The emitter.
+    """
+
+    def __init__(
+        self, core: Core, settlement: Settlement, dispatch: Dispatch, owner: Owner
+    ) -> None:
+        self.core = core
+        self._settlement = settlement
+        self._dispatch = dispatch
+        self._owner = owner
+
+    def step(self, *, forced: bool = False, deadline: Optional[float] = None) -> Step:
+        """Take one batch and send it.
+
+        Args:
+            forced: Try although our own delay after a failure is not over.
+            deadline: When requests have to end, on the clock of the core; None for their own timeouts.
+        """
+        core = self.core
+        self.recover_lost()
+        permit = core.try_begin(forced=forced)
+        if permit is None:
+            return Step.NOT_NOW
+        batch = Batch(permit.number)
+        try:
+            permit.deadline = deadline
+            return self._send(batch, permit)
+        finally:
+            self._end(batch, permit)
+
+    def _send(self, batch: Batch, permit: Permit) -> Step:
+        core, owner = permit.core, self._owner()
+        with core.lock:
+            core.ledger.open(batch)
+        try:
+            self._settlement.store.take(batch, owner.max_batch_events)
+        except Exception as error:
+            if passes_on(error):
+                raise
+            logger.exception("The event store raised instead of handing out events.")
+            self._settlement.failed(None, permit.generation)
+            batch.failed = True
+            return Step.FAILED
+        if not batch.progress.open:
+            return Step.EMPTY
+        with core.lock:
+            core.demand.taken(len(batch.events), core.clock())
+        if core.demand.wanted > 0:
+            core.work.notify()
+        try:
+            owner.send_events(batch.events)
+        except BaseException as error:
+            if passes_on(error) or is_own_method(owner.send_events):
+                raise
+            logger.exception("send_events raised: its events will be tried again.")
+            batch.failed = True
+            self._settlement.failed(None, permit.generation)
+        else:
+            # What an override of `send_events` left.
+            if permit.core is self._settlement.core:
+                self._settlement.taken_over(batch, batch.open_events())
+        return Step.FAILED if batch.failed else Step.SENT
+
+    def _end(self, batch: Batch, permit: Permit) -> None:
+        """Requeue what was not settled, and give the permit back."""
+        core = permit.core
+        if core is self._settlement.core:
+            left = batch.open_events()
+            if left:
+                batch.failed = True
+                self._settlement.requeue(batch, left)
+            with core.lock:
+                core.ledger.close(batch)
+                if batch.failed:
+                    core.last_failed = max(core.last_failed, permit.number)
+                    core.demand.want(1)
+        core.end_permit(permit)
+
+    def recover_lost(self) -> None:
+        """Requeue what interrupted rounds left behind."""
+        for batch in self.core.take_back_lost():
+            self.requeue_orphan(batch)
+
+    def requeue_orphan(self, batch: Batch) -> None:
+        """Requeue the events of a batch that nobody is sending any more."""
+        left = batch.open_events()
+        self._settlement.requeue(batch, left)
+        with self.core.lock:
+            self.core.ledger.close(batch)
+            self.core.demand.want(1)
+
+    def abandon(self) -> None:
+        """Drop what the store holds: nobody will send it."""
+        core = self.core
+        while True:
+            permit = core.begin()
+            batch = Batch(permit.number)
+            try:
+                with core.lock:
+                    core.ledger.open(batch)
+                self._settlement.store.take(batch, self._owner().max_batch_events)
+                if not batch.progress.open:
+                    return
+                self._settlement.drop(batch, batch.events, DropReason.EXIT, told=True)
+            except Exception as error:
+                if passes_on(error):
+                    raise
+                logger.exception("The event store raised instead of handing out events.")
+                return
+            finally:
+                self._end(batch, permit)
+
+    def deliver(self, events: PayloadDictList) -> None:
+        """Send events in bounded requests and settle each: what `Emitter.send_events` does."""
+        permit = permit_in_use(self.core)
+        if permit is not None:
+            for batch in self.core.ledger.batches:
+                if batch.permit == permit.number:
+                    self._dispatch.deliver(batch, events, permit)
+                    return
+        if events:
+            self._deliver_from_outside(events)
+
+    def _deliver_from_outside(self, events: PayloadDictList) -> None:
+        """Send events that are not from the store: somebody else called `send_events`."""
+        core = self.core
+        permit = core.begin()
+        batch = Batch(permit.number)
+        try:
+            batch.progress = batch.received(events)
+            with core.lock:
+                core.ledger.open(batch)
+            self._settlement.store.count_from_outside(len(events))
+            self._dispatch.deliver(batch, events, permit)
+        finally:
+            self._end(batch, permit)

@@ -1,0 +1,281 @@
+"""What becomes of events: acknowledged, requeued or dropped, with the store, the ledger and the callbacks."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple
+
+from snowplow_tracker._delivery import untold
+from snowplow_tracker._delivery.core import Core, permit_in_use
+from snowplow_tracker._delivery.ledger import Batch, Counts, dropped
+from snowplow_tracker._delivery.outcome import Outcome
+from snowplow_tracker._delivery.sender import Owner
+from snowplow_tracker._delivery.stats import DropReason
+from snowplow_tracker._delivery.store_access import StoreAccess
+from snowplow_tracker._http.endpoint import redact
+from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._wording import events_text
+from snowplow_tracker.typing import PayloadDict, PayloadDictList
+
+__all__ = ["Settlement", "in_worker", "passes_on"]
+
+logger = logging.getLogger("snowplow_tracker.emitters")
+
+in_worker: ContextVar[bool] = ContextVar("snowplow_tracker_worker", default=False)
+"""Whether this thread is one of an emitter's own, where an exception would end nothing but deliveries."""
+
+_DROPS_IN_A_ROW = 256
+"""So often, a thread that tracks in a tight loop into a full queue lets a thread that sends have the interpreter."""
+
+
+def passes_on(error: BaseException) -> bool:
+    """Return whether an exception has to come out of the tracker: somebody wants the calling thread to stop."""
+    return is_interrupt(error) and not in_worker.get()
+
+
+class Settlement:
+    """Settles events. It knows nothing of batches as requests, only of events and of what became of them.
+
+    Args:
+        core: The shared state.
+        owner: The emitter.
+        in_background: Whether threads of our own send, beside those that track.
+    """
+
+    def __init__(self, core: Core, owner: Owner, *, in_background: bool) -> None:
+        self.core = core
+        self.store: StoreAccess
+        self.last_reason = ""
+        """Why the last attempt failed."""
+        self._owner = owner
+        self._in_background = in_background
+        self._tries: Dict[Any, int] = {}
+        self._overflowing = 0
+        self.requeue_callbacks = 0
+        """How many callbacks are being told about events that are back in the queue."""
+
+    def reset(self, core: Core) -> None:
+        """Start again in a forked child, with the core of that."""
+        self.core = core
+        self._tries = {}
+        self._overflowing = self.requeue_callbacks = 0
+
+    # Events of a batch
+
+    def sent(self, batch: Batch, events: PayloadDictList) -> None:
+        """Acknowledge events that arrived."""
+        self.acknowledge(batch, events, Counts(sent=len(events), settled=len(events)))
+        self._forget_tries(events)
+        self.call_back("on_success", self._owner().on_success, events)
+        self.core.changed.notify()
+
+    def taken_over(self, batch: Batch, events: PayloadDictList) -> None:
+        """Take events as sent that an override of `send_events` saw to itself, as it could in 1.1.0."""
+        if events:
+            self.acknowledge(batch, events, Counts(sent=len(events), settled=len(events)))
+            self.core.changed.notify()
+
+    def requeue(self, batch: Batch, events: PayloadDictList, *, retried: int = 0) -> None:
+        """Have events tried again."""
+        if events:
+            progress = batch.settled(events, Counts(retried=retried))
+            try:
+                self.store.requeue(events, batch, progress)
+            except Exception as error:
+                if passes_on(error):
+                    raise
+                logger.exception(
+                    "The event store raised when it was given %s back.", events_text(len(events))
+                )
+                batch.progress = progress
+            self.core.changed.notify()
+
+    def drop(
+        self,
+        batch: Batch,
+        events: PayloadDictList,
+        reason: DropReason,
+        detail: str = "",
+        *,
+        told: bool = False,
+    ) -> None:
+        """Drop events of a batch: count, log and report them.
+
+        Args:
+            batch: Theirs.
+            events: The events.
+            reason: Why they are dropped.
+            detail: The reason in words.
+            told: The log says it otherwise.
+        """
+        if events:
+            self.acknowledge(batch, events, dropped(events, reason, queued=True))
+            self._report(events, reason, detail, log=not told, told=told)
+            self.core.changed.notify()
+
+    def acknowledge(self, batch: Batch, events: PayloadDictList, counts: Counts) -> None:
+        """Settle events that the store may forget.
+
+        Args:
+            batch: Theirs.
+            events: They were sent or dropped.
+            counts: What became of them.
+        """
+        try:
+            self.store.acknowledge(events, batch, batch.settled(events, counts))
+        except Exception as error:
+            if passes_on(error):
+                raise
+            logger.exception(
+                "The event store raised when it was told about %s.", events_text(len(events))
+            )
+
+    def renew(self, events: PayloadDictList) -> None:
+        """Tell a store with leases that events are still being sent."""
+        try:
+            self.store.renew(events)
+        except Exception as error:
+            if passes_on(error):
+                raise
+            logger.exception("The event store raised when leases were renewed.")
+
+    # Events that are in no batch
+
+    def refuse(self, events: PayloadDictList, reason: DropReason, *, log: bool = True) -> None:
+        """Drop events that were never queued."""
+        with self.core.lock:
+            self.core.ledger.add(dropped(events, reason, queued=False))
+        self._report(events, reason, "", log=log)
+
+    def overflowed(self, events: PayloadDictList, *, queued: bool) -> None:
+        """Drop events for which the store had no room. Logged once, until there is room again."""
+        with self.core.lock:
+            self.core.ledger.add(dropped(events, DropReason.OVERFLOW, queued=queued))
+            first = self._overflowing == 0
+            self._overflowing += len(events)
+        if self._in_background and self._overflowing % _DROPS_IN_A_ROW == 0:
+            time.sleep(0.0002)
+        if first:
+            logger.error("The event buffer is full: events are being dropped.")
+        self._report(events, DropReason.OVERFLOW, "", log=False)
+
+    @property
+    def overflowing(self) -> int:
+        """How many events were dropped since the queue became full; 0 while it has room."""
+        return self._overflowing
+
+    def overflow_ended(self) -> None:
+        """Say that there is room again."""
+        with self.core.lock:
+            count, self._overflowing = self._overflowing, 0
+        if count:
+            logger.warning(
+                "The event buffer has room again. Dropped meanwhile: %s.", events_text(count)
+            )
+
+    def _report(
+        self,
+        events: PayloadDictList,
+        reason: DropReason,
+        detail: str,
+        *,
+        log: bool = True,
+        told: bool = False,
+    ) -> None:
+        self._forget_tries(events)
+        if log:
+            logger.warning(
+                "Dropped (%s): %s%s",
+                reason.value,
+                events_text(len(events)),
+                f", {detail}" if detail else "",
+            )
+        owner = self._owner()
+        if not told:
+            untold.note(redact(owner.endpoint), reason, len(events), detail or self.last_reason)
+        self.call_back("on_drop", owner.on_drop, events, reason)
+
+    # Tries
+
+    def count_tries(
+        self, events: PayloadDictList, max_retries: Optional[int]
+    ) -> Tuple[PayloadDictList, PayloadDictList]:
+        """Part the events that may be tried again from those that were tried too often."""
+        if max_retries is None:
+            return events, []
+        again: PayloadDictList = []
+        exhausted: PayloadDictList = []
+        with self.core.lock:
+            for event in events:
+                eid = event.get("eid")
+                tries = self._tries.get(eid, 0) + 1
+                if tries > max_retries:
+                    exhausted.append(event)
+                else:
+                    self._tries[eid] = tries
+                    again.append(event)
+        return again, exhausted
+
+    def _forget_tries(self, events: Sequence[PayloadDict]) -> None:
+        if self._tries:
+            for event in events:
+                self._tries.pop(event.get("eid"), None)
+
+    # News about the collector
+
+    def failed(self, outcome: Optional[Outcome], generation: int) -> None:
+        """Note that the collector is failing."""
+        if outcome is not None:
+            self.last_reason = outcome.detail
+        with self.core.lock:
+            self.core.breaker.failed(
+                generation,
+                self._owner().max_retry_delay_seconds,
+                outcome.retry_after if outcome else None,
+            )
+        self.core.changed.notify()
+
+    def succeeded(self) -> None:
+        """Note that the collector is well."""
+        if self.core.breaker.failing:
+            with self.core.lock:
+                self.core.breaker.succeeded()
+
+    def count_failed_attempts(self, count: int) -> None:
+        """Count requests that failed."""
+        if count:
+            with self.core.lock:
+                self.core.ledger.add(Counts(failed_attempts=count))
+
+    # Callbacks
+
+    def call_back(
+        self, name: str, callback: Optional[Callable[..., None]], *arguments: object
+    ) -> None:
+        """Call a user's function. What it raises is logged, unless it is meant to stop the calling thread."""
+        if callback is None:
+            return
+        try:
+            callback(*arguments)
+        except BaseException as error:
+            if passes_on(error):
+                raise
+            logger.exception("%s raised; delivery goes on.", name)
+
+    @contextmanager
+    def ignoring(self, events: PayloadDictList) -> Iterator[None]:
+        """Let no callback in this thread queue events again that are back in the queue already."""
+        permit = permit_in_use(self.core)
+        if permit is None:
+            yield
+            return
+        permit.requeued = {event.get("eid"): None for event in events}
+        self.requeue_callbacks += 1
+        try:
+            yield
+        finally:
+            permit.requeued = None
+            self.requeue_callbacks -= 1

@@ -1,0 +1,124 @@
+"""Starting threads, and the threads of an emitter that sends in the background."""
+
+from __future__ import annotations
+
+import _thread
+import logging
+import sys
+import threading
+import time
+from typing import Callable, List, Optional
+
+from snowplow_tracker._delivery import lifecycle
+
+__all__ = ["Workers", "start_daemon"]
+
+logger = logging.getLogger("snowplow_tracker.emitters")
+
+_START_AGAIN_SECONDS = 1.0
+"""So long after a thread could not be started the next attempt is made."""
+
+
+class Starting:
+    """A thread that is being started.
+
+    Attributes:
+        thread: The thread, once it runs.
+        failed: Whether it could not be started.
+    """
+
+    __slots__ = ("failed", "thread")
+
+    def __init__(self) -> None:
+        self.thread: Optional[threading.Thread] = None
+        self.failed = False
+
+    def is_alive(self) -> bool:
+        """Whether it runs, or is about to."""
+        return not self.failed and (self.thread is None or self.thread.is_alive())
+
+
+def start_daemon(
+    target: Callable[[], object], name: str, on_failure: Callable[[], object]
+) -> Starting:
+    """Start a daemon thread without waiting for it.
+
+    `Thread.start` waits until the thread runs, and holds a lock of the threading module meanwhile: a signal handler that
+    comes in between and tracks would wait for ever, and so would a finalizer while the interpreter ends. So another
+    thread calls it.
+
+    Args:
+        target: What the thread does.
+        name: Its name.
+        on_failure: Called when there can be no thread: the interpreter ends, or the system has none left.
+    """
+    starting = Starting()
+
+    def failed(error: BaseException) -> None:
+        starting.failed = True
+        logger.warning("A thread could not be started (%s); flush and exit still send.", error)
+        on_failure()
+
+    def start() -> None:
+        try:
+            thread = threading.Thread(target=target, name=name, daemon=True)
+            starting.thread = thread
+            thread.start()
+        except RuntimeError as error:  # no threads left, or none allowed in this interpreter
+            starting.thread = None
+            failed(error)
+
+    try:
+        # Looked up each time: gevent may have put a cooperative one in its place since.
+        _thread.start_new_thread(start, ())
+    except RuntimeError as error:
+        failed(error)
+    return starting
+
+
+class Workers:
+    """Daemon threads that start with the first event and end with their emitter.
+
+    Invariant: at most `count` threads are alive or being started. A thread that waits holds no reference to the emitter,
+    so that an emitter that nobody needs is collected, and its threads end.
+
+    Args:
+        count: How many threads.
+        run: What each does.
+        on_failure: Called when a thread could not be started.
+    """
+
+    def __init__(
+        self, count: int, run: Callable[[], object], on_failure: Callable[[], object]
+    ) -> None:
+        self._count = count
+        self._run = run
+        self._on_failure = on_failure
+        self._threads: List[Starting] = []
+        self._not_before = 0.0
+
+    def ensure_started(self) -> None:
+        """Start the threads that do not run: at the first event, after a fork, and after a failure."""
+        threads = self._threads
+        if len(threads) == self._count and all(thread.is_alive() for thread in threads):
+            return
+        if lifecycle.is_exiting or sys.is_finalizing() or time.monotonic() < self._not_before:
+            return
+        alive = [thread for thread in threads if thread.is_alive()]
+        for number in range(len(alive), self._count):
+            thread = start_daemon(self._run, f"snowplow-emitter-{number + 1}", self._failed)
+            alive.append(thread)
+        self._threads = [thread for thread in alive if not thread.failed]
+
+    def _failed(self) -> None:
+        self._not_before = time.monotonic() + _START_AGAIN_SECONDS
+        self._on_failure()
+
+    def alive(self) -> bool:
+        """Whether at least one thread runs or is being started."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def forget(self) -> None:
+        """Forget the threads of the parent process."""
+        self._threads = []
+        self._not_before = 0.0

@@ -1,0 +1,25 @@
+"""Whether this thread runs an event loop, which nothing may block."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["in_event_loop"]
+
+
+def in_event_loop() -> bool:
+    """Return whether asyncio, trio or Twisted run in the calling thread. Nothing is imported to find out."""
+    asyncio = sys.modules.get("asyncio.events")
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        return True
+    trio = sys.modules.get("trio.lowlevel")
+    if trio is not None and _is_in_trio(trio):
+        return True
+    reactor = sys.modules.get("twisted.internet.reactor")
+    threads = sys.modules.get("twisted.python.threadable")
+    return getattr(reactor, "running", False) and threads is not None and threads.isInIOThread()
+
+
+def _is_in_trio(trio: object) -> bool:
+    in_run = getattr(trio, "in_trio_run", None)  # since 0.23
+    return in_run is not None and bool(in_run())
