@@ -227,7 +227,7 @@ class RedisEventStore(EventStore):
             `StreamEvent` objects; none while Redis cannot be reached.
         """
         self._check_process()
-        if self._writer.unwritten:
+        if self._writer.unwritten and not self._link.failing:
             self._writer.flush(self.socket_timeout)
         if not self._link.may_try():
             return []

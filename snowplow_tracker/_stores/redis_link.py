@@ -190,9 +190,12 @@ class RedisLink:
                     raise
                 result = operation()
         except BaseException as error:
-            if is_interrupt(error) or not isinstance(error, self.failures):
+            interrupt = is_interrupt(error)
+            if interrupt or not isinstance(error, self.failures):
                 # A connection in the middle of an answer would give it to the next call.
                 self.client.connection_pool.disconnect(inuse_connections=False)
+                if interrupt:
+                    raise _unwrapped(error) from None
                 raise
             self.note_failure(error, adds=adds)
             raise
@@ -249,3 +252,12 @@ class RedisLink:
         if seconds is not None:
             logger.warning("Redis is back after %.1f seconds.", seconds)
             self._on_return()
+
+
+def _unwrapped(error: BaseException) -> BaseException:
+    """Return what a signal handler raised, if redis-py took it for a fault of its connection."""
+    while True:
+        cause = error.__cause__ or error.__context__
+        if cause is None or not is_interrupt(cause):
+            return error
+        error = cause
