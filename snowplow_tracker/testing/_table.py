@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import unicodedata
@@ -14,6 +15,9 @@ _TITLES = ("event", "what", "user", "entities", "id")
 _ELASTIC = (1, 3)
 _NARROWEST = 10
 _GAP = "  "
+# What is longer is cut before it is measured: no terminal is as wide.
+_MAX_CELL = 1_000
+_DEFAULT_SIZE = (100, 24)
 
 
 def format_table(events: Iterable[CollectedEvent], width: Optional[int] = None) -> str:
@@ -27,15 +31,38 @@ def format_table(events: Iterable[CollectedEvent], width: Optional[int] = None) 
         The lines of the table; the last one tells how many events there are.
     """
     events = list(events)
-    if width is None:
-        width = shutil.get_terminal_size((100, 24)).columns
-    rows = [_cells(event) for event in events]
-    widths = _fit([_TITLES, *rows], width)
-    lines = [_line(_TITLES, widths), _line(["-" * each for each in widths], widths)]
-    lines.extend(_line(row, widths) for row in rows)
+    lines = table_lines(events, width)
     lines.append("")
     lines.append("1 event" if len(events) == 1 else f"{len(events)} events")
     return "\n".join(lines)
+
+
+def table_lines(
+    events: Iterable[CollectedEvent],
+    width: Optional[int] = None,
+    *,
+    header: bool = True,
+    labels: Optional[Sequence[str]] = None,
+) -> List[str]:
+    """Lay events out as the lines of a table.
+
+    Args:
+        events: the events to show.
+        width: the number of columns to fill; by default that of the terminal.
+        header: whether to begin with the titles of the columns.
+        labels: what stands before each event.
+    """
+    if width is None:
+        width = shutil.get_terminal_size(_DEFAULT_SIZE).columns
+    margin = max(map(len, labels)) + len(_GAP) if labels else 0
+    rows = [_cells(event) for event in events]
+    widths = _fit([_TITLES, *rows], width - margin)
+    lines = [_line(_TITLES, widths), _line(["-" * each for each in widths], widths)]
+    lines = [" " * margin + line for line in lines] if header else []
+    for number, row in enumerate(rows):
+        label = labels[number].ljust(margin) if labels else ""
+        lines.append(label + _line(row, widths))
+    return lines
 
 
 def _cells(event: CollectedEvent) -> List[str]:
@@ -46,7 +73,7 @@ def _cells(event: CollectedEvent) -> List[str]:
         ", ".join(schema_name(entity["schema"]) for entity in event.contexts),
         str(event.event_id)[:8],
     ]
-    return [_printable(cell) for cell in cells]
+    return [_printable(cell[:_MAX_CELL]) for cell in cells]
 
 
 def _what(event: CollectedEvent) -> str:
@@ -64,9 +91,10 @@ def _what(event: CollectedEvent) -> str:
 def _brief(data: Any) -> str:
     if not isinstance(data, dict):
         return json.dumps(data, ensure_ascii=False)
+    # More members than that do not fit on a line.
     return ", ".join(
         f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-        for name, value in data.items()
+        for name, value in itertools.islice(data.items(), 100)
     )
 
 
@@ -90,11 +118,18 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _fill(text: str, width: int) -> str:
-    if _columns(text) > width:
-        while _columns(text) > max(0, width - 3):
-            text = text[:-1]
-        text += "..."
-    return text + " " * (width - _columns(text))
+    columns = _columns(text)
+    if columns > width:
+        room = max(0, width - 3)
+        columns = 0
+        for position, each in enumerate(text):
+            wider = columns + _columns(each)
+            if wider > room:
+                text = text[:position] + "..."
+                break
+            columns = wider
+        columns += 3
+    return text + " " * (width - columns)
 
 
 def _columns(text: str) -> int:
