@@ -5,13 +5,37 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from snowplow_tracker.testing._rules import EVENT_TYPES, shortened
+from snowplow_tracker.testing._rules import EVENT_TYPES, KNOWN_PARAMETERS, shortened
 from snowplow_tracker.testing.records import CollectedEvent
 
-_TYPES = {**{name: name for name in EVENT_TYPES}, **{v: k for k, v in EVENT_TYPES.items()}}
-_TYPES.update({name.replace(" ", "_"): short for name, short in list(_TYPES.items())})
-_TYPES.update({name.replace("-", "_"): short for name, short in list(_TYPES.items())})
+_TYPES = {name: name for name in EVENT_TYPES}
+_TYPES.update({words.replace("-", " "): name for name, words in EVENT_TYPES.items()})
 _TYPES.update({"struct": "se", "unstruct": "ue"})
+# What the parameters are called elsewhere, for who does not know the protocol by heart.
+_MEANT = {
+    "page_url": "url",
+    "page_title": "page",
+    "page_referrer": "refr",
+    "referrer": "refr",
+    "category": "se_ca",
+    "action": "se_ac",
+    "label": "se_la",
+    "property": "se_pr",
+    "property_": "se_pr",
+    "value": "se_va",
+    "user_id": "uid",
+    "domain_userid": "duid",
+    "app_id": "aid",
+    "platform": "p",
+    "namespace": "tna",
+    "event_id": "eid",
+    "event_type": "type",
+    "event_name": "name",
+    "true_timestamp": "ttm",
+    "context": "entity",
+    "contexts": "entity",
+    "entities": "entity",
+}
 _ABSENT = object()
 
 
@@ -124,12 +148,18 @@ def make_criteria(
     Raises:
         ValueError: nothing is like that, whatever the events.
     """
+    __tracebackhide__ = True
     if type is not None:
-        short = _TYPES.get(type.lower()) if isinstance(type, str) else None
+        words = re.sub("[-_ ]+", " ", type).lower() if isinstance(type, str) else None
+        short = _TYPES.get(words or "")
         if short is None:
             known = ", ".join(f"{key} ({value})" for key, value in EVENT_TYPES.items())
             raise ValueError(f"type is {type!r}, but must be one of {known}")
         type = short  # noqa: A001 (as above)
+    for each in parameters:
+        if each not in KNOWN_PARAMETERS:
+            hint = f"; {_MEANT[each]} is what you mean" if each in _MEANT else ""
+            raise ValueError(f"{each!r} is not a parameter of the protocol{hint}")
     if where is not None and not callable(where):
         raise ValueError(f"where is {where!r}, but must be a function of an event")
     if entity is None:
@@ -259,7 +289,7 @@ def _schema_matches(actual: Optional[str], wanted: Any) -> bool:
     if not wanted.startswith("iglu:"):
         wanted = f"iglu:{wanted}"
     if "*" not in wanted:
-        return actual == wanted
+        return bool(actual == wanted)
     return re.fullmatch(".*".join(map(re.escape, wanted.split("*"))), actual) is not None
 
 

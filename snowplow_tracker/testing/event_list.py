@@ -35,8 +35,9 @@ class EventList(List[CollectedEvent]):
     - ``entity``: an entity, or a list of them: a schema, a part of the data, or both in
       ``{"schema": ..., "data": ...}``. A `SelfDescribingJson` does, too;
     - ``where``: a function of the event that returns true;
-    - any parameter of the protocol by its name (``se_ac="add"``); a number may be written as a
-      number, and None means that the event must not have it.
+    - any parameter of the protocol by its name there (``se_ac="add"``); a number may be written as
+      a number, and None means that the event must not have it. For what is no parameter of the
+      protocol there is ``where``.
 
     A compiled regular expression matches where it is found, and anything with an ``==`` of its own
     (``pytest.approx``, ``unittest.mock.ANY``) compares in its own way.
@@ -65,8 +66,9 @@ class EventList(List[CollectedEvent]):
             **parameters: values of parameters of the protocol.
 
         Raises:
-            ValueError: the type does not exist.
+            ValueError: there is no such type or parameter.
         """
+        __tracebackhide__ = True
         criteria = make_criteria(type, name, schema, data, entity, where, parameters)
         return EventList(event for event in self if not criteria.differences(event))
 
@@ -97,7 +99,7 @@ class EventList(List[CollectedEvent]):
 
         Raises:
             EventsDifferError: none matches, or several do.
-            ValueError: the type does not exist.
+            ValueError: there is no such type or parameter.
         """
         __tracebackhide__ = True
         criteria = make_criteria(type, name, schema, data, entity, where, parameters)
@@ -133,7 +135,7 @@ class EventList(List[CollectedEvent]):
 
         Raises:
             EventsDifferError: an event matches.
-            ValueError: the type does not exist.
+            ValueError: there is no such type or parameter.
         """
         __tracebackhide__ = True
         criteria = make_criteria(type, name, schema, data, entity, where, parameters)
@@ -156,7 +158,7 @@ class EventList(List[CollectedEvent]):
         Raises:
             EventsDifferError: there are no such events in this order.
             TypeError: something that was wanted is not a dictionary.
-            ValueError: a type does not exist.
+            ValueError: there is no such type or parameter.
         """
         __tracebackhide__ = True
         found: List[int] = []
@@ -239,6 +241,7 @@ class EventList(List[CollectedEvent]):
 
 
 def _criteria_of(wanted: Any) -> Criteria:
+    __tracebackhide__ = True
     if not isinstance(wanted, Mapping):
         raise TypeError(
             f"each event is wanted as a dictionary, for example dict(type='pv'), not {wanted!r}"

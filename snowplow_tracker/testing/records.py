@@ -143,6 +143,7 @@ class CollectedEvent:
         Raises:
             ParameterMissingError: the event does not have it; a KeyError that says what it has.
         """
+        __tracebackhide__ = True
         try:
             return self.parameters[name]
         except KeyError:
