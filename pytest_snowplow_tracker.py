@@ -66,7 +66,9 @@ def snowplow_collector(pytestconfig: pytest.Config) -> Iterator[Collector]:
     with Collector(schemas=_schemas(pytestconfig)) as collector:
         yield collector
         if pytestconfig.getini("snowplow_validate"):
-            assert not collector.problems, "\n".join(collector.problems)
+            problems = collector.problems
+            if problems:
+                pytest.fail("\n".join(problems), pytrace=False)
 
 
 @pytest.fixture(autouse=True)

@@ -68,15 +68,20 @@ def table_lines(
 def _cells(event: CollectedEvent) -> List[str]:
     cells = [
         event.event_name,
-        _what(event),
+        describe(event),
         str(event.get("uid", "")),
         ", ".join(schema_name(entity["schema"]) for entity in event.contexts),
         str(event.event_id)[:8],
     ]
-    return [_printable(cell[:_MAX_CELL]) for cell in cells]
+    return [printable(cell[:_MAX_CELL]) for cell in cells]
 
 
-def _what(event: CollectedEvent) -> str:
+def describe(event: CollectedEvent) -> str:
+    """Return what an event says, in short.
+
+    Args:
+        event: any event.
+    """
     if event.event_type == "ue":
         return _brief(event.data)
     if event.event_type == "se":
@@ -99,7 +104,7 @@ def _brief(data: Any) -> str:
 
 
 def _fit(rows: Sequence[Sequence[str]], width: int) -> List[int]:
-    widths = [max(_columns(row[index]) for row in rows) for index in range(len(_TITLES))]
+    widths = [max(columns_of(row[index]) for row in rows) for index in range(len(_TITLES))]
     excess = sum(widths) + len(_GAP) * (len(widths) - 1) - width
     while excess > 0:
         widest = max(_ELASTIC, key=widths.__getitem__)
@@ -114,16 +119,22 @@ def _fit(rows: Sequence[Sequence[str]], width: int) -> List[int]:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return _GAP.join(_fill(cell, width) for cell, width in zip(cells, widths)).rstrip()
+    return _GAP.join(fill(cell, width) for cell, width in zip(cells, widths)).rstrip()
 
 
-def _fill(text: str, width: int) -> str:
-    columns = _columns(text)
+def fill(text: str, width: int) -> str:
+    """Return a text in so many columns of a terminal: cut, or with spaces after it.
+
+    Args:
+        text: a text without control characters.
+        width: the number of columns.
+    """
+    columns = columns_of(text)
     if columns > width:
         room = max(0, width - 3)
         columns = 0
         for position, each in enumerate(text):
-            wider = columns + _columns(each)
+            wider = columns + columns_of(each)
             if wider > room:
                 text = text[:position] + "..."
                 break
@@ -132,7 +143,12 @@ def _fill(text: str, width: int) -> str:
     return text + " " * (width - columns)
 
 
-def _columns(text: str) -> int:
+def columns_of(text: str) -> int:
+    """Return how many columns of a terminal a text takes.
+
+    Args:
+        text: a text without control characters.
+    """
     if text.isascii():
         return len(text)
     return sum(
@@ -141,6 +157,10 @@ def _columns(text: str) -> int:
     )
 
 
-def _printable(text: str) -> str:
-    # What arrives may hold anything, escape sequences of terminals included.
+def printable(text: str) -> str:
+    """Return a text without what could steer a terminal; a question mark stands in its place.
+
+    Args:
+        text: anything that came over the network.
+    """
     return "".join(each if each.isprintable() else "?" for each in text)

@@ -368,6 +368,11 @@ class CollectedRequest:
         return self._decoded()[0]
 
     @property
+    def own_problems(self) -> List[str]:
+        """What the pipeline would find wrong with the request as a whole, one sentence each."""
+        return list(self._decoded()[1])
+
+    @property
     def problems(self) -> List[str]:
         """What the pipeline would find wrong with the request and its events, one sentence each."""
         events, problems = self._decoded()
