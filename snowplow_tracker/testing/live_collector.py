@@ -332,9 +332,8 @@ def _detail(entry: Entry) -> Dict[str, Any]:
             ["answered", str(request.status or "never")],
             ["received", iso_time(request.received_at)],
             ["from", request.client],
-            ["size", f"{request.size:,} bytes, {len(request.events):,} events"]
-            if event is not None
-            else ["size", f"{request.size:,} bytes"],
+            ["size", f"{request.size:,} bytes"],
+            *([] if event is None else [["events in it", f"{len(request.events):,}"]]),
             *[[name, value] for name, value in request.headers.items()],
         ],
     }

@@ -141,7 +141,15 @@ def test_what_comes_from_events_stays_text(page, collector, text):
         {
             "schema": "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4",
             "data": [
-                {"e": "pv", "p": "web", "tv": "t", "url": text, "page": text, "aid": text, text: text}
+                {
+                    "e": "pv",
+                    "p": "web",
+                    "tv": "t",
+                    "url": text,
+                    "page": text,
+                    "aid": text,
+                    text: text,
+                }
             ],
         }
     )
@@ -157,7 +165,9 @@ def test_what_comes_from_events_stays_text(page, collector, text):
     assert page.title == "Snowplow events"
     assert page.execute_script("return document.scripts.length") == 1
     assert page.execute_script("return document.images.length") == 0
-    shown = page.execute_script("return document.getElementById('detail').textContent.toWellFormed()")
+    shown = page.execute_script(
+        "return document.getElementById('detail').textContent.toWellFormed()"
+    )
     assert text.replace("\ud83d", "\ufffd") in shown
 
 
@@ -279,8 +289,7 @@ def test_ten_thousand_events_are_usable(page, collector, tracker):
     )
     until(page, lambda: find(page, "#matching").text == "1 of 10,000")
     assert took < 1_000
-    find(page, "#text").clear()
-    page.execute_script("document.getElementById('list').focus()")
+    page.execute_script("document.getElementById('text').value = ''; refilter(); $('list').focus()")
     press(page, "j", "\ue010")
     until(page, lambda: "shop.example/0" in rows(page)[-1])
     # Who reads at the end is not moved away by what arrives.
