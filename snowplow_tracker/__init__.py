@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from snowplow_tracker._late_logging import get_logger as _get_logger
+from snowplow_tracker._process.exit import flush_on_sigterm
 from snowplow_tracker._version import __version__
 from snowplow_tracker.contracts import disable_contracts, enable_contracts
 from snowplow_tracker.emitter_configuration import EmitterConfiguration
@@ -54,6 +55,7 @@ __all__ = [
     "__version__",
     "disable_contracts",
     "enable_contracts",
+    "flush_on_sigterm",
     "logger",
 ]
 

@@ -238,7 +238,9 @@ class InMemoryEventStore(EventStore):
             if held_by_this_thread(self._lock):
                 return  # a signal handler or a finalizer, in the middle of a move
         with self._lock:
-            moving, sized = self._move_oldest(len(self._items) if max_events is None else max_events)
+            moving, sized = self._move_oldest(
+                len(self._items) if max_events is None else max_events
+            )
             events = self._events(moving)
             count = len(events)
             all_at_once(

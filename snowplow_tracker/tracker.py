@@ -10,6 +10,7 @@ from snowplow_tracker import _late_values
 from snowplow_tracker._event_ids import new_id
 from snowplow_tracker._late_logging import late_logger
 from snowplow_tracker._legacy_tracking import LegacyTracking
+from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._signatures import takes_keyword
 from snowplow_tracker.constants import BASE_SCHEMA_PATH as BASE_SCHEMA_PATH
 from snowplow_tracker.constants import DEFAULT_ENCODE_BASE64 as DEFAULT_ENCODE_BASE64
@@ -171,7 +172,9 @@ class Tracker(LegacyTracking):
                 if late and not _late_values.is_late_taker(emitter.input):
                     _late_values.complete(own)
                 emitter.input(own)
-            except Exception:
+            except Exception as error:
+                if is_interrupt(error):
+                    raise
                 logger.exception("%s failed to take event %s", type(emitter).__name__, event_id)
         return event_id
 
@@ -282,5 +285,7 @@ class Tracker(LegacyTracking):
                     method(timeout=rest / (len(emitters) - number))
                 else:
                     method()
-            except Exception:
+            except Exception as error:
+                if is_interrupt(error):
+                    raise
                 logger.exception("%s failed to %s", type(emitter).__name__, names[0])

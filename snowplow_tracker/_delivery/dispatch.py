@@ -99,7 +99,9 @@ class Dispatch:
                 continue
             owner.attach_sent_timestamp(chunk)
             max_bytes = min(
-                owner.max_request_bytes, owner.byte_limit or core.max_body_bytes, core.max_body_bytes
+                owner.max_request_bytes,
+                owner.byte_limit or core.max_body_bytes,
+                core.max_body_bytes,
             )
             try:
                 body, size = self.encoder.next_body(
@@ -160,9 +162,7 @@ class Dispatch:
                 fit.append(event)
         return fit
 
-    def _split(
-        self, permit: Permit, events: PayloadDictList, size: int, outcome: Outcome
-    ) -> None:
+    def _split(self, permit: Permit, events: PayloadDictList, size: int, outcome: Outcome) -> None:
         """Remember what size was refused with 413, so that later requests are not refused first as well."""
         core = permit.core
         core.max_body_bytes = max(_MIN_BODY_BYTES, min(core.max_body_bytes, size // 2))
@@ -246,9 +246,7 @@ class Dispatch:
             logger.debug("The request raised.", exc_info=True)
             status = HttpStatus(NO_ANSWER)
             status.error = error
-        return classify(
-            status, owner.is_good_status_code, owner.custom_retry_codes, owner.endpoint
-        )
+        return classify(status, owner.is_good_status_code, owner.custom_retry_codes, owner.endpoint)
 
     def _renew(self, batch: Batch) -> None:
         now = time.monotonic()

@@ -106,9 +106,7 @@ class Flushing:
             if deadline is not None:
                 return False
             on_hold = (
-                core.breaker.failing
-                and not core.is_probing
-                and core.breaker.wait(forced=True) > 0
+                core.breaker.failing and not core.is_probing and core.breaker.wait(forced=True) > 0
             )
             return core.last_failed > checkpoint.permits or on_hold
 
@@ -155,7 +153,7 @@ class Flushing:
             if step is Step.EMPTY and core.all_ended(checkpoint.permits) and not core.is_sending:
                 if self._unsent() == 0 or (deadline is None and core.clock() >= patience):
                     return
-                core.changed.wait(lambda: self.is_reached(checkpoint), self._rest(deadline, pause))
+                core.changed.wait(lambda: False, self._rest(deadline, pause))
                 pause = min(2 * pause, _MAX_PAUSE)
                 continue
             if not self._wait_for_others(

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import Any, Callable, List, Optional, Set
 
 # The reentrant lock of C, also under gevent: `with` cannot be interrupted between taking and releasing it, and greenlets
 # of one thread do not switch while it is held.
 from _thread import RLock
+from typing import Any, Callable, List, Optional, Set
 
 __all__ = ["Signal", "held_by_this_thread", "new_lock", "release_if_leaked"]
 

@@ -57,7 +57,9 @@ class StoreAccess:
         # One call less for each event, where there is nothing to add to what the store does (fast path).
         self.add: Callable[[PayloadDict], Optional[bool]]
         self.add = store.add_event if self._memory is not None else self._add
-        self.count: Callable[[], int] = self.size if self._memory is None else self._memory.count_waiting
+        self.count: Callable[[], int] = (
+            self.size if self._memory is None else self._memory.count_waiting
+        )
         """As `size`, or nearly: for what is asked with each event."""
         if hasattr(store, "overflow_listener"):
             store.overflow_listener = overflow_listener

@@ -76,7 +76,9 @@ class Transport:
         """
         if is_interrupt(error):
             return False
-        if self._user_session is not None or isinstance(error, (OSError, HTTPException, ValueError)):
+        if self._user_session is not None or isinstance(
+            error, (OSError, HTTPException, ValueError)
+        ):
             return True
         return type(error).__module__.split(".")[0] in ("requests", "urllib3")
 
