@@ -21,6 +21,8 @@ _MAX_SEARCHED = 4_000
 _MAX_PROBLEMS = 200
 _CLOSE_TIMEOUT = 5.0
 
+_Waiting = Tuple[int, CollectedRequest]
+
 
 class Entry(NamedTuple):
     """An event, or a request from which no event could be read.
@@ -97,7 +99,7 @@ class Journal:
         self._bad = 0
         self._generation = 0
         self._closed = True
-        self._waiting: queue.Queue[Optional[CollectedRequest]] = queue.Queue(_MAX_WAITING)
+        self._waiting: queue.Queue[Optional[_Waiting]] = queue.Queue(_MAX_WAITING)
         self._judge: Optional[threading.Thread] = None
 
     def open(self) -> None:
@@ -116,7 +118,7 @@ class Journal:
             request: a request that was answered.
         """
         if not self._closed:
-            self._waiting.put(request)
+            self._waiting.put((self._generation, request))
 
     def close(self) -> None:
         """Stop to judge, and let everybody go who waits."""
@@ -199,14 +201,14 @@ class Journal:
 
     def _run(self) -> None:
         while True:
-            generation = self._generation
-            request = self._waiting.get()
-            if request is None:
+            waiting = self._waiting.get()
+            if waiting is None:
                 return
+            generation, request = waiting
             judged = _judge(request)
             with self._changed:
-                if generation != self._generation and not self._waiting.qsize():
-                    # Cleared while it was being judged.
+                if generation != self._generation:
+                    # Cleared while it waited.
                     continue
                 for event, problems, size in judged:
                     self._last += 1

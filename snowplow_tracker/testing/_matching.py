@@ -89,7 +89,11 @@ class Criteria(NamedTuple):
         Args:
             event: the event to look at.
         """
-        return list(self._differences(event))
+        found = list(self._differences(event))
+        # Asked last, so that a condition may rely on the rest: on a parameter of the type.
+        if not found and self.where is not None and not self.where(event):
+            found.append(Difference("where", "is not true", 1.0))
+        return found
 
     def _differences(self, event: CollectedEvent) -> Iterator[Difference]:
         if self.type is not None and event.event_type != self.type:
@@ -103,8 +107,6 @@ class Criteria(NamedTuple):
         yield from self._missing_entities(event)
         for name, wanted in self.parameters.items():
             yield from _compare_parameter(event, name, wanted)
-        if self.where is not None and not self.where(event):
-            yield Difference("where", "is not true", 1.0)
 
     def _missing_entities(self, event: CollectedEvent) -> Iterator[Difference]:
         left = list(enumerate(event.contexts))

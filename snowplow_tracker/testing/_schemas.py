@@ -23,7 +23,10 @@ def make_schemas(source: Any) -> Optional[Schemas]:
     if source is None or callable(getattr(source, "problems", None)):
         return source  # type: ignore[no-any-return]
     from snowplow_tracker.iglu import Resolver
+    from snowplow_tracker.iglu.validation import load_extra
 
+    # Now, and not when the first event arrives.
+    load_extra()
     if isinstance(source, Resolver):
         return _ResolverSchemas(source)
     sources = source if isinstance(source, (list, tuple)) else [source]
