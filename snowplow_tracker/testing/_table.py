@@ -14,6 +14,8 @@ _TITLES = ("event", "what", "user", "entities", "id")
 # The texts of these columns say the most, so they are the ones that get what width there is.
 _ELASTIC = (1, 3)
 _NARROWEST = 10
+# The others are as wide as what is in them, up to here.
+_CAPS = {0: 24, 2: 16}
 _GAP = "  "
 # What is longer is cut before it is measured: no terminal is as wide.
 _MAX_CELL = 1_000
@@ -73,7 +75,13 @@ def _cells(event: CollectedEvent) -> List[str]:
         ", ".join(schema_name(entity["schema"]) for entity in event.contexts),
         str(event.event_id)[:8],
     ]
-    return [printable(cell[:_MAX_CELL]) for cell in cells]
+    return [
+        _capped(printable(cell[:_MAX_CELL]), _CAPS.get(column)) for column, cell in enumerate(cells)
+    ]
+
+
+def _capped(text: str, columns: Optional[int]) -> str:
+    return text if columns is None or columns_of(text) <= columns else fill(text, columns)
 
 
 def describe(event: CollectedEvent) -> str:
@@ -129,6 +137,8 @@ def fill(text: str, width: int) -> str:
         text: a text without control characters.
         width: the number of columns.
     """
+    # So many marks on one letter are nobody's language.
+    text = text[: 4 * width]
     columns = columns_of(text)
     if columns > width:
         room = max(0, width - 3)
