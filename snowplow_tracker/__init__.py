@@ -2,6 +2,7 @@
 
 import logging as _logging
 
+from snowplow_tracker._process.exit import flush_on_sigterm
 from snowplow_tracker._version import __version__
 from snowplow_tracker.contracts import disable_contracts, enable_contracts
 from snowplow_tracker.emitter_configuration import EmitterConfiguration
@@ -50,6 +51,7 @@ __all__ = [
     "__version__",
     "disable_contracts",
     "enable_contracts",
+    "flush_on_sigterm",
     "logger",
 ]
 

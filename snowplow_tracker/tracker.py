@@ -8,8 +8,9 @@ from typing import Any, Dict, List, Optional, Sequence, Type, TypeVar, Union
 from warnings import warn as warn
 
 from snowplow_tracker._compat.tracking import DeprecatedTracking
-from snowplow_tracker._event_ids import new_id
+from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._protocol import deferred, text
+from snowplow_tracker._protocol.event_ids import new_id
 from snowplow_tracker._protocol.json import check_json_encoder
 from snowplow_tracker._protocol.parameters import canonical_uuid, sent_value, warn_once
 from snowplow_tracker._signatures import takes_keyword
@@ -181,7 +182,9 @@ class Tracker(DeprecatedTracking):
                 if is_deferred and not deferred.takes_deferred_values(emitter.input):
                     deferred.complete(own)
                 emitter.input(own)
-            except Exception:
+            except Exception as error:
+                if is_interrupt(error):
+                    raise
                 logger.exception("%s failed to take event %s", type(emitter).__name__, event_id)
         return event_id
 
@@ -315,7 +318,9 @@ class Tracker(DeprecatedTracking):
                     method(timeout=rest / (len(emitters) - number))
                 else:
                     method()
-            except Exception:
+            except Exception as error:
+                if is_interrupt(error):
+                    raise
                 logger.exception("%s failed to %s", type(emitter).__name__, names[0])
 
 

@@ -153,7 +153,7 @@ class Flushing:
             if step is Step.EMPTY and core.all_ended(checkpoint.permits) and not core.is_sending:
                 if self._unsent() == 0 or (deadline is None and core.clock() >= patience):
                     return
-                core.changed.wait(lambda: self.is_reached(checkpoint), self._rest(deadline, pause))
+                core.changed.wait(lambda: False, self._rest(deadline, pause))
                 pause = min(2 * pause, _MAX_PAUSE)
                 continue
             if not self._wait_for_others(

@@ -211,4 +211,5 @@ class EventEncoder:
 
 def well_formed(string: str) -> str:
     """Return a string in which two halves of a surrogate pair are one character, and a lone half is replaced."""
-    return string.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    joined = string.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    return joined.encode("utf-8", "replace").decode("utf-8")

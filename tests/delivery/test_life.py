@@ -54,7 +54,7 @@ def test_no_thread_before_the_first_event(collector: CollectorWithFaults) -> Non
     """Threads start late, are named, and are daemons."""
     before = set(threading.enumerate())
     emitter = AsyncEmitter(collector.endpoint, thread_count=3)
-    assert set(threading.enumerate()) == before
+    assert not set(threading.enumerate()) - before
     collector.behaviour = Answer(wait=0.2)
     track_many(emitter, 10)
     started = set(threading.enumerate()) - before
@@ -275,7 +275,7 @@ def test_the_threaded_emitter_sends_after_a_while(collector: CollectorWithFaults
         assert time.monotonic() - started >= 0.25
         track_many(emitter, 3)
         assert collector.wait_for_events(6, timeout=3)
-    assert AsyncEmitter(collector.endpoint).flush_interval == 5.0
+    assert AsyncEmitter(collector.endpoint).flush_interval == 1.0
     assert Emitter(collector.endpoint, protocol="http").flush_interval is None
 
 
