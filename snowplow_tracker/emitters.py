@@ -42,7 +42,7 @@ from snowplow_tracker._process import fork
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._protocol import deferred
 from snowplow_tracker._protocol.bodies import PAYLOAD_DATA_SCHEMA as PAYLOAD_DATA_SCHEMA
-from snowplow_tracker._protocol.text import plain
+from snowplow_tracker._protocol.text import plain, well_formed
 from snowplow_tracker.contracts import one_of as one_of
 from snowplow_tracker.event_store import DEFAULT_BUFFER_CAPACITY
 from snowplow_tracker.event_store import EventStore as EventStore
@@ -492,7 +492,7 @@ class Emitter(EmitterProtocol):
             The status, or -1 if there was no answer.
         """
         logger.debug("Sending GET request to %s: %s", redact(self.endpoint), payload)
-        parameters = {name: _encodable(value) for name, value in payload.items()}
+        parameters = {_encodable(name): _encodable(value) for name, value in payload.items()}
         headers = self._headers()
         if headers:
             return self._request(
@@ -908,6 +908,4 @@ def _warn_of_plain_http(endpoint: str, protocol: str, url: str) -> None:
 
 
 def _encodable(value: Any) -> Any:
-    if isinstance(value, str) and not value.isascii():
-        return value.encode("utf-8", "replace").decode("utf-8")
-    return value
+    return well_formed(value) if isinstance(value, str) else value
