@@ -365,6 +365,7 @@ class Emitter(EmitterProtocol):
         except ReferenceError:
             # `__del__` of an object that goes together with this emitter: nobody will come for what is queued.
             self._owner.renew(self)
+            engine.go_on()
             self._finish_at_exit(self.exit_timeout)
             engine.abandon()
 
