@@ -8,7 +8,7 @@ from warnings import warn as warn
 
 from snowplow_tracker import _late_values
 from snowplow_tracker._event_ids import new_id
-import logging
+from snowplow_tracker._late_logging import late_logger
 from snowplow_tracker._legacy_tracking import LegacyTracking
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._signatures import takes_keyword
@@ -68,7 +68,7 @@ __all__ = [
     "warn",
 ]
 
-logger = logging.getLogger("snowplow_tracker.tracker")
+logger = late_logger("snowplow_tracker.tracker")
 
 _Tracker = TypeVar("_Tracker", bound="Tracker")
 
