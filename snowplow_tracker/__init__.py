@@ -2,6 +2,7 @@
 
 import logging as _logging
 
+from snowplow_tracker._process.exit import flush_on_sigterm
 from snowplow_tracker._version import __version__
 from snowplow_tracker.contracts import disable_contracts, enable_contracts
 from snowplow_tracker.emitter_configuration import EmitterConfiguration
@@ -53,6 +54,7 @@ __all__ = [
     "current_scope",
     "disable_contracts",
     "enable_contracts",
+    "flush_on_sigterm",
     "logger",
 ]
 

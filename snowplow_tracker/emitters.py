@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from snowplow_tracker._compat.queue import LegacyQueue
 from snowplow_tracker._compat.requester import Requester as Requester
-from snowplow_tracker._delivery import lifecycle
 from snowplow_tracker._delivery.dispatch import catches_request_errors
 from snowplow_tracker._delivery.engine import Engine
 from snowplow_tracker._delivery.flush_timer import FlushTimer as FlushTimer
@@ -38,6 +37,7 @@ from snowplow_tracker._delivery.sender import DropCallback, Sender, Timeout
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
 from snowplow_tracker._delivery.transport import Transport
 from snowplow_tracker._http.endpoint import redact
+from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._protocol import deferred
@@ -241,7 +241,6 @@ class Emitter(EmitterProtocol):
         self.event_store = event_store
         self._transport = Transport(session)
         self.request_method = Requester(post=self._transport.post, get=self._transport.get)
-        lifecycle.register(self)
         fork.register(self)
         if sends:
             self._transport.prepare(self.endpoint, method)
@@ -337,6 +336,7 @@ class Emitter(EmitterProtocol):
 
         .. versionadded:: 1.2.0
         """
+        fork.check()
         return self._engine.stats()
 
     @deferred.takes_deferred
@@ -585,7 +585,7 @@ class Emitter(EmitterProtocol):
 
     def _schedule_retry(self) -> None:
         """Have a background thread try again."""
-        if lifecycle.is_exiting:  # the exit hook tries again itself, and no thread may start now
+        if process_exit.is_exiting:  # the exit hook tries again itself, and no thread may start now
             return
         if self._engine.retry_pending() and self.state is not EmitterState.CLOSED:
             self.retry_timer.start(max(0.01, self._engine.core.breaker.wait(forced=False)))
@@ -762,7 +762,7 @@ class AsyncEmitter(Emitter):
             return self._engine.unsent()
         self._reset_bytes()
         if timeout is None:
-            return self._engine.request_flush()
+            return self._engine.flush_soon()
         return self._engine.flush_by_workers(lambda: None, timeout)
 
     def sync_flush(self, *, timeout: Optional[float] = None) -> int:

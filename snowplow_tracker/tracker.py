@@ -24,7 +24,7 @@ from typing import (
 from warnings import warn as warn
 
 from snowplow_tracker._compat.tracking import DeprecatedTracking
-from snowplow_tracker._event_ids import new_id
+from snowplow_tracker._protocol.event_ids import new_id
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._protocol import deferred, text
 from snowplow_tracker._protocol.json import check_json_encoder
@@ -694,7 +694,7 @@ def _check_emitters(emitters: Any) -> None:
 def _check_emitter(emitter: Any, name: str) -> None:
     if not contracts_enabled() or (not isinstance(emitter, type) and hasattr(emitter, "input")):
         return
-    hint = f" For an endpoint: Emitter({emitter!r:.80})." if isinstance(emitter, str) else ""
+    hint = " For an endpoint: Emitter(endpoint)." if isinstance(emitter, str) else ""
     one = "an emitter" if name != "emitters" else "an emitter or a list of them"
     raise TypeError(f"{name} must be {one}, not {text.described(emitter)}.{hint}")
 

@@ -93,4 +93,4 @@ def stays_on_this_machine():
 def _nothing_was_warned_of_yet(monkeypatch):
     """What is logged once per process is logged once per test."""
     monkeypatch.setattr(parameters, "_warned", set())
-    monkeypatch.setattr(parameters, "known_origins", set())
+    monkeypatch.setattr(parameters, "recent_origins", ())

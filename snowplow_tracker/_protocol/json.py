@@ -13,7 +13,7 @@ from functools import lru_cache
 from json import JSONEncoder
 from json import encoder as _stdlib
 from sys import getrecursionlimit
-from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._protocol.text import (
@@ -27,8 +27,8 @@ from snowplow_tracker.typing import JsonEncoderFunction
 
 __all__ = ["MAX_DEPTH", "check_json_encoder", "dumps"]
 
-MAX_DEPTH = 1_000
-"""How deeply data may be nested: readers of JSON in the pipeline allow no more."""
+MAX_DEPTH = 500
+"""How deeply data may be nested that has to be mended, or where the recursion limit is too high to stop it in time."""
 
 _Encode = Callable[[Any], str]
 
@@ -54,7 +54,7 @@ def dumps(
         ValueError: The data refers to itself, or is nested too deeply.
     """
     if getrecursionlimit() > _SAFE_RECURSION_LIMIT:
-        # The encoder in C would use up the stack before the limit stops it, and end the process.
+        # The encoder in C could use up the stack before a limit stops it, and end the process.
         data = _Mending(json_encoder, name).mended(data)
     if json_encoder is None:
         encode = _encode_to_ascii if ensure_ascii else _encode
@@ -65,7 +65,13 @@ def dumps(
     except (TypeError, ValueError, RecursionError) as error:
         if is_interrupt(error):
             raise
-        json = encode(_Mending(json_encoder, name).mended(data))
+        mended = _Mending(json_encoder, name).mended(data)
+        try:
+            json = encode(mended)
+        except RecursionError as still_too_deep:
+            if is_interrupt(still_too_deep):
+                raise
+            raise ValueError(f"{name}: nested too deeply for JSON.") from None
     return json if json.isascii() else well_formed(json)
 
 
@@ -87,7 +93,7 @@ def check_json_encoder(json_encoder: Any) -> None:
 
 
 _SAFE_RECURSION_LIMIT = 2_000
-"""What fits into the stack of any thread. Python's own limit is 1,000."""
+"""What fits into the stack of a thread. Python's own limit is 1,000."""
 
 
 def _new_encode(default: Callable[[Any], Any], ensure_ascii: bool) -> _Encode:
@@ -163,7 +169,8 @@ def _form_by_class(value: Any, kind: Any) -> object:
     if hasattr(kind, "_get_current_object"):  # a proxy of werkzeug
         return value._get_current_object()  # noqa: SLF001 - public there, whatever its name
     if callable(getattr(kind, "model_dump", None)):  # pydantic 2
-        return value.model_dump()
+        is_model = hasattr(kind, "__pydantic_serializer__")
+        return value.model_dump(warnings=False) if is_model else value.model_dump()
     if callable(getattr(kind, "dict", None)) and hasattr(kind, "__fields__"):  # pydantic 1
         return value.dict()
     fields = _fields(value, kind)
@@ -258,31 +265,76 @@ def _list_form(values: Any) -> List[object]:
         return list(values)
 
 
+class _Open:
+    """A container that is being copied."""
+
+    def __init__(self, copied: List[Any], copy: Any, items: Iterator[Tuple[str, Any, Any]]) -> None:
+        self.copied = copied  # the container, and the objects whose form it is: held, so that their ids stay theirs
+        self.copy = copy
+        self.items = items
+        self.step = ""
+
+
 class _Mending:
-    """Copies data into what JSON can hold, or says what is wrong with it and where."""
+    """Copies data into what JSON can hold, or says what is wrong with it and where.
+
+    It does so without recursion: how deep data may be must not depend on how much of the stack is left.
+    """
 
     def __init__(self, json_encoder: Optional[JsonEncoderFunction], name: str) -> None:
         self._default = _json_form if json_encoder is None else _asking(json_encoder)
-        self._path: List[str] = [name]
+        self._name = name
+        self._open: List[_Open] = []
         self._inside: Set[int] = set()
 
     def mended(self, data: object) -> object:
         try:
-            return self._value(data)
+            copy = self._copy(data)
+            while self._open:
+                self._go_on(self._open[-1])
         except RecursionError as error:
             if is_interrupt(error):
                 raise
+        else:
+            return copy
         raise self._too_deep()
 
-    def _value(self, value: Any) -> object:
-        if value is None or isinstance(value, str):
-            return value
-        if isinstance(value, int):
-            if value.bit_length() > _MAX_BITS:
-                raise ValueError(f"{self._where()}: an integer of more than 4,000 digits.")
-            return value
-        if isinstance(value, float):
-            return value if math.isfinite(value) else None
+    def _go_on(self, container: _Open) -> None:
+        """Copy the next item of a container, or close it."""
+        for container.step, key, item in container.items:
+            if isinstance(container.copy, dict):
+                key = self._key(key)
+                container.copy[key] = self._copy(item)
+            else:
+                container.copy.append(self._copy(item))
+            if self._open[-1] is not container:
+                return
+        self._open.pop()
+        self._inside.difference_update(map(id, container.copied))
+
+    def _copy(self, value: Any) -> object:
+        """Return what a value is in JSON; a container is opened, and filled later."""
+        copied: List[Any] = []
+        while True:
+            if value is None or isinstance(value, str):
+                mended = value
+            elif isinstance(value, int):
+                if value.bit_length() > _MAX_BITS:
+                    raise ValueError(f"{self._where()}: an integer of more than 4,000 digits.")
+                mended = value
+            elif isinstance(value, float):
+                mended = value if math.isfinite(value) else None
+            else:
+                copied.append(value)
+                self._enter(value)
+                if isinstance(value, (dict, list, tuple)):
+                    return self._opened(copied)
+                value = self._form(value)
+                continue
+            self._inside.difference_update(map(id, copied))
+            return mended
+
+    def _enter(self, value: Any) -> None:
         if id(value) in self._inside:
             raise ValueError(
                 f"{self._where()}: circular reference: {_a(type_name(value))} holds itself."
@@ -290,31 +342,19 @@ class _Mending:
         if len(self._inside) >= MAX_DEPTH:
             raise self._too_deep()
         self._inside.add(id(value))
-        mended = self._container(value)
-        self._inside.discard(id(value))
-        return mended
 
-    def _container(self, value: Any) -> object:
-        path = self._path
-        if isinstance(value, dict):
-            result: Dict[object, object] = {}
-            for key, item in value.items():
-                path.append(f".{key}" if isinstance(key, str) else f"[{key!r:.50}]")
-                result[self._key(key)] = self._value(item)
-                path.pop()
-            return result
-        if isinstance(value, (list, tuple)):
-            items: List[object] = []
-            for index, item in enumerate(value):
-                path.append(f"[{index}]")
-                items.append(self._value(item))
-                path.pop()
-            return items
+    def _opened(self, copied: List[Any]) -> object:
+        value = copied[-1]
+        copy: Any = {} if isinstance(value, dict) else []
+        items = _dict_items(value) if isinstance(value, dict) else _list_items(value)
+        self._open.append(_Open(copied, copy, items))
+        return copy
+
+    def _form(self, value: Any) -> object:
         try:
-            form = self._default(value)
+            return self._default(value)
         except _NoJsonFormError as error:
             raise TypeError(f"{self._where()}: {error}") from None
-        return self._value(form)
 
     def _key(self, key: Any) -> object:
         if key is None or isinstance(key, (str, int)):
@@ -340,8 +380,18 @@ class _Mending:
         return ValueError(f"{self._where()}: nested too deeply for JSON.")
 
     def _where(self) -> str:
-        path = "".join(self._path)
+        path = self._name + "".join(container.step for container in self._open)
         return path if len(path) <= 200 else f"{path[:120]}…{path[-60:]}"
+
+
+def _dict_items(value: Dict[Any, Any]) -> Iterator[Tuple[str, Any, Any]]:
+    for key, item in value.items():
+        yield f".{key}" if isinstance(key, str) else f"[{key!r:.50}]", key, item
+
+
+def _list_items(value: Sequence[Any]) -> Iterator[Tuple[str, Any, Any]]:
+    for index, item in enumerate(value):
+        yield f"[{index}]", index, item
 
 
 def _a(noun: str) -> str:

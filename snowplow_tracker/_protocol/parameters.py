@@ -24,10 +24,10 @@ __all__ = [
     "add",
     "canonical_uuid",
     "check_url",
-    "known_origins",
     "milliseconds",
     "pixels",
     "point_in_time",
+    "recent_origins",
     "sent_value",
     "warn_once",
 ]
@@ -67,6 +67,8 @@ _MAX_TIME = 253_402_300_799_999
 _SECONDS = (1_000_000_000, 10_000_000_000)
 _MICROSECONDS = (_MAX_TIME, 10_000_000_000_000_000)
 _NANOSECONDS = (100_000_000_000_000_000, 10_000_000_000_000_000_000)
+
+_MAX_BITS = 13_000
 
 _warned: Set[Tuple[str, ...]] = set()
 
@@ -140,7 +142,16 @@ def _number(name: str, value: Any) -> Any:
         return value
     number = _as_number(value)
     if number is None:
+        warn_once(
+            (name, type_name(value)),
+            "%s is of type %s, which is no number.",
+            name,
+            type_name(value),
+        )
         return note(value)
+    if type(number) is int and number.bit_length() > _MAX_BITS:
+        warn_once((name, "digits"), "%s is left out, since it has more than 4,000 digits.", name)
+        return None
     if not _is_finite(number):
         warn_once(
             (name, str(number)),
@@ -284,8 +295,7 @@ def _moment(name: str, value: Any) -> Any:
 def _url(name: str, value: Any) -> Any:
     if type(value) is not str:
         return note(value)
-    if value[: value.find("/", 8)] not in known_origins:
-        check_url(name, value)
+    check_url(name, value)
     _check_length(name, value)
     return value
 
@@ -298,10 +308,10 @@ _CHECKS: Dict[str, Callable[[str, Any], Any]] = {
 }
 
 
-known_origins: Set[str] = set()
-"""What the URLs seen so far begin with: scheme and host, good or not (fast path)."""
+recent_origins: Tuple[str, ...] = ()
+"""What the last good URLs begin with, from the scheme to the slash after the host: they need no look (fast path)."""
 
-_MAX_ORIGINS = 1_000
+_MAX_ORIGINS = 4
 
 
 def check_url(name: str, url: str) -> None:
@@ -311,9 +321,9 @@ def check_url(name: str, url: str) -> None:
         name: The parameter.
         url: The URL, which stays as it is.
     """
-    if len(known_origins) >= _MAX_ORIGINS:
-        known_origins.clear()
-    known_origins.add(url[: url.find("/", 8)])
+    global recent_origins
+    if url.startswith(recent_origins):
+        return
     problem = _url_problem(url)
     if problem is not None:
         warn_once(
@@ -323,6 +333,10 @@ def check_url(name: str, url: str) -> None:
             problem,
             _REFUSED,
         )
+        return
+    end = url.find("/", 8) + 1
+    if end:
+        recent_origins = (url[:end], *recent_origins[: _MAX_ORIGINS - 1])
 
 
 def _url_problem(url: str) -> Optional[str]:
@@ -412,7 +426,7 @@ _TIME_ERRORS = (ValueError, ArithmeticError, OSError)
 
 def _time(value: Any) -> Optional[int]:
     value = plain(value)
-    if isinstance(value, str):
+    if type(value) is str:
         value = _parsed(value)
     number = _as_number(value)
     if number is not None:
@@ -422,22 +436,20 @@ def _time(value: Any) -> Optional[int]:
         return None
     if hasattr(type(value), "astype") and type(value).__name__ == "datetime64":
         count = value.astype("datetime64[ms]").astype("int64").item()
-        return int(count) if count >= -(2**62) else _refuse()
+        if count < -(2**62):  # NaT
+            raise ValueError("no point in time")
+        return int(count)
     if isinstance(value, module.date) and not isinstance(value, module.datetime):
         value = module.datetime(value.year, value.month, value.day)
     if isinstance(value, module.datetime):
         if value != value:  # noqa: PLR0124 - NaT of pandas
-            return _refuse()
+            raise ValueError("no point in time")
         # The microseconds apart, since a float rounds them.
         seconds = math.floor(value.replace(microsecond=0).timestamp())
-        return seconds * 1000 + value.microsecond // 1000
+        return int(seconds * 1000 + value.microsecond // 1000)
     if callable(getattr(type(value), "timestamp", None)):  # arrow
         return int(value.timestamp() * 1000)
     return None
-
-
-def _refuse() -> int:
-    raise ValueError("no point in time")
 
 
 def _in_milliseconds(number: Any) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from snowplow_tracker._protocol import parameters as protocol
 from snowplow_tracker._protocol.deferred import CONTEXTS
-from snowplow_tracker._protocol.parameters import LONG, sent_value
+from snowplow_tracker._protocol.parameters import LONG
 from snowplow_tracker._protocol.text import described, type_name
 from snowplow_tracker._protocol.value_object import ValueObject
 from snowplow_tracker.constants import CONTEXT_SCHEMA as CONTEXT_SCHEMA
@@ -104,20 +104,27 @@ class Event(ValueObject):
         .. versionchanged:: 1.2.0
            `event_id`, `created_timestamp` and `parameters`.
         """
-        self.__payload = None
-        self.__pairs = pairs = {**dict_} if dict_ else {}
+        pairs = {**dict_} if dict_ else {}
         if dict_:
             # fast path: `Payload.add`, written out.
             for name, value in dict_.items():
                 if type(value) is not str or not 0 < len(value) < LONG:
-                    if value is None:
-                        del pairs[name]
-                    else:
-                        value = sent_value(name, value)  # noqa: PLW2901 - the one that is kept
-                        if value is None or (type(value) is str and not value):
-                            del pairs[name]
-                        else:
-                            pairs[name] = value
+                    del pairs[name]
+                    protocol.add(pairs, name, value)
+        self._start(pairs, event_subject, context, true_timestamp)
+        if event_id is not None or created_timestamp is not None or parameters is not None:
+            self._set_options(event_id, created_timestamp, parameters)
+
+    def _start(
+        self,
+        pairs: PayloadDict,
+        event_subject: Optional[Subject],
+        context: Optional[List[SelfDescribingJson]],
+        true_timestamp: Timestamp,
+    ) -> None:
+        """Start with pairs that are as they are sent, and belong to the event from now on."""
+        self.__payload = None
+        self.__pairs = pairs
         if event_subject is not None:
             _check_subject(event_subject)
         self._event_subject = event_subject
@@ -126,8 +133,6 @@ class Event(ValueObject):
         else:
             self.context = context
         self.true_timestamp = true_timestamp
-        if event_id is not None or created_timestamp is not None or parameters is not None:
-            self._set_options(event_id, created_timestamp, parameters)
 
     def _set_options(
         self,

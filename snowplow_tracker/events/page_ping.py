@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping, Optional
 
+from snowplow_tracker._protocol.parameters import sent_value
 from snowplow_tracker.contracts import non_empty_string as non_empty_string
 from snowplow_tracker.events._parameter import Parameter, required_string
 from snowplow_tracker.events.event import Event as Event
@@ -67,13 +68,13 @@ class PagePing(Event):
         """
         pairs = {
             "e": "pp",
-            "url": required_string(page_url, "page_url"),
+            "url": sent_value("url", required_string(page_url, "page_url")),
             "page": page_title,
-            "refr": referrer,
-            "pp_mix": min_x,
-            "pp_max": max_x,
-            "pp_miy": min_y,
-            "pp_may": max_y,
+            "refr": sent_value("refr", referrer),
+            "pp_mix": sent_value("pp_mix", min_x),
+            "pp_max": sent_value("pp_max", max_x),
+            "pp_miy": sent_value("pp_miy", min_y),
+            "pp_may": sent_value("pp_may", max_y),
         }
         super().__init__(
             pairs,

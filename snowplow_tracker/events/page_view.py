@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
+from snowplow_tracker._protocol import parameters as protocol
+from snowplow_tracker._protocol.parameters import LONG
 from snowplow_tracker.contracts import non_empty_string as non_empty_string
 from snowplow_tracker.events._parameter import Parameter, required_string
 from snowplow_tracker.events.event import Event as Event
@@ -53,11 +55,30 @@ class PageView(Event):
             ValueError: The URL is empty, the context is not a list of
                 `SelfDescribingJson`, the id is no UUID, or the time of creation no point in time.
         """
-        pairs = {"e": "pv", "url": page_url, "page": page_title, "refr": referrer}
-        # fast path: the event that is tracked most calls nothing for an ordinary URL.
-        if type(page_url) is not str or not page_url:
-            required_string(page_url, "page_url")
-        # `super()` takes more time until 3.12.
-        Event.__init__(self, pairs, event_subject, context, true_timestamp)
+        # fast path: the event that is tracked most calls next to nothing for ordinary strings.
+        pairs: Dict[str, Any] = {"e": "pv"}
+        if (
+            type(page_url) is str
+            and 0 < len(page_url) < LONG
+            and page_url.startswith(protocol.recent_origins)
+        ):
+            pairs["url"] = page_url
+        else:
+            protocol.add(pairs, "url", required_string(page_url, "page_url"))
+        if page_title is not None:
+            if type(page_title) is str and 0 < len(page_title) < LONG:
+                pairs["page"] = page_title
+            else:
+                protocol.add(pairs, "page", page_title)
+        if referrer is not None:
+            if (
+                type(referrer) is str
+                and 0 < len(referrer) < LONG
+                and referrer.startswith(protocol.recent_origins)
+            ):
+                pairs["refr"] = referrer
+            else:
+                protocol.add(pairs, "refr", referrer)
+        self._start(pairs, event_subject, context, true_timestamp)
         if event_id is not None or created_timestamp is not None or parameters is not None:
             self._set_options(event_id, created_timestamp, parameters)

@@ -60,15 +60,10 @@ class SelfDescribing(Event):
             ValueError: `event_json` is not a `SelfDescribingJson`, the context is not a list of
                 them, the id is no UUID, or the time of creation no point in time.
         """
-        super().__init__(
-            {"e": "ue"},
-            event_subject,
-            context,
-            true_timestamp,
-            event_id=event_id,
-            created_timestamp=created_timestamp,
-            parameters=parameters,
-        )
+        # fast path: the pairs are as they are sent.
+        self._start({"e": "ue"}, event_subject, context, true_timestamp)
+        if event_id is not None or created_timestamp is not None or parameters is not None:
+            self._set_options(event_id, created_timestamp, parameters)
         self.event_json = event_json
 
     @property
@@ -78,7 +73,8 @@ class SelfDescribing(Event):
 
     @event_json.setter
     def event_json(self, value: SelfDescribingJson) -> None:
-        if contracts_enabled() and (isinstance(value, type) or not hasattr(value, "to_json")):
+        is_one = hasattr(value, "to_json") and not isinstance(value, type)
+        if not is_one and contracts_enabled():
             raise ValueError(f"event_json must be a SelfDescribingJson, not {described(value)}.")
         self._event_json = value
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping, Optional
 
+from snowplow_tracker._protocol.parameters import sent_value
 from snowplow_tracker.contracts import non_empty_string as non_empty_string
 from snowplow_tracker.events._parameter import Parameter, required_string
 from snowplow_tracker.events.event import Event as Event
@@ -65,7 +66,7 @@ class StructuredEvent(Event):
             "se_ac": required_string(action, "action"),
             "se_la": label,
             "se_pr": property_,
-            "se_va": value,
+            "se_va": sent_value("se_va", value),
         }
         super().__init__(
             pairs,

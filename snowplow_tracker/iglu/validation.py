@@ -183,7 +183,9 @@ def _compiled(schema: Dict[str, Any], resolver: Resolver) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            jsonschema.Draft4Validator.check_schema(schema)
+            # Without formats: a pattern of Java need not be one of Python.
+            no_formats = jsonschema.FormatChecker(formats=())
+            jsonschema.Draft4Validator.check_schema(schema, format_checker=no_formats)
     except (jsonschema.SchemaError, RecursionError) as error:
         path = _json_path(getattr(error, "absolute_path", ()))
         return _UnusableSchemaError(f"{path}: {getattr(error, 'message', error)}"[:300])
@@ -207,7 +209,7 @@ def _compiled(schema: Dict[str, Any], resolver: Resolver) -> Any:
 
 
 def _problems(validator: Any, data: Any, uri: str) -> List[Problem]:
-    jsonschema, referencing = load_extra()
+    _, referencing = load_extra()
     problems: List[Problem] = []
     try:
         for error in validator.iter_errors(data):
@@ -216,7 +218,7 @@ def _problems(validator: Any, data: Any, uri: str) -> List[Problem]:
                 break
     except RecursionError:
         problems.append(Problem("$", "the data is nested too deeply to be checked", schema=uri))
-    except (referencing.exceptions.Unresolvable, jsonschema.exceptions.RefResolutionError) as error:
+    except referencing.exceptions.Unresolvable as error:
         ref = getattr(error, "ref", error)
         problems.append(
             Problem("$", f"the schema refers to {ref!r}, which was not found", schema=uri)
@@ -239,9 +241,7 @@ def _problem(error: Any, uri: str) -> Problem:
             _step(path, extra), f"the schema has no such property{hint}", found[extra], allowed, uri
         )
     if keyword in {"anyOf", "oneOf"} and error.context:
-        closest = min(
-            error.context, key=lambda each: (-len(each.absolute_path), each.schema_path[0])
-        )
+        closest = _closest(error.context)
         inner = _problem(closest, uri)
         return inner._replace(
             message=f"{inner.message} (the closest of {len(wanted)} alternatives)"
@@ -251,6 +251,20 @@ def _problem(error: Any, uri: str) -> Problem:
     return Problem(
         path, f"{message}, not {_shown(found)}" if words else message, found, wanted, uri
     )
+
+
+def _closest(errors: List[Any]) -> Any:
+    """Return the error to show of the alternative that the data was most likely meant to be."""
+    by_alternative: Dict[Any, List[Any]] = {}
+    for error in errors:
+        by_alternative.setdefault(error.schema_path[0], []).append(error)
+
+    def distance(errors: List[Any]) -> Any:
+        # Another type, or another value of what tells the alternatives apart, is far away, and more so at the top.
+        other = [len(each.path) for each in errors if each.validator in {"type", "enum"}]
+        return (bool(other), -min(other, default=0), len(errors))
+
+    return min(by_alternative.values(), key=distance)[0]
 
 
 def _type_words(wanted: Any, _found: Any) -> str:

@@ -1,10 +1,19 @@
 """JSON text of users' data."""
 
+import array
+import collections
+import dataclasses
 import datetime as dt
 import decimal
 import enum
+import fractions
+import ipaddress
 import json
 import math
+import pathlib
+import subprocess
+import sys
+import types
 import uuid
 from collections import OrderedDict
 from typing import NamedTuple
@@ -257,3 +266,167 @@ def test_without_the_c_encoder_the_text_is_the_same(data):
         assert encode(data) == json.dumps(data, ensure_ascii=False)
     finally:
         protocol_json._stdlib.c_make_encoder = saved
+
+
+DEPTHS = """
+import sys
+from snowplow_tracker import SelfDescribing, SelfDescribingJson, Tracker
+from snowplow_tracker.testing import RecordingEmitter
+
+sys.setrecursionlimit(int(sys.argv[1]))
+emitter = RecordingEmitter()
+circle = {}
+circle["a"] = [circle]
+deep = []
+for _ in range(200_000):
+    deep = [deep]
+endless = lambda value: [object()]
+for data, json_encoder in (circle, None), ({"a": deep}, None), ({"a": object()}, endless):
+    tracker = Tracker("ns", emitter, json_encoder=json_encoder)
+    tracker.track(SelfDescribing(SelfDescribingJson("s", {})))
+    try:
+        tracker.track(SelfDescribing(SelfDescribingJson("s", data)))
+    except ValueError as error:
+        print(str(error)[:21])
+while deep:
+    deep = deep.pop()
+print(len(emitter.payloads))
+"""
+
+
+@pytest.mark.parametrize("limit", [200, 1_000, 1_000_000, 2**31 - 1])
+def test_no_recursion_limit_ends_the_process(limit):
+    """Circular, deep and endless data raise `ValueError` whatever the limit, and the other events go on."""
+    ran = subprocess.run(
+        [sys.executable, "-c", DEPTHS, str(limit)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.split("\n")[-2] == "3"
+    assert ran.stdout.count("event_json.data.a") == 3
+
+
+class Slotted:
+    __slots__ = ("x",)
+
+
+@dataclasses.dataclass
+class Order:
+    number: int
+    day: dt.date
+    parent: object = None
+    note: str = dataclasses.field(init=False, repr=False)
+
+
+class LikePydantic2:
+    def model_dump(self):
+        return {"a": {1}}
+
+
+class LikePydantic1:
+    __fields__ = ("a",)
+
+    def dict(self):
+        return {"a": dt.date(2024, 1, 1)}
+
+
+class LikeStruct:
+    __struct_fields__ = ("a",)
+    a = b"x"
+
+
+class LikeArray:
+    def tolist(self):
+        return [1, [math.nan]]
+
+
+class LikeProxy:
+    def _get_current_object(self):
+        return {"a": 1}
+
+
+class WithString:
+    def __str__(self):
+        return "s"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (Order(1, dt.date(2024, 1, 2), Order(2, dt.date(2024, 1, 3))),
+         '{"number": 1, "day": "2024-01-02", "parent": {"number": 2, "day": "2024-01-03", "parent": null}}'),
+        (LikePydantic2(), '{"a": [1]}'),
+        (LikePydantic1(), '{"a": "2024-01-01"}'),
+        (LikeStruct(), '{"a": "x"}'),
+        (LikeArray(), "[1, [null]]"),
+        (LikeProxy(), '{"a": 1}'),
+        (WithString(), '"s"'),
+        (b"caf\xc3\xa9", '"café"'),
+        (b"\xff\x00", '"/wA="'),
+        (bytearray(b"x"), '"x"'),
+        (memoryview(b"x"), '"x"'),
+        (array.array("i", [1, 2]), "[1, 2]"),
+        (dt.timedelta(days=1, seconds=3661, microseconds=5000), '"P1DT1H1M1.005S"'),
+        (dt.timedelta(seconds=-5), '"-PT5S"'),
+        (dt.timedelta(0), '"PT0S"'),
+        (dt.timedelta(days=2), '"P2D"'),
+        (pathlib.PurePosixPath("/a/b"), '"/a/b"'),
+        (fractions.Fraction(1, 4), "0.25"),
+        (fractions.Fraction(4, 2), "2"),
+        (types.MappingProxyType({"a": (1,)}), '{"a": [1]}'),
+        (collections.deque([1]), "[1]"),
+        (range(2), "[0, 1]"),
+        ({"a": 1}.values(), "[1]"),
+        (collections.UserDict(a=1), '{"a": 1}'),
+        (collections.UserList([1]), "[1]"),
+        (collections.UserString("u"), '"u"'),
+        (ipaddress.ip_address("::1"), '"::1"'),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("beside", [1, math.nan])
+def test_objects_have_the_form_that_their_class_suggests(value, expected, beside):
+    """Models, arrays, durations, bytes and other objects become JSON, alone and beside what has to be mended."""
+    text = protocol_json.dumps({"v": value, "b": beside})
+    assert text == '{"v": ' + expected + ', "b": ' + ("1}" if beside == 1 else "null}")
+
+
+@pytest.mark.parametrize(
+    ("module", "make", "expected"),
+    [
+        ("numpy", lambda np: np.int64(1), "1"),
+        ("numpy", lambda np: np.bool_(True), "true"),
+        ("numpy", lambda np: np.float32(0.5), "0.5"),
+        ("numpy", lambda np: np.array([[1.5, math.nan]]), "[[1.5, null]]"),
+        ("numpy", lambda np: {np.int64(1): np.str_("a")}, '{"1": "a"}'),
+        ("numpy", lambda np: np.datetime64("2024-01-01T00:00:00.123456789"), '"2024-01-01T00:00:00.123456"'),
+        ("numpy", lambda np: np.timedelta64(5, "s"), '"PT5S"'),
+        ("numpy", lambda np: np.datetime64("NaT"), "null"),
+        ("pandas", lambda pd: pd.Timestamp("2024-01-01"), '"2024-01-01T00:00:00"'),
+        ("pandas", lambda pd: pd.NaT, "null"),
+        ("pandas", lambda pd: pd.Series([1, 2]), "[1, 2]"),
+        ("pandas", lambda pd: pd.DataFrame({"a": [1]}), '[{"a": 1}]'),
+        ("attr", lambda attr: attr.make_class("C", ["a"], slots=True)({1}), '{"a": [1]}'),
+        ("msgspec", lambda msgspec: msgspec.defstruct("S", [("a", int)])(1), '{"a": 1}'),
+        ("pydantic", lambda pydantic: pydantic.create_model("M", a=(dt.timedelta, ...))(a=dt.timedelta(1)), '{"a": "P1D"}'),
+        ("pydantic.v1", lambda v1: v1.create_model("M", a=(dt.date, ...))(a=dt.date(2024, 1, 1)), '{"a": "2024-01-01"}'),
+    ],
+)  # fmt: skip
+def test_objects_of_libraries(module, make, expected):
+    """What numpy, pandas, attrs, msgspec and pydantic make becomes JSON."""
+    assert protocol_json.dumps(make(pytest.importorskip(module))) == expected
+
+
+def test_nothing_is_imported_for_it():
+    """Looking for models and arrays imports no library that the program has not imported."""
+    probe = (
+        "import sys; from snowplow_tracker._protocol.json import dumps; dumps([object], str);"
+        "print(sorted({'numpy', 'pydantic', 'attr', 'pandas', 'dataclasses', 'inspect'} & set(sys.modules)))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "numpy" not in ran.stdout
+    assert "pydantic" not in ran.stdout

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Tuple
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Tuple, Union
+from urllib.parse import parse_qsl, urlencode
 
-from snowplow_tracker.event_store import EventStore
+from snowplow_tracker._stores.redaction import redact
 
-__all__ = ["FORMS", "open_store", "without_password"]
+if TYPE_CHECKING:
+    from snowplow_tracker.redis_event_store import RedisEventStore
+    from snowplow_tracker.sqlite_event_store import SQLiteEventStore
+
+__all__ = ["FORMS", "open_store"]
 
 FORMS = (
     "sqlite:///relative/path, sqlite:////absolute/path, redis://[[user]:password@]host[:port]/db, "
@@ -38,7 +42,7 @@ _REDIS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-def open_store(url: str) -> EventStore:
+def open_store(url: str) -> Union[SQLiteEventStore, RedisEventStore]:
     """Open a durable store.
 
     Args:
@@ -47,41 +51,24 @@ def open_store(url: str) -> EventStore:
 
     Raises:
         ImportError: redis-py is needed and not installed.
-        ValueError: It is no such URL, or an option is unknown or wrong.
+        ValueError: It is no such URL, or an option is unknown or wrong. The message shows no password.
     """
-    scheme = urlsplit(url).scheme.lower()
+    scheme = url.partition(":")[0].lower()
     if scheme == "sqlite":
         return _open_sqlite(url)
     if scheme in ("redis", "rediss", "unix"):
         return _open_redis(url)
-    raise ValueError(f"{without_password(url)!r} is not the URL of a store: it must be {FORMS}.")
+    raise ValueError(f"{redact(url)!r} is not the URL of a store: it must be {FORMS}.")
 
 
-def without_password(url: str) -> str:
-    """Return a URL as it may be shown."""
-    # Not by urlunsplit, which takes away slashes where there is no host.
-    base, mark, query = url.partition("?")
-    scheme, separator, rest = base.partition("://")
-    user, at, host = rest.rpartition("@")
-    name, colon, _ = user.partition(":")
-    shown = urlencode(
-        [
-            (key, "***" if "password" in key else value)
-            for key, value in parse_qsl(query, keep_blank_values=True)
-        ],
-        safe="*/:",
-    )
-    return f"{scheme}{separator}{name}{':***' if colon else ''}{at}{host}{mark}{shown}"
-
-
-def _open_sqlite(url: str) -> EventStore:
+def _open_sqlite(url: str) -> SQLiteEventStore:
     from snowplow_tracker.sqlite_event_store import SQLiteEventStore
 
     rest = url.partition(":")[2]
     path, _, query = rest.partition("?")
     if not path.startswith("///") or len(path) < 4:
         raise ValueError(
-            f"{url!r} names no file: it must be sqlite:///relative/path or sqlite:////absolute/path."
+            f"{redact(url)!r} names no file: it must be sqlite:///relative/path or sqlite:////absolute/path."
         )
     options, others = _options(query, _SQLITE)
     if others:
@@ -89,7 +76,7 @@ def _open_sqlite(url: str) -> EventStore:
     return SQLiteEventStore(path[3:], **options)
 
 
-def _open_redis(url: str) -> EventStore:
+def _open_redis(url: str) -> RedisEventStore:
     from snowplow_tracker.redis_event_store import RedisEventStore
 
     base, _, query = url.partition("?")
@@ -109,5 +96,5 @@ def _options(
         try:
             options[name] = known[name](text)
         except ValueError:
-            raise ValueError(f"{name} must be a number, got {text!r}.") from None
+            raise ValueError(f"{name} must be a number, got {redact(text)!r}.") from None
     return options, others

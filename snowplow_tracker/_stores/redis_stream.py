@@ -47,10 +47,10 @@ return forgotten
 
 
 class Entries(NamedTuple):
-    """Entries of the stream, in its order. The text is None if an entry holds no event."""
+    """Entries of the stream, in its order. The body is None if an entry holds no event."""
 
     ids: List[str]
-    texts: List[Optional[Text]]
+    bodies: List[Optional[Text]]
 
 
 class Counts(NamedTuple):
@@ -85,17 +85,19 @@ class RedisStream:
         self._claim_after = max(1, int(claim_after * 1000))
         self._has_autoclaim = True
 
-    # Adding --------------------------------------------------------------------------------------------------------
+    def add(self, body: str) -> None:
+        """Add an event at the end."""
+        self._client.execute_command("XADD", self._stream, "*", _FIELD, body)
 
-    def add(self, texts: Sequence[str]) -> None:
-        """Add events at the end."""
-        if len(texts) == 1:
-            self._client.execute_command("XADD", self._stream, "*", _FIELD, texts[0])
-        elif texts:
-            with self._client.pipeline(transaction=False) as pipeline:
-                for text in texts:
-                    pipeline.execute_command("XADD", self._stream, "*", _FIELD, text)
-                pipeline.execute()
+    def add_all(self, bodies: Sequence[str]) -> List[Optional[Exception]]:
+        """Add events at the end; for each, what Redis has against it, None where it has it."""
+        if not bodies:
+            return []
+        with self._client.pipeline(transaction=False) as pipeline:
+            for body in bodies:
+                pipeline.execute_command("XADD", self._stream, "*", _FIELD, body)
+            answers = pipeline.execute(raise_on_error=False)
+        return [each if isinstance(each, Exception) else None for each in answers]
 
     def length(self) -> int:
         """Count the events, those handed out included."""
@@ -115,8 +117,6 @@ class RedisStream:
             for each in ids:
                 pipeline.xdel(self._stream, each)
             return [bool(deleted) for deleted in pipeline.execute()]
-
-    # Handing out ---------------------------------------------------------------------------------------------------
 
     def read(self, count: int) -> Entries:
         """Be handed events that nobody was handed yet. Does not wait for any."""
@@ -159,7 +159,7 @@ class RedisStream:
             deleted = deleted or any(entry[0] is None for entry in raw)
             entries = _entries(raw)
             found.ids.extend(entries.ids)
-            found.texts.extend(entries.texts)
+            found.bodies.extend(entries.bodies)
             if cursor == "0-0" or len(found.ids) >= count:
                 break
         if (
@@ -219,7 +219,7 @@ class RedisStream:
             pipeline.execute()
 
     def give_back(self, ids: Sequence[str]) -> Set[str]:
-        """Let everybody be handed events anew, in their old place. Returns those that Redis still knows."""
+        """Let everybody be handed events again, in their old place. Returns those that Redis still knows."""
         return {
             _text(each)
             for each in self._with_group(
@@ -231,14 +231,31 @@ class RedisStream:
 
     def renew(self, ids: Set[str]) -> None:
         """Give a sign of life for events that are still ours."""
-        rows = self._with_group(lambda: self._pending("-", self._consumer))
-        ours = [_text(row["message_id"]) for row in rows if _text(row["message_id"]) in ids]
-        if ours:
+        ours = [each for each, _ in self._owned() if each in ids]
+        for start in range(0, len(ours), _PENDING_AT_ONCE):
             self._client.xclaim(
-                self._stream, self._group, self._consumer, 0, ours, idle=0, justid=True
+                self._stream,
+                self._group,
+                self._consumer,
+                0,
+                ours[start : start + _PENDING_AT_ONCE],
+                idle=0,
+                justid=True,
             )
 
-    # Looking -------------------------------------------------------------------------------------------------------
+    def owned(self, idle: float) -> List[str]:
+        """Return the ids of what we were handed at least so many seconds ago, and have not settled."""
+        return [each for each, since in self._owned() if since >= idle * 1000]
+
+    def _owned(self) -> List[Tuple[str, int]]:
+        owned: List[Tuple[str, int]] = []
+        start = "-"
+        while True:
+            rows = self._with_group(lambda first=start: self._pending(first, self._consumer))  # type: ignore[misc]
+            owned += [(_text(row["message_id"]), row["time_since_delivered"]) for row in rows]
+            if len(rows) < _PENDING_AT_ONCE:
+                return owned
+            start = _next_id(owned[-1][0])
 
     def counts(self) -> Counts:
         """Count all events, and those that wait."""
@@ -278,8 +295,6 @@ class RedisStream:
             if _text(each["name"]) == self._group:
                 return _text(each["last-delivered-id"])
         return "0-0"
-
-    # Consumers -----------------------------------------------------------------------------------------------------
 
     def leave(self) -> None:
         """Take our consumer's name off the group, unless it owns events: they would go with it."""
@@ -325,15 +340,15 @@ def _next_id(entry_id: str) -> str:
 def _entries(reply: Any) -> Entries:
     """Read what redis-py makes of entries, which depends on its version and on the protocol."""
     ids: List[str] = []
-    texts: List[Optional[Text]] = []
+    bodies: List[Optional[Text]] = []
     for entry_id, fields in _flat(reply):
         if entry_id is None:
             continue  # deleted from the stream meanwhile
         ids.append(_text(entry_id))
         known = fields or {}
         text = known.get(b"event")
-        texts.append(known.get(_FIELD) if text is None else text)
-    return Entries(ids, texts)
+        bodies.append(known.get(_FIELD) if text is None else text)
+    return Entries(ids, bodies)
 
 
 def _flat(reply: Any) -> Iterable[Tuple[Any, Any]]:
