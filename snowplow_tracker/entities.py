@@ -24,7 +24,7 @@ from typing import (
     Union,
 )
 
-from snowplow_tracker._event_ids import new_id
+from snowplow_tracker._protocol.event_ids import new_id
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._protocol.contexts import KeptEntity
 from snowplow_tracker._protocol.json import dumps

@@ -93,7 +93,7 @@ def _emitter_options(environment: Mapping[str, str], *, disabled: bool) -> Dict[
         return options
     store = environment.get("SNOWPLOW_STORE")
     if store:
-        from snowplow_tracker._stores import open_store
+        from snowplow_tracker._stores.urls import open_store
 
         options["event_store"] = open_store(store)
     if _is_on(environment, "SNOWPLOW_ENQUEUE_ONLY"):

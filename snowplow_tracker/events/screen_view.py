@@ -5,8 +5,8 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Any, Dict, List, Mapping, Optional
 
-from snowplow_tracker._protocol.event_ids import new_id
 from snowplow_tracker._protocol.deferred import UNSTRUCT_EVENT
+from snowplow_tracker._protocol.event_ids import new_id
 from snowplow_tracker._protocol.parameters import canonical_uuid, warn_once
 from snowplow_tracker.constants import MOBILE_SCHEMA_PATH as MOBILE_SCHEMA_PATH
 from snowplow_tracker.constants import SCHEMA_TAG as SCHEMA_TAG
