@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, cast
 
-from flask import Flask, got_request_exception, has_request_context, request
+from flask import Flask, has_request_context, request
 
 from snowplow_tracker.integrations._request import RequestOptions, RequestTracking
 from snowplow_tracker.integrations.wsgi import SnowplowMiddleware
@@ -78,13 +78,13 @@ class SnowplowExtension:
         app.extensions["snowplow_tracker"] = self
         if tracks_exceptions:
             # Flask makes a page of every exception, so that a middleware sees none.
-            got_request_exception.connect(self._track_exception, app)
+            app.teardown_request(self._track_exception)
 
-    def _track_exception(self, sender: Any, exception: BaseException, **_: Any) -> None:  # noqa: ARG002
+    def _track_exception(self, error: Optional[BaseException]) -> None:
         from snowplow_tracker.integrations.errors import track_exception
 
-        if self._tracker is not None:
-            track_exception(self._tracker, exception)
+        if self._tracker is not None and error is not None:
+            track_exception(self._tracker, error)
 
 
 def _with_request(app: Flask, function: Callable[[Any], Any]) -> Callable[[Dict[str, Any]], Any]:

@@ -116,4 +116,7 @@ asgi_application = SnowplowMiddleware(get_asgi_application(), tracker)
 if os.environ.get("DATABASE"):
     from django.core.management import call_command
 
+    # Servers import applications inside their event loop.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     call_command("migrate", verbosity=0)
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
