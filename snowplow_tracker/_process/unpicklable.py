@@ -16,9 +16,9 @@ class Unpicklable:
     """
 
     def __reduce_ex__(self, protocol: Any) -> Union[str, Tuple[Any, ...]]:
-        if _pickles_itself(type(self)):
-            return super().__reduce_ex__(protocol)
-        _refuse(self)
+        if not _pickles_itself(type(self)):
+            _refuse(self)
+        return super().__reduce_ex__(protocol)
 
     def __copy__(self: _Self) -> _Self:
         twin: _Self = object.__new__(type(self))
@@ -26,7 +26,7 @@ class Unpicklable:
         return twin
 
 
-def _pickles_itself(kind: type) -> bool:
+def _pickles_itself(kind: Any) -> bool:
     return kind.__reduce__ is not object.__reduce__ or getattr(
         kind, "__getstate__", None
     ) is not getattr(object, "__getstate__", None)

@@ -252,7 +252,14 @@ def test_ids_become_canonical(given, canonical, caplog):
 
 def test_ids_that_are_none(caplog):
     """A session id that is no UUID is kept and said; as an event's id it is refused, or replaced and said."""
-    assert Subject().set_domain_session_id("s").standard_nv_pairs["sid"] == "s"
+    for value in (
+        "s",
+        "6ba7b8109dad-11d1-80b4-00c0-4fd430c8",
+        ID[:-1],
+        ID[:-1] + "g",
+        "－".join(ID),
+    ):
+        assert Subject().set_domain_session_id(value).standard_nv_pairs["sid"] == value
     assert Event({"eid": "mine"}).payload.get()["eid"] == "mine"
     assert sent(Event({"eid": "mine"}))["eid"] != "mine"
     assert [record.getMessage().split()[0] for record in caplog.records] == ["sid", "An"]
