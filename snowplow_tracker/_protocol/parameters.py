@@ -135,7 +135,9 @@ def _check_length(name: str, value: str) -> None:
 
 def _number(name: str, value: Any) -> Any:
     if type(value) is str:
-        if not _is_number(value):
+        if name == "cd":  # the only one that may be any string
+            _check_length(name, value)
+        elif not _is_number(value, whole=name in _INTEGERS):
             warn_once(
                 (name, "string"), "%s is %.50r, which is no number: %s.", name, value, _REFUSED
             )
@@ -212,10 +214,10 @@ def _is_special_decimal(number: Any) -> bool:
     return type(number) is not int and not number.is_finite()
 
 
-def _is_number(value: str) -> bool:
+def _is_number(value: str, *, whole: bool) -> bool:
     try:
-        return math.isfinite(float(value)) and "_" not in value
-    except ValueError:
+        return math.isfinite(int(value) if whole else float(value)) and "_" not in value
+    except (ValueError, OverflowError):
         return False
 
 
