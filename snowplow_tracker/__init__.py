@@ -22,6 +22,7 @@ from snowplow_tracker.events import (
     SelfDescribing,
     StructuredEvent,
 )
+from snowplow_tracker.scope import Scope, current_scope
 from snowplow_tracker.self_describing_json import SelfDescribingJson
 from snowplow_tracker.snowplow import Snowplow
 from snowplow_tracker.subject import Subject
@@ -40,6 +41,7 @@ __all__ = [
     "InMemoryEventStore",
     "PagePing",
     "PageView",
+    "Scope",
     "ScreenView",
     "SelfDescribing",
     "SelfDescribingJson",
@@ -49,6 +51,7 @@ __all__ = [
     "Tracker",
     "TrackerConfiguration",
     "__version__",
+    "current_scope",
     "disable_contracts",
     "enable_contracts",
     "flush_on_sigterm",

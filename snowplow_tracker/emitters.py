@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 import weakref
@@ -118,6 +119,10 @@ class _Owner:
     def __init__(self, emitter: Emitter) -> None:
         self._reference = weakref.ref(emitter)
 
+    def renew(self, emitter: Emitter) -> None:
+        """Refer to the emitter again: references are cleared before the finalizers of what goes with it are called."""
+        self._reference = weakref.ref(emitter)
+
     def __call__(self) -> Sender:
         emitter = self._reference()
         if emitter is None:
@@ -228,8 +233,9 @@ class Emitter(EmitterProtocol):
         self.timer = FlushTimer(emitter=self, repeating=True)
         self.retry_timer = _RetryTimer(emitter=self, repeating=False)
         sends = self.enabled and not enqueue_only
+        self._owner = _Owner(self)
         self._engine = Engine(
-            _Owner(self),
+            self._owner,
             flush_interval=flush_interval,
             thread_count=self._thread_count() if sends else 0,
             sends=sends,
@@ -353,8 +359,15 @@ class Emitter(EmitterProtocol):
             return
         if self.byte_limit is not None or not engine.store.copies:
             payload = self._own_copy(payload)
-        if engine.add(payload) and self.reached_limit():
-            self.flush()
+        try:
+            if engine.add(payload) and self.reached_limit():
+                self.flush()
+        except ReferenceError:
+            # `__del__` of an object that goes together with this emitter: nobody will come for what is queued.
+            self._owner.renew(self)
+            engine.go_on()
+            self._finish_at_exit(self.exit_timeout)
+            engine.abandon()
 
     def _own_copy(self, payload: PayloadDict) -> PayloadDict:
         event = payload.copy()
@@ -510,7 +523,8 @@ class Emitter(EmitterProtocol):
                 url, timeout=self._engine.clip(configured), allow_redirects=False, **options
             )
         except Exception as error:
-            if not self._transport.is_request_error(error):
+            # While the interpreter goes down there are no modules to import, nor handlers of signals to raise anything.
+            if not (self._transport.is_request_error(error) or sys.is_finalizing()):
                 raise
             status = HttpStatus(NO_ANSWER)
             status.error = error

@@ -148,6 +148,11 @@ class Engine:
         self._dispatch.state = EmitterState.CLOSED
         self._wake_all()
 
+    def go_on(self) -> None:
+        """Take back that the emitter was collected: it tracks once more."""
+        if self._accepts:
+            self._dispatch.state = EmitterState.ACTIVE
+
     def _wake_all(self) -> None:
         self.core.work.notify()
         self.core.changed.notify()

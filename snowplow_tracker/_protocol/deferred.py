@@ -8,10 +8,13 @@ could see a payload (overrides, emitters and stores of users, callbacks) sees it
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
 from binascii import b2a_base64
+from json import loads
 from types import MethodType
 from typing import Any, Callable, List, Sequence, TypeVar
 
+from snowplow_tracker._protocol.json import dumps
 from snowplow_tracker.constants import CONTEXT_SCHEMA, UNSTRUCT_EVENT_SCHEMA
 from snowplow_tracker.typing import PayloadDict
 
@@ -72,6 +75,53 @@ class Envelope:
             pairs[self.encoded_name] = value if defer else self.complete(value)
         else:
             pairs[self.plain_name] = f"{self._before}{json}}}"
+
+    def extend(self, pairs: PayloadDict, items: str, *, encode_base64: bool, defer: bool) -> None:
+        """Add items to the list that the envelope holds, or put a list of them into a new one.
+
+        Args:
+            pairs: The parameters that have the list, or get it.
+            items: The items as JSON, with commas between them.
+            encode_base64: Whether a new list is to be base64.
+            defer: Whether envelope and base64 are deferred until somebody reads the value.
+
+        Raises:
+            ValueError: What is there is no such envelope.
+        """
+        for name in (self.encoded_name, self.plain_name):
+            value = pairs.get(name)
+            if type(value) is bytes and value.startswith(_MARK):
+                pairs[name] = b"%b, %b]" % (value[:-1], items.encode())
+                return
+            if value:
+                pairs[name] = self._extended(value, items, encoded=name == self.encoded_name)
+                return
+        self.put(pairs, f"[{items}]", encode_base64=encode_base64, defer=defer)
+
+    def change(self, pairs: PayloadDict, function: Callable[[str], str]) -> None:
+        """Replace the data in the envelope, if there is one.
+
+        Args:
+            pairs: The parameters that have it.
+            function: Called with the data as JSON; returns what replaces it.
+        """
+        for name in (self.encoded_name, self.plain_name):
+            value = pairs.get(name)
+            if type(value) is bytes and value.startswith(_MARK):
+                pairs[name] = _MARK + function(value[1:].decode()).encode()
+            elif value:
+                text = (
+                    urlsafe_b64decode(value).decode() if name == self.encoded_name else str(value)
+                )
+                data = function(dumps(loads(text)["data"]))
+                self.put(pairs, data, encode_base64=name == self.encoded_name, defer=False)
+
+    def _extended(self, value: Any, items: str, *, encoded: bool) -> str:
+        text = urlsafe_b64decode(value).decode() if encoded else str(value)
+        envelope = loads(text)
+        envelope["data"] += loads(f"[{items}]")
+        text = dumps(envelope)
+        return to_base64(text.encode()) if encoded else text
 
     def complete(self, value: Any) -> Any:
         """Return the value that a deferred one stands for, and any other as it is."""

@@ -318,12 +318,12 @@ class _Mending:
         copied: List[Any] = []
         mended: object
         while True:
+            mended: object = value
             if value is None or isinstance(value, str):
-                mended = value
+                pass
             elif isinstance(value, int):
                 if value.bit_length() > _MAX_BITS:
                     raise ValueError(f"{self._where()}: an integer of more than 4,000 digits.")
-                mended = value
             elif isinstance(value, float):
                 mended = value if math.isfinite(value) else None
             else:

@@ -459,7 +459,7 @@ def _time(value: Any) -> Optional[int]:
 
 
 def _in_milliseconds(number: Any) -> int:
-    whole = _int(number)
+    whole: int = _int(number)
     if _SECONDS[0] <= whole < _SECONDS[1]:
         return int(round(number * 1000))
     if _MICROSECONDS[0] < whole < _MICROSECONDS[1]:

@@ -281,6 +281,7 @@ class Event(ValueObject):
     def _state(self) -> Dict[str, object]:
         held = {**vars(self), "_Event__payload": self.payload, "_context": list(self.context)}
         held.pop("_Event__pairs", None)  # those of the payload, unless somebody replaced it
+        held.pop("_Event__is_resolved", None)
         return held
 
     def __repr__(self) -> str:
@@ -304,6 +305,20 @@ class Event(ValueObject):
         )
         shown = ", ".join(f"{name}={value!r}" for name, value in held.items() if value is not None)
         return f"{type(self).__name__}({shown})"
+
+
+def own_pairs(event: Any) -> Optional[PayloadDict]:
+    """Return the parameters that an event itself has, or None for an object of another type."""
+    try:
+        payload = event._Event__payload  # noqa: SLF001 - of a class of ours
+        # fast path: the property would make a payload.
+        if payload is None:
+            own: Optional[PayloadDict] = event._Event__pairs  # noqa: SLF001 - of a class of ours
+        else:
+            own = payload.nv_pairs
+    except AttributeError:
+        return None
+    return own
 
 
 def build_detached(
