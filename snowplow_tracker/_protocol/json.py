@@ -316,7 +316,6 @@ class _Mending:
     def _copy(self, value: Any) -> object:
         """Return what a value is in JSON; a container is opened, and filled later."""
         copied: List[Any] = []
-        mended: object
         while True:
             mended: object = value
             if value is None or isinstance(value, str):
