@@ -27,10 +27,9 @@ class Unpicklable:
 
 
 def _pickles_itself(kind: Any) -> bool:
-    own_state = getattr(kind, "__getstate__", None)
-    return kind.__reduce__ is not object.__reduce__ or own_state is not getattr(
-        object, "__getstate__", None
-    )
+    return kind.__reduce__ is not object.__reduce__ or getattr(
+        kind, "__getstate__", None
+    ) is not getattr(object, "__getstate__", None)
 
 
 def _refuse(thing: object) -> NoReturn:
