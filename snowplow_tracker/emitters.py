@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 import weakref
@@ -11,10 +12,8 @@ from types import TracebackType
 from typing import Any, Callable, Dict, Literal, Mapping, Optional, Type, TypeVar
 from urllib.parse import urlsplit
 
-from snowplow_tracker import _late_values
 from snowplow_tracker._compat.queue import LegacyQueue
 from snowplow_tracker._compat.requester import Requester as Requester
-from snowplow_tracker._delivery import lifecycle
 from snowplow_tracker._delivery.dispatch import catches_request_errors
 from snowplow_tracker._delivery.engine import Engine
 from snowplow_tracker._delivery.flush_timer import FlushTimer as FlushTimer
@@ -39,11 +38,13 @@ from snowplow_tracker._delivery.sender import DropCallback, Sender, Timeout
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
 from snowplow_tracker._delivery.transport import Transport
 from snowplow_tracker._http.endpoint import redact
+from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
 from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._protocol import deferred
 from snowplow_tracker._protocol.bodies import PAYLOAD_DATA_SCHEMA as PAYLOAD_DATA_SCHEMA
+from snowplow_tracker._protocol.text import plain, well_formed
 from snowplow_tracker.contracts import one_of as one_of
-from snowplow_tracker.contracts import plain
 from snowplow_tracker.event_store import DEFAULT_BUFFER_CAPACITY
 from snowplow_tracker.event_store import EventStore as EventStore
 from snowplow_tracker.event_store import InMemoryEventStore as InMemoryEventStore
@@ -116,6 +117,10 @@ class _Owner:
     __slots__ = ("_reference",)
 
     def __init__(self, emitter: Emitter) -> None:
+        self._reference = weakref.ref(emitter)
+
+    def renew(self, emitter: Emitter) -> None:
+        """Refer to the emitter again: references are cleared before the finalizers of what goes with it are called."""
         self._reference = weakref.ref(emitter)
 
     def __call__(self) -> Sender:
@@ -228,8 +233,9 @@ class Emitter(EmitterProtocol):
         self.timer = FlushTimer(emitter=self, repeating=True)
         self.retry_timer = _RetryTimer(emitter=self, repeating=False)
         sends = self.enabled and not enqueue_only
+        self._owner = _Owner(self)
         self._engine = Engine(
-            _Owner(self),
+            self._owner,
             flush_interval=flush_interval,
             thread_count=self._thread_count() if sends else 0,
             sends=sends,
@@ -241,7 +247,6 @@ class Emitter(EmitterProtocol):
         self.event_store = event_store
         self._transport = Transport(session)
         self.request_method = Requester(post=self._transport.post, get=self._transport.get)
-        lifecycle.register(self)
         fork.register(self)
         if sends:
             self._transport.prepare(self.endpoint, method)
@@ -337,9 +342,10 @@ class Emitter(EmitterProtocol):
 
         .. versionadded:: 1.2.0
         """
+        fork.check()
         return self._engine.stats()
 
-    @_late_values.takes_late
+    @deferred.takes_deferred
     def input(self, payload: PayloadDict) -> None:
         """Queue an event, and send the batch if that completes it.
 
@@ -353,12 +359,19 @@ class Emitter(EmitterProtocol):
             return
         if self.byte_limit is not None or not engine.store.copies:
             payload = self._own_copy(payload)
-        if engine.add(payload) and self.reached_limit():
-            self.flush()
+        try:
+            if engine.add(payload) and self.reached_limit():
+                self.flush()
+        except ReferenceError:
+            # `__del__` of an object that goes together with this emitter: nobody will come for what is queued.
+            self._owner.renew(self)
+            engine.go_on()
+            self._finish_at_exit(self.exit_timeout)
+            engine.abandon()
 
     def _own_copy(self, payload: PayloadDict) -> PayloadDict:
         event = payload.copy()
-        _late_values.complete(event)
+        deferred.complete(event)
         if self.method == "post":
             for name, value in payload.items():
                 if value.__class__ is not str:
@@ -492,7 +505,7 @@ class Emitter(EmitterProtocol):
             The status, or -1 if there was no answer.
         """
         logger.debug("Sending GET request to %s: %s", redact(self.endpoint), payload)
-        parameters = {name: _encodable(value) for name, value in payload.items()}
+        parameters = {_encodable(name): _encodable(value) for name, value in payload.items()}
         headers = self._headers()
         if headers:
             return self._request(
@@ -510,7 +523,8 @@ class Emitter(EmitterProtocol):
                 url, timeout=self._engine.clip(configured), allow_redirects=False, **options
             )
         except Exception as error:
-            if not self._transport.is_request_error(error):
+            # While the interpreter goes down there are no modules to import, nor handlers of signals to raise anything.
+            if not (self._transport.is_request_error(error) or sys.is_finalizing()):
                 raise
             status = HttpStatus(NO_ANSWER)
             status.error = error
@@ -585,7 +599,7 @@ class Emitter(EmitterProtocol):
 
     def _schedule_retry(self) -> None:
         """Have a background thread try again."""
-        if lifecycle.is_exiting:  # the exit hook tries again itself, and no thread may start now
+        if process_exit.is_exiting:  # the exit hook tries again itself, and no thread may start now
             return
         if self._engine.retry_pending() and self.state is not EmitterState.CLOSED:
             self.retry_timer.start(max(0.01, self._engine.core.breaker.wait(forced=False)))
@@ -622,7 +636,9 @@ class Emitter(EmitterProtocol):
 
     def _after_fork(self) -> None:
         engine: Optional[Engine] = self.__dict__.get("_engine")
-        if engine is None or "request_method" not in self.__dict__:  # __init__ never ran, or not to its end
+        if (
+            engine is None or "request_method" not in self.__dict__
+        ):  # __init__ never ran, or not to its end
             return
         self.lock = threading.RLock()
         engine.after_fork()
@@ -760,7 +776,7 @@ class AsyncEmitter(Emitter):
             return self._engine.unsent()
         self._reset_bytes()
         if timeout is None:
-            return self._engine.request_flush()
+            return self._engine.flush_soon()
         return self._engine.flush_by_workers(lambda: None, timeout)
 
     def sync_flush(self, *, timeout: Optional[float] = None) -> int:
@@ -906,6 +922,4 @@ def _warn_of_plain_http(endpoint: str, protocol: str, url: str) -> None:
 
 
 def _encodable(value: Any) -> Any:
-    if isinstance(value, str) and not value.isascii():
-        return value.encode("utf-8", "replace").decode("utf-8")
-    return value
+    return well_formed(value) if isinstance(value, str) else value

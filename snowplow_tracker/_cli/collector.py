@@ -1,12 +1,34 @@
-"""Run a collector on this machine, and print events as they arrive, until interrupted."""
+"""Run a collector on this machine: see events as they arrive, here and on a page in the browser.
+
+Give its URL to a tracker as the endpoint, and open the same URL in a browser:
+
+  python -m snowplow_tracker collector --port 9090 --schemas schemas/
+
+The endpoints of Snowplow Micro (/micro/good, /micro/bad, ...) are there, too. Ctrl-C ends it with
+status 0; a port that is taken is status 1, and arguments that make no sense are status 2.
+"""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import contextlib
+import ipaddress
+import os
+import shutil
+import sys
+import time
+from typing import TYPE_CHECKING, Iterator, List, Optional, TextIO
 
 if TYPE_CHECKING:
-    from snowplow_tracker.testing.records import CollectedRequest
+    from snowplow_tracker.testing._journal import Entry
+
+_RED = "\x1b[31m"
+_PLAIN = "\x1b[0m"
+_DEFAULT_SIZE = (100, 24)
+_BATCH = 250
+# Shown for one event; the page has all of them.
+_MAX_PROBLEMS = 5
+_POLL = 1.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,11 +37,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: the parser of the command.
     """
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--port",
         type=_port,
         default=9090,
         help="the port to listen on, 0 for a free one (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--host",
+        type=_address,
+        default="127.0.0.1",
+        help="the address to listen on (default: %(default)s); with 0.0.0.0 everybody in the"
+        " network can read the events",
+    )
+    parser.add_argument(
+        "--schemas",
+        metavar="SOURCE",
+        action="append",
+        help="a folder, an archive or a registry of Iglu schemas that events are held against;"
+        " may be repeated (needs the extra 'schemas')",
+    )
+    parser.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a further name of this machine, or of a site whose pages send events here;"
+        " may be repeated",
+    )
+    parser.add_argument(
+        "--max-events",
+        metavar="N",
+        type=_positive,
+        default=10_000,
+        help="how many events are kept, the latest (default: %(default)s)",
     )
 
 
@@ -30,29 +82,149 @@ def run(args: argparse.Namespace) -> int:
         args: the arguments of the command.
 
     Returns:
-        0, when it was interrupted from the keyboard.
+        0 when it was interrupted from the keyboard, 1 if it cannot have the schemas.
     """
-    from snowplow_tracker.testing.collector import Collector, print_safely
+    from snowplow_tracker.testing.live_collector import LiveCollector
 
-    with Collector(args.port) as collector:
-        print_safely(f"A collector listens on {collector.endpoint}, stop it with Ctrl-C")
+    try:
+        collector = LiveCollector(
+            args.port,
+            host=args.host,
+            max_events=args.max_events,
+            hosts=args.allow_host,
+            schemas=args.schemas,
+        )
+    except (ImportError, ValueError) as error:
+        if sys.stderr is not None:
+            print(f"python -m snowplow_tracker collector: {error}", file=sys.stderr)
+        return 1
+    output = _Output(sys.stdout)
+    with collector, contextlib.suppress(KeyboardInterrupt):
+        output.print(f"A collector listens on {collector.endpoint}, stop it with Ctrl-C")
+        output.print("Open the same address in a browser to see the events in full.\n")
+        generation, last = 0, 0
+        while True:
+            now, entries = collector.journal.wait_for_more(generation, last, _BATCH, _POLL)
+            generation = now
+            if entries:
+                last = entries[-1].number
+                for entry in entries:
+                    output.print_entry(entry)
+    return 0
+
+
+class _Output:
+    """The standard output, which may be a terminal, a file, or nothing."""
+
+    def __init__(self, stream: Optional[TextIO]) -> None:
+        self._stream = stream
+        self._colored = knows_codes(stream)
+        self._header_shown = False
+
+    def print(self, text: str) -> None:
+        """Print what came over the network, or anything else, without what steers a terminal."""
+        from snowplow_tracker.testing.collector import print_safely
+
+        if self._stream is None:
+            return
         try:
-            while True:
-                collector.wait_for_requests(1, timeout=None)
-                for request in collector.take():
-                    print_safely(f"\n{_describe(request)}")
-        except KeyboardInterrupt:
-            return 0
+            print_safely(text, self._stream)
+        except (OSError, ValueError):
+            self._lose()
+
+    def print_entry(self, entry: Entry) -> None:
+        """Print the lines of an event."""
+        if self._stream is None:
+            return
+        width = shutil.get_terminal_size(_DEFAULT_SIZE).columns
+        if not self._header_shown:
+            self._header_shown = True
+            for line in _header(width):
+                self.print(line)
+        lines = list(_lines(entry, width))
+        if not entry.good and self._colored:
+            self._write_raw(_RED)
+        for line in lines:
+            self.print(line)
+        if not entry.good and self._colored:
+            self._write_raw(_PLAIN)
+
+    def _write_raw(self, code: str) -> None:
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(code)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._lose()
+
+    def _lose(self) -> None:
+        # Nobody reads any more. The collector goes on: the page is still there, and so are tests.
+        stream, self._stream = self._stream, None
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            # What is still buffered would fail once more at the end of the process.
+            descriptor = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(descriptor, stream.fileno())  # type: ignore[union-attr]
+            os.close(descriptor)
 
 
-def _describe(request: CollectedRequest) -> str:
-    from snowplow_tracker.testing._table import format_table
+def knows_codes(stream: Optional[TextIO]) -> bool:
+    """Return whether a stream is a terminal that knows colors.
 
-    lines = [f"{request.method} {request.path}, {request.size} bytes, answered {request.status}"]
-    if request.events:
-        lines.append(format_table(request.events))
-    lines.extend(request.problems)
-    return "\n".join(lines)
+    Args:
+        stream: where to write to, or None.
+    """
+    if stream is None or os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", ""):
+        return False
+    try:
+        if not stream.isatty():
+            return False
+    except (OSError, ValueError, AttributeError):
+        return False
+    # The console of Windows knows them where something has switched them on.
+    return "TERM" in os.environ or "WT_SESSION" in os.environ
+
+
+def _columns(width: int) -> List[int]:
+    time_, name, user = 8, 18, 14
+    return [time_, 4, name, max(20, width - time_ - 4 - name - user - 8), user]
+
+
+def _header(width: int) -> List[str]:
+    widths = _columns(width)
+    return [
+        _line(["time", "", "event", "what", "user"], widths),
+        _line(["-" * each for each in widths], widths),
+    ]
+
+
+def _lines(entry: Entry, width: int) -> Iterator[str]:
+    from snowplow_tracker.testing._table import printable
+    from snowplow_tracker.testing.records import schema_name
+
+    summary = entry.summary()
+    what = summary["what"]
+    if entry.event is not None and entry.event.contexts:
+        names = ", ".join(schema_name(each["schema"]) for each in entry.event.contexts[:10])
+        what = f"{what[: max(20, width - 50)]} + {names}"
+    cells = [
+        time.strftime("%H:%M:%S", time.localtime(entry.request.received_at)),
+        "good" if entry.good else "BAD",
+        summary["name"],
+        what,
+        summary["user"],
+    ]
+    yield _line([printable(each) for each in cells], _columns(width))
+    for problem in entry.problems[:_MAX_PROBLEMS]:
+        yield f"    {printable(problem)}"
+    if len(entry.problems) > _MAX_PROBLEMS:
+        yield f"    and {len(entry.problems) - _MAX_PROBLEMS} more problems"
+
+
+def _line(cells: List[str], widths: List[int]) -> str:
+    from snowplow_tracker.testing._table import fill
+
+    return "  ".join(fill(cell, width) for cell, width in zip(cells, widths)).rstrip()
 
 
 def _port(text: str) -> int:
@@ -60,3 +232,21 @@ def _port(text: str) -> int:
     if not 0 <= port < 65536:
         raise argparse.ArgumentTypeError(f"{port} is not a port: it must be from 0 to 65535")
     return port
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is too small: it must be 1 or more")
+    return number
+
+
+def _address(text: str) -> str:
+    if text == "localhost":
+        return "127.0.0.1"
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an IP address, for example 127.0.0.1 or 0.0.0.0"
+        ) from None

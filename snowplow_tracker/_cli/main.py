@@ -8,19 +8,30 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from types import ModuleType
-from typing import Dict, Optional, Sequence
+from typing import Dict, NoReturn, Optional, Sequence
 
-from snowplow_tracker._cli import collector, demo, worker
+from snowplow_tracker._cli import collector, demo, generate, track, validate, worker
 from snowplow_tracker._version import __version__
 
 _COMMANDS: Dict[str, ModuleType] = {
     "collector": collector,
     "demo": demo,
+    "generate": generate,
+    "track": track,
+    "validate": validate,
     "worker": worker,
 }
 
 _INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (-h shows how)\n")
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -32,9 +43,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     Returns:
         The exit status: 0 if all went well.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m snowplow_tracker", description="Tools of the Snowplow tracker for Python."
-    )
+    # The console script, or the package run as a module.
+    script = Path(sys.argv[0]).stem
+    prog = script if script == "snowplow-tracker" else "python -m snowplow_tracker"
+    parser = _Parser(prog=prog, description="Tools of the Snowplow tracker for Python.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", metavar="command")
     for name, module in _COMMANDS.items():

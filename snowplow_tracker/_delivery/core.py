@@ -159,7 +159,9 @@ class Core:
     def begin(self) -> Permit:
         """Take a permit that needs nobody's leave: somebody called `send_events`."""
         with self.lock:
-            return self._give(Permit(self, self.permits + 1, self.breaker.generation, probing=False))
+            return self._give(
+                Permit(self, self.permits + 1, self.breaker.generation, probing=False)
+            )
 
     @property
     def is_probing(self) -> bool:
@@ -185,7 +187,9 @@ class Core:
 
     def _lost(self, _: object) -> None:
         """Wake those who wait for a permit that an interrupt ended."""
-        if not sys.is_finalizing() and any(ref() is None for ref, _ in [*self.permits_out.values()]):
+        if not sys.is_finalizing() and any(
+            ref() is None for ref, _ in [*self.permits_out.values()]
+        ):
             self.changed.notify()
             self.work.notify()
 
@@ -208,7 +212,8 @@ class Core:
     def all_ended(self, permits: int) -> bool:
         """Return whether no permit up to this number is out: what it took from the store is in no count yet."""
         return not any(
-            number <= permits and ref() is not None for number, (ref, _) in [*self.permits_out.items()]
+            number <= permits and ref() is not None
+            for number, (ref, _) in [*self.permits_out.items()]
         )
 
     def renew_after_the_end(self) -> List[Batch]:

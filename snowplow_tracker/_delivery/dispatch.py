@@ -21,6 +21,7 @@ from snowplow_tracker._delivery.sender import Owner
 from snowplow_tracker._delivery.settlement import Settlement, passes_on
 from snowplow_tracker._delivery.stats import DropReason, EmitterState
 from snowplow_tracker._protocol.bodies import EventEncoder
+from snowplow_tracker._protocol.text import well_formed
 from snowplow_tracker._wording import events_text
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
@@ -99,7 +100,9 @@ class Dispatch:
                 continue
             owner.attach_sent_timestamp(chunk)
             max_bytes = min(
-                owner.max_request_bytes, owner.byte_limit or core.max_body_bytes, core.max_body_bytes
+                owner.max_request_bytes,
+                owner.byte_limit or core.max_body_bytes,
+                core.max_body_bytes,
             )
             try:
                 body, size = self.encoder.next_body(
@@ -160,9 +163,7 @@ class Dispatch:
                 fit.append(event)
         return fit
 
-    def _split(
-        self, permit: Permit, events: PayloadDictList, size: int, outcome: Outcome
-    ) -> None:
+    def _split(self, permit: Permit, events: PayloadDictList, size: int, outcome: Outcome) -> None:
         """Remember what size was refused with 413, so that later requests are not refused first as well."""
         core = permit.core
         core.max_body_bytes = max(_MIN_BODY_BYTES, min(core.max_body_bytes, size // 2))
@@ -246,9 +247,7 @@ class Dispatch:
             logger.debug("The request raised.", exc_info=True)
             status = HttpStatus(NO_ANSWER)
             status.error = error
-        return classify(
-            status, owner.is_good_status_code, owner.custom_retry_codes, owner.endpoint
-        )
+        return classify(status, owner.is_good_status_code, owner.custom_retry_codes, owner.endpoint)
 
     def _renew(self, batch: Batch) -> None:
         now = time.monotonic()
@@ -310,5 +309,5 @@ def _url_bytes(event: Mapping[str, object]) -> int:
     if size * 12 <= _MAX_URL_BYTES:  # four bytes of UTF-8, three characters each
         return size
     return len(
-        urlencode({key: str(value).encode("utf-8", "replace") for key, value in event.items()})
+        urlencode({well_formed(key): well_formed(str(value)) for key, value in event.items()})
     )

@@ -12,12 +12,12 @@
 from __future__ import annotations
 
 import logging
-import random as _random
+import os
 import sys
 import time
 from typing import Any, Callable, Optional
 
-from snowplow_tracker._delivery import lifecycle, untold
+from snowplow_tracker._delivery import untold
 from snowplow_tracker._delivery.core import Core, permit_in_use
 from snowplow_tracker._delivery.demand import Phase
 from snowplow_tracker._delivery.dispatch import Dispatch
@@ -31,6 +31,7 @@ from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterS
 from snowplow_tracker._delivery.store_access import StoreAccess
 from snowplow_tracker._delivery.threads import Workers
 from snowplow_tracker._http.endpoint import redact
+from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process.event_loops import in_event_loop
 from snowplow_tracker._wording import events_text
 from snowplow_tracker.event_store import EventStore
@@ -44,6 +45,11 @@ holds_locks(__file__)
 
 _MIN_REQUEST_SECONDS = 0.05
 """A request that a deadline leaves less time than this gets this much."""
+
+
+def _fresh_random() -> float:
+    """Return a number from 0 to 1 that no copy of this process draws too: its retries would come at the same moments."""
+    return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
 class Engine:
@@ -69,7 +75,7 @@ class Engine:
         sends: bool = True,
         waits: bool = False,
         clock: Callable[[], float] = time.monotonic,
-        random: Callable[[], float] = _random.random,
+        random: Callable[[], float] = _fresh_random,
         policy: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
     ) -> None:
         self.flush_interval = flush_interval
@@ -142,6 +148,11 @@ class Engine:
         self._dispatch.state = EmitterState.CLOSED
         self._wake_all()
 
+    def go_on(self) -> None:
+        """Take back that the emitter was collected: it tracks once more."""
+        if self._accepts:
+            self._dispatch.state = EmitterState.ACTIVE
+
     def _wake_all(self) -> None:
         self.core.work.notify()
         self.core.changed.notify()
@@ -186,9 +197,9 @@ class Engine:
             self._settlement.overflow_ended()  # it dropped none to take this one
         if core.demand.phase is not Phase.AWAKE:
             self._wake()
-        if lifecycle.is_exiting:
+        if process_exit.is_exiting:
             self.go_on_alone()
-            lifecycle.finish(self._owner())
+            process_exit.finish(self._owner())
         if not self._accepts:  # closed meanwhile: nobody else will look into the store
             self.abandon()
             return False
@@ -219,7 +230,7 @@ class Engine:
             not self._waits
             or self.workers is None
             or not self.store.copies
-            or lifecycle.is_exiting
+            or process_exit.is_exiting
             or permit_in_use(core) is not None
             or held_by_this_thread(core.lock)
             or in_event_loop()
@@ -266,7 +277,7 @@ class Engine:
         if self.state is EmitterState.NEW:
             self._dispatch.state = EmitterState.ACTIVE
         if self.sends:
-            lifecycle.hold(self._owner())
+            process_exit.hold(self._owner())
         with core.lock:
             # Notified before the phase changes: an interrupt in between has the next event do both again.
             core.work.notify()
@@ -290,7 +301,7 @@ class Engine:
         with core.lock:
             done = core.demand.looked(empty=size == 0)
             if done:
-                lifecycle.release(self._owner())
+                process_exit.release(self._owner())
         core.changed.notify()
         return done
 
@@ -305,7 +316,9 @@ class Engine:
                 return
             try:
                 self.work()
-            except BaseException:  # `SystemExit` from a callback would end the thread without a word
+            except (
+                BaseException
+            ):  # `SystemExit` from a callback would end the thread without a word
                 logger.exception("A sending thread was interrupted; it goes on.")
             del owner
 
@@ -362,13 +375,24 @@ class Engine:
             with core.lock:
                 core.demand.want(queued, forced=True)
                 core.work.notify()
-            if core.demand.phase is not Phase.AWAKE:  # events that an earlier process left in the store
+            if (
+                core.demand.phase is not Phase.AWAKE
+            ):  # events that an earlier process left in the store
                 self._wake()
             else:
                 self._start_workers()
             if self.workers is None or not self.workers.alive():
-                core.demand.wanted = 0  # nobody is there to send them; the next full batch asks again
+                core.demand.wanted = (
+                    0  # nobody is there to send them; the next full batch asks again
+                )
         return queued + core.ledger.in_flight()
+
+    def flush_soon(self) -> int:
+        """Ask the worker threads to send; where there can be none, send in the calling thread."""
+        unsent = self.request_flush()
+        if unsent and self.workers is not None and not self.workers.alive():
+            return self.flush_here(None)
+        return unsent
 
     def flush_by_workers(self, flush: Callable[[], Any], timeout: Optional[float]) -> int:
         """Ask for a flush, and wait until what is queued now is settled, an attempt failed, or time is up."""
@@ -383,7 +407,11 @@ class Engine:
         if self.workers is not None and not sys.is_finalizing():
             self._start_workers()
             if self.workers.alive():
-                return self._flushing.by_workers(ask, timeout)
+                deadline = None if timeout is None else self._clock() + timeout
+                unsent = self._flushing.by_workers(ask, timeout, self.workers.alive)
+                if not unsent or self.workers.alive():
+                    return unsent
+                timeout = None if deadline is None else max(0.0, deadline - self._clock())
         ask()
         return self.flush_here(timeout)
 
@@ -416,7 +444,7 @@ class Engine:
             return self.unsent()
         self._dispatch.state = EmitterState.CLOSED
         self._accepts = False
-        lifecycle.release(self._owner())
+        process_exit.release(self._owner())
         self._wake_all()
         core = self.core
         while core.ledger.in_flight() and not self.is_inside():

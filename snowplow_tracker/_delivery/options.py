@@ -290,5 +290,3 @@ def describe_options(cls: _Class) -> _Class:
     ]
     cls.__doc__ = (cls.__doc__ or "").replace("        {options}", "    " + "\n    ".join(lines))
     return cls
-
-

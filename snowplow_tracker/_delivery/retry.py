@@ -6,7 +6,6 @@ import time
 from typing import Callable, Optional
 
 
-
 class RetryPolicy:
     """Exponential backoff with full jitter.
 

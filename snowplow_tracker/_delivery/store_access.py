@@ -6,9 +6,9 @@ import threading
 from functools import partial
 from typing import Any, Callable, Optional
 
-from snowplow_tracker import _late_values
 from snowplow_tracker._delivery.ledger import Batch, Progress
 from snowplow_tracker._delivery.stats import Tally
+from snowplow_tracker._protocol import deferred
 from snowplow_tracker._signatures import names_parameter
 from snowplow_tracker.event_store import EventStore, InMemoryEventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
@@ -57,7 +57,9 @@ class StoreAccess:
         # One call less for each event, where there is nothing to add to what the store does (fast path).
         self.add: Callable[[PayloadDict], Optional[bool]]
         self.add = store.add_event if self._memory is not None else self._add
-        self.count: Callable[[], int] = self.size if self._memory is None else self._memory.count_waiting
+        self.count: Callable[[], int] = (
+            self.size if self._memory is None else self._memory.count_waiting
+        )
         """As `size`, or nearly: for what is asked with each event."""
         if hasattr(store, "overflow_listener"):
             store.overflow_listener = overflow_listener
@@ -85,7 +87,7 @@ class StoreAccess:
     def as_handed_out(self, event: PayloadDict) -> PayloadDict:
         """Give an event that the store did not take the form in which it would have handed it out."""
         event = event.copy()
-        _late_values.complete(event)
+        deferred.complete(event)
         return {name: str(event[name]) for name in event} if self._as_text else event
 
     def take(self, batch: Batch, max_events: int) -> None:

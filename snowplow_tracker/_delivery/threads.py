@@ -9,7 +9,9 @@ import threading
 import time
 from typing import Callable, List, Optional
 
-from snowplow_tracker._delivery import lifecycle
+from snowplow_tracker._delivery.locking import note_thread_start
+from snowplow_tracker._process import exit as process_exit
+from snowplow_tracker._process import fork
 
 __all__ = ["Workers", "start_daemon"]
 
@@ -59,9 +61,13 @@ def start_daemon(
         logger.warning("A thread could not be started (%s); flush and exit still send.", error)
         on_failure()
 
+    def run() -> None:
+        note_thread_start()
+        target()
+
     def start() -> None:
         try:
-            thread = threading.Thread(target=target, name=name, daemon=True)
+            thread = threading.Thread(target=run, name=name, daemon=True)
             starting.thread = thread
             thread.start()
         except RuntimeError as error:  # no threads left, or none allowed in this interpreter
@@ -96,13 +102,19 @@ class Workers:
         self._on_failure = on_failure
         self._threads: List[Starting] = []
         self._not_before = 0.0
+        self._banned = False
 
     def ensure_started(self) -> None:
         """Start the threads that do not run: at the first event, after a fork, and after a failure."""
         threads = self._threads
         if len(threads) == self._count and all(thread.is_alive() for thread in threads):
             return
-        if lifecycle.is_exiting or sys.is_finalizing() or time.monotonic() < self._not_before:
+        if (
+            self._banned
+            or process_exit.is_exiting
+            or sys.is_finalizing()
+            or time.monotonic() < self._not_before
+        ):
             return
         alive = [thread for thread in threads if thread.is_alive()]
         for number in range(len(alive), self._count):
@@ -116,9 +128,15 @@ class Workers:
 
     def alive(self) -> bool:
         """Whether at least one thread runs or is being started."""
-        return any(thread.is_alive() for thread in self._threads)
+        # A thread that has not begun when the process ends may never begin: in an interpreter that allows none.
+        may_begin = not process_exit.is_exiting
+        return any(
+            each.is_alive() and (may_begin or each.thread is not None) for each in self._threads
+        )
 
     def forget(self) -> None:
         """Forget the threads of the parent process."""
+        # The interpreter does not know that this is a child, and could come to wait for those of the parent.
+        self._banned = fork.is_raw and self.alive()
         self._threads = []
         self._not_before = 0.0

@@ -6,6 +6,8 @@ import logging
 from typing import Dict, List, Tuple
 
 from snowplow_tracker._delivery.stats import DropReason
+from snowplow_tracker._process import exit as process_exit
+from snowplow_tracker._process import fork
 from snowplow_tracker._wording import events_text
 
 __all__ = ["is_heard", "note", "say", "take_summary"]
@@ -59,6 +61,11 @@ def say(message: str, *arguments: object) -> None:
         )
 
 
-def forget_after_fork() -> None:
-    """Leave it to the parent to tell what was dropped before the fork."""
-    _untold.clear()
+def _tell() -> None:
+    for line in take_summary():
+        say("%s", line)
+
+
+process_exit.register_last(_tell)
+# It is for the parent to tell what was dropped before a fork.
+fork.register_function(_untold.clear)

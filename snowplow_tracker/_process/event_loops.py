@@ -10,7 +10,7 @@ __all__ = ["in_event_loop"]
 def in_event_loop() -> bool:
     """Return whether asyncio, trio or Twisted run in the calling thread. Nothing is imported to find out."""
     asyncio = sys.modules.get("asyncio.events")
-    if asyncio is not None and asyncio._get_running_loop() is not None:
+    if asyncio is not None and asyncio._get_running_loop() is not None:  # noqa: SLF001 - its documentation names it
         return True
     trio = sys.modules.get("trio.lowlevel")
     if trio is not None and _is_in_trio(trio):

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Callable, Dict, List, Tuple
 
+from snowplow_tracker._protocol.text import well_formed
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 logger = logging.getLogger("snowplow_tracker.emitters")
@@ -20,11 +21,88 @@ _FRAME = len(_PREFIX) + len(_SUFFIX)
 
 # Every key that payload_data 1-0-4 knows. One key outside it fails the whole POST downstream.
 KNOWN_KEYS = frozenset(
-    "e eid tv tna aid p dtm stm ttm tz lang uid duid tnuid nuid sid vid ip ua res vp ds cd cs url refr page "
-    "pp_mix pp_max pp_miy pp_may se_ca se_ac se_la se_pr se_va ue_px ue_pr ue_na cx co "
-    "tr_id tr_af tr_ci tr_st tr_co tr_tt tr_tx tr_sh tr_cu ti_id ti_sk ti_nm ti_na ti_ca ti_pr ti_qu ti_cu "
-    "ctype cookie f_pdf f_qt f_realp f_wma f_dir f_fla f_java f_gears f_ag fp tid mac ad_ba ad_ca ad_ad ad_uid "
-    "sa sn st sp".split()
+    [
+        "e",
+        "eid",
+        "tv",
+        "tna",
+        "aid",
+        "p",
+        "dtm",
+        "stm",
+        "ttm",
+        "tz",
+        "lang",
+        "uid",
+        "duid",
+        "tnuid",
+        "nuid",
+        "sid",
+        "vid",
+        "ip",
+        "ua",
+        "res",
+        "vp",
+        "ds",
+        "cd",
+        "cs",
+        "url",
+        "refr",
+        "page",
+        "pp_mix",
+        "pp_max",
+        "pp_miy",
+        "pp_may",
+        "se_ca",
+        "se_ac",
+        "se_la",
+        "se_pr",
+        "se_va",
+        "ue_px",
+        "ue_pr",
+        "ue_na",
+        "cx",
+        "co",
+        "tr_id",
+        "tr_af",
+        "tr_ci",
+        "tr_st",
+        "tr_co",
+        "tr_tt",
+        "tr_tx",
+        "tr_sh",
+        "tr_cu",
+        "ti_id",
+        "ti_sk",
+        "ti_nm",
+        "ti_na",
+        "ti_ca",
+        "ti_pr",
+        "ti_qu",
+        "ti_cu",
+        "ctype",
+        "cookie",
+        "f_pdf",
+        "f_qt",
+        "f_realp",
+        "f_wma",
+        "f_dir",
+        "f_fla",
+        "f_java",
+        "f_gears",
+        "f_ag",
+        "fp",
+        "tid",
+        "mac",
+        "ad_ba",
+        "ad_ca",
+        "ad_ad",
+        "ad_uid",
+        "sa",
+        "sn",
+        "st",
+        "sp",
+    ]
 )
 _BYTES_AT_ONCE = 98_304
 """After so many bytes a thread that sends in the background lets threads that track have the interpreter."""
@@ -130,9 +208,3 @@ class EventEncoder:
                 time.sleep(0)
                 pause_at = size + _BYTES_AT_ONCE
         return _PREFIX + ",".join(texts) + _SUFFIX, len(texts)
-
-
-def well_formed(string: str) -> str:
-    """Return a string in which two halves of a surrogate pair are one character, and a lone half is replaced."""
-    joined = string.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-    return joined.encode("utf-8", "replace").decode("utf-8")

@@ -6,15 +6,25 @@ import base64
 import binascii
 import json
 import re
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 from urllib.parse import parse_qsl
 
-UNSTRUCT_ENVELOPE = "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0"
-CONTEXTS_ENVELOPE = "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-1"
+_UNSTRUCT = "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0"
+_CONTEXTS = "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-1"
+# The first version of the envelope is still in use.
+_UNSTRUCT_ENVELOPES = (_UNSTRUCT,)
+_CONTEXTS_ENVELOPES = (_CONTEXTS, _CONTEXTS[:-1] + "0")
 
 _SCHEMA_URI = re.compile(
     r"iglu:[a-zA-Z0-9_.-]+/[a-zA-Z0-9_-]+/[a-zA-Z0-9_-]+/[1-9][0-9]*-[0-9]+-[0-9]+", re.ASCII
 )
+
+# Deeper data makes the functions that work on it run out of stack. Nothing real comes near.
+MAX_DEPTH = 200
+# Python takes quadratic time to read longer numbers, and newer versions refuse them.
+_MAX_DIGITS = 4_000
+# Strings are skipped; where one does not end, neither does what follows count.
+_NESTING = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[{\]}]', re.DOTALL)
 
 
 def decode_query(query: str) -> Dict[str, str]:
@@ -27,6 +37,23 @@ def decode_query(query: str) -> Dict[str, str]:
         The parameters.
     """
     return dict(parse_qsl(query, keep_blank_values=True))
+
+
+def decode_json(text: str) -> Any:
+    """Read JSON as the pipeline does: no NaN, and in bounded time and depth.
+
+    Args:
+        text: JSON.
+
+    Raises:
+        ValueError: it is not JSON, or is nested too deeply; the message says what is wrong.
+    """
+    if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(text):
+        raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, parse_int=_integer)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def decode_body(body: bytes) -> Dict[str, Any]:
@@ -42,7 +69,7 @@ def decode_body(body: bytes) -> Dict[str, Any]:
         ValueError: the body is not a JSON object.
     """
     try:
-        envelope = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        envelope = decode_json(body.decode("utf-8"))
     except ValueError as error:
         raise ValueError(f"the body is not JSON: {error}") from None
     if not isinstance(envelope, dict):
@@ -62,7 +89,7 @@ def decode_unstruct(parameters: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
     Raises:
         ValueError: it cannot be decoded, or is not in its envelope.
     """
-    inner = _open_envelope(parameters, "ue_px", "ue_pr", UNSTRUCT_ENVELOPE)
+    inner = _open_envelope(parameters, "ue_px", "ue_pr", _UNSTRUCT_ENVELOPES)
     return None if inner is None else _self_describing(inner, "the self-describing event")
 
 
@@ -78,7 +105,7 @@ def decode_contexts(parameters: Mapping[str, Any]) -> List[Dict[str, Any]]:
     Raises:
         ValueError: they cannot be decoded, or are not in their envelope.
     """
-    inner = _open_envelope(parameters, "cx", "co", CONTEXTS_ENVELOPE)
+    inner = _open_envelope(parameters, "cx", "co", _CONTEXTS_ENVELOPES)
     if inner is None:
         return []
     if not isinstance(inner, list):
@@ -87,7 +114,7 @@ def decode_contexts(parameters: Mapping[str, Any]) -> List[Dict[str, Any]]:
 
 
 def _open_envelope(
-    parameters: Mapping[str, Any], encoded_name: str, plain_name: str, schema: str
+    parameters: Mapping[str, Any], encoded_name: str, plain_name: str, schemas: Tuple[str, ...]
 ) -> Any:
     name = encoded_name if encoded_name in parameters else plain_name
     if name not in parameters:
@@ -96,12 +123,11 @@ def _open_envelope(
     if not isinstance(text, str):
         raise ValueError(f"{name} is not a string")
     try:
-        raw = _from_base64url(text) if name == encoded_name else text
-        envelope = json.loads(raw, parse_constant=_refuse_constant)
+        envelope = decode_json(_from_base64url(text) if name == encoded_name else text)
     except ValueError as error:
         raise ValueError(f"{name} cannot be decoded: {error}") from None
-    if not isinstance(envelope, dict) or envelope.get("schema") != schema:
-        raise ValueError(f"{name} is not inside {schema}")
+    if not isinstance(envelope, dict) or envelope.get("schema") not in schemas:
+        raise ValueError(f"{name} is not inside {schemas[0]}")
     if "data" not in envelope:
         raise ValueError(f"{name} has no data")
     return envelope["data"]
@@ -120,8 +146,27 @@ def _self_describing(value: Any, what: str) -> Dict[str, Any]:
     if not isinstance(value, dict) or set(value) != {"schema", "data"}:
         raise ValueError(f"{what} does not consist of a schema and data")
     if not isinstance(value["schema"], str) or not _SCHEMA_URI.fullmatch(value["schema"]):
-        raise ValueError("{} has no valid schema: {!r}".format(what, value["schema"]))
+        raise ValueError("{} has no valid schema: {:.100}".format(what, repr(value["schema"])))
     return value
+
+
+def _is_deep(text: str) -> bool:
+    depth = 0
+    for each in _NESTING.finditer(text):
+        mark = each.group()
+        if mark in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif mark in "]}":
+            depth -= 1
+    return False
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"a number has {len(digits):,} digits")
+    return int(digits)
 
 
 def _refuse_constant(name: str) -> None:

@@ -2,12 +2,15 @@
 
 The server of the standard library looks twice a second whether it is to stop, leaves open
 connections open when it does, and sends an answer where a test wants a reset. This one stops at
-once and cuts every connection. It reads what trackers send, and nothing more.
+once and cuts every connection. It reads what trackers and browsers send, and nothing more: each
+request has a deadline and a largest size, and there are only so many connections at a time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import selectors
 import socket
 import ssl
@@ -15,12 +18,24 @@ import struct
 import threading
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from io import BufferedReader
-from typing import Callable, Dict, Mapping, NamedTuple, Optional, Set
+from typing import Any, Callable, Dict, Generator, Mapping, NamedTuple, Optional, Tuple
+
+from snowplow_tracker.testing._clock import monotonic
 
 _MAX_LINE = 65_536
+_MAX_HEAD = 131_072
 _MAX_HEADERS = 200
+_MAX_BODY = 32 * 1024 * 1024
+# A client that sends more hears 413, which it can only do once somebody has read what it sent.
+_MAX_DISCARDED = 64 * 1024 * 1024
+_MAX_CONNECTIONS = 1_000
+# Lines end with or without a carriage return, the head with an empty line.
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
 _HANDSHAKE_TIMEOUT = 10.0
+# Collectors close a connection on which nothing happens for so long.
+_IDLE_TIMEOUT = 60.0
+_REQUEST_TIMEOUT = 60.0
+_ANSWER_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,19 @@ class Response:
     close: bool = False
 
 
+@dataclass(frozen=True)
+class Stream:
+    """An answer that goes on until the client leaves or the server stops.
+
+    Attributes:
+        headers: further headers.
+        chunks: what to send, piece by piece. It ends when it is closed.
+    """
+
+    headers: Mapping[str, str]
+    chunks: Generator[bytes, None, None]
+
+
 class HttpRequest(NamedTuple):
     """A request as it was read.
 
@@ -55,6 +83,8 @@ class HttpRequest(NamedTuple):
         body: the body.
         line_size: the number of bytes in the request line.
         keep_alive: whether the client wants to go on with the connection.
+        client: the address of the client.
+        too_large: the body was larger than what is kept, and was thrown away.
     """
 
     method: str
@@ -63,6 +93,8 @@ class HttpRequest(NamedTuple):
     body: bytes
     line_size: int
     keep_alive: bool
+    client: str = ""
+    too_large: bool = False
 
 
 class _UnreadableError(Exception):
@@ -73,34 +105,169 @@ class _UnreadableError(Exception):
         self.response = Response(status, body=reason.encode("ascii"), close=True)
 
 
+class _GoneError(Exception):
+    """The client ended the connection."""
+
+
+class _Connection:
+    """One connection, read with a deadline for each request."""
+
+    def __init__(self, sock: socket.socket, client: str) -> None:
+        self.sock = sock
+        self.client = client
+        self.reading_since = monotonic()
+        self.is_reading = True
+        self._buffer = bytearray()
+        self._deadline = 0.0
+
+    def wait_for_request(self) -> None:
+        """Wait for the first bytes of a request, which may take long."""
+        self.reading_since = monotonic()
+        self.is_reading = True
+        self._deadline = self.reading_since + _IDLE_TIMEOUT
+        while not self._buffer.lstrip(b"\r\n"):
+            self._receive()
+        self._deadline = monotonic() + _REQUEST_TIMEOUT
+
+    def read_request(self) -> HttpRequest:
+        """Read one request to its end.
+
+        Raises:
+            _UnreadableError: it is not HTTP, too large or too slow.
+            _GoneError: the client left in the middle.
+        """
+        try:
+            return self._read_request()
+        except socket.timeout:
+            raise _UnreadableError(408, "the request did not arrive in time") from None
+        finally:
+            self.is_reading = False
+
+    def send(self, data: bytes, timeout: float = _ANSWER_TIMEOUT) -> None:
+        """Send all of it, or give an OSError.
+
+        Args:
+            data: the bytes.
+            timeout: seconds for all of them.
+        """
+        self.sock.settimeout(timeout)
+        self.sock.sendall(data)
+
+    def _read_request(self) -> HttpRequest:
+        line, headers = _parse_head(self._read_head())
+        method, target, version = line
+        if "transfer-encoding" in headers:
+            raise _UnreadableError(411, "a request needs a Content-Length")
+        length = _content_length(headers)
+        if headers.get("expect", "").lower() == "100-continue":
+            if length > _MAX_BODY:
+                raise _UnreadableError(413, "the body is too large")
+            self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        too_large = length > _MAX_BODY
+        body = b"" if too_large else self._read_exactly(length)
+        if too_large:
+            self._discard(length)
+        wish = headers.get("connection", "").lower()
+        keep_alive = wish == "keep-alive" if version == "HTTP/1.0" else wish != "close"
+        return HttpRequest(
+            method,
+            target,
+            headers,
+            body,
+            len(method) + len(target) + len(version) + 2,
+            keep_alive and not too_large,
+            self.client,
+            too_large,
+        )
+
+    def _read_head(self) -> bytes:
+        del self._buffer[: len(self._buffer) - len(self._buffer.lstrip(b"\r\n"))]
+        searched = 0
+        while True:
+            end = _END_OF_HEAD.search(self._buffer, max(0, searched - 2))
+            if end is not None:
+                if self._buffer.find(b"\n") > _MAX_LINE:
+                    raise _UnreadableError(414, "the request line is too long")
+                head = bytes(self._buffer[: end.start()])
+                del self._buffer[: end.end()]
+                return head
+            searched = len(self._buffer)
+            line_end = self._buffer.find(b"\n", 0, _MAX_LINE + 1)
+            if line_end < 0 and searched > _MAX_LINE:
+                raise _UnreadableError(414, "the request line is too long")
+            if searched > _MAX_HEAD:
+                raise _UnreadableError(431, "the headers are too large")
+            if line_end >= 0:
+                # What is no request line will not become one.
+                _parse_request_line(bytes(self._buffer[:line_end]))
+            if self._buffer.count(b"\n") > _MAX_HEADERS + 1:
+                raise _UnreadableError(431, "too many headers")
+            self._receive()
+
+    def _read_exactly(self, length: int) -> bytes:
+        while len(self._buffer) < length:
+            self._receive()
+        body = bytes(self._buffer[:length])
+        del self._buffer[:length]
+        return body
+
+    def _discard(self, length: int) -> None:
+        left = min(length, _MAX_DISCARDED) - len(self._buffer)
+        self._buffer.clear()
+        while left > 0:
+            self._receive()
+            left -= len(self._buffer)
+            self._buffer.clear()
+
+    def _receive(self) -> None:
+        left = self._deadline - monotonic()
+        if left <= 0:
+            raise socket.timeout
+        self.sock.settimeout(left)
+        data = self.sock.recv(65_536)
+        if not data:
+            raise _GoneError
+        self._buffer += data
+
+
 class HttpServer:
     """Listens on the loopback interface and answers each connection in a thread of its own."""
 
     def __init__(
         self,
-        handle: Callable[[HttpRequest], Response],
+        handle: Callable[[HttpRequest], Any],
         port: int = 0,
         ssl_context: Optional[ssl.SSLContext] = None,
+        *,
+        host: str = "127.0.0.1",
+        before_reading: Optional[Callable[[], bool]] = None,
+        wait: Optional[Callable[[Response], bool]] = None,
     ) -> None:
         """Bind the port and start to listen.
 
         Args:
-            handle: called with each request, in the thread of its connection.
+            handle: called with each request, in the thread of its connection. Returns a `Response`
+                or a `Stream`.
             port: the port; 0 for a free one.
             ssl_context: to speak https.
+            host: the address to listen on.
+            before_reading: called when a request begins; true to reset the connection.
+            wait: waits before an answer that is to be late; true if it must not be sent any more.
 
         Raises:
             OSError: the port is taken.
         """
         self._handle = handle
         self._ssl_context = ssl_context
+        self._before_reading = before_reading
         self._stopping = threading.Event()
+        self._wait = wait or self._wait_for_stop
         self._lock = threading.Lock()
-        self._connections: Set[socket.socket] = set()
-        self._workers: Set[threading.Thread] = set()
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=1024)
-        self._listener.setblocking(False)
+        self._connections: Dict[threading.Thread, _Connection] = {}
+        self._host = host
+        self._listener = _listen(host, port)
         self.port: int = self._listener.getsockname()[1]
+        self._is_down = False
         self._waker, self._wake_reader = socket.socketpair()
         self._acceptor = threading.Thread(
             target=self._accept, name="snowplow-collector", daemon=True
@@ -120,122 +287,183 @@ class HttpServer:
         self._acceptor.join(timeout)
         for each in (self._listener, self._waker, self._wake_reader):
             each.close()
-        with self._lock:
-            for connection in self._connections:
-                _cut(connection)
-            workers = list(self._workers)
+        workers = self._cut_connections()
         for worker in workers:
             # A request handler may be what stops the server.
             if worker is not threading.current_thread():
                 worker.join(timeout)
 
-    def _accept(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._listener, selectors.EVENT_READ)
-            selector.register(self._wake_reader, selectors.EVENT_READ)
-            while not self._stopping.is_set():
-                selector.select()
-                try:
-                    connection, _ = self._listener.accept()
-                except OSError:
-                    continue
-                connection.setblocking(True)
-                worker = threading.Thread(
-                    target=self._serve,
-                    args=(connection,),
-                    name="snowplow-collector-connection",
-                    daemon=True,
-                )
-                with self._lock:
-                    self._connections.add(connection)
-                    self._workers.add(worker)
-                worker.start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        current = connection
-        try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._ssl_context is not None:
-                connection.settimeout(_HANDSHAKE_TIMEOUT)
-                current = self._ssl_context.wrap_socket(connection, server_side=True)
-                current.settimeout(None)
-                self._replace(connection, current)
-            with current.makefile("rb") as reader:
-                while not self._stopping.is_set() and self._serve_one(current, reader):
-                    pass
-        except OSError:
-            # The client went away, or the server was stopped.
-            pass
-        finally:
-            current.close()
-            with self._lock:
-                self._connections.discard(current)
-                self._workers.discard(threading.current_thread())
-
-    def _replace(self, plain: socket.socket, secured: socket.socket) -> None:
+    def go_down(self) -> None:
+        """Refuse connections and cut those that there are, until `come_up`; the port stays ours."""
         with self._lock:
-            self._connections.discard(plain)
-            self._connections.add(secured)
+            if self._is_down or self._stopping.is_set():
+                return
+            self._is_down = True
+            _cut(self._listener)
+            self._listener.close()
+            # Bound, and not listening: connections are refused, and nobody else can take the port.
+            self._listener = _bind(self._host, self.port)
+        self._waker.send(b"x")
+        self._cut_connections()
+
+    def come_up(self) -> None:
+        """Listen again after `go_down`."""
+        with self._lock:
+            if not self._is_down or self._stopping.is_set():
+                return
+            self._is_down = False
+            self._listener.listen(1024)
+        self._waker.send(b"x")
+
+    def _wait_for_stop(self, response: Response) -> bool:
+        # An Event does not take infinity for an answer.
+        return self._stopping.wait(min(response.delay, threading.TIMEOUT_MAX))
+
+    def _cut_connections(self) -> Tuple[threading.Thread, ...]:
+        with self._lock:
+            for connection in self._connections.values():
+                _cut(connection.sock)
+            return tuple(self._connections)
+
+    def _accept(self) -> None:
+        while not self._stopping.is_set():
+            with self._lock:
+                listener, is_down = self._listener, self._is_down
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._wake_reader, selectors.EVENT_READ)
+                with contextlib.suppress(ValueError, OSError):
+                    if not is_down:
+                        selector.register(listener, selectors.EVENT_READ)
+                self._accept_from(listener, selector)
+
+    def _accept_from(self, listener: socket.socket, selector: selectors.DefaultSelector) -> None:
+        while not self._stopping.is_set():
+            ready = [key.fileobj for key, _ in selector.select()]
+            if self._wake_reader in ready:
+                self._wake_reader.recv(1)
+                return
+            try:
+                sock, address = listener.accept()
+            except OSError:
+                # The client left already, or there are no more file descriptors.
+                self._stopping.wait(0.01)
+                continue
+            self._make_room()
+            sock.setblocking(True)
+            connection = _Connection(sock, str(address[0]))
+            worker = threading.Thread(
+                target=self._serve,
+                args=(connection,),
+                name="snowplow-collector-connection",
+                daemon=True,
+            )
+            with self._lock:
+                self._connections[worker] = connection
+            try:
+                worker.start()
+            except RuntimeError:
+                # There can be no more threads: better one refused connection than no server.
+                with self._lock:
+                    del self._connections[worker]
+                sock.close()
+
+    def _make_room(self) -> None:
+        """Cut the connection that has let the server wait longest, where there are too many."""
+        with self._lock:
+            if len(self._connections) < _MAX_CONNECTIONS:
+                return
+            everyone = list(self._connections.values())
+            waiting = [each for each in everyone if each.is_reading] or everyone
+            _cut(min(waiting, key=lambda each: each.reading_since).sock)
+
+    def _serve(self, connection: _Connection) -> None:
+        try:
+            with contextlib.suppress(_GoneError, OSError):
+                # Whatever the client does to its connection ends here, with the connection.
+                self._prepare(connection)
+                while not self._stopping.is_set() and self._serve_one(connection):
+                    pass
+        finally:
+            connection.sock.close()
+            with self._lock:
+                self._connections.pop(threading.current_thread(), None)
+
+    def _prepare(self, connection: _Connection) -> None:
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._ssl_context is None:
+            return
+        connection.sock.settimeout(_HANDSHAKE_TIMEOUT)
+        secured = self._ssl_context.wrap_socket(connection.sock, server_side=True)
+        with self._lock:
+            connection.sock = secured
         if self._stopping.is_set():
             _cut(secured)
 
-    def _serve_one(self, connection: socket.socket, reader: BufferedReader) -> bool:
-        try:
-            request = _read_request(connection, reader)
-        except _UnreadableError as error:
-            connection.sendall(_encode(error.response, body_wanted=True, close=True))
+    def _serve_one(self, connection: _Connection) -> bool:
+        connection.wait_for_request()
+        if self._before_reading is not None and self._before_reading():
+            _reset(connection.sock)
             return False
-        if request is None:
+        try:
+            request = connection.read_request()
+        except _UnreadableError as error:
+            connection.send(_encode(error.response, body_wanted=True, close=True))
+            _linger(connection.sock)
             return False
         response = self._handle(request)
-        # An Event does not take infinity for an answer.
-        if response.delay > 0 and self._stopping.wait(min(response.delay, threading.TIMEOUT_MAX)):
+        if isinstance(response, Stream):
+            self._send_stream(connection, response)
+            return False
+        if response.delay > 0 and self._wait(response):
             return False
         if response.drop:
-            _reset(connection)
+            _reset(connection.sock)
             return False
         close = response.close or not request.keep_alive
-        connection.sendall(_encode(response, body_wanted=request.method != "HEAD", close=close))
+        connection.send(_encode(response, body_wanted=request.method != "HEAD", close=close))
+        if request.too_large:
+            _linger(connection.sock)
         return not close
 
+    def _send_stream(self, connection: _Connection, stream: Stream) -> None:
+        head = ["HTTP/1.1 200 OK", "Connection: close"]
+        head.extend(f"{name}: {value}" for name, value in stream.headers.items())
+        connection.send(("\r\n".join(head) + "\r\n\r\n").encode("latin-1"))
+        with contextlib.closing(stream.chunks):
+            for chunk in stream.chunks:
+                connection.send(chunk)
 
-def _read_request(connection: socket.socket, reader: BufferedReader) -> Optional[HttpRequest]:
-    line = reader.readline(_MAX_LINE)
-    if not line.strip():
-        return None
-    if not line.endswith(b"\n"):
-        raise _UnreadableError(414, "the request line is too long")
+
+def _parse_request_line(line: bytes) -> Tuple[str, str, str]:
     try:
         method, target, version = line.decode("ascii").split()
     except ValueError:
         raise _UnreadableError(400, "the request line cannot be read") from None
-    headers = _read_headers(reader)
-    if "transfer-encoding" in headers:
-        raise _UnreadableError(411, "a request needs a Content-Length")
-    length = headers.get("content-length", "0")
-    if not length.isdigit():
-        raise _UnreadableError(400, "the Content-Length is not a number")
-    if headers.get("expect", "").lower() == "100-continue":
-        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-    body = reader.read(int(length))
-    if len(body) < int(length):
-        return None
-    wish = headers.get("connection", "").lower()
-    keep_alive = wish == "keep-alive" if version == "HTTP/1.0" else wish != "close"
-    return HttpRequest(method, target, headers, body, len(line.rstrip(b"\r\n")), keep_alive)
+    return method, target, version
 
 
-def _read_headers(reader: BufferedReader) -> Dict[str, str]:
+def _parse_head(head: bytes) -> Tuple[Tuple[str, str, str], Dict[str, str]]:
+    first, *lines = head.split(b"\n")
+    line = _parse_request_line(first)
+    if len(lines) > _MAX_HEADERS:
+        raise _UnreadableError(431, "too many headers")
     headers: Dict[str, str] = {}
-    for _ in range(_MAX_HEADERS):
-        line = reader.readline(_MAX_LINE)
-        if line in (b"\r\n", b"\n"):
-            return headers
-        name, colon, value = line.decode("latin-1").partition(":")
+    for each in lines:
+        name, colon, value = each.decode("latin-1").partition(":")
         if not colon:
             raise _UnreadableError(400, "a header cannot be read")
-        headers[name.lower()] = value.strip()
-    raise _UnreadableError(431, "too many headers")
+        headers[name.strip().lower()] = value.strip()
+    return line, headers
+
+
+def _content_length(headers: Mapping[str, str]) -> int:
+    length = headers.get("content-length", "0")
+    # Not str.isdigit alone: it takes digits that int() does not.
+    if not (length.isascii() and length.isdigit()):
+        raise _UnreadableError(400, "the Content-Length is not a number")
+    if len(length) > 18:
+        raise _UnreadableError(413, "the body is too large")
+    return int(length)
 
 
 def _encode(response: Response, body_wanted: bool, close: bool) -> bytes:
@@ -255,10 +483,46 @@ def _encode(response: Response, body_wanted: bool, close: bool) -> bytes:
     return head + response.body if body_wanted and not bodyless else head
 
 
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            # A port may be taken again while connections of before are in TIME_WAIT. On Windows
+            # the option means that two programs may have it.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"{error.strerror} ({host} port {port})") from None
+    return listener
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = _bind(host, port)
+    try:
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"{error.strerror} ({host} port {port})") from None
+    return listener
+
+
 def _cut(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
         # Not the method of an SSLSocket: it takes the encryption away from a thread that reads.
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+def _linger(connection: socket.socket) -> None:
+    """Let the client read the answer: to close a socket with unread data in it sends a reset."""
+    deadline = monotonic() + 1.0
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(0.2)
+        while monotonic() < deadline and connection.recv(65_536):
+            pass
 
 
 def _reset(connection: socket.socket) -> None:

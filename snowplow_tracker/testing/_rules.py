@@ -1,7 +1,8 @@
 """The rules of the tracker protocol: what a collector and the pipeline behind it accept.
 
 This table is written apart from the code that builds payloads, so that each can show up a mistake
-of the other.
+of the other. It says what the pipeline does, not what would be tidy: what the pipeline takes is
+good here too.
 """
 
 from __future__ import annotations
@@ -10,16 +11,19 @@ import re
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 
 from snowplow_tracker.testing._decoding import decode_contexts, decode_unstruct
+from snowplow_tracker.testing._uris import uri_problem
 
 PAYLOAD_DATA_SCHEMA = re.compile(
     r"iglu:com\.snowplowanalytics\.snowplow/payload_data/jsonschema/1-0-[0-4]"
 )
 CONTENT_TYPES = frozenset({"application/json", "application/json; charset=utf-8"})
 
-# A larger payload is answered with 200 and thrown away: that is what collectors do.
+# What becomes of a larger payload depends on what is behind the collector. Not to lose it is to
+# send less at once.
 MAX_PAYLOAD_BYTES = 1_048_576
 MAX_BODY_BYTES = 2_097_152
 MAX_REQUEST_LINE_BYTES = 20_480
+MAX_USERAGENT = 1_000
 
 EVENT_TYPES = {
     "pv": "page view",
@@ -32,14 +36,30 @@ EVENT_TYPES = {
 PLATFORMS = frozenset({"web", "iot", "app", "mob", "pc", "cnsl", "tv", "srv", "headset"})
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
-_DIGITS = re.compile(r"[0-9]+", re.ASCII)
-_INTEGER = re.compile(r"-?[0-9]+", re.ASCII)
-_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
-_SIZE = re.compile(r"[0-9]+x[0-9]+", re.ASCII)
+_INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
+# As java.math.BigDecimal reads it.
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE]([+-]?[0-9]{1,10}))?", re.ASCII)
+_SIZE = re.compile(r"([0-9]+)x([0-9]+)", re.ASCII)
 _CURRENCY = re.compile(r"[A-Za-z]{3}", re.ASCII)
+
+_MAX_INT32 = 2**31 - 1
+# The years 0 to 9999: outside of them a time cannot be stored.
+_FIRST_MILLISECOND = -62_167_219_200_000
+_LAST_MILLISECOND = 253_402_300_799_999
+# No number of a rule is longer, leading zeros aside.
+_MAX_DIGITS = 20
 
 # A check gives None for a good value, or the end of the sentence "eid ... must be".
 _Check = Callable[[str], Optional[str]]
+
+
+def utf16_length(text: str) -> int:
+    """Return the length in UTF-16 units, in which the pipeline counts: an emoji is two.
+
+    Args:
+        text: any string.
+    """
+    return len(text) if text.isascii() else len(text) + sum(each > "\uffff" for each in text)
 
 
 def _matches(pattern: re.Pattern[str], wanted: str) -> _Check:
@@ -51,15 +71,60 @@ def _matches(pattern: re.Pattern[str], wanted: str) -> _Check:
 
 def _at_most(length: int) -> _Check:
     def check(value: str) -> Optional[str]:
-        return None if len(value) <= length else f"at most {length} characters"
+        actual = utf16_length(value)
+        if actual <= length:
+            return None
+        unit = "characters" if actual == len(value) else "UTF-16 units"
+        return f"at most {length:,} {unit} long; it has {actual:,}"
 
     return check
 
 
+def _integer(value: str) -> Optional[int]:
+    if not _INTEGER.fullmatch(value):
+        return None
+    digits = value.lstrip("+-").lstrip("0")
+    # Python takes quadratic time for long ones, which are outside of every range anyway.
+    if len(digits) > _MAX_DIGITS:
+        digits = "9" * _MAX_DIGITS
+    return -int(digits or "0") if value[0] == "-" else int(digits or "0")
+
+
 def _int32(value: str) -> Optional[str]:
-    if _INTEGER.fullmatch(value) and -(2**31) <= int(value) < 2**31:
+    number = _integer(value)
+    if number is not None and -_MAX_INT32 - 1 <= number <= _MAX_INT32:
         return None
     return "a 32-bit integer"
+
+
+def _milliseconds(value: str) -> Optional[str]:
+    number = _integer(value)
+    if number is None:
+        return "whole milliseconds since the epoch"
+    if _FIRST_MILLISECOND <= number <= _LAST_MILLISECOND:
+        return None
+    return "milliseconds since the epoch, from year 0 to year 9999"
+
+
+def _decimal(value: str) -> Optional[str]:
+    match = _DECIMAL.fullmatch(value)
+    if match is not None and abs(int(match.group(3) or "0")) <= _MAX_INT32:
+        return None
+    return "a decimal number"
+
+
+def _size(value: str) -> Optional[str]:
+    match = _SIZE.fullmatch(value)
+    if match is not None and all(_int32(each) is None for each in match.groups()):
+        return None
+    return "WIDTHxHEIGHT in whole numbers"
+
+
+def _uri(value: str) -> Optional[str]:
+    problem = uri_problem(value)
+    if problem is not None:
+        return f"a URL; {problem}"
+    return _at_most(10_000)(value)
 
 
 def _event_type(value: str) -> Optional[str]:
@@ -75,9 +140,6 @@ def _anything(_value: str) -> Optional[str]:
 
 
 _uuid = _matches(_UUID, "a UUID in hyphenated form")
-_milliseconds = _matches(_DIGITS, "whole milliseconds since the epoch")
-_decimal = _matches(_DECIMAL, "a decimal number")
-_size = _matches(_SIZE, "WIDTHxHEIGHT in whole numbers")
 _currency = _matches(_CURRENCY, "a currency code of three letters")
 
 _CHECKS: Dict[str, _Check] = {
@@ -98,14 +160,14 @@ _CHECKS: Dict[str, _Check] = {
     "sid": _uuid,
     "vid": _int32,
     "ip": _at_most(128),
-    "ua": _at_most(1000),
+    "ua": _at_most(MAX_USERAGENT),
     "res": _size,
     "vp": _size,
     "ds": _size,
     "cd": _at_most(12),
     "cs": _at_most(128),
-    "url": _at_most(10_000),
-    "refr": _at_most(10_000),
+    "url": _uri,
+    "refr": _uri,
     "page": _at_most(2_000),
     "pp_mix": _int32,
     "pp_max": _int32,
@@ -116,10 +178,19 @@ _CHECKS: Dict[str, _Check] = {
     "se_la": _at_most(4_096),
     "se_pr": _at_most(1_000),
     "se_va": _decimal,
+    "tr_id": _at_most(255),
+    "tr_af": _at_most(255),
+    "tr_ci": _at_most(255),
+    "tr_st": _at_most(255),
+    "tr_co": _at_most(255),
     "tr_tt": _decimal,
     "tr_tx": _decimal,
     "tr_sh": _decimal,
     "tr_cu": _currency,
+    "ti_id": _at_most(255),
+    "ti_sk": _at_most(255),
+    "ti_nm": _at_most(255),
+    "ti_ca": _at_most(255),
     "ti_pr": _decimal,
     "ti_qu": _int32,
     "ti_cu": _currency,
@@ -127,8 +198,7 @@ _CHECKS: Dict[str, _Check] = {
 _CHECKS.update(
     dict.fromkeys(
         # The self-describing ones are decoded below; the rest has no field of its own downstream.
-        "ue_px ue_pr cx co tr_id tr_af tr_ci tr_st tr_co ti_id ti_sk ti_nm ti_ca "  # noqa: SIM905
-        "ctype cookie fp tid nuid mac sa sn st sp ue_na ti_na "
+        "ue_px ue_pr cx co ctype cookie fp tid nuid mac sa sn st sp ue_na ti_na "  # noqa: SIM905
         "f_pdf f_qt f_realp f_wma f_dir f_fla f_java f_gears f_ag "
         "ad_ba ad_ca ad_ad ad_uid".split(),
         _anything,
@@ -148,13 +218,25 @@ def payload_problems(parameters: Mapping[str, Any]) -> List[str]:
     Returns:
         One sentence for each problem.
     """
-    problems = [f"{name} is missing" for name in REQUIRED_PARAMETERS if name not in parameters]
+    problems = missing_problems(parameters)
     for name, value in parameters.items():
         if name not in KNOWN_PARAMETERS:
-            problems.append(f"{name!r} is not a parameter of the protocol")
+            problems.append(f"{shortened(name)} is not a parameter of the protocol")
         elif not isinstance(value, str):
-            problems.append(f"{name} is {value!r}, which is not a string")
+            problems.append(f"{name} is {shortened(value)}, which is not a string")
     return problems
+
+
+def missing_problems(parameters: Mapping[str, Any]) -> List[str]:
+    """What an event does not say, however it was sent.
+
+    Args:
+        parameters: the event as it arrived.
+
+    Returns:
+        One sentence for each problem.
+    """
+    return [f"{name} is missing" for name in REQUIRED_PARAMETERS if name not in parameters]
 
 
 def field_problems(parameters: Mapping[str, Any]) -> List[str]:
@@ -175,7 +257,7 @@ def _field_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
         if check is not None and isinstance(value, str):
             wanted = check(value)
             if wanted is not None:
-                yield f"{name} is {_shortened(value)!r}, but must be {wanted}"
+                yield f"{name} is {shortened(value)}, but must be {wanted}"
     if "eid" not in parameters:
         yield "eid is missing"
     try:
@@ -191,5 +273,17 @@ def _field_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
         yield str(error)
 
 
-def _shortened(value: str) -> str:
-    return value if len(value) <= 60 else value[:57] + "..."
+def shortened(value: Any, limit: int = 60) -> str:
+    """Return the repr of a value, cut where it is long.
+
+    Args:
+        value: anything that came over the wire.
+        limit: the largest number of characters of a string that are shown.
+    """
+    if isinstance(value, str):
+        return repr(value if len(value) <= limit else value[: limit - 3] + "...")
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):
+        return f"a {type(value).__name__}"
+    return text if len(text) <= limit else text[: limit - 3] + "..."

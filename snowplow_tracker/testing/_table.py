@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import unicodedata
@@ -13,7 +14,12 @@ _TITLES = ("event", "what", "user", "entities", "id")
 # The texts of these columns say the most, so they are the ones that get what width there is.
 _ELASTIC = (1, 3)
 _NARROWEST = 10
+# The others are as wide as what is in them, up to here.
+_CAPS = {0: 24, 2: 16}
 _GAP = "  "
+# What is longer is cut before it is measured: no terminal is as wide.
+_MAX_CELL = 1_000
+_DEFAULT_SIZE = (100, 24)
 
 
 def format_table(events: Iterable[CollectedEvent], width: Optional[int] = None) -> str:
@@ -27,29 +33,63 @@ def format_table(events: Iterable[CollectedEvent], width: Optional[int] = None) 
         The lines of the table; the last one tells how many events there are.
     """
     events = list(events)
-    if width is None:
-        width = shutil.get_terminal_size((100, 24)).columns
-    rows = [_cells(event) for event in events]
-    widths = _fit([_TITLES, *rows], width)
-    lines = [_line(_TITLES, widths), _line(["-" * each for each in widths], widths)]
-    lines.extend(_line(row, widths) for row in rows)
+    lines = table_lines(events, width)
     lines.append("")
     lines.append("1 event" if len(events) == 1 else f"{len(events)} events")
     return "\n".join(lines)
 
 
+def table_lines(
+    events: Iterable[CollectedEvent],
+    width: Optional[int] = None,
+    *,
+    header: bool = True,
+    labels: Optional[Sequence[str]] = None,
+) -> List[str]:
+    """Lay events out as the lines of a table.
+
+    Args:
+        events: the events to show.
+        width: the number of columns to fill; by default that of the terminal.
+        header: whether to begin with the titles of the columns.
+        labels: what stands before each event.
+    """
+    if width is None:
+        width = shutil.get_terminal_size(_DEFAULT_SIZE).columns
+    margin = max(map(len, labels)) + len(_GAP) if labels else 0
+    rows = [_cells(event) for event in events]
+    widths = _fit([_TITLES, *rows], width - margin)
+    lines = [_line(_TITLES, widths), _line(["-" * each for each in widths], widths)]
+    lines = [" " * margin + line for line in lines] if header else []
+    for number, row in enumerate(rows):
+        label = labels[number].ljust(margin) if labels else ""
+        lines.append(label + _line(row, widths))
+    return lines
+
+
 def _cells(event: CollectedEvent) -> List[str]:
     cells = [
         event.event_name,
-        _what(event),
+        describe(event),
         str(event.get("uid", "")),
         ", ".join(schema_name(entity["schema"]) for entity in event.contexts),
         str(event.event_id)[:8],
     ]
-    return [_printable(cell) for cell in cells]
+    return [
+        _capped(printable(cell[:_MAX_CELL]), _CAPS.get(column)) for column, cell in enumerate(cells)
+    ]
 
 
-def _what(event: CollectedEvent) -> str:
+def _capped(text: str, columns: Optional[int]) -> str:
+    return text if columns is None or columns_of(text) <= columns else fill(text, columns)
+
+
+def describe(event: CollectedEvent) -> str:
+    """Return what an event says, in short.
+
+    Args:
+        event: any event.
+    """
     if event.event_type == "ue":
         return _brief(event.data)
     if event.event_type == "se":
@@ -64,14 +104,15 @@ def _what(event: CollectedEvent) -> str:
 def _brief(data: Any) -> str:
     if not isinstance(data, dict):
         return json.dumps(data, ensure_ascii=False)
+    # More members than that do not fit on a line.
     return ", ".join(
         f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-        for name, value in data.items()
+        for name, value in itertools.islice(data.items(), 100)
     )
 
 
 def _fit(rows: Sequence[Sequence[str]], width: int) -> List[int]:
-    widths = [max(_columns(row[index]) for row in rows) for index in range(len(_TITLES))]
+    widths = [max(columns_of(row[index]) for row in rows) for index in range(len(_TITLES))]
     excess = sum(widths) + len(_GAP) * (len(widths) - 1) - width
     while excess > 0:
         widest = max(_ELASTIC, key=widths.__getitem__)
@@ -86,18 +127,38 @@ def _fit(rows: Sequence[Sequence[str]], width: int) -> List[int]:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return _GAP.join(_fill(cell, width) for cell, width in zip(cells, widths)).rstrip()
+    return _GAP.join(fill(cell, width) for cell, width in zip(cells, widths)).rstrip()
 
 
-def _fill(text: str, width: int) -> str:
-    if _columns(text) > width:
-        while _columns(text) > max(0, width - 3):
-            text = text[:-1]
-        text += "..."
-    return text + " " * (width - _columns(text))
+def fill(text: str, width: int) -> str:
+    """Return a text in so many columns of a terminal: cut, or with spaces after it.
+
+    Args:
+        text: a text without control characters.
+        width: the number of columns.
+    """
+    # So many marks on one letter are nobody's language.
+    text = text[: 4 * width]
+    columns = columns_of(text)
+    if columns > width:
+        room = max(0, width - 3)
+        columns = 0
+        for position, each in enumerate(text):
+            wider = columns + columns_of(each)
+            if wider > room:
+                text = text[:position] + "..."
+                break
+            columns = wider
+        columns += 3
+    return text + " " * (width - columns)
 
 
-def _columns(text: str) -> int:
+def columns_of(text: str) -> int:
+    """Return how many columns of a terminal a text takes.
+
+    Args:
+        text: a text without control characters.
+    """
     if text.isascii():
         return len(text)
     return sum(
@@ -106,6 +167,10 @@ def _columns(text: str) -> int:
     )
 
 
-def _printable(text: str) -> str:
-    # What arrives may hold anything, escape sequences of terminals included.
+def printable(text: str) -> str:
+    """Return a text without what could steer a terminal; a question mark stands in its place.
+
+    Args:
+        text: anything that came over the network.
+    """
     return "".join(each if each.isprintable() else "?" for each in text)

@@ -7,20 +7,25 @@ import re
 import ssl
 import sys
 import threading
-import time
 import uuid
+from dataclasses import replace
 from http.cookies import CookieError, SimpleCookie
-from typing import Callable, Dict, List, Optional, TextIO, TypeVar
+from typing import Any, Callable, Dict, Iterable, List, Optional, TextIO, TypeVar, Union
 
-from snowplow_tracker.testing._http import HttpRequest, HttpServer, Response
+from snowplow_tracker.testing._clock import monotonic
+from snowplow_tracker.testing._http import HttpRequest, HttpServer, Response, Stream
 from snowplow_tracker.testing._rules import MAX_BODY_BYTES, MAX_REQUEST_LINE_BYTES
+from snowplow_tracker.testing._schemas import make_schemas
 from snowplow_tracker.testing._table import format_table
+from snowplow_tracker.testing.event_list import EventList
+from snowplow_tracker.testing.faults import Faults
 from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest, Headers
 
 __all__ = ["Collector", "EventsMissingError"]
 
 _POST_PATH = re.compile(r"/[^/]+/[^/]+")
 _GET_PATHS = frozenset({"/i", "/ice.png"})
+_ROBOTS = b"User-agent: *\nDisallow: /\n"
 _PIXEL = base64.b64decode("R0lGODlhAQABAPAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
 _STOP_TIMEOUT = 5.0
 
@@ -36,17 +41,21 @@ class EventsMissingError(AssertionError):
 class Collector:
     """An HTTP server on the loopback interface that takes what trackers send, and keeps it.
 
-    It answers like a Snowplow collector: ``POST`` to any path of a vendor and a version
-    (``/com.snowplowanalytics.snowplow/tp2``), ``GET /i`` and ``GET /health``. What the pipeline
-    behind a collector would refuse is accepted here too, as it is there, and told by `problems`,
-    `good` and `bad`.
+    It answers like a Snowplow collector: ``POST`` and ``GET`` to any path of a vendor and a version
+    (``/com.snowplowanalytics.snowplow/tp2``), ``GET /i``, ``HEAD`` wherever ``GET`` is possible,
+    ``OPTIONS`` everywhere, ``/health`` and ``/robots.txt``. What the pipeline behind a collector
+    would refuse is accepted here too, as it is there, and told by `problems`, `good` and `bad`.
 
     Example:
         >>> with Collector() as collector:
         ...     tracker = Tracker("shop", Emitter(collector.endpoint))
         ...     tracker.track(PageView("https://example.com"))
         ...     tracker.flush()
-        ...     [event] = collector.wait_for(1)
+        ...     collector.wait_for(1).assert_one(type="page view")
+
+    Attributes:
+        respond: called with each request; see the constructor. May be replaced at any time.
+        faults: what goes wrong with it, by name: ``collector.faults.status(503, requests=2)``.
     """
 
     def __init__(
@@ -56,6 +65,9 @@ class Collector:
         respond: Optional[Respond] = None,
         cookie: bool = False,
         ssl_context: Optional[ssl.SSLContext] = None,
+        paths: Iterable[str] = (),
+        schemas: Any = None,
+        max_requests: Optional[int] = None,
     ) -> None:
         """Set up a collector; it listens from `start` on, or inside of a ``with`` statement.
 
@@ -65,14 +77,35 @@ class Collector:
                 answer; None stands for the usual answer. May be replaced at any time.
             cookie: set the cookie ``sp`` with a network user id, as collectors do.
             ssl_context: speak https, with the certificate of this context.
+            paths: further paths that the pipeline understands, as a collector can be configured to
+                take events on paths of one's own: ``["/com.acme/track"]``.
+            schemas: what self-describing data is held against: a folder, an archive or a registry,
+                several in a list, or a `snowplow_tracker.iglu.Resolver`. By default nothing.
+            max_requests: how many requests are kept; of more, the latest. By default all.
+
+        Raises:
+            ImportError: there are schemas, and the extra ``schemas`` is not installed.
+            ValueError: `max_requests` is not a whole number from 1 on.
         """
+        if max_requests is not None and (not isinstance(max_requests, int) or max_requests < 1):
+            raise ValueError(
+                f"max_requests is {max_requests!r}, but must be a whole number from 1 on"
+            )
         self.respond = respond
+        self.faults = Faults(self._go_down, self._come_up)
         self._port = port
         self._cookie = cookie
         self._ssl_context = ssl_context
+        self._paths = tuple(paths)
+        self._schemas = make_schemas(schemas)
+        self._max_requests = max_requests
+        self._host = "127.0.0.1"
         self._server: Optional[HttpServer] = None
         self._changed = threading.Condition()
         self._requests: List[CollectedRequest] = []
+        # How often everything was forgotten, and how many of the requests since are not kept.
+        self._cleared = 0
+        self._forgotten = 0
 
     def start(self: _Collector) -> _Collector:
         """Listen. After a `stop`, on the same port as before; what was kept stays.
@@ -84,14 +117,23 @@ class Collector:
             OSError: the port is taken.
         """
         if self._server is None:
-            self._server = HttpServer(self._handle, self._port, self._ssl_context)
+            self._server = HttpServer(
+                self._handle,
+                self._port,
+                self._ssl_context,
+                host=self._host,
+                before_reading=self.faults.meet_before_reading,
+                wait=self.faults.wait,
+            )
             self._port = self._server.port
+            self.faults.start()
         return self
 
     def stop(self) -> None:
         """Cut all connections and stop to listen: from now on, connections are refused."""
         server, self._server = self._server, None
         if server is not None:
+            self.faults.stop()
             server.stop(_STOP_TIMEOUT)
 
     def __enter__(self: _Collector) -> _Collector:
@@ -120,19 +162,19 @@ class Collector:
             return list(self._requests)
 
     @property
-    def events(self) -> List[CollectedEvent]:
+    def events(self) -> EventList:
         """The events of the requests that were accepted, in the order of arrival."""
         return _accepted_events(self.requests)
 
     @property
-    def good(self) -> List[CollectedEvent]:
+    def good(self) -> EventList:
         """Those `events` that would come out at the other end of the pipeline."""
-        return [event for event in self.events if not _is_bad(event)]
+        return EventList(event for event in self.events if not is_bad(event))
 
     @property
-    def bad(self) -> List[CollectedEvent]:
+    def bad(self) -> EventList:
         """Those `events` that the pipeline would refuse, for themselves or for their request."""
-        return [event for event in self.events if _is_bad(event)]
+        return EventList(event for event in self.events if is_bad(event))
 
     @property
     def problems(self) -> List[str]:
@@ -156,6 +198,8 @@ class Collector:
         """
         with self._changed:
             taken, self._requests = self._requests, []
+            self._cleared += 1
+            self._forgotten = 0
         return taken
 
     def wait_for(
@@ -163,7 +207,7 @@ class Collector:
         count: int,
         timeout: Optional[float] = 10.0,
         where: Optional[Callable[[CollectedEvent], bool]] = None,
-    ) -> List[CollectedEvent]:
+    ) -> EventList:
         """Wait until so many events were accepted.
 
         Args:
@@ -182,7 +226,7 @@ class Collector:
             events = _accepted_events(requests)
             return events if where is None else [event for event in events if where(event)]
 
-        return self._collect(count, timeout, matching, "event")
+        return EventList(self._collect(count, timeout, matching, "event"))
 
     def wait_for_requests(
         self,
@@ -236,18 +280,22 @@ class Collector:
         matching: Callable[[List[CollectedRequest]], List[_Item]],
         noun: str,
     ) -> List[_Item]:
-        deadline = None if timeout is None else time.monotonic() + timeout
+        __tracebackhide__ = True
+        deadline = None if timeout is None else monotonic() + timeout
         found: List[_Item] = []
         seen: List[CollectedRequest] = []
-        source: Optional[List[CollectedRequest]] = None
+        cleared = -1
+        position = 0
         while True:
             with self._changed:
-                if self._requests is not source:
+                if self._cleared != cleared:
                     # Cleared meanwhile: what was counted before does not count any more.
-                    source, seen, found = self._requests, [], []
-                new = source[len(seen) :]
+                    cleared, position, seen, found = self._cleared, 0, [], []
+                # Of what is kept, so much was left out since because there is too much.
+                new = self._requests[max(0, position - self._forgotten) :]
+                position = self._forgotten + len(self._requests)
                 if not new and len(found) < count:
-                    left = None if deadline is None else deadline - time.monotonic()
+                    left = None if deadline is None else deadline - monotonic()
                     if left is not None and left <= 0:
                         break
                     self._changed.wait(left)
@@ -275,35 +323,69 @@ class Collector:
             )
         )
 
-    def _handle(self, incoming: HttpRequest) -> Response:
+    def _handle(self, incoming: HttpRequest) -> Union[Response, Stream]:
         request = CollectedRequest(
-            incoming.method, incoming.target, Headers(incoming.headers), incoming.body
+            incoming.method,
+            incoming.target,
+            Headers(incoming.headers),
+            incoming.body,
+            tp2_paths=self._paths,
+            schemas=self._schemas,
         )
-        if request.path == "/health" and request.method in ("GET", "HEAD"):
-            return Response(body=b"OK")
+        request.client = incoming.client
+        readable = incoming.method in ("GET", "HEAD")
+        if readable and request.path in ("/health", "/robots.txt"):
+            return Response(body=b"OK" if request.path == "/health" else _ROBOTS)
+        if incoming.method == "OPTIONS":
+            return _preflight(request)
         response = None if self.respond is None else self.respond(request)
+        fault = None if response is not None else self.faults.meet(request)
+        if fault is not None:
+            response = fault.response
         if response is None:
-            response = self._usual_response(request, incoming.line_size)
+            response = self._usual_response(request, incoming)
+        if fault is not None and fault.delay:
+            response = replace(response, delay=fault.delay)
         request.status = response.status
-        with self._changed:
-            self._requests.append(request)
-            self._changed.notify_all()
+        self._keep(request)
         return response
 
-    def _usual_response(self, request: CollectedRequest, line_size: int) -> Response:
+    def _keep(self, request: CollectedRequest) -> None:
+        with self._changed:
+            self._requests.append(request)
+            if self._max_requests is not None and len(self._requests) > self._max_requests:
+                del self._requests[0]
+                self._forgotten += 1
+            self._changed.notify_all()
+
+    def _go_down(self) -> None:
+        server = self._server
+        if server is not None:
+            server.go_down()
+
+    def _come_up(self) -> None:
+        server = self._server
+        if server is not None:
+            server.come_up()
+
+    def _usual_response(self, request: CollectedRequest, incoming: HttpRequest) -> Response:
         headers: Dict[str, str] = {}
-        if request.method == "POST" and _POST_PATH.fullmatch(request.path):
-            if request.size > MAX_BODY_BYTES:
+        path_of_events = _POST_PATH.fullmatch(request.path) or request.path in self._paths
+        if request.method == "POST" and path_of_events:
+            if request.size > MAX_BODY_BYTES or incoming.too_large:
                 return Response(413, body=b"the body is too large")
             body = b"ok"
             headers["Content-Type"] = "text/plain; charset=UTF-8"
-        elif request.method == "GET" and request.path in _GET_PATHS:
-            if line_size > MAX_REQUEST_LINE_BYTES:
+        elif request.method in ("GET", "HEAD") and (request.path in _GET_PATHS or path_of_events):
+            if incoming.line_size > MAX_REQUEST_LINE_BYTES:
                 return Response(400, body=b"the request line is too long")
             body = _PIXEL
             headers["Content-Type"] = "image/gif"
         else:
             return Response(404, body=b"not found")
+        if "origin" in request.headers:
+            headers["Access-Control-Allow-Origin"] = request.headers["origin"]
+            headers["Access-Control-Allow-Credentials"] = "true"
         if self._cookie and "sp-anonymous" not in request.headers:
             headers["Set-Cookie"] = f"sp={_network_user_id(request)}; Path=/"
         return Response(headers=headers, body=body)
@@ -317,16 +399,37 @@ def print_safely(text: str, file: Optional[TextIO] = None) -> None:
         file: where to; by default the standard output.
     """
     stream = sys.stdout if file is None else file
+    if stream is None:
+        # A process can be started without an output.
+        return
     encoding = getattr(stream, "encoding", None) or "utf-8"
     shown = "".join(each if each.isprintable() or each == "\n" else "?" for each in text)
     print(shown.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
 
 
-def _accepted_events(requests: List[CollectedRequest]) -> List[CollectedEvent]:
-    return [event for request in requests if request.accepted for event in request.events]
+def _accepted_events(requests: Iterable[CollectedRequest]) -> EventList:
+    return EventList(event for request in requests if request.accepted for event in request.events)
 
 
-def _is_bad(event: CollectedEvent) -> bool:
+def _preflight(request: CollectedRequest) -> Response:
+    """What a browser asks before it sends events from a page elsewhere."""
+    return Response(
+        headers={
+            "Access-Control-Allow-Origin": request.headers.get("origin", "*"),
+            "Access-Control-Allow-Credentials": "true",
+            "Access-Control-Allow-Headers": "Content-Type, SP-Anonymous",
+            "Access-Control-Max-Age": "5",
+        },
+        body=b"",
+    )
+
+
+def is_bad(event: CollectedEvent) -> bool:
+    """Return whether the pipeline would refuse an event, for itself or for its request.
+
+    Args:
+        event: an event that was accepted.
+    """
     return bool(event.problems) or (event.request is not None and event.request.spoiled)
 
 

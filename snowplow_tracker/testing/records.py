@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Tuple,
+)
 
 from snowplow_tracker.testing._decoding import (
     decode_body,
@@ -15,12 +26,43 @@ from snowplow_tracker.testing._rules import (
     CONTENT_TYPES,
     EVENT_TYPES,
     MAX_PAYLOAD_BYTES,
+    MAX_USERAGENT,
     PAYLOAD_DATA_SCHEMA,
     field_problems,
+    missing_problems,
     payload_problems,
+    shortened,
 )
 
-__all__ = ["CollectedEvent", "CollectedRequest", "Headers"]
+__all__ = [
+    "CollectedEvent",
+    "CollectedRequest",
+    "Headers",
+    "ParameterMissingError",
+    "Schemas",
+]
+
+
+class Schemas(Protocol):
+    """What judges self-describing data."""
+
+    def problems(self, where: str, schema: str, data: Any) -> List[str]:
+        """Return what the schema does not allow in the data, one sentence each.
+
+        Args:
+            where: what the data is, for the messages: ``event``, or ``entity 0``.
+            schema: the URI, ``iglu:vendor/name/jsonschema/1-0-0``.
+            data: the decoded data.
+        """
+        ...
+
+
+class ParameterMissingError(KeyError):
+    """An event does not have the parameter that was asked for; the text says what it has."""
+
+    def __str__(self) -> str:
+        """The sentence as it is, where a KeyError shows its repr."""
+        return str(self.args[0])
 
 
 class Headers(Mapping[str, str]):
@@ -58,6 +100,7 @@ class Headers(Mapping[str, str]):
 
 
 _NO_HEADERS = Headers({})
+_TP2_PATHS = frozenset({"/com.snowplowanalytics.snowplow/tp2", "/i", "/ice.png"})
 
 
 class CollectedEvent:
@@ -69,13 +112,14 @@ class CollectedEvent:
         received_at: when it arrived, in seconds since the epoch.
     """
 
-    __slots__ = ("parameters", "received_at", "request")
+    __slots__ = ("_decoded", "_schemas", "parameters", "received_at", "request")
 
     def __init__(
         self,
         parameters: Dict[str, Any],
         request: Optional[CollectedRequest] = None,
         received_at: Optional[float] = None,
+        schemas: Optional[Schemas] = None,
     ) -> None:
         """Keep an event.
 
@@ -83,16 +127,30 @@ class CollectedEvent:
             parameters: the names and values of the tracker protocol.
             request: the request that brought it.
             received_at: when it arrived; by default when the request did, or now.
+            schemas: what its self-describing data is held against; by default nothing.
         """
         self.parameters = parameters
         self.request = request
         if received_at is None:
             received_at = time.time() if request is None else request.received_at
         self.received_at = received_at
+        self._schemas = schemas
+        self._decoded: Optional[_Decoded] = None
 
     def __getitem__(self, name: str) -> Any:
-        """The value of a parameter."""
-        return self.parameters[name]
+        """The value of a parameter.
+
+        Raises:
+            ParameterMissingError: the event does not have it; a KeyError that says what it has.
+        """
+        __tracebackhide__ = True
+        try:
+            return self.parameters[name]
+        except KeyError:
+            raise ParameterMissingError(
+                f"this {self.event_name} event has no {shortened(name)}; it has"
+                f" {', '.join(sorted(map(str, self.parameters))) or 'no parameters at all'}"
+            ) from None
 
     def __contains__(self, name: object) -> bool:
         """Whether the event has the parameter."""
@@ -113,7 +171,9 @@ class CollectedEvent:
         schema = self.schema
         if schema is not None:
             return schema_name(schema)
-        return EVENT_TYPES.get(str(self.event_type), str(self.event_type))
+        event_type = self.parameters.get("e")
+        known = EVENT_TYPES.get(event_type) if isinstance(event_type, str) else None
+        return known or ("untyped" if event_type is None else shortened(event_type).strip("'"))
 
     @property
     def event_id(self) -> Optional[str]:
@@ -126,10 +186,7 @@ class CollectedEvent:
 
         None for the other event types, and for what cannot be decoded (see `problems`).
         """
-        try:
-            return decode_unstruct(self.parameters)
-        except ValueError:
-            return None
+        return self._decode().unstruct
 
     @property
     def schema(self) -> Optional[str]:
@@ -149,15 +206,59 @@ class CollectedEvent:
 
         Empty if there are none, and if they cannot be decoded (see `problems`).
         """
-        try:
-            return decode_contexts(self.parameters)
-        except ValueError:
-            return []
+        return self._decode().contexts
 
     @property
     def problems(self) -> List[str]:
         """What the pipeline would find wrong with this event, one sentence each."""
-        return payload_problems(self.parameters) + field_problems(self.parameters)
+        if self.request is not None and self.request.method != "POST":
+            # The schema of the payload is for bodies: a GET may have parameters of its own.
+            problems = missing_problems(self.parameters)
+        else:
+            problems = payload_problems(self.parameters)
+        problems += field_problems(self.parameters)
+        if self.request is not None and "ua" not in self.parameters:
+            length = len(self.request.headers.get("user-agent", ""))
+            if length > MAX_USERAGENT:
+                problems.append(
+                    f"the User-Agent has {length:,} characters, but must have"
+                    f" at most {MAX_USERAGENT:,}"
+                )
+        return problems + self.schema_problems
+
+    @property
+    def schema_problems(self) -> List[str]:
+        """What the schemas do not allow, one sentence each; empty where there are no schemas."""
+        if self._schemas is None:
+            return []
+        decoded = self._decode()
+        if decoded.schema_problems is None:
+            described = [] if decoded.unstruct is None else [("event", decoded.unstruct)]
+            described += [
+                (f"entity {number}", each) for number, each in enumerate(decoded.contexts)
+            ]
+            problems = [
+                problem
+                for where, each in described
+                for problem in self._schemas.problems(where, each["schema"], each["data"])
+            ]
+            decoded = self._decoded = decoded._replace(schema_problems=problems)
+        return list(decoded.schema_problems or ())
+
+    def _decode(self) -> _Decoded:
+        # What the tests look at again and again is decoded once, as long as it stays the same.
+        key = tuple(self.parameters.get(name) for name in ("ue_px", "ue_pr", "cx", "co"))
+        if self._decoded is None or self._decoded.key != key:
+            try:
+                unstruct = decode_unstruct(self.parameters)
+            except ValueError:
+                unstruct = None
+            try:
+                contexts = decode_contexts(self.parameters)
+            except ValueError:
+                contexts = []
+            self._decoded = _Decoded(key, unstruct, contexts)
+        return self._decoded
 
     @property
     def method(self) -> Optional[str]:
@@ -176,7 +277,16 @@ class CollectedEvent:
 
     def __repr__(self) -> str:
         """The type and the parameters."""
-        return f"<CollectedEvent {self.event_name}: {self.parameters!r}>"
+        return f"<CollectedEvent {self.event_name}: {shortened(self.parameters, 2_000)}>"
+
+
+class _Decoded(NamedTuple):
+    """The self-describing parts of an event, and the strings that they were decoded from."""
+
+    key: Tuple[Any, ...]
+    unstruct: Optional[Dict[str, Any]]
+    contexts: List[Dict[str, Any]]
+    schema_problems: Optional[List[str]] = None
 
 
 class CollectedRequest:
@@ -190,20 +300,34 @@ class CollectedRequest:
         body: the body, as bytes.
         received_at: when it arrived, in seconds since the epoch.
         status: the status that it was answered with, or 0 while it is not decided yet.
+        client: the address of the client.
+        tp2_paths: the paths whose requests the pipeline understands.
     """
 
     __slots__ = (
         "_contents",
+        "_schemas",
         "body",
+        "client",
         "headers",
         "method",
         "path",
         "query",
         "received_at",
         "status",
+        "tp2_paths",
     )
 
-    def __init__(self, method: str, target: str, headers: Headers, body: bytes) -> None:
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        headers: Headers,
+        body: bytes,
+        *,
+        tp2_paths: Iterable[str] = (),
+        schemas: Optional[Schemas] = None,
+    ) -> None:
         """Keep a request.
 
         Args:
@@ -211,6 +335,8 @@ class CollectedRequest:
             target: the path with the query string.
             headers: the headers.
             body: the body.
+            tp2_paths: further paths that the collector was configured to take events on.
+            schemas: what self-describing data is held against; by default nothing.
         """
         self.method = method
         self.path, _, self.query = target.partition("?")
@@ -218,6 +344,9 @@ class CollectedRequest:
         self.body = body
         self.received_at = time.time()
         self.status = 0
+        self.client = ""
+        self.tp2_paths = frozenset(tp2_paths) | _TP2_PATHS
+        self._schemas = schemas
         self._contents: Optional[Tuple[List[CollectedEvent], List[str]]] = None
 
     @property
@@ -237,6 +366,11 @@ class CollectedRequest:
     def events(self) -> List[CollectedEvent]:
         """The events in the request, whether or not they were accepted."""
         return self._decoded()[0]
+
+    @property
+    def own_problems(self) -> List[str]:
+        """What the pipeline would find wrong with the request as a whole, one sentence each."""
+        return list(self._decoded()[1])
 
     @property
     def problems(self) -> List[str]:
@@ -265,22 +399,32 @@ class CollectedRequest:
         return self._contents
 
     def _decode(self) -> Tuple[List[CollectedEvent], List[str]]:
-        if self.method != "POST":
-            parameters = decode_query(self.query)
-            return ([CollectedEvent(parameters, self)] if parameters else []), []
         problems = []
+        if self.path not in self.tp2_paths:
+            problems.append(
+                f"the pipeline has no adapter for {shortened(self.path)}: it reads events of"
+                " trackers from /com.snowplowanalytics.snowplow/tp2 and /i"
+            )
+        if self.method != "POST":
+            parameters: Dict[str, Any] = dict(decode_query(self.query))
+            if not parameters:
+                return [], [*problems, "the query string has no event"]
+            return [self._event(parameters)], problems
         if self.size > MAX_PAYLOAD_BYTES:
-            problems.append(f"a payload of {self.size:,} bytes is thrown away")
+            problems.append(
+                f"a payload of {self.size:,} bytes may be thrown away: behind most collectors"
+                f" {MAX_PAYLOAD_BYTES:,} is the limit"
+            )
         content_type = self.headers.get("content-type", "")
         if content_type.lower() not in CONTENT_TYPES:
-            problems.append(f"the content type is {content_type!r}")
+            problems.append(f"the content type is {shortened(content_type)}")
         try:
             envelope = decode_body(self.body)
         except ValueError as error:
             return [], [*problems, str(error)]
         schema = envelope.get("schema")
         if not isinstance(schema, str) or not PAYLOAD_DATA_SCHEMA.fullmatch(schema):
-            problems.append(f"the schema of the payload is {schema!r}")
+            problems.append(f"the schema of the payload is {shortened(schema)}")
         data = envelope.get("data")
         if not isinstance(data, list) or not data:
             return [], [*problems, "the payload has no events"]
@@ -289,13 +433,15 @@ class CollectedRequest:
             for number, parameters in enumerate(data)
             if not isinstance(parameters, dict)
         )
-        events = [CollectedEvent(each, self) for each in data if isinstance(each, dict)]
-        return events, problems
+        return [self._event(each) for each in data if isinstance(each, dict)], problems
+
+    def _event(self, parameters: Dict[str, Any]) -> CollectedEvent:
+        return CollectedEvent(parameters, self, schemas=self._schemas)
 
     def __repr__(self) -> str:
         """The request line, the size and the answer."""
         return (
-            f"<CollectedRequest {self.method} {self.path}, {self.size} bytes,"
+            f"<CollectedRequest {self.method} {self.path:.200}, {self.size} bytes,"
             f" answered {self.status}>"
         )
 

@@ -1,0 +1,169 @@
+"""Write a module of typed event and entity classes from schemas, or check that it is up to date."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, List
+
+from snowplow_tracker._cli.schema_sources import add_schema_arguments, resolver_from
+
+if TYPE_CHECKING:
+    from snowplow_tracker.iglu.resolver import Resolver
+    from snowplow_tracker.iglu.schema_key import SchemaKey
+
+DONE, INCOMPLETE, USAGE = 0, 1, 2
+
+_EPILOG = f"""\
+Example:
+  snowplow-tracker generate --schemas schemas/ --out shop_events.py
+  snowplow-tracker generate --schemas schemas/ --out shop_events.py --check     in CI
+
+  from shop_events import OrderPlaced, Product
+  tracker.track(OrderPlaced(order_id="A-1017", total=59.8, context=[Product(sku="lamp-3")]))
+
+A schema does not say whether it is of events or of entities. Each class can be used as both, unless
+--events or --entities says otherwise.
+
+The latest version of a schema is called as the schema (OrderPlaced); earlier ones have the version in the name
+(OrderPlacedV1_0_0). Schemas of several vendors with one name have the vendor in the name (AcmeOrderPlaced).
+
+A file of event specifications is JSON:
+  {{"OrderPlaced": {{"id": "fd2a8a44-…", "name": "Order placed", "version": 2,
+                   "tracking_plan": {{"id": "5a1f…", "name": "Shop", "domain": "Sales"}}}}}}
+Each such event then takes the entity event_specification with it.
+
+Exit status:
+  {DONE}    the module is written, or up to date (--check)
+  {INCOMPLETE}    it is out of date (--check), or some schema has no class; one line says why for each
+  {USAGE}    the arguments make no sense
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments.
+
+    Args:
+        parser: the parser of the command.
+    """
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    add_schema_arguments(parser)
+    parser.add_argument(
+        "--schema",
+        metavar="IGLU",
+        action="append",
+        default=[],
+        help="only this schema, iglu:com.acme/order/jsonschema/1-0-0; * stands for anything where the "
+        "schemas can be listed (folders, archives); may be given several times (default: all that are listed)",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", required=True, help="the module; - for the standard output"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; exit with 1 if the module is out of date",
+    )
+    for kind in ("events", "entities"):
+        parser.add_argument(
+            f"--{kind}",
+            metavar="PATTERN",
+            action="append",
+            default=[],
+            help=f"schemas that are of {kind} only: a name or vendor/name, where * stands for anything; may be "
+            "given several times",
+        )
+    parser.add_argument(
+        "--event-specifications",
+        metavar="FILE",
+        help="the event specifications of classes (see below)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write or check the module.
+
+    Args:
+        args: the arguments of the command.
+
+    Returns:
+        The exit status, see the help.
+    """
+    from snowplow_tracker.iglu.generation import generate, specifications_from
+    from snowplow_tracker.iglu.resolver import SchemaNotFoundError
+
+    try:
+        specifications = {}
+        if args.event_specifications:
+            content = Path(args.event_specifications).read_text(encoding="utf-8")
+            specifications = specifications_from(json.loads(content))
+        resolver = resolver_from(args)
+        generated = generate(
+            resolver,
+            _chosen(resolver, args.schema),
+            events=args.events,
+            entities=args.entities,
+            specifications=specifications,
+        )
+    except SchemaNotFoundError as error:
+        return _say(str(error), INCOMPLETE)
+    except ValueError as error:
+        return _say(str(error), USAGE)
+    for key, reason in generated.problems:
+        _say(f"{key}: no class, since {reason}", INCOMPLETE)
+    status = INCOMPLETE if generated.problems else DONE
+    if args.out == "-":
+        sys.stdout.buffer.write(generated.text.encode())
+        return status
+    out = Path(args.out)
+    known = (
+        out.read_bytes().decode(errors="replace").replace("\r\n", "\n") if out.exists() else None
+    )
+    if args.check:
+        if known != generated.text:
+            state = "does not exist" if known is None else "is out of date"
+            return _say(f"{out} {state}: run the same command without --check", INCOMPLETE)
+        return status
+    if known != generated.text:
+        out.write_bytes(generated.text.encode())
+    print(
+        f"{out}: {len(generated.classes):,} {'class' if len(generated.classes) == 1 else 'classes'}"
+    )
+    return status
+
+
+def _chosen(resolver: Resolver, wanted: List[str]) -> List[SchemaKey]:
+    from snowplow_tracker.iglu.schema_key import SchemaKey
+
+    known = resolver.keys()
+    listed = [key for key in known if key.format == "jsonschema"]
+    if not wanted:
+        if not listed:
+            raise ValueError(
+                "there are no schemas: give --schemas, and --schema where they cannot be listed"
+            )
+        return listed
+    chosen = set()
+    for each in wanted:
+        if any(sign in each for sign in "*?["):
+            pattern = each if each.startswith("iglu:") else f"iglu:{each}"
+            found = [
+                key
+                for key in listed
+                if fnmatchcase(key.uri, pattern) or fnmatchcase(key.uri, f"{pattern}/*")
+            ]
+            if not found:
+                raise ValueError(f"no schema is like {each}")
+            chosen.update(found)
+        else:
+            chosen.add(SchemaKey.parse(each))
+    return sorted(chosen)
+
+
+def _say(text: str, status: int) -> int:
+    print(f"snowplow-tracker generate: {text}", file=sys.stderr)
+    return status

@@ -1,0 +1,110 @@
+"""Reads JSON that people give to commands: as an argument, a file, the standard input, or line by line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Iterator, NamedTuple, TextIO
+
+__all__ = ["Entry", "entries_of", "json_from", "value_of"]
+
+
+class Entry(NamedTuple):
+    """One JSON value of a file."""
+
+    place: str
+    """`orders.jsonl:17`."""
+    value: Any
+    error: str = ""
+    """Why it could not be read, if it could not."""
+
+
+def json_from(text: str) -> Any:
+    """Read JSON, as strictly as the pipeline does.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def value_of(argument: str) -> Any:
+    """Return the JSON that an argument stands for: itself, `@FILE`, or `-` for the standard input.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no JSON.
+    """
+    if argument == "-":
+        return json_from(sys.stdin.read())
+    if argument.startswith("@"):
+        return json_from(Path(argument[1:]).read_text(encoding="utf-8-sig"))
+    return json_from(argument)
+
+
+def entries_of(file: str) -> Iterator[Entry]:
+    """Return the JSON values of a file: one value, the items of an array, or a value in each line.
+
+    Args:
+        file: its path, or `-` for the standard input, which is read line by line.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if file == "-":
+        yield from _lines("-", sys.stdin)
+        return
+    with Path(file).open(encoding="utf-8-sig", errors="replace") as stream:
+        first = stream.readline()
+        try:
+            # A first line that is a value of its own means a value in each line.
+            json_from(first)
+            in_lines = True
+        except ValueError:
+            in_lines = False
+        stream.seek(0)
+        if in_lines and not first.lstrip("\ufeff").lstrip().startswith("["):
+            yield from _lines(file, stream)
+            return
+        text = stream.read()
+    try:
+        whole = json_from(text)
+    except ValueError as error:
+        if first.strip():
+            # Lines, of which the first is wrong, or one broken document: who reads lines sees where.
+            lines = [line for line in text.splitlines() if line.strip()]
+            if len(lines) > 1 and all(
+                line.lstrip()[:1] == "{" and line.rstrip()[-1:] == "}" for line in lines[1:]
+            ):
+                for number, line in enumerate(text.splitlines(), 1):
+                    if line.strip():
+                        yield _entry(f"{file}:{number}", line)
+                return
+        yield Entry(file, None, str(error))
+        return
+    if isinstance(whole, list):
+        for number, value in enumerate(whole):
+            yield Entry(f"{file}[{number}]", value)
+    else:
+        yield Entry(file, whole)
+
+
+def _lines(name: str, stream: TextIO) -> Iterator[Entry]:
+    for number, line in enumerate(stream, 1):
+        if line.strip():
+            yield _entry(f"{name}:{number}", line)
+
+
+def _entry(place: str, line: str) -> Entry:
+    try:
+        return Entry(place, json_from(line.lstrip("\ufeff")))
+    except ValueError as error:
+        return Entry(place, None, str(error))

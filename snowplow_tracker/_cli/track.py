@@ -1,0 +1,431 @@
+"""Track an event from the command line, or many from a file, and say whether they were delivered."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import os
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+
+from snowplow_tracker._cli.schema_sources import add_schema_arguments, resolver_from
+
+if TYPE_CHECKING:
+    from snowplow_tracker.emitters import AsyncEmitter
+    from snowplow_tracker.events.event import Event
+    from snowplow_tracker.self_describing_json import SelfDescribingJson
+    from snowplow_tracker.subject import Subject
+
+DELIVERED, BAD_INPUT, USAGE, NOT_IN_TIME, DROPPED = 0, 1, 2, 3, 4
+
+_EPILOG = f"""\
+Example:
+  snowplow-tracker track --endpoint https://collector.acme.example page-view https://shop.example/ --title Shop
+  snowplow-tracker track --endpoint localhost:9090 structured --category shop --action add --value 2
+  snowplow-tracker track --endpoint localhost:9090 self-describing \\
+      --schema iglu:com.acme/order/jsonschema/1-0-0 '{{"total": 59.8}}' \\
+      --entity '{{"schema": "iglu:com.acme/product/jsonschema/1-0-0", "data": {{"sku": "lamp-3"}}}}'
+  snowplow-tracker track --endpoint localhost:9090 self-describing --lines orders.jsonl
+
+Where JSON is asked for, @FILE stands for the content of a file, and - for the standard input.
+With --lines each line is an event: {{"schema": "iglu:…", "data": {{…}}}}, and if need be "context" (a list of entities)
+and "true_timestamp" (milliseconds since 1970). With --schema each line is the data alone.
+With --schemas (or SNOWPLOW_SCHEMAS) each event is checked before it is sent; for this, the extra is needed:
+pip install "snowplow-tracker[schemas]".
+
+Exit status:
+  {DELIVERED}    every event was delivered
+  {BAD_INPUT}    some input is no event, or not valid for its schema, and was not sent; all others were delivered
+  {USAGE}    the arguments make no sense
+  {NOT_IN_TIME}    some events could not be delivered in time (--timeout): they are lost
+  {DROPPED}    the collector refused some events for good: they are lost
+  130  it was interrupted
+
+Environment:
+  SNOWPLOW_ENDPOINT stands for --endpoint.
+"""
+_PROGRESS_EVERY = 10.0
+_SHOW_PROGRESS_FROM = 1_000
+"""Events. Fewer are sent before anybody could read how far it is."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments.
+
+    Args:
+        parser: the parser of the command.
+    """
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    endpoint = os.environ.get("SNOWPLOW_ENDPOINT")
+    parser.add_argument(
+        "--endpoint",
+        metavar="URL",
+        default=endpoint,
+        required=endpoint is None,
+        help="the collector: a URL, or a host, which is spoken to by https unless it is this machine",
+    )
+    parser.add_argument("--method", choices=("post", "get"), default="post")
+    parser.add_argument(
+        "--namespace", default="cli", help="the name of the tracker (default: %(default)s)"
+    )
+    parser.add_argument("--app-id", metavar="ID", help="the application")
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=10.0,
+        help="how long the last events may take to be delivered (default: %(default)s)",
+    )
+    add_schema_arguments(parser)
+    kinds = parser.add_subparsers(dest="kind", metavar="kind", required=True)
+
+    page_view = _kind(kinds, "page-view", "a page is viewed")
+    page_view.add_argument("url", metavar="URL", help="the address of the page")
+    page_view.add_argument("--title", help="its title")
+    page_view.add_argument("--referrer", metavar="URL", help="where the visitor came from")
+
+    structured = _kind(kinds, "structured", "something happens that has no schema")
+    structured.add_argument("--category", required=True)
+    structured.add_argument("--action", required=True)
+    structured.add_argument("--label")
+    structured.add_argument("--property")
+    structured.add_argument("--value", type=_number)
+
+    custom = _kind(kinds, "self-describing", "something happens that a schema describes")
+    custom.add_argument(
+        "data",
+        metavar="JSON",
+        nargs="?",
+        help="the data; without --schema, the self-describing JSON",
+    )
+    custom.add_argument("--schema", metavar="IGLU", help="the schema of the data")
+    custom.add_argument(
+        "--lines", metavar="FILE", help="an event in each line of a file; - for the standard input"
+    )
+
+
+def _kind(kinds: Any, name: str, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = kinds.add_parser(
+        name, help=text, description=f"Track that {text}."
+    )
+    parser.add_argument(
+        "--entity",
+        metavar="JSON",
+        action="append",
+        default=[],
+        help="an entity as self-describing JSON, or a list of them; may be given several times",
+    )
+    parser.add_argument(
+        "--true-timestamp", metavar="MS", type=int, help="when it happened: milliseconds since 1970"
+    )
+    subject = parser.add_argument_group("subject")
+    for option, meaning in _SUBJECT.items():
+        subject.add_argument(f"--{option}", help=meaning)
+    return parser
+
+
+_SUBJECT = {
+    "user-id": "the user, as the application knows them",
+    "platform": "web, mob, pc, srv, app, tv, cnsl, iot or headset (default: pc)",
+    "lang": "the language, such as en-GB",
+    "timezone": "the time zone, such as Europe/Berlin",
+    "ip-address": "the address of the user",
+    "useragent": "the user agent",
+    "domain-user-id": "the user id of the tracker in the browser",
+    "network-user-id": "the user id of the collector's cookie",
+}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Track the events.
+
+    Args:
+        args: the arguments of the command.
+
+    Returns:
+        The exit status, see the help.
+    """
+    from snowplow_tracker._cli.progress import Reporter
+    from snowplow_tracker.iglu.validation import SchemaExtraMissingError
+
+    reporter = Reporter(sys.stderr, _PROGRESS_EVERY)
+    package = logging.getLogger("snowplow_tracker")
+    package.addHandler(reporter)
+    try:
+        return _Run(args, reporter).finish()
+    except (ValueError, TypeError, SchemaExtraMissingError) as error:
+        return _say(f"{error}", USAGE)
+    finally:
+        package.removeHandler(reporter)
+
+
+class _Tracked(NamedTuple):
+    """An event to track, or why there is none."""
+
+    event: Optional[Event]
+    place: str = ""
+    error: str = ""
+
+
+class _Run:
+    def __init__(self, args: argparse.Namespace, reporter: Any) -> None:
+        from snowplow_tracker.emitters import AsyncEmitter
+        from snowplow_tracker.tracker import Tracker
+
+        self._args = args
+        self._reporter = reporter
+        self._wrong = 0
+        self._check = _checker(args)
+        # Made first, since what they find wrong is to be said before anything is sent.
+        self._subject = _subject(args)
+        self._entities = [entity for each in args.entity for entity in _entities(each)]
+        self._events = self._read()
+        self._emitter: AsyncEmitter = AsyncEmitter(
+            _with_protocol(args.endpoint),
+            method=args.method,
+            batch_size=100,
+            overflow="wait",
+            overflow_timeout=args.timeout,
+            exit_timeout=0.0,
+        )
+        self._tracker = Tracker(args.namespace, self._emitter, self._subject, args.app_id)
+
+    def finish(self) -> int:
+        """Track all events, wait for them, and return the exit status."""
+        tracked = 0
+        for each in self._events:
+            if each.event is None:
+                self._wrong += 1
+                _say(f"{each.place}: {each.error}" if each.place else each.error, BAD_INPUT)
+                continue
+            self._tracker.track(each.event)
+            tracked += 1
+            if tracked >= _SHOW_PROGRESS_FROM:
+                self._show()
+        self._wait()
+        stats = self._emitter.stats()
+        dropped = sum(stats.dropped.values())
+        self._emitter.close(timeout=0.0)
+        if tracked >= _SHOW_PROGRESS_FROM:
+            self._show(final=True)
+        left = stats.queued + stats.in_flight
+        if stats.dropped:
+            reasons = ", ".join(
+                f"{number:,} {reason.value}" for reason, number in stats.dropped.items()
+            )
+            _say(f"dropped: {dropped:,} of {tracked:,} ({reasons})", DROPPED)
+            if set(stats.dropped) - {"overflow"}:
+                return DROPPED
+        if left or dropped:
+            return _say(f"not delivered in time: {left + dropped:,} of {tracked:,}", NOT_IN_TIME)
+        if self._wrong:
+            return BAD_INPUT
+        print(f"{stats.sent:,} {'event' if stats.sent == 1 else 'events'} delivered")
+        return DELIVERED
+
+    def _wait(self) -> None:
+        """Wait until all is delivered, or nothing was for as long as the timeout."""
+        deadline = time.monotonic() + self._args.timeout
+        sent = 0
+        while True:
+            self._emitter.sync_flush(timeout=min(1.0, max(0.0, deadline - time.monotonic())))
+            stats = self._emitter.stats()
+            if not stats.queued and not stats.in_flight:
+                return
+            if stats.sent > sent:
+                sent, deadline = stats.sent, time.monotonic() + self._args.timeout
+            if stats.sent >= _SHOW_PROGRESS_FROM:
+                self._show()
+            rest = deadline - time.monotonic()
+            if rest <= 0:
+                return
+            # A flush may come back at once while the collector fails.
+            time.sleep(min(0.1, rest))
+
+    def _show(self, *, final: bool = False) -> None:
+        from snowplow_tracker._cli.progress import Progress
+
+        stats = self._emitter.stats()
+        progress = Progress(
+            stats.sent,
+            stats.queued + stats.in_flight,
+            stats.failed_attempts,
+            sum(stats.dropped.values()),
+        )
+        self._reporter.show(progress, final=final)
+
+    def _read(self) -> Iterator[_Tracked]:
+        args = self._args
+        if args.kind == "self-describing":
+            if (args.data is None) == (args.lines is None):
+                raise ValueError("self-describing takes either JSON or --lines")
+            if args.lines is not None:
+                return self._lines()
+            value = self._json(args.data)
+            return iter([self._tracked(lambda: self._custom(value))])
+        return iter([self._tracked(self._simple)])
+
+    def _json(self, argument: str) -> Any:
+        from snowplow_tracker._cli.json_input import value_of
+
+        try:
+            return value_of(argument)
+        except OSError as error:
+            raise ValueError(f"{argument}: {error.strerror}") from error
+        except ValueError as error:
+            raise ValueError(f"{argument[:60]} is no JSON: {error}") from error
+
+    def _lines(self) -> Iterator[_Tracked]:
+        from snowplow_tracker._cli.json_input import entries_of
+
+        for entry in entries_of(self._args.lines):
+            if entry.error:
+                yield _Tracked(None, entry.place, entry.error)
+            else:
+                yield self._tracked(partial(self._custom, entry.value), entry.place)
+
+    def _tracked(self, make: Callable[[], Event], place: str = "") -> _Tracked:
+        try:
+            event = make()
+            problems = self._check(event)
+        except (ValueError, TypeError) as error:
+            return _Tracked(None, place, str(error))
+        return _Tracked(None, place, "; ".join(problems)) if problems else _Tracked(event, place)
+
+    def _simple(self) -> Event:
+        from snowplow_tracker.events.page_view import PageView
+        from snowplow_tracker.events.structured_event import StructuredEvent
+
+        args = self._args
+        common: Dict[str, Any] = {"context": self._entities, "true_timestamp": args.true_timestamp}
+        if args.kind == "page-view":
+            return PageView(args.url, page_title=args.title, referrer=args.referrer, **common)
+        return StructuredEvent(
+            args.category,
+            args.action,
+            label=args.label,
+            property_=args.property,
+            value=args.value,
+            **common,
+        )
+
+    def _custom(self, value: Any) -> Event:
+        from snowplow_tracker.events.self_describing import SelfDescribing
+
+        args = self._args
+        context, timestamp = list(self._entities), args.true_timestamp
+        if args.schema is not None:
+            value = {"schema": args.schema, "data": value}
+        elif isinstance(value, dict):
+            value = dict(value)
+            entities = value.pop("context", [])
+            if not isinstance(entities, list):
+                raise ValueError("the context must be a list of entities")
+            context += [_self_describing(entity, "an entity") for entity in entities]
+            timestamp = value.pop("true_timestamp", timestamp)
+            if timestamp is not None and (
+                isinstance(timestamp, bool) or not isinstance(timestamp, int)
+            ):
+                raise ValueError(
+                    f"true_timestamp must be in milliseconds since 1970, not {timestamp!r}"
+                )
+        return SelfDescribing(
+            _self_describing(value, "the event"), context=context, true_timestamp=timestamp
+        )
+
+
+def _entities(argument: str) -> List[SelfDescribingJson]:
+    from snowplow_tracker._cli.json_input import value_of
+
+    try:
+        value = value_of(argument)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--entity {argument[:60]}: {error}") from error
+    return [
+        _self_describing(each, "an entity")
+        for each in (value if isinstance(value, list) else [value])
+    ]
+
+
+def _self_describing(value: Any, what: str) -> SelfDescribingJson:
+    from snowplow_tracker.iglu.schema_key import SchemaKey
+    from snowplow_tracker.self_describing_json import SelfDescribingJson
+
+    if not isinstance(value, dict) or set(value) != {"schema", "data"}:
+        raise ValueError(f"{what} must be an object of schema and data")
+    SchemaKey.parse(value["schema"])
+    if not isinstance(value["data"], (dict, list)):
+        raise ValueError(f"the data of {what} must be an object, not {value['data']!r}")
+    return SelfDescribingJson(value["schema"], value["data"])
+
+
+def _checker(args: argparse.Namespace) -> Callable[[Event], List[str]]:
+    """Return the function that says what is wrong with an event; without schemas, nothing is."""
+    resolver = resolver_from(args)
+    if not resolver.registries:
+        return lambda _event: []
+
+    from snowplow_tracker.iglu.validation import load_extra, validate_self_describing
+
+    load_extra()
+
+    def check(event: Event) -> List[str]:
+        body = getattr(event, "event_json", None)
+        parts = [("", body)] if body is not None else []
+        parts += [(f"context[{number}] at ", each) for number, each in enumerate(event.context)]
+        return [
+            f"{where}{problem}"
+            for where, part in parts
+            for problem in validate_self_describing(part, resolver)
+        ]
+
+    return check
+
+
+def _subject(args: argparse.Namespace) -> Subject:
+    from snowplow_tracker.subject import Subject
+
+    subject = Subject()
+    for option in _SUBJECT:
+        value = getattr(args, option.replace("-", "_"))
+        if value is not None:
+            getattr(subject, f"set_{option.replace('-', '_')}")(value)
+    return subject
+
+
+def _with_protocol(endpoint: str) -> str:
+    """Return an endpoint whose host is spoken to by http where it is this machine."""
+    host = endpoint.split("/", 1)[0].rsplit(":", 1)[0]
+    return f"http://{endpoint}" if host in {"localhost", "127.0.0.1", "[::1]"} else endpoint
+
+
+def _number(text: str) -> float:
+    number = _finite(text)
+    return int(number) if number.is_integer() else number
+
+
+def _seconds(text: str) -> float:
+    seconds = _finite(text)
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above zero")
+    return seconds
+
+
+def _finite(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number")
+    return number
+
+
+def _say(text: str, status: int) -> int:
+    shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    print(f"snowplow-tracker track: {shown}", file=sys.stderr)
+    return status

@@ -1,0 +1,100 @@
+"""Check self-describing JSON, or events as they are sent, against their schemas."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any, Iterator, Tuple
+
+from snowplow_tracker._cli.schema_sources import add_schema_arguments, resolver_from
+
+if TYPE_CHECKING:
+    from snowplow_tracker.iglu.resolver import Resolver
+    from snowplow_tracker.iglu.validation import Problem
+
+VALID, INVALID, USAGE = 0, 1, 2
+
+_EPILOG = f"""\
+Example:
+  snowplow-tracker validate --schemas schemas/ tests/events/*.json orders.jsonl
+  orders.jsonl:17: $.total: must be a number, not "59.80" (iglu:com.acme/order/jsonschema/1-0-0)
+
+A file holds a JSON object, an array of objects, or an object in each line; - is the standard input, line by line.
+An object is self-describing JSON ({{"schema": "iglu:…", "data": {{…}}}}), an event as it is sent ({{"e": "pv", …}}), or
+the body of a request, whose events are checked one by one.
+
+Exit status:
+  {VALID}    all are valid
+  {INVALID}    some are not, or their schemas were not found; one line says why for each problem
+  {USAGE}    the arguments make no sense, a file cannot be read, or the extra is missing:
+       pip install "snowplow-tracker[schemas]"
+"""
+_PAYLOAD_DATA = "iglu:com.snowplowanalytics.snowplow/payload_data/"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments.
+
+    Args:
+        parser: the parser of the command.
+    """
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    add_schema_arguments(parser)
+    parser.add_argument(
+        "files", metavar="FILE", nargs="+", help="JSON or JSON lines; - for the standard input"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the files.
+
+    Args:
+        args: the arguments of the command.
+
+    Returns:
+        The exit status, see the help.
+    """
+    from snowplow_tracker._cli.json_input import entries_of
+    from snowplow_tracker.iglu.validation import SchemaExtraMissingError
+
+    checked = wrong = 0
+    try:
+        resolver = resolver_from(args)
+        for file in args.files:
+            for entry in entries_of(file):
+                checked += 1
+                if entry.error:
+                    wrong += 1
+                    print(f"{entry.place}: {entry.error}")
+                    continue
+                problems = list(_problems(entry.value, resolver))
+                wrong += bool(problems)
+                for where, problem in problems:
+                    print(f"{entry.place}{where}: {_printable(str(problem))}")
+    except (ValueError, OSError, SchemaExtraMissingError) as error:
+        print(f"snowplow-tracker validate: {error}", file=sys.stderr)
+        return USAGE
+    print(f"{checked:,} checked, {wrong:,} not valid", file=sys.stderr)
+    return INVALID if wrong else VALID
+
+
+def _problems(value: Any, resolver: Resolver) -> Iterator[Tuple[str, Problem]]:
+    from snowplow_tracker.iglu.validation import validate_event, validate_self_describing
+
+    if isinstance(value, dict) and "e" in value and "schema" not in value:
+        yield from (("", each) for each in validate_event(value, resolver))
+        return
+    schema = value.get("schema") if isinstance(value, dict) else None
+    events = value.get("data") if isinstance(value, dict) else None
+    if isinstance(schema, str) and schema.startswith(_PAYLOAD_DATA) and isinstance(events, list):
+        for number, event in enumerate(events):
+            if isinstance(event, dict):
+                yield from ((f" event {number}", each) for each in validate_event(event, resolver))
+        return
+    yield from (("", each) for each in validate_self_describing(value, resolver))
+
+
+def _printable(text: str) -> str:
+    """Return text that stays one line, and that no terminal obeys."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

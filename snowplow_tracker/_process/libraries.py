@@ -1,0 +1,116 @@
+"""Libraries whose processes end by `os._exit`, which no `atexit` handler sees, and what to do about each.
+
+All of it is done inside the process that will end so, when an emitter begins to hold events there: by then the child
+runs, and the library is loaded. Nothing is imported that the program does not use.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from typing import Any, Callable, Dict, Tuple
+
+from snowplow_tracker._process import fork
+from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._process.signals import Ending, handle_if_nobody_does
+
+__all__ = ["hook"]
+
+logger = logging.getLogger("snowplow_tracker.emitters")
+
+_hooked: Dict[str, Tuple[int, Any]] = {}
+
+
+def hook(ending: Ending) -> None:
+    """Have events sent before this process ends, in each way in which a library that is loaded may end it.
+
+    Args:
+        ending: How to send them. It may be used several times.
+    """
+    for name, prepare in _WAYS.items():
+        module = sys.modules.get(name)
+        if module is None or _hooked.get(name) == (fork.process_id, module) or _is_half(module):
+            continue
+        _hooked[name] = (fork.process_id, module)
+        try:
+            prepare(module, ending)
+        except Exception as error:
+            if is_interrupt(error):
+                raise
+            logger.exception("Events may be lost when %s ends this process.", name)
+
+
+def _is_half(module: Any) -> bool:
+    """Return whether another thread is importing a module."""
+    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
+
+
+def _multiprocessing(process: Any, ending: Ending) -> None:
+    """A child of `multiprocessing` runs its finalizers; `multiprocess` and loky share that."""
+    if process.parent_process() is not None:
+        _finalize(process, ending)
+        if _target_of(process) in {"multiprocessing.pool", "multiprocess.pool"}:
+            # `with Pool() as pool` and joblib end their workers by SIGTERM, when these have nothing more to do.
+            handle_if_nobody_does(signal.SIGTERM, ending)
+
+
+def _billiard(process: Any, ending: Ending) -> None:
+    """A child of billiard runs its finalizers; a worker of its pools calls `on_exit` instead."""
+    current = process.current_process()
+    if getattr(current, "_parent_pid", None) is None:
+        return
+    _finalize(process, ending)
+    worker: Any = getattr(current, "_target", None)
+    if hasattr(worker, "on_exit") and worker.on_exit is None:  # Celery has one: see `_celery`
+        worker.on_exit = lambda *_: ending.flush_all()
+
+
+def _celery(celery_signals: Any, ending: Ending) -> None:
+    """A child of Celery's prefork pool sends a signal before it ends."""
+    celery_signals.worker_process_shutdown.connect(
+        lambda **_: ending.flush_all(), weak=False, dispatch_uid="snowplow_tracker"
+    )
+
+
+def _rq(_: Any, ending: Ending) -> None:
+    """A work-horse of RQ runs one job and calls `os._exit`, with nothing in between that a job could hook into."""
+    if "RQ_JOB_ID" not in os.environ:
+        return
+    leave, horse = os._exit, os.getpid()
+
+    def flush_and_leave(status: int) -> None:
+        if os.getpid() == horse:  # not in a child of the work-horse
+            os._exit = leave
+            ending.flush_all()
+        leave(status)
+
+    os._exit = flush_and_leave  # type: ignore[assignment]
+
+
+def _uwsgi(uwsgi: Any, ending: Ending) -> None:
+    """The master of uWSGI loads the application and never runs Python again, not even at its end."""
+    if uwsgi.worker_id() == 0 and uwsgi.masterpid():
+        ending.begin()  # what is tracked is sent at once, until a worker is forked
+
+
+def _finalize(process: Any, ending: Ending) -> None:
+    """Have the process run a finalizer, after all others."""
+    util: Any = sys.modules[f"{process.__name__.rpartition('.')[0]}.util"]
+    util.Finalize(None, ending.flush_all, exitpriority=-100)
+
+
+def _target_of(process: Any) -> str:
+    """Return the module of what the current child was started for."""
+    return str(getattr(getattr(process.current_process(), "_target", None), "__module__", ""))
+
+
+_WAYS: Dict[str, Callable[[Any, Ending], None]] = {
+    "multiprocessing.process": _multiprocessing,
+    "multiprocess.process": _multiprocessing,
+    "billiard.process": _billiard,
+    "celery.signals": _celery,
+    "rq.worker": _rq,
+    "uwsgi": _uwsgi,
+}

@@ -1,0 +1,155 @@
+"""Signals whose default is to end the process at once, without any exit hook."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any, Callable, NamedTuple, Optional, Sequence
+
+__all__ = ["Ending", "handle", "handle_if_nobody_does"]
+
+logger = logging.getLogger("snowplow_tracker.emitters")
+
+_PACKAGE = __name__.partition(".")[0] + "."
+
+
+class Ending(NamedTuple):
+    """How the process begins to end.
+
+    Attributes:
+        begin: Have background threads send, and do not wait for them.
+        flush_all: Send everything now.
+        resume: The process goes on after all.
+        is_flushing: Whether `flush_all` is running.
+    """
+
+    begin: Callable[[], object]
+    flush_all: Callable[[], None]
+    resume: Callable[[], None]
+    is_flushing: Callable[[], bool]
+
+
+def handle(numbers: Sequence[int], ending: Ending) -> None:
+    """Send before the earlier handlers of these signals are called.
+
+    Args:
+        numbers: The signals.
+        ending: How to send.
+
+    Raises:
+        RuntimeError: It is not called in the main thread, where alone Python allows it.
+        ValueError: A number is no signal, or one that no program can handle.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError(
+            "flush_on_sigterm() has to be called in the main thread: Python allows signal handlers only there, and "
+            f"this is {threading.current_thread().name}."
+        )
+    for number in numbers:
+        _check(number)
+    for number in numbers:
+        previous = signal.getsignal(number)
+        if previous is None:
+            logger.warning(
+                "%s is handled by the program that runs Python; it is left to that.",
+                signal.Signals(number).name,
+            )
+        elif not isinstance(previous, _Handler):
+            signal.signal(number, _Handler(previous, ending))
+
+
+def handle_if_nobody_does(number: int, ending: Ending) -> None:
+    """Send before a signal ends the process, where this is the main thread and the signal's default would do that.
+
+    Args:
+        number: The signal.
+        ending: How to send.
+    """
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(number) is signal.SIG_DFL
+    ):
+        signal.signal(number, _Handler(signal.SIG_DFL, ending))
+
+
+def _check(number: Any) -> None:
+    try:
+        name = signal.Signals(number).name
+    except (ValueError, TypeError):
+        raise ValueError(f"flush_on_sigterm() takes signals, got {number!r}.") from None
+    if name in {"SIGKILL", "SIGSTOP"}:
+        raise ValueError(f"No program can handle {name}.")
+
+
+class _Handler:
+    """Sends, then does what would have been done.
+
+    Args:
+        previous: The handler that was installed before.
+        ending: How to send.
+    """
+
+    def __init__(self, previous: Any, ending: Ending) -> None:
+        self._previous = previous
+        self._ending = ending
+        self._is_calling = False
+        self._was_told = False
+
+    def __call__(self, number: int, frame: Optional[FrameType]) -> None:
+        if self._previous is signal.SIG_IGN or self._is_calling:
+            return  # the latter if the earlier handler calls this one: somebody else has chained to it
+        told, self._was_told = self._was_told, True
+        may_send = not told and not _interrupts_tracker(frame) and not _is_in_event_loop()
+        if callable(self._previous):
+            self._call_previous(number, frame, may_send=may_send)
+        elif told:  # somebody does not want to wait
+            self._end(number)
+        elif self._ending.is_flushing():
+            pass  # the process ends already: a worker of a pool, which is told so and terminated at the same time
+        elif may_send:
+            self._ending.flush_all()
+            self._end(number)
+        else:
+            raise SystemExit(128 + number)
+
+    def _call_previous(self, number: int, frame: Optional[FrameType], *, may_send: bool) -> None:
+        if may_send:
+            self._ending.flush_all()
+        else:
+            self._ending.begin()
+        self._is_calling = True
+        try:
+            self._previous(number, frame)
+        except BaseException:
+            self._ending.resume()  # it may be caught, and exit hooks run if it is not
+            raise
+        finally:
+            self._is_calling = self._was_told = False
+        if number not in _LAST:
+            self._ending.resume()
+
+    @staticmethod
+    def _end(number: int) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+
+_LAST = {signal.SIGTERM, signal.SIGINT}
+"""Signals after which a process ends, if its handler returns. What is tracked meanwhile is sent at once."""
+
+
+def _interrupts_tracker(frame: Optional[FrameType]) -> bool:
+    """Return whether the main thread is in the middle of something that sending would wait for."""
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).startswith(_PACKAGE):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _is_in_event_loop() -> bool:
+    """Return whether waiting may be impossible, because this is the greenlet that switches to the others."""
+    return "gevent.hub" in sys.modules or "eventlet.hubs" in sys.modules

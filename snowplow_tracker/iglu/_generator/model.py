@@ -1,0 +1,534 @@
+"""What the schemas say: classes, their properties, and the types of these."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Sequence, Set, Tuple, Union
+from urllib.parse import unquote
+
+from snowplow_tracker.iglu._generator.names import class_name, property_names, singular, unique
+from snowplow_tracker.iglu.schema_key import SchemaKey
+
+__all__ = [
+    "ANY",
+    "NULL",
+    "ClassModel",
+    "DictOf",
+    "Hint",
+    "ListOf",
+    "LiteralOf",
+    "Object",
+    "Plain",
+    "Property",
+    "UnionOf",
+    "UnusableSchemaError",
+    "classes_of",
+]
+
+_MAX_LITERALS = 500
+"""A type of more values is slow in every type checker, and nobody reads it."""
+_MAX_ALTERNATIVES = 30
+_MAX_DEPTH = 30
+_MAX_NODES = 50_000
+"""Of one schema. References and alternatives can multiply without end."""
+_SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
+
+
+class UnusableSchemaError(ValueError):
+    """No class can be made from a schema, and why."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """`str`, `int`, `float`, `bool`, `None` or `Any`."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class LiteralOf:
+    """One of several values: strings, integers, booleans."""
+
+    values: Tuple[Union[str, int, bool], ...]
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """A list."""
+
+    item: Hint
+
+
+@dataclass(frozen=True)
+class DictOf:
+    """An object whose keys are not known."""
+
+    value: Hint
+
+
+@dataclass(frozen=True)
+class Object:
+    """An object of a generated class."""
+
+    model: ClassModel
+
+
+@dataclass(frozen=True)
+class UnionOf:
+    """One of several types, at least two."""
+
+    members: Tuple[Hint, ...]
+
+
+Hint = Union[Plain, LiteralOf, ListOf, DictOf, Object, UnionOf]
+
+ANY = Plain("Any")
+NULL = Plain("None")
+
+
+@dataclass(frozen=True)
+class Property:
+    """A property of a class."""
+
+    key: str
+    name: str
+    hint: Hint
+    required: bool
+    description: str
+
+
+@dataclass(eq=False)
+class ClassModel:
+    """A class to write."""
+
+    name: str
+    description: str = ""
+    properties: List[Property] = field(default_factory=list)
+    additional: Optional[Hint] = None
+    """The type of the properties that the schema does not name, where it allows for them."""
+    key: Optional[SchemaKey] = None
+    """The schema, for a class that stands for a whole one."""
+    whole: bool = False
+    """The data is no object: the only property is the data."""
+    nested: List[ClassModel] = field(default_factory=list)
+    """The classes of objects within a whole schema, in the order in which they were found."""
+
+
+def classes_of(
+    schemas: Dict[SchemaKey, Dict[str, Any]],
+) -> Tuple[List[ClassModel], Dict[SchemaKey, str]]:
+    """Return a class for each schema, and why some have none.
+
+    The latest version of a schema is called as the schema; earlier ones have their version in the name.
+    Where several vendors have a schema of the same name, all of these have the vendor in the name.
+
+    Args:
+        schemas: The schemas by their addresses.
+    """
+    names = _names_of(sorted(schemas))
+    taken: Set[str] = set(names.values())
+    classes, problems = [], {}
+    for key in sorted(schemas):
+        try:
+            classes.append(_Reader(schemas[key], key, names[key], taken).read())
+        except UnusableSchemaError as error:
+            problems[key] = str(error)
+        except RecursionError:
+            problems[key] = "it is nested too deeply"
+    return classes, problems
+
+
+def _names_of(keys: Sequence[SchemaKey]) -> Dict[SchemaKey, str]:
+    latest = {each[:3]: each for each in keys}  # sorted: the last one wins
+    by_name: Dict[str, Set[Tuple[str, str]]] = {}
+    for key in keys:
+        by_name.setdefault(class_name(key.name), set()).add((key.vendor, key.name))
+    taken: Set[str] = set()
+    names = {}
+    for key in sorted(keys, key=lambda each: (latest[each[:3]] != each, each)):
+        name = class_name(key.name)
+        if len({vendor for vendor, _ in by_name[name]}) > 1:
+            name = class_name(f"{_without_domain(key.vendor)}_{key.name}")
+        if latest[key[:3]] != key:
+            name += "V" + "_".join(map(str, key.version))
+        names[key] = unique(name, taken)
+    return names
+
+
+def _without_domain(vendor: str) -> str:
+    return vendor.split(".", 1)[1] if "." in vendor else vendor
+
+
+class _Reader:
+    """Reads one schema."""
+
+    def __init__(self, schema: Dict[str, Any], key: SchemaKey, name: str, taken: Set[str]) -> None:
+        self._schema = schema
+        self._taken = taken
+        self._model = ClassModel(name, key=key)
+        self._by_node: Dict[int, ClassModel] = {}
+        self._kept: List[Any] = []
+        """Nodes that were made here: `_by_node` knows them by identity."""
+        self._by_ref: Dict[str, Hint] = {}
+        self._open_refs: List[str] = []
+        self._nodes = 0
+
+    def read(self) -> ClassModel:
+        node = self._flat(self._schema)
+        self._model.description = _text(node.get("description"))
+        node = self._one_object(node)
+        kinds = _kinds(node)
+        if "object" in kinds or not kinds:
+            self._fill(self._model, node, 0, open_by_default=not _dict(node, "properties"))
+        else:
+            hint = self._hint(node, self._model.name, 0)
+            name = "items" if kinds == ["array"] else "value"
+            self._model.properties = [Property("", name, hint, True, _described(node))]
+            self._model.whole = True
+        return self._model
+
+    def _count(self) -> None:
+        self._nodes += 1
+        if self._nodes > _MAX_NODES:
+            raise UnusableSchemaError("it is too large, or its references multiply")
+
+    def _fill(
+        self, model: ClassModel, node: Dict[str, Any], depth: int, *, open_by_default: bool
+    ) -> None:
+        properties = _dict(node, "properties")
+        required = [each for each in _list(node, "required") if isinstance(each, str)]
+        # A property that is required and not described may be anything.
+        properties = {**properties, **{key: {} for key in required if key not in properties}}
+        model.additional = self._additional(
+            node, model.name, depth, open_by_default=open_by_default
+        )
+        names = property_names(properties, additional=model.additional is not None)
+        model.properties = [
+            Property(
+                key,
+                names[key],
+                self._hint(each, f"{model.name}_{key}", depth + 1),
+                key in required,
+                _described(self._flat(each)),
+            )
+            for key, each in properties.items()
+        ]
+
+    def _additional(
+        self, node: Dict[str, Any], name: str, depth: int, *, open_by_default: bool
+    ) -> Optional[Hint]:
+        allowed = node.get("additionalProperties", open_by_default)
+        hints = [
+            self._hint(each, f"{name}_value", depth + 1)
+            for each in _dict(node, "patternProperties").values()
+        ]
+        if isinstance(allowed, dict):
+            hints.append(self._hint(allowed, f"{name}_value", depth + 1))
+        elif allowed is True:
+            hints.append(ANY)
+        return _union(hints) if hints else None
+
+    def _hint(self, node: Any, name: str, depth: int) -> Hint:
+        self._count()
+        if not isinstance(node, dict) or depth > _MAX_DEPTH:
+            return ANY
+        ref = node.get("$ref")
+        if isinstance(ref, str):
+            if ref in self._open_refs:
+                # An object that holds itself is found by `_object`; a list that holds itself has no name.
+                target = self._by_node.get(id(self._target(ref)))
+                return ANY if target is None else Object(target)
+            if ref not in self._by_ref:
+                self._open_refs.append(ref)
+                segment = ref.rsplit("/", 1)[-1].strip("#") or "object"
+                named = f"{self._model.name}_{segment}"
+                self._by_ref[ref] = self._hint(self._target(ref), named, depth + 1)
+                self._open_refs.pop()
+            return self._by_ref[ref]
+        origin = id(node)
+        node = self._flat(node)
+        if "enum" in node:
+            literal = _literals(node)
+            if literal is not None:
+                return literal
+        alternatives = self._alternatives(node)
+        if alternatives:
+            return _union([self._hint(each, name, depth + 1) for each in alternatives])
+        return _union([self._of_kind(kind, node, name, depth, origin) for kind in _kinds(node)])
+
+    def _of_kind(self, kind: str, node: Dict[str, Any], name: str, depth: int, origin: int) -> Hint:
+        if kind in _SCALARS:
+            return Plain(_SCALARS[kind])
+        if kind == "array":
+            items = node.get("items")
+            one = singular(name)
+            if isinstance(items, list):
+                hints = [self._hint(each, one, depth + 1) for each in items]
+                if node.get("additionalItems", True) is not False:
+                    hints.append(ANY)
+                return ListOf(_union(hints))
+            return ListOf(self._hint(items, one, depth + 1))
+        if kind == "object":
+            if _dict(node, "properties"):
+                return Object(self._object(node, name, depth, origin))
+            value = self._additional(node, name, depth, open_by_default=True)
+            return DictOf(ANY if value is None else value)
+        return ANY
+
+    def _object(self, node: Dict[str, Any], name: str, depth: int, origin: int) -> ClassModel:
+        model = self._by_node.get(origin)
+        if model is None:
+            model = ClassModel(unique(class_name(name), self._taken))
+            model.description = _text(node.get("description"))
+            self._by_node[origin] = model
+            self._kept.append(node)
+            self._model.nested.append(model)
+            self._fill(model, node, depth + 1, open_by_default=False)
+        return model
+
+    def _flat(self, node: Any, seen: FrozenSet[int] = frozenset()) -> Dict[str, Any]:
+        """Return a node with what it refers to, and all that applies to it, in one."""
+        self._count()
+        if not isinstance(node, dict) or id(node) in seen or len(seen) > _MAX_DEPTH:
+            return {}
+        seen |= {id(node)}
+        if isinstance(node.get("$ref"), str):
+            return self._flat(self._target(node["$ref"]), seen)
+        if not isinstance(node.get("allOf"), list):
+            return node
+        flat = {name: value for name, value in node.items() if name != "allOf"}
+        for each in node["allOf"]:
+            flat = _both(flat, self._flat(each, seen))
+        self._kept.append(flat)
+        return flat
+
+    def _alternatives(self, node: Dict[str, Any]) -> List[Dict[str, Any]]:
+        """Return the alternatives of `anyOf` and `oneOf` that say anything about types, complete."""
+        for name in ("anyOf", "oneOf"):
+            branches = [self._flat(each) for each in _list(node, name)]
+            if 0 < len(branches) <= _MAX_ALTERNATIVES and any(map(_says_a_type, branches)):
+                rest = {each: value for each, value in node.items() if each != name}
+                if not _says_a_type(rest):
+                    # As they are, so that an object that is referred to stays one class.
+                    return [each for each in node[name] if isinstance(each, dict)]
+                both = [_both(branch, rest) for branch in branches]
+                self._kept.extend(both)
+                return both
+        return []
+
+    def _one_object(
+        self, node: Dict[str, Any], seen: FrozenSet[int] = frozenset()
+    ) -> Dict[str, Any]:
+        """Return a node whose alternatives, all of them objects, are one object with all their properties."""
+        branches = self._alternatives(node)
+        if not branches or id(node) in seen or len(seen) > _MAX_DEPTH:
+            return node
+        seen |= {id(node)}
+        branches = [self._one_object(self._flat(each), seen) for each in branches]
+        if any(_kinds(each) != ["object"] for each in branches):
+            return node
+        properties: Dict[str, List[Any]] = {}
+        for branch in branches:
+            for key, each in _dict(branch, "properties").items():
+                known = properties.setdefault(key, [])
+                if each not in known:
+                    known.append(each)
+        required = [
+            key
+            for key in _list(branches[0], "required")
+            if all(key in _list(branch, "required") for branch in branches)
+        ]
+        merged = {
+            **{name: value for name, value in node.items() if name not in {"anyOf", "oneOf"}},
+            "type": "object",
+            "properties": {
+                key: each[0] if len(each) == 1 else {"anyOf": each}
+                for key, each in properties.items()
+            },
+            "required": required,
+        }
+        if any(branch.get("additionalProperties") is not False for branch in branches):
+            merged.setdefault("additionalProperties", not properties)
+        self._kept.append(merged)
+        return merged
+
+    def _target(self, ref: str) -> Any:
+        """Return what a reference within the schema leads to, or an empty node."""
+        if not ref.startswith("#"):
+            return {}
+        node: Any = self._schema
+        for step in unquote(ref[1:]).split("/")[1:]:
+            name = step.replace("~1", "/").replace("~0", "~")
+            if isinstance(node, dict) and name in node:
+                node = node[name]
+            elif (
+                isinstance(node, list)
+                and re.fullmatch("[0-9]{1,6}", name)
+                and int(name) < len(node)
+            ):
+                node = node[int(name)]
+            else:
+                return {}
+        return node
+
+
+def _both(one: Dict[str, Any], other: Dict[str, Any]) -> Dict[str, Any]:
+    """Return a node that asks for what two nodes ask for, as far as types go."""
+    both = {**other, **one}
+    if "properties" in one and "properties" in other:
+        properties = dict(_dict(other, "properties"))
+        for key, each in _dict(one, "properties").items():
+            known = properties.get(key)
+            if not known or known == each:
+                properties[key] = each
+            elif each != {}:
+                properties[key] = {"allOf": [each, known]}
+        both["properties"] = properties
+    required = [*_list(other, "required"), *_list(one, "required")]
+    if required:
+        both["required"] = list(dict.fromkeys(each for each in required if isinstance(each, str)))
+    kinds, others = _kinds(one), _kinds(other)
+    if kinds and others:
+        shared = [
+            kind for kind in kinds if kind in others or (kind == "integer" and "number" in others)
+        ]
+        shared += [kind for kind in others if kind == "integer" and "number" in kinds]
+        both["type"] = list(dict.fromkeys(shared)) or kinds
+    return both
+
+
+def _union(hints: List[Hint]) -> Hint:
+    members: List[Hint] = []
+    for hint in hints:
+        for each in hint.members if isinstance(hint, UnionOf) else (hint,):
+            if each == ANY:
+                return ANY
+            if each not in members:
+                members.append(each)
+    if Plain("float") in members and Plain("int") in members:
+        members.remove(Plain("int"))  # an int is good where a float is asked for
+    literals = [each for each in members if isinstance(each, LiteralOf)]
+    if len(literals) > 1:
+        values: List[Union[str, int, bool]] = []
+        for literal in literals:
+            values += literal.values
+        at = members.index(literals[0])
+        members = [each for each in members if not isinstance(each, LiteralOf)]
+        members.insert(at, LiteralOf(_distinct(values)))
+    if not members:
+        return ANY
+    # None last, where everybody looks for it.
+    members.sort(key=lambda each: each == NULL)
+    return members[0] if len(members) == 1 else UnionOf(tuple(members))
+
+
+def _literals(node: Dict[str, Any]) -> Optional[Hint]:
+    kinds = _kinds(node) if "type" in node else []
+    values: List[Union[str, int, bool]] = []
+    null = False
+    for value in _list(node, "enum"):
+        if kinds and not any(_is_kind(value, kind) for kind in kinds):
+            continue
+        if value is None:
+            null = True
+        elif isinstance(value, (str, int)):
+            values.append(value)
+        else:
+            return None
+    if len(values) > _MAX_LITERALS:
+        return None
+    hints: List[Hint] = [LiteralOf(_distinct(values))] if values else []
+    if null:
+        hints.append(NULL)
+    return _union(hints) if hints else None
+
+
+def _distinct(values: Sequence[Any]) -> Tuple[Any, ...]:
+    # True equals 1, and is another literal.
+    return tuple({(type(each), each): each for each in values}.values())
+
+
+def _is_kind(value: Any, kind: str) -> bool:
+    if kind in {"integer", "number"}:
+        allowed = (int,) if kind == "integer" else (int, float)
+        return isinstance(value, allowed) and not isinstance(value, bool)
+    known = {"string": str, "boolean": bool, "array": list, "object": dict, "null": type(None)}
+    return isinstance(value, known.get(kind, ()))
+
+
+def _kinds(node: Dict[str, Any]) -> List[str]:
+    kinds = node.get("type")
+    if isinstance(kinds, str):
+        return [kinds]
+    if isinstance(kinds, list):
+        return [each for each in kinds if isinstance(each, str)]
+    # Without a type any value would be valid; who names properties means an object.
+    if _dict(node, "properties"):
+        return ["object"]
+    return []
+
+
+def _says_a_type(node: Dict[str, Any]) -> bool:
+    return bool(_kinds(node)) or any(name in node for name in ("enum", "$ref", "anyOf", "oneOf"))
+
+
+def _dict(node: Dict[str, Any], name: str) -> Dict[str, Any]:
+    value = node.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _list(node: Dict[str, Any], name: str) -> List[Any]:
+    value = node.get(name)
+    return value if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    return " ".join(value.split()) if isinstance(value, str) else ""
+
+
+def _described(node: Dict[str, Any]) -> str:
+    sentences = [_text(node.get("description"))]
+    if sentences[0] and sentences[0][-1] not in ".!?:":
+        sentences[0] += "."
+    sentences += [f"{each[:1].upper()}{each[1:]}." for each in _limits(node)]
+    return " ".join(filter(None, sentences))
+
+
+def _limits(node: Dict[str, Any]) -> Iterator[str]:
+    if isinstance(node.get("format"), str):
+        yield f"format {node['format']}"
+    if isinstance(node.get("pattern"), str):
+        yield f"pattern {node['pattern']}"
+    for least, most, unit in (
+        ("minLength", "maxLength", " characters"),
+        ("minimum", "maximum", ""),
+        ("minItems", "maxItems", " items"),
+        ("minProperties", "maxProperties", " properties"),
+    ):
+        low, high = (_number(node.get(each)) for each in (least, most))
+        if least == "minimum":
+            low = f"above {low}" if low and node.get("exclusiveMinimum") is True else low
+            high = f"below {high}" if high and node.get("exclusiveMaximum") is True else high
+        units = unit.rstrip("s") if unit == " items" and (high or low) == "1" else unit
+        if low and low == high:
+            yield f"exactly {low}{units}"
+        elif low and high:
+            yield f"{low} to {high}{unit}"
+        elif low:
+            yield f"{low}" if low.startswith("above") else f"at least {low}{units}"
+        elif high:
+            yield f"{high}" if high.startswith("below") else f"at most {high}{units}"
+    if _number(node.get("multipleOf")):
+        yield f"a multiple of {_number(node['multipleOf'])}"
+    if node.get("uniqueItems") is True:
+        yield "no item twice"
+    if len(_list(node, "enum")) > _MAX_LITERALS:
+        yield f"one of {len(node['enum'])} values"
+    if "default" in node:
+        yield f"where it is left out, {json.dumps(node['default'])[:60]} is meant"
+
+
+def _number(value: Any) -> str:
+    return "" if isinstance(value, bool) or not isinstance(value, (int, float)) else f"{value}"

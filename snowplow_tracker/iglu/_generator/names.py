@@ -1,0 +1,115 @@
+"""Names of Python for what schemas call otherwise."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import unicodedata
+from typing import Dict, Iterable, List, Set
+
+__all__ = ["class_name", "property_names", "singular", "unique"]
+
+_TAKEN_PROPERTIES = frozenset(
+    {
+        # What the bases of the generated classes have (a test compares), and what their methods call.
+        "additional",
+        "build_payload",
+        "context",
+        "created_timestamp",
+        "data",
+        "event_id",
+        "event_json",
+        "event_subject",
+        "payload",
+        "schema",
+        "self",
+        "super",
+        "to_data",
+        "to_json",
+        "to_string",
+        "true_timestamp",
+    }
+)
+_TAKEN_CLASSES = frozenset(
+    {
+        "Any",
+        "ClassVar",
+        "False",
+        "Literal",
+        "None",
+        "SelfDescribingJson",
+        "SpecifiedEvent",
+        "Subject",
+        "Timestamp",
+        "True",
+        "TypedData",
+        "TypedEntity",
+        "TypedEvent",
+        "TypedEventOrEntity",
+    }
+)
+_MAX_LENGTH = 80
+
+
+def property_names(keys: Iterable[str], *, additional: bool) -> Dict[str, str]:
+    """Return a parameter name for each key of an object.
+
+    A key that is such a name already keeps it, whatever the others are called; of keys whose names clash,
+    the later ones get a number.
+
+    Args:
+        keys: The keys, in the order of the schema.
+        additional: Whether the class has a parameter `additional` of its own.
+    """
+    keys = list(keys)
+    taken: Set[str] = set(_TAKEN_PROPERTIES if additional else _TAKEN_PROPERTIES - {"additional"})
+    wanted = {key: _snake_case(key) for key in keys}
+    names = {}
+    for key in sorted(keys, key=lambda key: wanted[key] != key):
+        names[key] = unique(wanted[key], taken, join="_")
+    return {key: names[key] for key in keys}
+
+
+def unique(name: str, taken: Set[str], join: str = "") -> str:
+    """Return the name, or one that is not taken, and take it."""
+    candidate, number = name, 1
+    if candidate in _TAKEN_PROPERTIES and candidate in taken:
+        candidate = f"{name}_"
+    while candidate in taken:
+        number += 1
+        candidate = f"{name.rstrip('_')}{join}{number}"
+    taken.add(candidate)
+    return candidate
+
+
+def class_name(text: str) -> str:
+    """Return a class name: `order_placed` becomes `OrderPlaced`."""
+    name = "".join(word[:1].upper() + word[1:] for word in _words(text))
+    if not name or not name.isidentifier():
+        name = f"Schema{name}"
+    return f"{name}Schema" if name in _TAKEN_CLASSES else name
+
+
+def singular(text: str) -> str:
+    """Return what one of several is called, as far as that can be told by the last letters."""
+    if text.lower().endswith("ies") and len(text) > 4:
+        return f"{text[:-3]}y"
+    if text.lower().endswith("s") and not text.lower().endswith(("ss", "us", "is")):
+        return text[:-1]
+    return f"{text}_item"
+
+
+def _snake_case(key: str) -> str:
+    name = "_".join(word.lower() for word in _words(key))
+    if not name or not name.isidentifier():
+        name = f"field_{name}".rstrip("_")
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
+def _words(text: str) -> List[str]:
+    # As Python itself reads identifiers, so that what looks different here is different there.
+    text = unicodedata.normalize("NFKC", text)
+    text = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", text)
+    text = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1 \2", text)
+    letters = "".join(each if f"a{each}".isidentifier() and each != "_" else " " for each in text)
+    return letters[:_MAX_LENGTH].split()

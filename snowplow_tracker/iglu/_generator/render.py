@@ -1,0 +1,349 @@
+"""How the module is written.
+
+All text of a schema goes through `_quoted` or `_prose`, and all names through `names`: nothing else of it reaches the code.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import Iterator, List, Mapping, Optional, Sequence, Set
+
+from snowplow_tracker.iglu._generator.model import (
+    ANY,
+    NULL,
+    ClassModel,
+    DictOf,
+    Hint,
+    ListOf,
+    LiteralOf,
+    Object,
+    Plain,
+    Property,
+    UnionOf,
+)
+
+__all__ = ["Specification", "module_text"]
+
+_WIDTH = 88
+_INDENT = "    "
+# Written with an escape: what does not print, and what changes how the text around it is shown. Spelled out,
+# since which characters print depends on the Python that generates.
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\xa0\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164"
+    "\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\U000e0000-\U000e0fff]"
+)
+_HEAD = '''\
+"""Events and entities, generated from their schemas: change those, not this.
+
+Written by `python -m snowplow_tracker generate`.
+"""
+
+# fmt: off
+from __future__ import annotations
+
+'''
+
+Specification = Mapping[str, object]
+"""The arguments of `event_specification`, as they are written."""
+
+
+def module_text(
+    classes: Sequence[ClassModel],
+    bases: Mapping[str, str],
+    specifications: Mapping[str, Specification],
+) -> str:
+    """Return the module.
+
+    Args:
+        classes: The classes of whole schemas.
+        bases: For the name of each of them, the name of its base.
+        specifications: The event specifications by the names of classes.
+    """
+    writer = _Writer()
+    blocks: List[str] = []
+    for model in classes:
+        blocks.extend(map(writer.nested, model.nested))
+        blocks.append(writer.whole(model, bases[model.name], specifications.get(model.name)))
+    return _HEAD + writer.imports() + "".join(f"\n\n{block}" for block in blocks)
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self._typing: Set[str] = set()
+        self._typed: Set[str] = set()
+        self._events = False
+        self._contexts = False
+
+    def imports(self) -> str:
+        lines = []
+        if self._typing:
+            lines.append(f"from typing import {', '.join(sorted(self._typing))}\n\n")
+        lines.append(_import("snowplow_tracker.iglu.typed", self._typed))
+        if self._events or self._contexts:
+            lines.append("from snowplow_tracker.self_describing_json import SelfDescribingJson\n")
+        if self._events:
+            lines.append("from snowplow_tracker.subject import Subject\n")
+            lines.append("from snowplow_tracker.typing import Timestamp\n")
+        return "".join(lines) if self._typed else ""
+
+    def nested(self, model: ClassModel) -> str:
+        return self._class(model, "TypedData", [])
+
+    def whole(self, model: ClassModel, base: str, specification: Optional[Specification]) -> str:
+        assert model.key is not None  # noqa: S101 - what makes it whole
+        self._typing.add("ClassVar")
+        lines = [f"SCHEMA: ClassVar[str] = {_quoted(model.key.uri)}"]
+        if specification is not None:
+            base = "SpecifiedEvent"
+            self._typed.add("event_specification")
+            self._contexts = True
+            lines.append("SPECIFICATION: ClassVar[SelfDescribingJson] = event_specification(")
+            lines += [
+                f"{_INDENT}{name}={_literal(value)}," for name, value in specification.items()
+            ]
+            lines.append(")")
+        return self._class(model, base, lines)
+
+    def _class(self, model: ClassModel, base: str, constants: List[str]) -> str:
+        self._typed.add(base)
+        is_event = base not in {"TypedData", "TypedEntity"}
+        before: List[str] = []
+        parameters = list(self._parameters(model, before))
+        lines = [f"class {model.name}({base}):", *_docstring(model, is_event=is_event)]
+        if constants:
+            lines += ["", *(f"{_INDENT}{line}" for line in constants)]
+        lines += ["", *self._constructor(model, parameters, is_event=is_event)]
+        lines += ["", *self._to_data(model)]
+        aliases = "".join(f"{line}\n" for line in before)
+        return (f"{aliases}\n\n" if aliases else "") + "\n".join(lines) + "\n"
+
+    def _parameters(self, model: ClassModel, before: List[str]) -> Iterator[str]:
+        ordered = sorted(model.properties, key=lambda each: not each.required)
+        for each in ordered:
+            hint, default = each.hint, ""
+            if not each.required:
+                hint, default = _optional(hint), " = None"
+            line = f"{each.name}: {self._written(hint)}{default},"
+            if len(line) + 2 * len(_INDENT) > _WIDTH:
+                hint = self._named(model, each, hint, before)
+                line = f"{each.name}: {self._written(hint)}{default},"
+            yield line
+        if model.additional is not None:
+            hint = _optional(DictOf(model.additional))
+            yield f"additional: {self._written(hint)} = None,"
+
+    def _constructor(
+        self, model: ClassModel, parameters: List[str], *, is_event: bool
+    ) -> Iterator[str]:
+        if is_event:
+            self._events = True
+            parameters = [
+                *parameters,
+                "event_subject: Subject | None = None,",
+                "context: list[SelfDescribingJson] | None = None,",
+                "true_timestamp: Timestamp = None,",
+            ]
+        if parameters:
+            yield f"{_INDENT}def __init__("
+            yield f"{_INDENT * 2}self,"
+            yield f"{_INDENT * 2}*,"
+            for each in parameters:
+                yield f"{_INDENT * 2}{each}"
+            yield f"{_INDENT}) -> None:"
+        else:
+            yield f"{_INDENT}def __init__(self) -> None:"
+        body = [f"self.{each.name} = {each.name}" for each in model.properties]
+        if model.additional is not None:
+            body.append("self.additional = additional")
+        if is_event:
+            body.insert(0, "super().__init__(event_subject, context, true_timestamp)")
+        for line in body or ["pass"]:
+            yield f"{_INDENT * 2}{line}"
+
+    def _to_data(self, model: ClassModel) -> Iterator[str]:
+        if model.whole:
+            (only,) = model.properties
+            yield f"{_INDENT}def to_data(self) -> {self._written(_as_data(only.hint))}:"
+            yield f"{_INDENT * 2}return {self._converted(only.hint, f'self.{only.name}')}"
+            return
+        self._typing.add("Any")
+        yield f"{_INDENT}def to_data(self) -> dict[str, Any]:"
+        required = [each for each in model.properties if each.required]
+        others = [each for each in model.properties if not each.required]
+        start = []
+        if model.additional is not None:
+            held = "self.additional or {}"
+            if _holds_objects(model.additional):
+                self._typed.add("plain")
+                held = f"plain({held})"
+            else:
+                held = f"({held})"
+            start.append(f"**{held},")
+        start += [
+            f"{_quoted(each.key)}: {self._converted(each.hint, f'self.{each.name}')},"
+            for each in required
+        ]
+        if start:
+            yield f"{_INDENT * 2}data: dict[str, Any] = {{"
+            for line in start:
+                yield f"{_INDENT * 3}{line}"
+            yield f"{_INDENT * 2}}}"
+        elif others:
+            yield f"{_INDENT * 2}data: dict[str, Any] = {{}}"
+        else:
+            yield f"{_INDENT * 2}return {{}}"
+            return
+        for each in others:
+            attribute = f"self.{each.name}"
+            yield f"{_INDENT * 2}if {attribute} is not None:"
+            value = self._converted(_without_null(each.hint), attribute)
+            yield f"{_INDENT * 3}data[{_quoted(each.key)}] = {value}"
+        yield f"{_INDENT * 2}return data"
+
+    def _converted(self, hint: Hint, value: str) -> str:
+        if not _holds_objects(hint):
+            return value
+        if isinstance(hint, Object):
+            return f"{value}.to_data()"
+        if isinstance(hint, ListOf) and isinstance(hint.item, Object):
+            return f"[each.to_data() for each in {value}]"
+        self._typed.add("plain")
+        return f"plain({value})"
+
+    def _written(self, hint: Hint) -> str:
+        """Return an annotation."""
+        if isinstance(hint, Plain):
+            if hint == ANY:
+                self._typing.add("Any")
+            return hint.name
+        if isinstance(hint, LiteralOf):
+            self._typing.add("Literal")
+            return f"Literal[{', '.join(map(_literal, hint.values))}]"
+        if isinstance(hint, ListOf):
+            return f"list[{self._written(hint.item)}]"
+        if isinstance(hint, DictOf):
+            return f"dict[str, {self._written(hint.value)}]"
+        if isinstance(hint, Object):
+            return hint.model.name
+        return " | ".join(map(self._written, hint.members))
+
+    def _named(self, model: ClassModel, each: Property, hint: Hint, before: List[str]) -> Hint:
+        """Return a type whose long `Literal` has a name of its own, which is defined before the class."""
+        if isinstance(hint, ListOf):
+            return ListOf(self._named(model, each, hint.item, before))
+        if isinstance(hint, UnionOf):
+            return UnionOf(tuple(self._named(model, each, it, before) for it in hint.members))
+        if not isinstance(hint, LiteralOf):
+            return hint
+        words = "".join(word[:1].upper() + word[1:] for word in each.name.split("_"))
+        # The underscore keeps it apart from the names of all classes.
+        name = f"_{model.name}_{words}"
+        self._typing.add("Literal")
+        before.append(f"{name} = Literal[")
+        before.extend(f"{_INDENT}{_literal(value)}," for value in hint.values)
+        before.append("]")
+        return Plain(name)
+
+
+def _docstring(model: ClassModel, *, is_event: bool) -> Iterator[str]:
+    summary = model.description or f"Data of {model.key.name if model.key else model.name}"
+    if summary[-1] not in ".!?:":
+        summary += "."
+    lines = _filled(summary, _INDENT, first=f'{_INDENT}"""')
+    if model.key is not None:
+        lines += ["", f"{_INDENT}Schema: `{model.key.uri}`"]
+    shown = [each for each in model.properties if each.description]
+    if shown or is_event or model.additional is not None:
+        lines += ["", f"{_INDENT}Args:"]
+        ordered = sorted(model.properties, key=lambda each: not each.required)
+        for each in ordered:
+            text = each.description or f"`{each.key}` of the schema."
+            lines += _filled(f"{each.name}: {text}", _INDENT * 3, first=_INDENT * 2)
+        if model.additional is not None:
+            text = "additional: Properties that the schema does not name, by their keys."
+            lines += _filled(text, _INDENT * 3, first=_INDENT * 2)
+        if is_event:
+            lines += [
+                f"{_INDENT * 2}event_subject: The subject, where it is not the tracker's.",
+                f"{_INDENT * 2}context: The entities that belong to the event.",
+                f"{_INDENT * 2}true_timestamp: When it happened, if not now.",
+            ]
+    if len(lines) == 1:
+        yield f'{lines[0]}"""'
+    else:
+        yield from lines
+        yield f'{_INDENT}"""'
+
+
+def _filled(text: str, indent: str, first: str) -> List[str]:
+    # Wrapped before it is escaped, so that no escape is cut in two.
+    wrapped = textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=first.replace('"', "#"),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [first]
+    start = len(first)
+    return [f"{first}{_prose(wrapped[0][start:])}", *(_prose(line) for line in wrapped[1:])]
+
+
+def _prose(text: str) -> str:
+    """Return text as it can stand in a docstring; what is hidden is shown there as its escape."""
+    return _HIDDEN.sub(_escape, text).replace("\\", "\\\\").replace('"', "'")
+
+
+def _quoted(text: str) -> str:
+    """Return a string literal."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{_HIDDEN.sub(_escape, escaped)}"'
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _literal(value: object) -> str:
+    return _quoted(value) if isinstance(value, str) else repr(value)
+
+
+def _optional(hint: Hint) -> Hint:
+    if hint in {ANY, NULL}:
+        return hint
+    members = hint.members if isinstance(hint, UnionOf) else (hint,)
+    return hint if NULL in members else UnionOf((*members, NULL))
+
+
+def _without_null(hint: Hint) -> Hint:
+    if not isinstance(hint, UnionOf) or NULL not in hint.members:
+        return hint
+    members = tuple(each for each in hint.members if each != NULL)
+    return members[0] if len(members) == 1 else UnionOf(members)
+
+
+def _holds_objects(hint: Hint) -> bool:
+    if isinstance(hint, ListOf):
+        return _holds_objects(hint.item)
+    if isinstance(hint, DictOf):
+        return _holds_objects(hint.value)
+    if isinstance(hint, UnionOf):
+        return any(map(_holds_objects, hint.members))
+    return isinstance(hint, Object)
+
+
+def _as_data(hint: Hint) -> Hint:
+    return ANY if _holds_objects(hint) else hint
+
+
+def _import(module: str, names: Set[str]) -> str:
+    # Classes before functions, as isort has it.
+    ordered = sorted(names, key=lambda name: (not name[0].isupper(), name))
+    line = f"from {module} import {', '.join(ordered)}\n"
+    if len(line) <= _WIDTH + 1:
+        return line
+    return f"from {module} import (\n" + "".join(f"    {name},\n" for name in ordered) + ")\n"

@@ -1,0 +1,152 @@
+"""The opt-in of the tracker that checks events while they are tracked, for development."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Union
+
+from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker.iglu.resolver import Resolver
+from snowplow_tracker.iglu.validation import Problem, load_extra, validate_event
+
+__all__ = ["MODES", "InvalidEventError", "Schemas", "checker"]
+
+logger = logging.getLogger("snowplow_tracker.validation")
+
+Schemas = Union[str, "os.PathLike[str]", Resolver, Iterable[Union[str, "os.PathLike[str]"]], None]
+
+MODES = ("off", "warn", "raise")
+_MAX_WAITING = 1_000
+"""Events that wait for schemas from the network; more are not checked."""
+
+
+class InvalidEventError(ValueError):
+    """An event is tracked that the pipeline would refuse.
+
+    Attributes:
+        problems: What is wrong with it.
+    """
+
+    def __init__(self, message: str, problems: List[Problem]) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
+def checker(
+    validate: Optional[str] = None, schemas: Schemas = None
+) -> Optional[Callable[[Mapping[str, Any]], None]]:
+    """Return the function that checks each event of a tracker, or `None` where nothing is to be checked.
+
+    Args:
+        validate: `"warn"` to log what is wrong, `"raise"` to raise it, `"off"` for neither. By default
+            what the environment variable SNOWPLOW_VALIDATE says, else off.
+        schemas: Where schemas are found: a folder, an archive, the address of a registry, several of
+            them, or a `Resolver`. By default those of the environment variable SNOWPLOW_SCHEMAS, separated
+            by commas. Without any, the rules of the tracker protocol alone are checked.
+
+    Returns:
+        A function of the finished pairs of an event. With `"raise"` it raises `InvalidEventError`, and may
+        ask a registry on the calling thread. With `"warn"` it never does: what is not known yet is looked
+        up by a thread, and the event is checked there.
+
+    Raises:
+        ValueError: `validate` is something else, or a folder does not exist.
+        SchemaExtraMissingError: There are schemas, and `jsonschema` is not installed.
+    """
+    mode = (
+        validate
+        if validate is not None
+        else os.environ.get("SNOWPLOW_VALIDATE", "").strip().lower()
+    )
+    if mode in {"", "off", "0"}:
+        return None
+    if mode not in MODES:
+        source = "SNOWPLOW_VALIDATE" if validate is None else "validate"
+        raise ValueError(f'{source} must be "off", "warn" or "raise", not {mode!r}.')
+    resolver = _resolver(schemas)
+    if resolver is not None:
+        load_extra()  # here, not by the first event
+    if mode == "raise":
+        return _Raiser(resolver)
+    return _Warner(resolver)
+
+
+def _resolver(schemas: Schemas) -> Optional[Resolver]:
+    if isinstance(schemas, Resolver):
+        return schemas
+    if schemas is None:
+        named = os.environ.get("SNOWPLOW_SCHEMAS", "").split(",")
+        schemas = [each.strip() for each in named if each.strip()]
+    elif isinstance(schemas, (str, os.PathLike)):
+        schemas = [schemas]
+    sources = list(schemas)
+    return Resolver(*sources) if sources else None
+
+
+def _described(parameters: Mapping[str, Any], problems: List[Problem]) -> str:
+    kind = parameters.get("e")
+    schema = next((each.schema for each in problems if each.where == "event" and each.schema), None)
+    name = schema or {"pv": "page view", "pp": "page ping", "se": "structured event"}.get(
+        str(kind), "event"
+    )
+    listed = "".join(f"\n  {problem}" for problem in problems)
+    return f"{name} {parameters.get('eid')} would be refused by the pipeline:{listed}"
+
+
+def _as_sent(parameters: Mapping[str, Any]) -> Dict[str, str]:
+    # What is no string yet becomes one on the way to the collector.
+    return {name: each if isinstance(each, str) else str(each) for name, each in parameters.items()}
+
+
+class _Raiser:
+    def __init__(self, resolver: Optional[Resolver]) -> None:
+        self._resolver = resolver
+
+    def __call__(self, parameters: Mapping[str, Any]) -> None:
+        problems = validate_event(_as_sent(parameters), self._resolver)
+        if problems:
+            raise InvalidEventError(_described(parameters, problems), problems)
+
+
+class _Warner:
+    def __init__(self, resolver: Optional[Resolver]) -> None:
+        self._resolver = resolver
+        self._waiting: queue.Queue[Dict[str, Any]] = queue.Queue(_MAX_WAITING)
+        self._thread: Optional[threading.Thread] = None
+        self._process = os.getpid()
+
+    def __call__(self, parameters: Mapping[str, Any]) -> None:
+        if self._resolver is None or not self._resolver.remote:
+            self._check(parameters)
+            return
+        if self._thread is None or self._process != os.getpid():
+            # A forked child has neither the thread nor, maybe, an unlocked queue.
+            self._process = os.getpid()
+            self._waiting = queue.Queue(_MAX_WAITING)
+            self._thread = threading.Thread(
+                target=self._run, name="snowplow-validation", args=(self._waiting,), daemon=True
+            )
+            self._thread.start()
+        try:
+            self._waiting.put_nowait(dict(parameters))
+        except queue.Full:
+            logger.debug("An event is not checked: %d wait for their schemas", _MAX_WAITING)
+
+    def _run(self, waiting: queue.Queue[Dict[str, Any]]) -> None:
+        while True:
+            self._check(waiting.get())
+
+    def _check(self, parameters: Mapping[str, Any]) -> None:
+        try:
+            problems = validate_event(_as_sent(parameters), self._resolver)
+        except Exception as error:
+            # What only warns must neither end the caller nor the thread.
+            if is_interrupt(error):
+                raise
+            logger.exception("An event could not be checked")
+            return
+        if problems:
+            logger.warning("%s", _described(parameters, problems))

@@ -1,0 +1,117 @@
+"""Generates a module of typed classes from schemas."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+
+from snowplow_tracker.iglu._generator.model import ClassModel, classes_of
+from snowplow_tracker.iglu._generator.render import module_text
+from snowplow_tracker.iglu.resolver import Resolver
+from snowplow_tracker.iglu.schema_key import SchemaKey
+
+__all__ = ["Generated", "generate", "specifications_from"]
+
+_OF_SPECIFICATIONS = {"id": str, "name": str, "version": int, "tracking_plan": dict}
+_OF_PLANS = ("id", "name", "domain")
+
+
+class Generated(NamedTuple):
+    """A module, and what could not be in it."""
+
+    text: str
+    classes: List[ClassModel]
+    problems: List[Tuple[SchemaKey, str]]
+    """Schemas that there is no class for, and why."""
+
+
+def generate(
+    resolver: Resolver,
+    keys: Sequence[SchemaKey],
+    *,
+    events: Sequence[str] = (),
+    entities: Sequence[str] = (),
+    specifications: Mapping[str, Any] = {},
+) -> Generated:
+    """Return a module with a class for each schema. The same schemas always give the same text.
+
+    Args:
+        resolver: Where the schemas are found.
+        keys: The schemas.
+        events: Patterns of `vendor/name`, or of `name`: these schemas are of events only.
+        entities: The same for schemas of entities only. All others are for both.
+        specifications: Event specifications as `specifications_from` returns them.
+
+    Raises:
+        SchemaNotFoundError: A schema was not found.
+        ValueError: A specification is of a class that there is not, or that is an entity.
+    """
+    schemas: Dict[SchemaKey, Dict[str, Any]] = {key: resolver.resolve(key) for key in keys}
+    classes, problems = classes_of(schemas)
+    bases = {model.name: _base(model.key, events, entities) for model in classes if model.key}
+    by_name: Dict[str, Dict[str, object]] = {}
+    for name, specification in specifications.items():
+        model = next(
+            (each for each in classes if name == each.name or (each.key and name == each.key.uri)),
+            None,
+        )
+        if model is None:
+            raise ValueError(f"there is no class {name!r} for its event specification")
+        if bases[model.name] == "TypedEntity":
+            raise ValueError(f"{name!r} is an entity, which has no event specification")
+        by_name[model.name] = specification
+    return Generated(module_text(classes, bases, by_name), classes, sorted(problems.items()))
+
+
+def specifications_from(value: Any) -> Dict[str, Dict[str, object]]:
+    """Return the event specifications of a file, as arguments of `event_specification`.
+
+    Args:
+        value: The file: an object whose keys are class names or addresses of schemas, and whose values
+            have `id`, and maybe `name`, `version` and `tracking_plan` (with `id`, `name` and `domain`).
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if not isinstance(value, dict):
+        raise ValueError("the event specifications are not an object")
+    found = {}
+    for name, each in value.items():
+        if not isinstance(each, dict):
+            raise ValueError(f"the event specification of {name!r} is not an object")
+        unknown = sorted(set(each) - set(_OF_SPECIFICATIONS))
+        if unknown:
+            raise ValueError(f"the event specification of {name!r} has an unknown {unknown[0]!r}")
+        for key, kind in _OF_SPECIFICATIONS.items():
+            given = each.get(key)
+            if given is None and key != "id":
+                continue
+            if not isinstance(given, kind) or isinstance(given, bool) or given == "":
+                raise ValueError(
+                    f"{key!r} of the event specification of {name!r} is {given!r}, not {kind.__name__}"
+                )
+        plan = each.get("tracking_plan") or {}
+        for key, given in plan.items():
+            if key not in _OF_PLANS or not isinstance(given, str):
+                raise ValueError(
+                    f"the tracking plan of {name!r} has {key!r}: {given!r};"
+                    f" it can have {', '.join(_OF_PLANS)}, all strings"
+                )
+        arguments = {
+            key: each[key] for key in ("id", "name", "version") if each.get(key) is not None
+        }
+        arguments.update({f"data_product_{key}": plan[key] for key in _OF_PLANS if plan.get(key)})
+        found[name] = arguments
+    return found
+
+
+def _base(key: SchemaKey, events: Sequence[str], entities: Sequence[str]) -> str:
+    def is_one(patterns: Sequence[str]) -> bool:
+        return any(
+            fnmatchcase(f"{key.vendor}/{key.name}", each) or fnmatchcase(key.name, each)
+            for each in patterns
+        )
+
+    if is_one(events):
+        return "TypedEventOrEntity" if is_one(entities) else "TypedEvent"
+    return "TypedEntity" if is_one(entities) else "TypedEventOrEntity"

@@ -1,0 +1,113 @@
+"""Finds schemas in several registries."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, Dict, List, Optional, Set, Tuple, Union
+
+from snowplow_tracker.iglu.registries import Registry, RegistryError, registry_from
+from snowplow_tracker.iglu.schema_key import SchemaKey
+
+__all__ = ["Resolver", "SchemaNotFoundError"]
+
+_FORGET_MISSES_AFTER = 60.0
+"""Seconds. A registry that was down is asked again after this time."""
+
+
+class SchemaNotFoundError(LookupError):
+    """No registry has the schema; the message says which were asked, and what each said."""
+
+
+class Resolver:
+    """Finds schemas in several registries, the first one first, and remembers them.
+
+    It may be used by several threads.
+
+    Args:
+        sources: Folders, archives, addresses of registries (`http…`), or `Registry` objects.
+
+    Raises:
+        ValueError: A folder or an archive does not exist.
+    """
+
+    def __init__(self, *sources: Union[str, os.PathLike[str], Registry]) -> None:
+        self._registries: List[Registry] = [
+            registry_from(each) if isinstance(each, (str, os.PathLike)) else each
+            for each in sources
+        ]
+        self._schemas: Dict[SchemaKey, Dict[str, Any]] = {}
+        self._misses: Dict[SchemaKey, Tuple[float, str]] = {}
+        self.compiled: Dict[SchemaKey, Any] = {}
+        """What `validation` made of the schemas."""
+
+    @property
+    def registries(self) -> Tuple[Registry, ...]:
+        """The registries, in the order in which they are asked."""
+        return tuple(self._registries)
+
+    @property
+    def remote(self) -> bool:
+        """Whether finding a schema may make a request."""
+        return any(each.remote for each in self._registries)
+
+    def knows(self, schema: Union[str, SchemaKey]) -> bool:
+        """Return whether `resolve` would answer without a request.
+
+        Raises:
+            ValueError: It is no address of a schema.
+        """
+        key = _key(schema)
+        return not self.remote or key in self._schemas or self._recent_miss(key) is not None
+
+    def resolve(self, schema: Union[str, SchemaKey]) -> Dict[str, Any]:
+        """Return a schema. It must not be changed.
+
+        Args:
+            schema: Its address, `iglu:com.acme/order/jsonschema/1-0-0`.
+
+        Raises:
+            SchemaNotFoundError: No registry has it.
+            ValueError: It is no address of a schema.
+        """
+        key = _key(schema)
+        found = self._schemas.get(key)
+        if found is not None:
+            return found
+        miss = self._recent_miss(key)
+        if miss is None:
+            said = []
+            for registry in self._registries:
+                try:
+                    found = registry.lookup(key)
+                except RegistryError as error:
+                    said.append(f"{registry.name} ({error})")
+                    continue
+                if found is not None:
+                    return self._schemas.setdefault(key, found)
+                said.append(registry.name)
+            miss = self._miss_text(key, said)
+            self._misses[key] = (time.monotonic(), miss)
+        raise SchemaNotFoundError(miss)
+
+    def keys(self) -> List[SchemaKey]:
+        """Return the schemas that the folders and archives have, sorted."""
+        found: Set[SchemaKey] = set()
+        for registry in self._registries:
+            found.update(registry.keys())
+        return sorted(found)
+
+    def _recent_miss(self, key: SchemaKey) -> Optional[str]:
+        at, text = self._misses.get(key, (float("-inf"), ""))
+        return text if time.monotonic() - at < _FORGET_MISSES_AFTER else None
+
+    def _miss_text(self, key: SchemaKey, said: List[str]) -> str:
+        if not said:
+            return f"{key} was not found: no registry is configured"
+        text = f"{key} was not found in {', '.join(said)}"
+        others = [each.schema_ver for each in self.keys() if each[:3] == key[:3]]
+        return f"{text}; there is {', '.join(others)}" if others else text
+
+
+def _key(schema: Union[str, SchemaKey]) -> SchemaKey:
+    return schema if isinstance(schema, SchemaKey) else SchemaKey.parse(schema)

@@ -1,0 +1,69 @@
+"""The address of a schema."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, Tuple
+
+__all__ = ["SchemaKey"]
+
+# Enrich's own reading of Iglu addresses. The classes are ASCII by writing them out.
+_URI = re.compile(
+    r"iglu:(?P<vendor>[a-zA-Z0-9_.-]+)/(?P<name>[a-zA-Z0-9_-]+)/(?P<format>[a-zA-Z0-9_-]+)"
+    r"/(?P<version>[1-9][0-9]*-(?:0|[1-9][0-9]*)-(?:0|[1-9][0-9]*))"
+)
+
+
+class SchemaKey(NamedTuple):
+    """The address of a schema: `iglu:vendor/name/format/version`.
+
+    Keys sort by vendor and name, then by version as numbers.
+    """
+
+    vendor: str
+    name: str
+    format: str
+    version: Tuple[int, int, int]
+    """SchemaVer: model, revision and addition."""
+
+    @classmethod
+    def parse(cls, uri: str) -> SchemaKey:
+        """Read an address.
+
+        Args:
+            uri: For example `iglu:com.acme/order/jsonschema/1-0-0`.
+
+        Raises:
+            ValueError: It is not such an address.
+        """
+        match = _URI.fullmatch(uri) if isinstance(uri, str) else None
+        # ".." as a vendor would lead out of the folder of a registry.
+        if match is None or not match["vendor"].strip("."):
+            raise ValueError(
+                f"{uri!r} is not the address of a schema, such as iglu:com.acme/order/jsonschema/1-0-0"
+            )
+        model, revision, addition = match["version"].split("-")
+        return cls(
+            match["vendor"],
+            match["name"],
+            match["format"],
+            (int(model), int(revision), int(addition)),
+        )
+
+    @property
+    def path(self) -> str:
+        """The path in a registry: `vendor/name/format/1-0-0`."""
+        return f"{self.vendor}/{self.name}/{self.format}/{self.schema_ver}"
+
+    @property
+    def schema_ver(self) -> str:
+        """The version as it is written: `1-0-0`."""
+        return "-".join(map(str, self.version))
+
+    @property
+    def uri(self) -> str:
+        """The whole address."""
+        return f"iglu:{self.path}"
+
+    def __str__(self) -> str:
+        return self.uri

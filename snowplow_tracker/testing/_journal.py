@@ -1,0 +1,278 @@
+"""What a collector that people look at has seen: the latest events, each judged once."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections import deque
+from typing import Any, Deque, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from snowplow_tracker.testing._clock import monotonic
+from snowplow_tracker.testing._rules import shortened
+from snowplow_tracker.testing._table import describe
+from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest, schema_name
+
+_MAX_BYTES = 64 * 1024 * 1024
+# A request that was refused is kept to be looked at, not to be kept.
+_MAX_REFUSED_BODY = 65_536
+_MAX_WAITING = 1_000
+_MAX_SEARCHED = 4_000
+_MAX_PROBLEMS = 200
+_CLOSE_TIMEOUT = 5.0
+
+_Waiting = Tuple[int, CollectedRequest]
+
+
+class Entry(NamedTuple):
+    """An event, or a request from which no event could be read.
+
+    Attributes:
+        number: counts all entries from 1 on.
+        request: the request it came by.
+        event: the event, or None.
+        problems: why the pipeline would refuse it; empty if it is good.
+        size: about how many bytes it takes.
+    """
+
+    number: int
+    request: CollectedRequest
+    event: Optional[CollectedEvent]
+    problems: Tuple[str, ...]
+    size: int
+
+    @property
+    def good(self) -> bool:
+        """Whether the pipeline would take it."""
+        return not self.problems
+
+    def summary(self) -> Dict[str, Any]:
+        """Return what the page shows in its list, and searches, as JSON data."""
+        event, request = self.event, self.request
+        summary: Dict[str, Any] = {
+            "n": self.number,
+            "at": int(request.received_at * 1_000),
+            "good": self.good,
+            "problems": len(self.problems),
+            "reason": self.problems[0][:300] if self.problems else "",
+        }
+        if event is None:
+            summary.update(
+                type="",
+                name=f"{request.method} {request.path[:100]}",
+                schema="",
+                app="",
+                user="",
+                what=f"answered {request.status}, {request.size:,} bytes",
+                entities=[],
+                text=f"{request.method} {request.path} {summary['reason']}".lower()[:_MAX_SEARCHED],
+            )
+            return summary
+        summary.update(
+            type=_cut(event.event_type),
+            name=_cut(event.event_name),
+            schema=_cut(event.schema),
+            app=_cut(event.get("aid")),
+            user=_cut(event.get("uid")),
+            what=describe(event)[:300],
+            entities=[schema_name(each["schema"])[:80] for each in event.contexts[:20]],
+            text=_searched(event, self.problems),
+        )
+        return summary
+
+
+class Journal:
+    """Keeps the latest entries, judged in a thread of its own so that answers do not wait."""
+
+    def __init__(self, max_events: int) -> None:
+        """Keep nothing yet.
+
+        Args:
+            max_events: how many entries are kept; the bytes of their requests are bounded, too.
+        """
+        self.max_events = max_events
+        self._entries: Deque[Entry] = deque()
+        self._changed = threading.Condition()
+        self._size = 0
+        self._last = 0
+        self._good = 0
+        self._bad = 0
+        self._generation = 0
+        self._closed = True
+        self._waiting: queue.Queue[Optional[_Waiting]] = queue.Queue(_MAX_WAITING)
+        self._judge: Optional[threading.Thread] = None
+
+    def open(self) -> None:
+        """Begin to judge, or go on after a `close`; what was kept stays."""
+        if self._closed:
+            self._closed = False
+            self._judge = threading.Thread(
+                target=self._run, name="snowplow-collector-judge", daemon=True
+            )
+            self._judge.start()
+
+    def add(self, request: CollectedRequest) -> None:
+        """Have a request judged; waits where very many are waiting already.
+
+        Args:
+            request: a request that was answered.
+        """
+        if not self._closed:
+            self._waiting.put((self._generation, request))
+
+    def close(self) -> None:
+        """Stop to judge, and let everybody go who waits."""
+        if self._closed:
+            return
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._waiting.put(None)
+        if self._judge is not None:
+            self._judge.join(_CLOSE_TIMEOUT)
+
+    def clear(self) -> None:
+        """Forget everything, what is still to be judged included."""
+        with self._changed:
+            self._generation += 1
+            self._entries.clear()
+            self._size = self._good = self._bad = 0
+            self._changed.notify_all()
+
+    @property
+    def counts(self) -> Dict[str, int]:
+        """How many there were since the start or the last `clear`, kept or not."""
+        with self._changed:
+            return {"total": self._good + self._bad, "good": self._good, "bad": self._bad}
+
+    def latest_first(self) -> List[Entry]:
+        """Return all that is kept."""
+        with self._changed:
+            return list(reversed(self._entries))
+
+    def find(self, number: int) -> Optional[Entry]:
+        """Return an entry, or None if it is not kept.
+
+        Args:
+            number: its number.
+        """
+        with self._changed:
+            if not self._entries:
+                return None
+            index = number - self._entries[0].number
+            return self._entries[index] if 0 <= index < len(self._entries) else None
+
+    def wait_for_more(
+        self, generation: int, after: int, limit: int, timeout: Optional[float]
+    ) -> Tuple[int, List[Entry]]:
+        """Wait for entries, or for everything to be forgotten.
+
+        Args:
+            generation: as returned before.
+            after: the number of the last entry that is known.
+            limit: the largest number of entries to return.
+            timeout: seconds to wait at most; None for ever.
+
+        Returns:
+            The generation, which is another one after a `clear`, and the entries.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        with self._changed:
+            while not self._closed and self._generation == generation and self._last <= after:
+                left = None if deadline is None else deadline - monotonic()
+                if left is not None and left <= 0:
+                    break
+                self._changed.wait(left)
+            if not self._entries:
+                return self._generation, []
+            start = max(0, after + 1 - self._entries[0].number)
+            stop = min(len(self._entries), start + limit)
+            return self._generation, [self._entries[index] for index in range(start, stop)]
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
+    @property
+    def generation(self) -> int:
+        """How often it was cleared."""
+        return self._generation
+
+    def _run(self) -> None:
+        while True:
+            waiting = self._waiting.get()
+            if waiting is None:
+                return
+            generation, request = waiting
+            judged = _judge(request)
+            with self._changed:
+                if generation != self._generation:
+                    # Cleared while it waited.
+                    continue
+                for event, problems, size in judged:
+                    self._last += 1
+                    self._entries.append(Entry(self._last, request, event, problems, size))
+                    self._size += size
+                    self._good += not problems
+                    self._bad += bool(problems)
+                while len(self._entries) > self.max_events or (
+                    self._size > _MAX_BYTES and len(self._entries) > 1
+                ):
+                    self._size -= self._entries.popleft().size
+                self._changed.notify_all()
+
+
+_Judged = Tuple[Optional[CollectedEvent], Tuple[str, ...], int]
+
+
+def _judge(request: CollectedRequest) -> Sequence[_Judged]:
+    if not 200 <= request.status < 300:
+        # The answer says enough; what was in it was not taken.
+        request.body = request.body[:_MAX_REFUSED_BODY]
+        status = "never answered" if request.status == 0 else f"answered {request.status}"
+        return [(None, (f"the request was {status}",), len(request.body) + 1_000)]
+    try:
+        events = request.events
+        of_request = tuple(each[:2_000] for each in request.own_problems[:_MAX_PROBLEMS])
+        spoiled = request.spoiled
+    except Exception as error:  # noqa: BLE001 (nothing that arrives may end the judge)
+        return [(None, (f"it could not be read: {shortened(str(error))}",), request.size + 1_000)]
+    if not events:
+        return [(None, of_request or ("there is no event in it",), request.size + 1_000)]
+    return [
+        (event, _problems_of(event, of_request, spoiled), request.size // len(events) + 2_000)
+        for event in events
+    ]
+
+
+def _problems_of(
+    event: CollectedEvent, of_request: Tuple[str, ...], spoiled: bool
+) -> Tuple[str, ...]:
+    try:
+        problems = tuple(each[:2_000] for each in event.problems[:_MAX_PROBLEMS]) + of_request
+    except Exception as error:  # noqa: BLE001 (as above; schemas are somebody's, too)
+        problems = (f"it could not be judged: {shortened(str(error), 300)}",)
+    if spoiled and not problems:
+        return (
+            "another event of its request breaks the schema of the payload, and takes it along",
+        )
+    return problems
+
+
+def _searched(event: CollectedEvent, problems: Sequence[str]) -> str:
+    parts = [
+        str(value)[:_MAX_SEARCHED]
+        for name, value in event.parameters.items()
+        if name not in ("ue_px", "cx")
+    ]
+    if event.unstruct is not None:
+        parts.append(json.dumps(event.unstruct, ensure_ascii=False)[:_MAX_SEARCHED])
+    if event.contexts:
+        parts.append(json.dumps(event.contexts, ensure_ascii=False)[:_MAX_SEARCHED])
+    parts.extend(problems[:5])
+    return " ".join(parts).lower()[: 2 * _MAX_SEARCHED]
+
+
+def _cut(value: Any) -> str:
+    return "" if value is None else str(value)[:200]

@@ -1,0 +1,305 @@
+"""What a test looks for in an event, and in what way an event differs from it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Callable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from snowplow_tracker.testing._rules import EVENT_TYPES, KNOWN_PARAMETERS, shortened
+from snowplow_tracker.testing.records import CollectedEvent
+
+_TYPES = {name: name for name in EVENT_TYPES}
+_TYPES.update({words.replace("-", " "): name for name, words in EVENT_TYPES.items()})
+_TYPES.update({"struct": "se", "unstruct": "ue"})
+# What the parameters are called elsewhere, for who does not know the protocol by heart.
+_MEANT = {
+    "page_url": "url",
+    "page_title": "page",
+    "page_referrer": "refr",
+    "referrer": "refr",
+    "category": "se_ca",
+    "action": "se_ac",
+    "label": "se_la",
+    "property": "se_pr",
+    "property_": "se_pr",
+    "value": "se_va",
+    "user_id": "uid",
+    "domain_userid": "duid",
+    "app_id": "aid",
+    "platform": "p",
+    "namespace": "tna",
+    "event_id": "eid",
+    "event_type": "type",
+    "event_name": "name",
+    "true_timestamp": "ttm",
+    "context": "entity",
+    "contexts": "entity",
+    "entities": "entity",
+}
+_ABSENT = object()
+
+
+class Difference(NamedTuple):
+    """One thing that is not as it was wanted.
+
+    Attributes:
+        path: where it is, for example ``data.items[0].price``.
+        text: the end of the sentence, for example ``is 3, not 4``.
+        weight: how far that is from what was wanted, from 0 (a slightly other value) on.
+    """
+
+    path: str
+    text: str
+    weight: float
+
+
+class Criteria(NamedTuple):
+    """What an event must be like. What is None is not looked at."""
+
+    type: Optional[str]
+    name: Any
+    schema: Any
+    data: Any
+    entities: Sequence[Any]
+    where: Optional[Callable[[CollectedEvent], bool]]
+    parameters: Mapping[str, Any]
+
+    def describe(self) -> List[str]:
+        """Return a line for each thing that is wanted."""
+        wanted = [
+            (name, value)
+            for name, value in (
+                ("type", self.type),
+                ("name", self.name),
+                ("schema", self.schema),
+                ("data", self.data),
+            )
+            if value is not None
+        ]
+        wanted.extend(("entity", entity) for entity in self.entities)
+        wanted.extend(self.parameters.items())
+        lines = [f"{name} = {_shown(value)}" for name, value in wanted]
+        if self.where is not None:
+            lines.append(f"where {getattr(self.where, '__name__', 'a condition')} is true")
+        return lines
+
+    def differences(self, event: CollectedEvent) -> List[Difference]:
+        """Return in what way an event is not as wanted; nothing if it matches.
+
+        Args:
+            event: the event to look at.
+        """
+        found = list(self._differences(event))
+        # Asked last, so that a condition may rely on the rest: on a parameter of the type.
+        if not found and self.where is not None and not self.where(event):
+            found.append(Difference("where", "is not true", 1.0))
+        return found
+
+    def _differences(self, event: CollectedEvent) -> Iterator[Difference]:
+        if self.type is not None and event.event_type != self.type:
+            yield Difference("type", _unlike(event.event_type, self.type), 3.0)
+        if self.name is not None and not _equal(event.event_name, self.name):
+            yield Difference("name", _unlike(event.event_name, self.name), 2.0)
+        if self.schema is not None and not _schema_matches(event.schema, self.schema):
+            yield Difference("schema", _unlike(event.schema, self.schema), 2.0)
+        if self.data is not None:
+            yield from _compare(event.data, self.data, "data")
+        yield from self._missing_entities(event)
+        for name, wanted in self.parameters.items():
+            yield from _compare_parameter(event, name, wanted)
+
+    def _missing_entities(self, event: CollectedEvent) -> Iterator[Difference]:
+        left = list(enumerate(event.contexts))
+        for wanted in self.entities:
+            # An entity of the event stands for one of those that are wanted.
+            compared = [
+                (list(_compare_entity(entity, wanted, f"entity[{number}]")), number, entity)
+                for number, entity in left
+            ]
+            if not compared:
+                known = ", ".join(each["schema"] for each in event.contexts) or "no entities"
+                yield Difference("entity", f"{_shown(wanted)} is missing; it has {known}", 2.0)
+                continue
+            best, number, entity = min(compared, key=lambda each: _weight(each[0]))
+            if best:
+                yield from best
+            else:
+                left.remove((number, entity))
+
+
+def make_criteria(
+    type: Optional[str],  # noqa: A002 (what users call it)
+    name: Any,
+    schema: Any,
+    data: Any,
+    entity: Any,
+    where: Optional[Callable[[CollectedEvent], bool]],
+    parameters: Mapping[str, Any],
+) -> Criteria:
+    """Check what somebody looks for, so that a typing error does not pass for "none".
+
+    Args:
+        type: an event type, as the protocol writes it or in words.
+        name: the name of the event.
+        schema: a schema, or a beginning of one that ends with ``*``.
+        data: a part of the data.
+        entity: an entity, or a list of them.
+        where: any condition.
+        parameters: values by parameter.
+
+    Raises:
+        ValueError: nothing is like that, whatever the events.
+    """
+    __tracebackhide__ = True
+    if type is not None:
+        words = re.sub("[-_ ]+", " ", type).lower() if isinstance(type, str) else None
+        short = _TYPES.get(words or "")
+        if short is None:
+            known = ", ".join(f"{key} ({value})" for key, value in EVENT_TYPES.items())
+            raise ValueError(f"type is {type!r}, but must be one of {known}")
+        type = short  # noqa: A001 (as above)
+    for each in parameters:
+        if each not in KNOWN_PARAMETERS:
+            hint = f"; {_MEANT[each]} is what you mean" if each in _MEANT else ""
+            raise ValueError(f"{each!r} is not a parameter of the protocol{hint}")
+    if where is not None and not callable(where):
+        raise ValueError(f"where is {where!r}, but must be a function of an event")
+    if entity is None:
+        entities: Sequence[Any] = ()
+    else:
+        entities = tuple(entity) if isinstance(entity, (list, tuple)) else (entity,)
+    return Criteria(
+        type,
+        name,
+        schema,
+        _plain(data),
+        [_plain_entity(each) for each in entities],
+        where,
+        dict(parameters),
+    )
+
+
+def nearest(
+    events: Sequence[CollectedEvent], criteria: Criteria
+) -> Optional[Tuple[int, List[Difference]]]:
+    """Find the event that differs least from what is wanted.
+
+    Args:
+        events: where to look.
+        criteria: what is wanted.
+
+    Returns:
+        Its index and what differs, or None if there are no events.
+    """
+    compared = [(criteria.differences(event), number) for number, event in enumerate(events)]
+    if not compared:
+        return None
+    differences, number = min(compared, key=lambda each: _weight(each[0]))
+    return number, differences
+
+
+def _weight(differences: Sequence[Difference]) -> float:
+    return sum(each.weight for each in differences)
+
+
+def _plain(value: Any) -> Any:
+    to_json = getattr(value, "to_json", None)
+    if not callable(to_json):
+        return value
+    described = to_json()
+    return described.get("data", described) if isinstance(described, dict) else described
+
+
+def _plain_entity(value: Any) -> Any:
+    to_json = getattr(value, "to_json", None)
+    return to_json() if callable(to_json) else value
+
+
+def _compare_entity(entity: Mapping[str, Any], wanted: Any, path: str) -> Iterator[Difference]:
+    if isinstance(wanted, (str, re.Pattern)):
+        wanted = {"schema": wanted}
+    if isinstance(wanted, Mapping) and wanted and set(wanted) <= {"schema", "data"}:
+        schema = wanted.get("schema")
+        if schema is not None and not _schema_matches(entity["schema"], schema):
+            yield Difference(f"{path}.schema", _unlike(entity["schema"], schema), 2.0)
+        if "data" in wanted:
+            yield from _compare(entity["data"], wanted["data"], f"{path}.data")
+    else:
+        yield from _compare(entity["data"], wanted, f"{path}.data")
+
+
+def _compare_parameter(event: CollectedEvent, name: str, wanted: Any) -> Iterator[Difference]:
+    actual = event.get(name, _ABSENT)
+    if wanted is None:
+        # None stands for "does not have it": on the wire nothing is None.
+        if actual is not _ABSENT:
+            yield Difference(name, f"is {_shown(actual)}, but must not be there", 1.0)
+    elif actual is _ABSENT:
+        yield Difference(name, f"is missing, and must be {_shown(wanted)}", 1.5)
+    elif not _equal(actual, wanted) and not _same_number(actual, wanted):
+        yield Difference(name, _unlike(actual, wanted), 1.0)
+
+
+def _same_number(actual: Any, wanted: Any) -> bool:
+    # On the wire numbers are strings; a test may well write se_va=2.
+    if isinstance(wanted, bool) or not isinstance(wanted, (int, float)):
+        return False
+    try:
+        return bool(float(actual) == wanted)
+    except (TypeError, ValueError):
+        return False
+
+
+def _compare(actual: Any, wanted: Any, path: str) -> Iterator[Difference]:
+    if isinstance(wanted, Mapping):
+        if not isinstance(actual, Mapping):
+            yield Difference(path, _unlike(actual, wanted), 2.0)
+            return
+        for name, each in wanted.items():
+            inner = f"{path}.{name}"
+            if name in actual:
+                yield from _compare(actual[name], each, inner)
+            else:
+                has = ", ".join(map(str, actual)) or "nothing"
+                yield Difference(inner, f"is missing; there is {has[:200]}", 1.5)
+    elif isinstance(wanted, (list, tuple)):
+        if not isinstance(actual, (list, tuple)):
+            yield Difference(path, _unlike(actual, wanted), 2.0)
+            return
+        if len(actual) != len(wanted):
+            yield Difference(path, f"has {len(actual)} items, not {len(wanted)}", 1.5)
+        for number, (one, other) in enumerate(zip(actual, wanted)):
+            yield from _compare(one, other, f"{path}[{number}]")
+    elif not _equal(actual, wanted):
+        yield Difference(path, _unlike(actual, wanted), 1.0)
+
+
+def _equal(actual: Any, wanted: Any) -> bool:
+    if isinstance(wanted, re.Pattern):
+        return isinstance(actual, str) and wanted.search(actual) is not None
+    # True is 1 in Python, and something else in JSON.
+    if isinstance(actual, bool) != isinstance(wanted, bool) and isinstance(wanted, (int, float)):
+        return False
+    return bool(wanted == actual)
+
+
+def _schema_matches(actual: Optional[str], wanted: Any) -> bool:
+    if not isinstance(wanted, str):
+        return _equal(actual, wanted)
+    if actual is None:
+        return False
+    if not wanted.startswith("iglu:"):
+        wanted = f"iglu:{wanted}"
+    if "*" not in wanted:
+        return bool(actual == wanted)
+    return re.fullmatch(".*".join(map(re.escape, wanted.split("*"))), actual) is not None
+
+
+def _unlike(actual: Any, wanted: Any) -> str:
+    return f"is {_shown(actual)}, not {_shown(wanted)}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, re.Pattern):
+        return f"matching {value.pattern!r}"
+    return shortened(value, 200)

@@ -1,0 +1,390 @@
+"""The faults that a collector can have, by name."""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass
+from typing import Any, Callable, List, Optional, TypeVar
+
+from snowplow_tracker.testing._clock import monotonic
+from snowplow_tracker.testing._http import Response
+from snowplow_tracker.testing.records import CollectedRequest
+
+__all__ = ["Fault", "Faults"]
+
+_Meets = Callable[[CollectedRequest], bool]
+_Fault = TypeVar("_Fault", bound="Fault")
+
+
+@dataclass(frozen=True)
+class HeldResponse(Response):
+    """An answer that is held back until a fault ends, and is not sent then either.
+
+    Attributes:
+        fault: the fault.
+    """
+
+    fault: Any = None
+
+
+class Fault:
+    """Something that goes wrong with a collector, for a while or for the next requests.
+
+    It ends by itself after so many requests or seconds; else at `end`, or at the end of a ``with``
+    statement.
+
+    Attributes:
+        name: which fault it is.
+        hits: how many requests it has met.
+        response: the answer; None for the usual one.
+        delay: seconds before the answer goes out.
+    """
+
+    def __init__(
+        self,
+        faults: Faults,
+        name: str,
+        seconds: Optional[float],
+        requests: Optional[int],
+        response: Optional[Response] = None,
+        delay: float = 0.0,
+        meets: Optional[_Meets] = None,
+    ) -> None:
+        """Begin at once.
+
+        Args:
+            faults: the faults of the collector.
+            name: which fault it is.
+            seconds: how long it lasts.
+            requests: how many requests it meets.
+            response: the answer; by default the usual one.
+            delay: seconds before the answer goes out.
+            meets: which requests it meets; by default all.
+
+        Raises:
+            ValueError: a number of that kind makes no sense.
+        """
+        if seconds is not None and not (_is_number(seconds) and seconds > 0):
+            raise ValueError(f"seconds is {seconds!r}, but must be a number above 0")
+        if requests is not None and not (_is_whole(requests) and requests > 0):
+            raise ValueError(f"requests is {requests!r}, but must be a whole number from 1 on")
+        self.name = name
+        self.hits = 0
+        self.response = response
+        self.delay = delay
+        self._meets = meets
+        self._faults = faults
+        self._requests = requests
+        self._deadline = math.inf if seconds is None else monotonic() + seconds
+        self._ended = False
+
+    @property
+    def active(self) -> bool:
+        """Whether it still meets requests."""
+        used_up = self._requests is not None and self.hits >= self._requests
+        return not used_up and not self.over
+
+    @property
+    def over(self) -> bool:
+        """Whether it lets go what it holds: its time is over, or it was ended."""
+        return self._ended or monotonic() >= self._deadline
+
+    @property
+    def seconds_left(self) -> float:
+        """How long it goes on at most."""
+        return max(0.0, self._deadline - monotonic())
+
+    def hit(self, request: Optional[CollectedRequest]) -> bool:
+        """Count a request if the fault meets it; called with the lock of the faults.
+
+        Args:
+            request: the request; None while it is not read.
+
+        Returns:
+            Whether it does.
+        """
+        if not self.active:
+            return False
+        if request is not None and self._meets is not None and not self._meets(request):
+            return False
+        self.hits += 1
+        return True
+
+    def end(self) -> None:
+        """End it now. Requests that it holds are cut; one that has ended already stays so."""
+        self._ended = True
+        self._faults.settle()
+
+    def __enter__(self: _Fault) -> _Fault:
+        """It has begun already."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """End it."""
+        self.end()
+
+    def __repr__(self) -> str:
+        """The name, and how it stands."""
+        state = "active" if self.active else "ended"
+        return f"<Fault {self.name}: {state}, {self.hits} hits>"
+
+
+class Faults:
+    """Makes the faults of one collector. Of several, the one that began first is met first.
+
+    Each takes ``seconds`` or ``requests`` (or both: whichever ends first), and lasts until it is
+    ended where neither is given.
+
+    Example:
+        >>> collector.faults.status(503, retry_after=1, requests=2)
+        >>> with collector.faults.down():
+        ...     tracker.track(event)
+    """
+
+    def __init__(self, go_down: Callable[[], None], come_up: Callable[[], None]) -> None:
+        """Have no faults.
+
+        Args:
+            go_down: has the collector refuse connections.
+            come_up: has it take them again.
+        """
+        self._go_down = go_down
+        self._come_up = come_up
+        self._changed = threading.Condition()
+        self._read: List[Fault] = []
+        self._unread: List[Fault] = []
+        self._down: List[Fault] = []
+        self._was_down = False
+        self._stopped = False
+
+    def down(self, *, seconds: Optional[float] = None, requests: Optional[int] = None) -> Fault:
+        """Refuse connections, and cut those that there are.
+
+        Args:
+            seconds: how long.
+            requests: how many connections. As long as they are counted, they are reset when a
+                request begins, and not refused: who listens to nothing cannot count.
+        """
+        if requests is not None:
+            return self._begin_unread("down", seconds, requests)
+        fault = Fault(self, "down", seconds, None)
+        with self._changed:
+            self._down.append(fault)
+        self.settle()
+        if seconds is not None:
+            # As long as the process lives; a daemon, so that it does not keep it alive.
+            timer = threading.Timer(seconds, fault.end)
+            timer.daemon = True
+            timer.name = "snowplow-collector-fault"
+            timer.start()
+        return fault
+
+    def hang(self, *, seconds: Optional[float] = None, requests: Optional[int] = None) -> Fault:
+        """Read requests and never answer; the connections are cut when the fault ends.
+
+        Args:
+            seconds: how long.
+            requests: how many requests.
+        """
+        fault = Fault(self, "hang", seconds, requests)
+        fault.response = HeldResponse(0, delay=math.inf, fault=fault)
+        return self._begin(fault)
+
+    def slow(
+        self,
+        delay: float,
+        *,
+        seconds: Optional[float] = None,
+        requests: Optional[int] = None,
+    ) -> Fault:
+        """Answer as usual, but late.
+
+        Args:
+            delay: seconds before an answer goes out.
+            seconds: how long the fault lasts.
+            requests: how many requests.
+        """
+        if not (_is_number(delay) and delay > 0):
+            raise ValueError(f"delay is {delay!r}, but must be a number above 0")
+        return self._begin(Fault(self, "slow", seconds, requests, delay=delay))
+
+    def drop_before_reading(
+        self, *, seconds: Optional[float] = None, requests: Optional[int] = None
+    ) -> Fault:
+        """Reset the connection when a request begins: its events do not arrive.
+
+        Args:
+            seconds: how long.
+            requests: how many requests.
+        """
+        return self._begin_unread("drop before reading", seconds, requests)
+
+    def drop_after_reading(
+        self, *, seconds: Optional[float] = None, requests: Optional[int] = None
+    ) -> Fault:
+        """Reset the connection in place of an answer: the events are kept, and nobody is told.
+
+        Args:
+            seconds: how long.
+            requests: how many requests.
+        """
+        response = Response(drop=True)
+        return self._begin(Fault(self, "drop after reading", seconds, requests, response))
+
+    def status(
+        self,
+        status: int,
+        *,
+        retry_after: Optional[object] = None,
+        body: bytes = b"",
+        seconds: Optional[float] = None,
+        requests: Optional[int] = None,
+    ) -> Fault:
+        """Answer with a status. The events are kept where it is from 200 to 299.
+
+        Args:
+            status: the HTTP status.
+            retry_after: the header ``Retry-After``: seconds, or an HTTP date.
+            body: the body of the answer.
+            seconds: how long.
+            requests: how many requests.
+        """
+        if not _is_whole(status) or not 200 <= status <= 999:
+            raise ValueError(f"status is {status!r}, but must be a whole number from 200 to 999")
+        headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        response = Response(status, headers, body)
+        return self._begin(Fault(self, f"status {status}", seconds, requests, response))
+
+    def redirect(
+        self,
+        location: str,
+        status: int = 301,
+        *,
+        seconds: Optional[float] = None,
+        requests: Optional[int] = None,
+    ) -> Fault:
+        """Send the client elsewhere; the events are not kept.
+
+        Args:
+            location: the header ``Location``.
+            status: 301, 302, 303, 307 or 308.
+            seconds: how long.
+            requests: how many requests.
+        """
+        response = Response(status, {"Location": location}, b"")
+        return self._begin(Fault(self, "redirect", seconds, requests, response))
+
+    def limit(
+        self,
+        max_bytes: int,
+        status: int = 413,
+        *,
+        seconds: Optional[float] = None,
+        requests: Optional[int] = None,
+    ) -> Fault:
+        """Refuse bodies that are too large; others are answered as usual, and do not count.
+
+        Args:
+            max_bytes: the largest body that is taken, in bytes.
+            status: the answer to a larger one.
+            seconds: how long.
+            requests: how many requests that are refused.
+        """
+        if not _is_whole(max_bytes) or max_bytes < 0:
+            raise ValueError(f"max_bytes is {max_bytes!r}, but must be a whole number from 0 on")
+        return self._begin(
+            Fault(
+                self,
+                f"limit of {max_bytes} bytes",
+                seconds,
+                requests,
+                Response(status, body=b"too large"),
+                meets=lambda request: request.size > max_bytes,
+            )
+        )
+
+    def clear(self) -> None:
+        """End all faults."""
+        with self._changed:
+            everything = [*self._read, *self._unread, *self._down]
+        for fault in everything:
+            fault.end()
+
+    def meet_before_reading(self) -> bool:
+        """Return whether the connection on which a request begins is to be reset."""
+        with self._changed:
+            return any(fault.hit(None) for fault in self._unread)
+
+    def meet(self, request: CollectedRequest) -> Optional[Fault]:
+        """Return the first fault that a request meets, or None.
+
+        Args:
+            request: what arrived.
+        """
+        with self._changed:
+            return next((fault for fault in self._read if fault.hit(request)), None)
+
+    def wait(self, response: Response) -> bool:
+        """Wait before an answer.
+
+        Args:
+            response: the answer.
+
+        Returns:
+            Whether it must not be sent any more.
+        """
+        fault = response.fault if isinstance(response, HeldResponse) else None
+        deadline = monotonic() + response.delay
+        with self._changed:
+            while not self._stopped:
+                if fault is not None and fault.over:
+                    return True
+                left = deadline - monotonic() if fault is None else fault.seconds_left
+                if left <= 0:
+                    return False
+                self._changed.wait(min(left, threading.TIMEOUT_MAX))
+        return True
+
+    def settle(self) -> None:
+        """Do what follows from a fault that began or ended."""
+        with self._changed:
+            for faults in (self._read, self._unread, self._down):
+                faults[:] = [fault for fault in faults if fault.active]
+            is_down = bool(self._down) and not self._stopped
+            changed, self._was_down = is_down != self._was_down, is_down
+            self._changed.notify_all()
+            # Under the lock, so that two faults that end at a time do not cross.
+            if changed:
+                (self._go_down if is_down else self._come_up)()
+
+    def stop(self) -> None:
+        """Let everybody go who waits, as the server stops."""
+        with self._changed:
+            self._stopped = True
+            self._was_down = False
+            self._changed.notify_all()
+
+    def start(self) -> None:
+        """Go on with the faults that there are, as the server starts."""
+        self._stopped = False
+        self.settle()
+
+    def _begin(self, fault: Fault) -> Fault:
+        with self._changed:
+            self._read.append(fault)
+        return fault
+
+    def _begin_unread(self, name: str, seconds: Optional[float], requests: Optional[int]) -> Fault:
+        fault = Fault(self, name, seconds, requests)
+        with self._changed:
+            self._unread.append(fault)
+        return fault
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,438 @@
+"""A collector to look at: a page in the browser, and the JSON endpoints of Snowplow Micro."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ipaddress
+import json
+import pkgutil
+import re
+from functools import lru_cache
+from typing import Any, Callable, Dict, Generator, Iterable, List, Optional, Tuple, TypeVar, Union
+from urllib.parse import parse_qs, urlsplit
+
+from snowplow_tracker.testing._fields import FIELDS, iso_time
+from snowplow_tracker.testing._http import HttpRequest, Response, Stream
+from snowplow_tracker.testing._journal import Entry, Journal
+from snowplow_tracker.testing._micro import FilterError, Filters, bad_event, good_event
+from snowplow_tracker.testing._snippet import snippet
+from snowplow_tracker.testing.collector import Collector
+from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest, Headers
+
+__all__ = ["LiveCollector"]
+
+_BATCH = 250
+_KEEP_ALIVE = 15.0
+_MAX_NODES = 20_000
+_MAX_BODY_SHOWN = 65_536
+# A thousand bad events of one request would repeat its body a thousand times.
+_MAX_BODIES = 32 * 1024 * 1024
+_IGLU = re.compile(r"/micro/iglu/([^/]+/[^/]+/[^/]+/[0-9]+-[0-9]+-[0-9]+)")
+_JSON = {"Content-Type": "application/json; charset=utf-8"}
+
+_Answer = Union[Response, Stream]
+_Live = TypeVar("_Live", bound="LiveCollector")
+
+
+class LiveCollector(Collector):
+    """A collector with a page at ``/`` that shows events as they arrive.
+
+    It also answers what test suites ask of Snowplow Micro: ``/micro/all``, ``/micro/good`` and
+    ``/micro/bad`` (``POST`` with filters, too), ``/micro/reset``, ``/micro/iglu/...`` for the
+    schemas that were given. Of Micro's fields it fills those that come from the tracker.
+
+    Requests whose ``Host`` or ``Origin`` is foreign are refused with 403, so that no page of
+    another site can read what is collected, or write to it.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        host: str = "127.0.0.1",
+        max_events: int = 10_000,
+        hosts: Iterable[str] = (),
+        schemas: Any = None,
+        paths: Iterable[str] = (),
+    ) -> None:
+        """Set up a collector; it listens from `start` on, or inside of a ``with`` statement.
+
+        Args:
+            port: the port to listen on; 0 for a free one.
+            host: the address to listen on. Others than loopback let everybody in the network read
+                the events.
+            max_events: how many events are kept; of more, the latest.
+            hosts: further names by which this machine may be called, and whose pages may send
+                events: in ``Host`` and ``Origin``.
+            schemas: what self-describing data is held against; as for `Collector`.
+            paths: further paths of events; as for `Collector`.
+
+        Raises:
+            ImportError: there are schemas, and the extra ``schemas`` is not installed.
+            ValueError: `max_events` is not a whole number from 1 on.
+        """
+        if not isinstance(max_events, int) or max_events < 1:
+            raise ValueError(f"max_events is {max_events!r}, but must be a whole number from 1 on")
+        super().__init__(port, schemas=schemas, paths=paths, max_requests=1)
+        self._host = host
+        self._hosts = frozenset(each.lower() for each in hosts)
+        self.journal = Journal(max_events)
+        self._routes: Dict[str, Callable[[CollectedRequest], _Answer]] = {
+            "/": self._show_page,
+            "/page/stream": self._stream,
+            "/page/event": self._show_event,
+            "/page/clear": self._clear_page,
+            "/page/export": self._export,
+            "/micro/all": lambda _: _as_json(self.journal.counts),
+            "/micro/good": self._show_good,
+            "/micro/bad": self._show_bad,
+            "/micro/reset": self._reset,
+        }
+
+    @property
+    def endpoint(self) -> str:
+        """The URL to give to a tracker, and to open in a browser."""
+        host = self._host
+        if host in ("", "0.0.0.0", "::"):  # noqa: S104 (compared, not listened on)
+            host = "127.0.0.1"
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    def start(self: _Live) -> _Live:
+        """Listen. After a `stop`, on the same port as before; what was kept stays.
+
+        Returns:
+            The collector itself.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        super().start()
+        self.journal.open()
+        return self
+
+    def stop(self) -> None:
+        """Cut all connections, the pages' included."""
+        self.journal.close()
+        super().stop()
+
+    def clear(self) -> None:
+        """Forget what arrived so far."""
+        super().clear()
+        self.journal.clear()
+
+    def _keep(self, request: CollectedRequest) -> None:
+        super()._keep(request)
+        self.journal.add(request)
+
+    def _handle(self, incoming: HttpRequest) -> _Answer:
+        headers = Headers(incoming.headers)
+        path = incoming.target.partition("?")[0]
+        route = self._routes.get(path)
+        if route is None and _IGLU.fullmatch(path):
+            route = self._show_schema
+        for_page = route is not None or path.startswith(("/page/", "/micro/"))
+        refusal = self._refusal(headers, path, for_page=for_page)
+        if refusal is not None:
+            return Response(403, {"Content-Type": "text/plain"}, refusal.encode("ascii", "replace"))
+        if route is None:
+            return Response(404, body=b"not found") if for_page else super()._handle(incoming)
+        writes = path == "/page/clear"
+        reads_body = path in ("/micro/good", "/micro/bad", "/micro/reset")
+        allowed = (
+            ("POST",) if writes else ("GET", "HEAD", "POST") if reads_body else ("GET", "HEAD")
+        )
+        if incoming.method not in allowed:
+            return Response(405, {"Allow": ", ".join(allowed)}, b"not allowed")
+        answer = route(CollectedRequest(incoming.method, incoming.target, headers, incoming.body))
+        if isinstance(answer, Stream) and incoming.method == "HEAD":
+            answer.chunks.close()
+            return Response(headers=answer.headers, body=b"", close=True)
+        return answer
+
+    def _refusal(self, headers: Headers, path: str, *, for_page: bool) -> Optional[str]:
+        """Why a request is not answered; None if it is."""
+        host = headers.get("host", "")
+        if host and not self._is_ours(host):
+            return (
+                f"the Host {host[:100]!r} is not this machine;"
+                " --allow-host makes it one (see --help)"
+            )
+        origin = headers.get("origin")
+        if not for_page:
+            # A page of one's own app may send events here from another port.
+            if origin is not None and not self._is_ours(urlsplit_host(origin)):
+                return (
+                    f"the Origin {origin[:100]!r} is foreign;"
+                    " --allow-host makes it one of yours (see --help)"
+                )
+            return None
+        if origin is not None and origin.lower() != f"http://{host.lower()}":
+            return f"the Origin {origin[:100]!r} is foreign"
+        site = headers.get("sec-fetch-site", "none")
+        if site in ("same-origin", "none"):
+            return None
+        # A link may lead here; images and scripts of other sites do not.
+        if path == "/" and headers.get("sec-fetch-mode") == "navigate":
+            return None
+        return "the request comes from the page of another site"
+
+    def _is_ours(self, host: str) -> bool:
+        name = _host_name(host)
+        if name == "localhost" or name.endswith(".localhost") or name in self._hosts:
+            return True
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        # An address cannot be made to point here by somebody else's name server; and where nothing
+        # but loopback is listened on, nothing but loopback can be meant.
+        return address.is_loopback or not _is_loopback(self._host)
+
+    def _show_page(self, _request: CollectedRequest) -> Response:
+        page, policy = _page()
+        return Response(
+            headers={
+                "Content-Type": "text/html; charset=utf-8",
+                "Content-Security-Policy": policy,
+                "X-Content-Type-Options": "nosniff",
+                "Referrer-Policy": "no-referrer",
+                "Cache-Control": "no-store",
+            },
+            body=page,
+        )
+
+    def _stream(self, request: CollectedRequest) -> Stream:
+        known = request.headers.get("last-event-id", "")
+        return Stream(
+            {
+                "Content-Type": "text/event-stream; charset=utf-8",
+                "Cache-Control": "no-store",
+                "X-Content-Type-Options": "nosniff",
+            },
+            self._messages(known),
+        )
+
+    def _messages(self, known: str) -> Generator[bytes, None, None]:
+        journal = self.journal
+        # The browser says what it has when it connects again; of another process that is nothing.
+        marker = f"{id(journal):x}"
+        generation, last = journal.generation, 0
+        parts = known.split(".")
+        if len(parts) == 3 and parts[:2] == [marker, str(generation)] and parts[2].isdecimal():
+            last = int(parts[2])
+        hello = {"max": journal.max_events, "fresh": last == 0, "endpoint": self.endpoint}
+        yield _message("hello", hello)
+        while not journal.closed:
+            now, entries = journal.wait_for_more(generation, last, _BATCH, _KEEP_ALIVE)
+            if now != generation:
+                generation = now
+                yield _message("cleared", {})
+            elif not entries:
+                yield b": nothing new\n\n"
+            if entries:
+                last = entries[-1].number
+                batch = {"counts": journal.counts, "entries": [each.summary() for each in entries]}
+                yield _message("entries", batch, f"{marker}.{generation}.{last}")
+
+    def _show_event(self, request: CollectedRequest) -> Response:
+        number = parse_qs(request.query).get("n", [""])[0]
+        known = number.isascii() and number.isdigit() and len(number) < 16
+        entry = self.journal.find(int(number)) if known else None
+        if entry is None:
+            return _as_json({"error": "this event is not kept any more"}, 404)
+        return _as_json(_detail(entry))
+
+    def _clear_page(self, _request: CollectedRequest) -> Response:
+        self.clear()
+        return _as_json(self.journal.counts)
+
+    def _export(self, _request: CollectedRequest) -> Stream:
+        def lines() -> Generator[bytes, None, None]:
+            for entry in reversed(self.journal.latest_first()):
+                yield _dump(_exported(entry)) + b"\n"
+
+        return Stream(
+            {
+                "Content-Type": "application/x-ndjson; charset=utf-8",
+                "Content-Disposition": 'attachment; filename="events.jsonl"',
+                "Cache-Control": "no-store",
+            },
+            lines(),
+        )
+
+    def _show_good(self, request: CollectedRequest) -> Response:
+        try:
+            filters = Filters(request.body if request.method == "POST" else b"")
+        except FilterError as error:
+            return _as_json({"error": str(error)}, 400)
+        found: List[CollectedEvent] = [
+            entry.event
+            for entry in self.journal.latest_first()
+            if entry.event is not None and entry.good and filters.take_good(entry.event)
+        ]
+        return _as_json([good_event(event) for event in found[: filters.limit]])
+
+    def _show_bad(self, request: CollectedRequest) -> Response:
+        try:
+            filters = Filters(request.body if request.method == "POST" else b"")
+        except FilterError as error:
+            return _as_json({"error": str(error)}, 400)
+        found = [
+            entry
+            for entry in self.journal.latest_first()
+            if not entry.good and filters.take_bad(entry.request)
+        ]
+        room = _MAX_BODIES
+        shown = []
+        for each in found[: filters.limit]:
+            room -= each.request.size
+            shown.append(bad_event(each.request, each.event, each.problems, with_body=room >= 0))
+        return _as_json(shown)
+
+    def _reset(self, _request: CollectedRequest) -> Response:
+        self.clear()
+        return _as_json(self.journal.counts)
+
+    def _show_schema(self, request: CollectedRequest) -> Response:
+        match = _IGLU.fullmatch(request.path)
+        lookup = getattr(self._schemas, "schema", None)
+        if match is None or lookup is None:
+            return _as_json({"error": "there are no schemas here; start with --schemas"}, 404)
+        schema = lookup(f"iglu:{match.group(1)}")
+        if schema is None:
+            return _as_json({"error": f"iglu:{match.group(1)} is not among the schemas"}, 404)
+        return _as_json(schema)
+
+
+@lru_cache(maxsize=None)
+def _page() -> Tuple[bytes, str]:
+    """The page, and the policy that lets the browser run its own script and style and nothing else."""
+    page = pkgutil.get_data(__package__ or "snowplow_tracker.testing", "page.html") or b""
+    hashes = {}
+    for tag in (b"script", b"style"):
+        inner = page.split(b"<" + tag + b">", 1)[1].split(b"</" + tag + b">", 1)[0]
+        hashes[tag] = base64.b64encode(hashlib.sha256(inner).digest()).decode("ascii")
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{hashes[b'script']}';"
+        f" style-src 'sha256-{hashes[b'style']}'; connect-src 'self'; img-src data:;"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return page, policy
+
+
+def _detail(entry: Entry) -> Dict[str, Any]:
+    event, request = entry.event, entry.request
+    detail: Dict[str, Any] = {
+        "n": entry.number,
+        "good": entry.good,
+        "problems": entry.problems,
+        "request": [
+            ["request", f"{request.method} {request.path}"],
+            ["answered", str(request.status or "never")],
+            ["received", iso_time(request.received_at)],
+            ["from", request.client],
+            ["size", f"{request.size:,} bytes"],
+            *([] if event is None else [["events in it", f"{len(request.events):,}"]]),
+            *[[name, value] for name, value in request.headers.items()],
+        ],
+    }
+    if event is None:
+        shown = request.body or request.query.encode("ascii", "replace")
+        detail["body"] = shown[:_MAX_BODY_SHOWN].decode("utf-8", "replace")
+        return detail
+    detail.update(
+        parameters=[
+            [name, FIELDS.get(name, ""), _tree(value)] for name, value in event.parameters.items()
+        ],
+        data=None if event.unstruct is None else _tree(event.data),
+        schema=event.schema,
+        entities=[[each["schema"], _tree(each["data"])] for each in event.contexts],
+        snippet=snippet(event),
+    )
+    return detail
+
+
+def _exported(entry: Entry) -> Dict[str, Any]:
+    event, request = entry.event, entry.request
+    return {
+        "good": entry.good,
+        "problems": entry.problems,
+        "receivedAt": iso_time(request.received_at),
+        "method": request.method,
+        "path": request.path,
+        "status": request.status,
+        "parameters": None if event is None else event.parameters,
+        "event": None if event is None else event.unstruct,
+        "entities": [] if event is None else event.contexts,
+    }
+
+
+def _tree(value: Any) -> Any:
+    """JSON data as nodes: numbers as strings, since JavaScript reads no others than doubles."""
+    budget = [_MAX_NODES]
+
+    def node(value: Any) -> Any:
+        budget[0] -= 1
+        if budget[0] < 0:
+            return ["more"]
+        if isinstance(value, dict):
+            return ["object", [[name, node(each)] for name, each in _first(value.items(), budget)]]
+        if isinstance(value, list):
+            return ["array", [node(each) for each in _first(value, budget)]]
+        if isinstance(value, str):
+            return ["string", value]
+        return ["value", json.dumps(value)]
+
+    return node(value)
+
+
+def _first(items: Iterable[Any], budget: List[int]) -> Iterable[Any]:
+    for each in items:
+        yield each
+        if budget[0] < 0:
+            return
+
+
+def _message(kind: str, data: Any, identifier: Optional[str] = None) -> bytes:
+    lines = [b"event: " + kind.encode("ascii")]
+    if identifier is not None:
+        lines.append(b"id: " + identifier.encode("ascii"))
+    lines.append(b"data: " + _dump(data))
+    return b"\n".join(lines) + b"\n\n"
+
+
+def _dump(data: Any) -> bytes:
+    # ASCII throughout: halves of surrogate pairs can be written, and no line ends in the middle.
+    return json.dumps(data, separators=(",", ":")).encode("ascii")
+
+
+def _as_json(data: Any, status: int = 200) -> Response:
+    headers = {**_JSON, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return Response(status, headers, _dump(data))
+
+
+def urlsplit_host(origin: str) -> str:
+    """Return host and port of an origin; an empty string if it has none, as ``null``.
+
+    Args:
+        origin: the header ``Origin``.
+    """
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
+
+
+def _host_name(host: str) -> str:
+    name = host.lower()
+    if name.startswith("["):
+        return name[1:].partition("]")[0]
+    return name.partition(":")[0].rstrip(".")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -1,0 +1,254 @@
+"""`flush_on_sigterm()`: signals that would end the process at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Type
+
+import pytest
+
+from snowplow_tracker import flush_on_sigterm
+from snowplow_tracker.emitters import AsyncEmitter, Emitter
+from support.collector_with_faults import Answer, CollectorWithFaults
+from support.processes import run_program
+
+START = """
+    import os, signal, sys, threading, time
+    import snowplow_tracker
+    from snowplow_tracker import AsyncEmitter, Emitter, PageView, Tracker, flush_on_sigterm
+
+    cls = {"Emitter": Emitter, "AsyncEmitter": AsyncEmitter}[sys.argv[1]]
+    emitter = cls(sys.argv[2], protocol="http", batch_size=100, flush_interval=60, exit_timeout=5)
+    tracker = Tracker("signals", emitter)
+
+    def track(count=25):
+        for number in range(count):
+            tracker.track(PageView("https://example.com/%d" % number))
+
+    def end(number=signal.SIGTERM):
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1"])
+def test_the_default_action_comes_after_the_events(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults, name: str
+) -> None:
+    """25 of 25 events arrive, and the process ends by the signal, as its parent expects."""
+    program = f"""
+    flush_on_sigterm(signal.{name})
+    track()
+    end(signal.{name})
+    """
+    done = run_program(START + program, emitter_class.__name__, collector.endpoint)
+    assert done.status == -getattr(signal, name), done
+    assert len(collector.arrived) == 25
+    assert done.errors == ""
+
+
+def test_an_earlier_handler_is_called_with_the_signal(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults
+) -> None:
+    """The program's own handler runs after the events were sent; what it tracks, and what comes later, is sent too."""
+    program = """
+    def stop(number, frame):
+        print(number, emitter.stats().sent, frame.f_code.co_name)
+        track(1)
+
+    signal.signal(signal.SIGTERM, stop)
+    flush_on_sigterm()
+    flush_on_sigterm()  # twice is once
+    track()
+    os.kill(os.getpid(), signal.SIGTERM)
+    track(1)
+    os._exit(0)  # as uvicorn ends by the signal, without exit hooks
+    """
+    done = run_program(START + program, emitter_class.__name__, collector.endpoint)
+    assert done.status == 0, done
+    assert done.output.split() == ["15", "25", "<module>"]
+    assert len(collector.arrived) == 27
+
+
+def test_a_handler_that_is_installed_later_and_calls_ours(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults
+) -> None:
+    """Handlers that chain to each other in a circle do not call each other for ever."""
+    program = """
+    flush_on_sigterm()
+    ours = signal.getsignal(signal.SIGTERM)
+    calls = []
+
+    def wraps(number, frame):
+        calls.append(number)
+        ours(number, frame)
+
+    signal.signal(signal.SIGTERM, wraps)
+    flush_on_sigterm()
+    track()
+    end()
+    """
+    done = run_program(START + program, emitter_class.__name__, collector.endpoint)
+    assert done.status == -signal.SIGTERM, done
+    assert len(collector.arrived) == 25
+
+
+@pytest.mark.parametrize("handler", ["signal.SIG_IGN", "lambda *_: None"])
+def test_a_program_that_goes_on_is_left_alone(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults, handler: str
+) -> None:
+    """An ignored signal stays ignored; after a SIGHUP that reloads something the program sends as before."""
+    program = f"""
+    signal.signal(signal.SIGHUP, {handler})
+    flush_on_sigterm(signal.SIGHUP)
+    track(3)
+    os.kill(os.getpid(), signal.SIGHUP)
+    track(3)
+    assert emitter.stats().queued >= 3, emitter.stats()
+    """
+    done = run_program(START + program, emitter_class.__name__, collector.endpoint)
+    assert done.status == 0, done
+    assert len(collector.arrived) == 6
+
+
+def test_ctrl_c_is_still_a_keyboard_interrupt(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults
+) -> None:
+    """SIGINT sends and then raises KeyboardInterrupt, which a program may catch and go on from."""
+    program = """
+    flush_on_sigterm(signal.SIGINT)
+    track(3)
+    try:
+        end(signal.SIGINT)
+    except KeyboardInterrupt:
+        print("caught")
+    track(3)
+    assert emitter.stats().queued == 3, emitter.stats()
+    """
+    done = run_program(START + program, emitter_class.__name__, collector.endpoint)
+    assert (done.status, done.output) == (0, "caught\n"), done
+    assert len(collector.arrived) == 6
+
+
+def test_a_signal_in_the_middle_of_a_request(collector: CollectorWithFaults) -> None:
+    """The events of the request that it interrupts are sent as well, and the process ends in time."""
+    calls = []
+
+    def behave(request: object) -> Answer:
+        calls.append(request)
+        return Answer(fault="silence", keeps=False) if len(calls) == 1 else Answer()
+
+    collector.behaviour = behave
+    program = """
+    flush_on_sigterm()
+    track(24)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    tracker.track(PageView("https://example.com/"))
+    emitter.flush()
+    """
+    done = run_program(START + program, "Emitter", collector.endpoint)
+    assert done.status == 128 + signal.SIGTERM, done
+    assert len(collector.arrived) == 25, done
+    assert done.seconds < 5
+
+
+def test_a_second_signal_ends_at_once(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults
+) -> None:
+    """Who sends SIGTERM again, while a silent collector is waited for, does not wait for `exit_timeout`."""
+    collector.behaviour = Answer(fault="silence")
+    program = """
+    flush_on_sigterm()
+    track()
+    for delay in (0.2, 0.6):
+        threading.Timer(delay, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    time.sleep(10)
+    """
+    done = run_program(START + program, emitter_class.__name__, collector.endpoint)
+    assert done.status == -signal.SIGTERM, done
+    assert done.seconds < 3
+
+
+def test_a_collector_that_is_down_delays_the_end_by_exit_timeout_at_most(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults
+) -> None:
+    """The events that could not be sent are told, and the process ends by the signal in time."""
+    collector.refuse()
+    program = """
+    emitter.exit_timeout = 0.5
+    flush_on_sigterm()
+    track()
+    end()
+    """
+    done = run_program(START + program, emitter_class.__name__, collector.endpoint)
+    assert done.status == -signal.SIGTERM, done
+    assert "25 events" in done.errors
+    assert "Traceback" not in done.errors
+    assert done.seconds < 3
+
+
+def test_the_workers_of_a_pool_that_is_terminated(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults
+) -> None:
+    """`with Pool() as pool` ends its workers by SIGTERM: their events arrive without any line of ours."""
+    program = """
+    import multiprocessing
+
+    def work(number):
+        track(1)
+
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        pool.map(work, range(25), chunksize=1)
+    """
+    done = run_program(START + program, emitter_class.__name__, collector.endpoint)
+    assert done.status == 0, done
+    assert len(collector.arrived) == 25
+    assert not collector.repeated
+
+
+def test_asyncio_still_hears_of_the_signal(collector: CollectorWithFaults) -> None:
+    """Handlers of an event loop run, whether they were installed before or after."""
+    program = """
+    import asyncio
+
+    async def main():
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, stopped.set)
+        flush_on_sigterm()
+        track()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(stopped.wait(), 5)
+        print(emitter.stats().sent)
+
+    asyncio.run(main())
+    """
+    done = run_program(START + program, AsyncEmitter.__name__, collector.endpoint)
+    assert (done.status, done.output) == (0, "25\n"), done
+
+
+def test_outside_the_main_thread_it_says_what_to_do() -> None:
+    """Python allows signal handlers in the main thread only, and the error says so."""
+    raised = []
+
+    def call() -> None:
+        try:
+            flush_on_sigterm()
+        except RuntimeError as error:
+            raised.append(str(error))
+
+    thread = threading.Thread(target=call, name="worker-7")
+    thread.start()
+    thread.join()
+    assert "main thread" in raised[0]
+    assert "worker-7" in raised[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, 0, 10_000, "SIGTERM", None])
+def test_what_is_no_signal_is_refused(number: object) -> None:
+    """A number that is no signal, or one that cannot be handled, is named, and nothing is installed."""
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(ValueError, match=r"SIGKILL|0|SIGTERM|None"):
+        flush_on_sigterm(number)  # type: ignore[arg-type]
+    assert signal.getsignal(signal.SIGTERM) is before
