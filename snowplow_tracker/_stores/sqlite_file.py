@@ -205,10 +205,8 @@ class SQLiteFile:
     def _count_old(self) -> Optional[int]:
         connection = self._connection
         if connection is not None:
-            try:
+            with suppress(sqlite3.Error, TypeError):  # then what was known must do
                 self.last_count = connection.execute(_COUNT).fetchone()[0]
-            except (sqlite3.Error, TypeError):
-                pass  # what was known must do
         count, self.last_count = self.last_count, None
         return count
 
