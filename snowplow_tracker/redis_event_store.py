@@ -12,6 +12,7 @@ from typing import Any, Callable, List, Optional
 
 from snowplow_tracker._delivery import untold
 from snowplow_tracker._process import exit as process_exit
+from snowplow_tracker._process import fork
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._stores.bodies import decode_all, encode
 from snowplow_tracker._stores.handed_out import HandedOut, LeasedEvent
@@ -157,7 +158,7 @@ class RedisEventStore(EventStore):
         self._own_consumer = consumer
         self._errors = redis_module().exceptions
         self._start()
-        process_exit.register(self)
+        fork.register(self)
 
     def _start(self) -> None:
         """Set up what belongs to one process."""
@@ -228,6 +229,8 @@ class RedisEventStore(EventStore):
             `StreamEvent` objects; none while Redis cannot be reached.
         """
         self._check_process()
+        if self._link.is_calling():
+            return []
         if self._writer.unwritten and not self._link.failing:
             self._writer.flush(self.socket_timeout)
         if not self._link.may_try():
