@@ -67,6 +67,7 @@ _MAX_LANGUAGE = 255
 _MAX_NETWORK_ID = 128
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9%/:?#\[\]@!$&'()*+,;=~._-]+")
+_DEFAULT_PORT = re.compile(r"^(http://[^/?#]*):80(?=[/?#]|$)|^(https://[^/?#]*):443(?=[/?#]|$)")
 _NUMBER = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"{_NUMBER}(?:\.{_NUMBER}){{3}}")
 _LANGUAGE = re.compile(r"[A-Za-z0-9-]{1,35}")
@@ -284,7 +285,7 @@ class RequestTracking(Generic[_Raw]):
         if self._comes_from_proxy(request):
             named = (request.header("x-forwarded-proto") or "").rpartition(",")[2].strip().lower()
             scheme = named if named in {"http", "https"} else None
-        return _usable_url(request.url(scheme))
+        return _usable_url(_DEFAULT_PORT.sub(r"\1\2", request.url(scheme) or ""))
 
     def _comes_from_proxy(self, request: IncomingRequest) -> bool:
         return self._proxy_count > 0 or (
