@@ -377,11 +377,19 @@ class SQLiteEventStore(EventStore):
         """
         deadline: Optional[float] = None
         pause = _FIRST_PAUSE
+        generation = self._file.generation
         while True:
             try:
                 result = self._enter(operation)
-            except sqlite3.OperationalError as error:
-                if not is_locked(error) or is_interrupt(error):
+            except sqlite3.DatabaseError as error:
+                if is_interrupt(error):
+                    raise
+                if generation != self._file.generation:
+                    generation = (
+                        self._file.generation
+                    )  # the file was damaged, and there is a new one
+                    continue
+                if not is_locked(error):
                     raise
                 now = time.monotonic()
                 if deadline is None:
@@ -463,13 +471,16 @@ class SQLiteEventStore(EventStore):
                 raise SQLiteStoreError("the disk is full")
             self._disk_is_full = False
         try:
-            return connection.execute(_ADD, (body, self.buffer_capacity)).rowcount > 0
+            added = connection.execute(_ADD, (body, self.buffer_capacity)).rowcount > 0
         except sqlite3.OperationalError as error:
             if is_full(error):
                 if self._file.is_at_max_size(connection):
                     return False
                 self._disk_is_full = True
             raise
+        if added and self._file.last_count is not None:
+            self._file.last_count += 1
+        return added
 
     def _look_at_log(self, connection: sqlite3.Connection) -> None:
         if self._file.wal_bytes() > MAX_WAL_BYTES / 2:
@@ -668,6 +679,8 @@ class SQLiteEventStore(EventStore):
                     raise
                 logger.debug("Lost leases in %s are released later: %s", self.path, error)
         number: int = connection.execute(query).fetchone()[0]
+        if query is _REMAINING:
+            self._file.last_count = number
         return number
 
     # Trouble

@@ -455,7 +455,7 @@ def _time(value: Any) -> Optional[int]:
 def _in_milliseconds(number: Any) -> int:
     whole: int = _int(number)
     if _SECONDS[0] <= whole < _SECONDS[1]:
-        return round(number * 1000)
+        return int(round(number * 1000))
     if _MICROSECONDS[0] < whole < _MICROSECONDS[1]:
         return whole // 1000
     if _NANOSECONDS[0] <= whole < _NANOSECONDS[1]:

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from _thread import RLock
-from typing import Any, Callable, Optional, Set, Tuple, Type, TypeVar
+from typing import Any, Callable, Dict, Optional, Set, Tuple, Type, TypeVar
 
 from snowplow_tracker._delivery.retry import Backoff, RetryPolicy
 from snowplow_tracker._process.interrupts import is_interrupt
@@ -55,10 +55,19 @@ def connect(url: str, socket_timeout: float) -> Any:
     timeouts = {"socket_timeout": socket_timeout}
     if not url.startswith("unix:"):  # redis-py 4 does not know it there
         timeouts["socket_connect_timeout"] = socket_timeout
+    more: Dict[str, Any] = {}
+    try:
+        from redis.maint_notifications import MaintNotificationsConfig
+
+        # They cost a round trip per connection, and a call of logging, whose lock an interrupt can leave behind.
+        more["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
+    except ImportError:  # redis-py before 6.4
+        pass
     try:
         client = redis.Redis.from_url(
             url,
             **timeouts,
+            **more,
             # Trying again is for the store, which has a bound for it.
             retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
         )
@@ -190,21 +199,20 @@ class RedisLink:
                     raise
                 result = operation()
         except BaseException as error:
-            interrupt = is_interrupt(error)
-            if interrupt or not isinstance(error, self.failures):
-                # A connection in the middle of an answer would give it to the next call.
-                self.client.connection_pool.disconnect(inuse_connections=False)
-                if interrupt:
-                    raise _unwrapped(error) from None
+            if isinstance(error, self.failures) and not is_interrupt(error):
+                self.note_failure(error, adds=adds)
                 raise
-            self.note_failure(error, adds=adds)
-            raise
+            # A connection in the middle of an answer would give it to the next call.
+            self.client.connection_pool.disconnect(inuse_connections=False)
+            interrupt = _unwrapped(error)
+        else:
+            self._is_there()
+            if adds:
+                self.takes_events()
+            return result
         finally:
             self._calling.discard(me)
-        self._is_there()
-        if adds:
-            self.takes_events()
-        return result
+        raise interrupt
 
     def takes_events(self) -> None:
         """Note that Redis took events."""
@@ -256,8 +264,12 @@ class RedisLink:
 
 def _unwrapped(error: BaseException) -> BaseException:
     """Return what a signal handler raised, if redis-py took it for a fault of its connection."""
-    while True:
-        cause = error.__cause__ or error.__context__
-        if cause is None or not is_interrupt(cause):
-            return error
-        error = cause
+    seen = {id(error)}
+    found = error
+    cause = error.__cause__ or error.__context__
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if is_interrupt(cause):
+            found = cause
+        cause = cause.__cause__ or cause.__context__
+    return found

@@ -88,6 +88,9 @@ class SQLiteFile:
         self._connection: Optional[sqlite3.Connection] = None
         self._finalizer: Optional[weakref.finalize] = None  # type: ignore[type-arg]
         self._opened: Optional[Tuple[int, int]] = None
+        self._log: Optional[Tuple[int, int]] = None
+        self.last_count: Optional[int] = None
+        """How many events were in the file when it was last known."""
         self._seen: Tuple[int, int] = (0, 0)
         self._next_look = 0.0
         self._was_checked = False
@@ -113,12 +116,12 @@ class SQLiteFile:
             return self._reopened("deleted")
         if (status.st_dev, status.st_ino) != self._opened:
             return self._reopened("replaced by another one")
-        if (status.st_size, status.st_mtime_ns) != self._seen:
-            now = time.monotonic()
-            if status.st_size < self._seen[0] or now >= self._next_look:
-                self._next_look = now + _LOOK_INTERVAL
-                self._seen = (status.st_size, status.st_mtime_ns)
-                self._look(connection)
+        now = time.monotonic()
+        if status.st_size < self._seen[0] or now >= self._next_look:
+            self._next_look = now + _LOOK_INTERVAL
+            has_changed = (status.st_size, status.st_mtime_ns) != self._seen
+            self._seen = (status.st_size, status.st_mtime_ns)
+            self._look(connection, has_changed=has_changed)
         return self._connection or self._open()
 
     def disconnect(self) -> None:
@@ -151,8 +154,10 @@ class SQLiteFile:
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             status = os.stat(self.path)  # noqa: PTH116
             self._opened = (status.st_dev, status.st_ino)
+            self._log = _identity(f"{self.path}-wal")
             self._seen = (status.st_size, status.st_mtime_ns)
             self._next_look = time.monotonic() + _LOOK_INTERVAL
+            self.last_count = connection.execute(_COUNT).fetchone()[0]
             self.make_reserve()
             self._finalizer = weakref.finalize(self, connection.close)
             # At exit, events may still be on their way into the file; the system closes it.
@@ -185,22 +190,27 @@ class SQLiteFile:
 
     def _reopened(self, what: str) -> sqlite3.Connection:
         """Open the file again after somebody deleted or replaced it, and count what went with it."""
-        lost = self._count_old()
+        lost, log = self._count_old(), self._log
         self.disconnect()
         self.generation += 1
         self._was_checked = False
+        if log is not None and _identity(f"{self.path}-wal") == log:
+            # It belongs to the file that is gone. SQLite would take it for that of the new one.
+            for name in ("-wal", "-shm"):
+                with suppress(OSError):
+                    os.unlink(self.path + name)  # noqa: PTH108
         self._lost(lost, f"was {what} while it was open")
         return self._open()
 
     def _count_old(self) -> Optional[int]:
         connection = self._connection
-        if connection is None:
-            return None
-        try:
-            found = connection.execute(_COUNT).fetchone()
-        except sqlite3.Error:
-            return None
-        return found[0] if found and isinstance(found[0], int) else None
+        if connection is not None:
+            try:
+                self.last_count = connection.execute(_COUNT).fetchone()[0]
+            except (sqlite3.Error, TypeError):
+                pass  # what was known must do
+        count, self.last_count = self.last_count, None
+        return count
 
     def _lost(self, count: Optional[int], what: str) -> None:
         number = "an unknown number of" if count is None else count
@@ -213,18 +223,24 @@ class SQLiteFile:
         if count:
             self._on_lost(count, what)
 
-    def _look(self, connection: sqlite3.Connection) -> None:
-        """Look whether a file that has changed is sound, with the eyes of somebody who opens it now."""
-        with suppress(sqlite3.Error):
-            # Pages that are in the log only go to their place, which mends what they were overwritten with.
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        try:
-            if not self._is_sound():
+    def _look(self, connection: sqlite3.Connection, *, has_changed: bool) -> None:
+        """Look whether the file is sound, with the eyes of somebody who opens it now, and has all that belongs to it."""
+        if has_changed:
+            with suppress(sqlite3.Error):
+                # Pages that are in the log only go to their place, which mends what they were overwritten with.
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            damaged = False
+            try:
+                damaged = not self._is_sound()
+            except sqlite3.Error as error:
+                damaged = is_damage(error)
+            if damaged:
                 self.set_aside("is damaged")
-        except sqlite3.Error as error:
-            if is_damage(error):
-                self.set_aside("is damaged")
-        self._look_at_log()
+        if self._connection is not None and _identity(f"{self.path}-wal") != self._log:
+            # The write-ahead log was deleted. What is in the one that is open goes into the file.
+            with suppress(sqlite3.Error):
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self.disconnect()
         if not self.has_reserve():
             self.make_reserve()
 
@@ -240,13 +256,6 @@ class SQLiteFile:
         finally:
             other.close()
         return True
-
-    def _look_at_log(self) -> None:
-        """Open the file again when its write-ahead log was deleted: what is in there goes into the file thereby."""
-        if self._connection is not None and not os.path.exists(f"{self.path}-wal"):  # noqa: PTH110
-            with suppress(sqlite3.Error):
-                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            self.disconnect()
 
     def check_after(self, error: sqlite3.Error) -> None:
         """Open the file again after an error that may come from what was done to it, and set it aside if damaged."""
@@ -400,6 +409,14 @@ def pragma(connection: sqlite3.Connection, name: str) -> int:
     """Return the value of a setting that is a number."""
     value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
     return value
+
+
+def _identity(path: str) -> Optional[Tuple[int, int]]:
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _make_private_file(path: str) -> None:

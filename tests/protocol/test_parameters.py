@@ -178,7 +178,7 @@ def test_times(value, ttm, caplog):
         -math.inf,
         "soon",
         "",
-        object(),
+        ...,
         [],
         dt.time(1),
         10**17 - 1,

@@ -80,7 +80,11 @@ def _replace_with_nothing(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [_delete, _delete_all, _move, _replace, _replace_with_nothing])
 def test_a_file_that_went_away_is_noticed_by_the_next_event(
-    path: Path, store: SQLiteEventStore, lost: List[Any], caplog: pytest.LogCaptureFixture, harm: Any
+    path: Path,
+    store: SQLiteEventStore,
+    lost: List[Any],
+    caplog: pytest.LogCaptureFixture,
+    harm: Any,
 ) -> None:
     """The next event is in the file that is there now, and what went with the old one is counted and logged once."""
     add(store, 1, 2, 3)
@@ -152,14 +156,18 @@ def _scribble(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [_truncate, _cut, _overwrite, _scribble])
 def test_a_file_that_was_damaged_is_set_aside(
-    path: Path, store: SQLiteEventStore, lost: List[Any], caplog: pytest.LogCaptureFixture, harm: Any
+    path: Path,
+    store: SQLiteEventStore,
+    lost: List[Any],
+    caplog: pytest.LogCaptureFixture,
+    harm: Any,
 ) -> None:
     """Within a second or so a sound file takes its place; the damaged one is kept, and events are never refused."""
     add(store, *range(2_000), x="y" * 100)
     connection = sqlite3.connect(str(path))
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     connection.close()
-    assert drain(store)[:1] == [0] or True
+    assert drain(store) == [*range(2_000)]
     add(store, *range(2_000), x="y" * 100)
     connection = sqlite3.connect(str(path))
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -229,7 +237,7 @@ FULL_DISK = """
     accepted = 0
     while store.add_event({"eid": str(accepted), "x": "y" * 800}):
         accepted += 1
-    assert not any(store.add_event({"eid": "more"}) for _ in range(5))
+    assert not store.add_event({"eid": "more", "x": "y" * 5000})
     assert accepted > 500, accepted
     delivered = []
     deadline = time.monotonic() + 60
@@ -269,11 +277,10 @@ def test_a_disk_that_others_filled_does_not_stop_delivery(small_disk: Path) -> N
     """Events go out, each once, although not a byte is left for the queue's own notes."""
     store = SQLiteEventStore(small_disk / "events.db")
     add(store, *range(300), x="y" * 500)
-    with (small_disk / "other").open("wb") as file:
+    with (small_disk / "other").open("wb", buffering=0) as file:
         while True:
             try:
                 file.write(b"x" * 1_024)
-                file.flush()
             except OSError:
                 break
     (small_disk / "events.db-reserve").unlink()
@@ -340,7 +347,15 @@ def test_an_entry_that_cannot_be_read_is_lost_alone(
     path: Path, store: SQLiteEventStore, lost: List[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Deeply nested, cut off, of another type or not text: each is dropped, counted and logged, and nothing else is."""
-    poison = ["[" * 100_000, '{"eid": "id-2', "[1]", '{"a": 1}, {"b": 2}', b"\xff\xfe\x00", "null", 5]
+    poison = [
+        "[" * 100_000,
+        '{"eid": "id-2',
+        "[1]",
+        '{"a": 1}, {"b": 2}',
+        b"\xff\xfe\x00",
+        "null",
+        5,
+    ]
     connection = sqlite3.connect(str(path), isolation_level=None)
     for number, body in enumerate(poison):
         add(store, number)

@@ -21,7 +21,9 @@ def made(request, tmp_path):
         return f"SQLiteEventStore({str(tmp_path / 'events.db')!r})"
     url = request.getfixturevalue("redis_url")
     behind = "behind" in request.param
-    return f"RedisEventStore({url!r}, stream={tmp_path.name!r}, claim_after=3, write_behind={behind})"
+    return (
+        f"RedisEventStore({url!r}, stream={tmp_path.name!r}, claim_after=3, write_behind={behind})"
+    )
 
 
 SETUP = """

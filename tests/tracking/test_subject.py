@@ -2,7 +2,7 @@
 
 import pytest
 
-from snowplow_tracker.events import PageView
+from snowplow_tracker.events import PageView, StructuredEvent
 from snowplow_tracker.subject import SUPPORTED_PLATFORMS, Subject
 from support.copies import copies
 
@@ -102,3 +102,99 @@ def test_subjects_are_values():
         assert twin != subject
     assert repr(subject) == "<Subject {'p': 'pc', 'lang': 'en'}>"
     assert len({subject, Subject().set_platform("pc").set_lang("en")}) == 1
+
+
+NEW_SETTERS = [
+    ("set_document_size", (800, 3000.0), "ds", "800x3000"),
+    ("set_document_charset", ("UTF-8",), "cs", "UTF-8"),
+    ("set_cookies_allowed", (True,), "cookie", "1"),
+    ("set_cookies_allowed", (False,), "cookie", "0"),
+    ("set_cookies_allowed", (None,), "cookie", None),
+    ("set_page_url", ("https://acme.com/",), "url", "https://acme.com/"),
+    ("set_page_title", ("t",), "page", "t"),
+    ("set_referrer", ("https://r",), "refr", "https://r"),
+]
+
+
+@pytest.mark.parametrize(("setter", "arguments", "name", "value"), NEW_SETTERS)
+def test_more_setters_chain(setter, arguments, name, value):
+    """The setters that 1.1.0 does not have set their pair and return the subject."""
+    subject = Subject()
+    assert getattr(subject, setter)(*arguments) is subject
+    assert subject.standard_nv_pairs == {"p": "pc", name: value}
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["of the tracker", "of the event"])
+def test_the_page_of_a_subject_is_for_events_that_say_none(own):
+    """Page URL, title and referrer go out with any event, and what an event says itself goes first."""
+    subject = Subject().set_page_url("https://s").set_page_title("s").set_referrer("https://r")
+    arguments = (subject, None) if own else (None, subject)
+    event = StructuredEvent("c", "a", event_subject=arguments[0])
+    pairs = event.build_payload(True, None, arguments[1]).nv_pairs
+    assert (pairs["url"], pairs["page"], pairs["refr"]) == ("https://s", "s", "https://r")
+    view = PageView("https://e", event_subject=arguments[0])
+    pairs = view.build_payload(True, None, arguments[1]).nv_pairs
+    assert (pairs["url"], pairs["page"], pairs["refr"]) == ("https://e", "s", "https://r")
+
+
+def test_a_repr_shows_no_personal_data():
+    """The `repr` names what is set, and shows only what identifies nobody."""
+    subject = Subject().set_user_id("ann").set_ip_address("1.2.3.4").set_lang("en")
+    subject.set_useragent("secret agent").set_page_url("https://acme.com/?token=x")
+    shown = repr(subject)
+    assert (
+        shown == "<Subject {'p': 'pc', 'uid': ..., 'ip': ..., 'lang': 'en', 'ua': ..., 'url': ...}>"
+    )
+    assert "ann" not in repr(PageView("u", event_subject=subject))
+
+
+def test_an_anonymous_subject_has_no_identifiers():
+    """`anonymise` drops ids and address, and keeps those of the tracker's subject from being sent, too."""
+    person = (
+        Subject().set_user_id("u").set_domain_user_id("d").set_network_user_id("n").set_lang("en")
+    )
+    person.set_ip_address("1.2.3.4").set_domain_session_id("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
+    twin = person.copy()
+    assert twin.anonymise() is twin
+    assert sent(twin, person) == sent(None, twin) == {"p": "pc", "lang": "en"}
+    assert sent(None, person)["uid"] == "u"
+
+
+def test_a_copy_is_independent():
+    """A changed copy leaves the original alone."""
+    subject = Subject().set_lang("en")
+    assert subject.copy().set_lang("de") != subject == Subject().set_lang("en")
+
+
+SESSION = "5a2b0c9e-1111-4222-8333-444455556666"
+
+
+@pytest.mark.parametrize(
+    ("cookie", "pairs"),
+    [
+        (
+            f"c7aadf.1600000000.3.1600000001.1600000000.{SESSION}",
+            {"duid": "c7aadf", "vid": "3", "sid": SESSION},
+        ),
+        (
+            f" c7aadf.1.3.1.1.{SESSION}.{SESSION}.{SESSION}.2.7 ",
+            {"duid": "c7aadf", "vid": "3", "sid": SESSION},
+        ),
+        ("c7aadf.1.x.1.1.none", {"duid": "c7aadf"}),
+        ("c7aadf", {"duid": "c7aadf"}),
+        (f".1.99999999999999.1.1.{SESSION}", {"sid": SESSION}),
+        (f"{'x' * 129}.1.\uff12", {}),
+        (b"c7aadf.1.3", {"duid": "c7aadf", "vid": "3"}),
+        ("a\nb", {}),
+        ("", {}),
+        (None, {}),
+        (5, {}),
+    ],
+)
+def test_the_cookie_of_the_javascript_tracker(cookie, pairs, caplog):
+    """What an `_sp_id` cookie says is taken over; what cannot be read leaves the subject as it is."""
+    assert Subject.from_id_cookie(cookie).standard_nv_pairs == {"p": "pc", **pairs}
+    subject = Subject().set_domain_user_id("old")
+    assert subject.set_from_id_cookie(cookie) is subject
+    assert subject.standard_nv_pairs == {"p": "pc", "duid": "old", **pairs}
+    assert not caplog.records
