@@ -166,7 +166,7 @@ def test_what_is_not_self_describing_is_a_problem(resolver, value):
     ("schema", "data", "path"),
     [
         ({"required": ['it\'s "x"']}, {}, '$["it\'s \\"x\\""]'),
-        ({"minimum": 1.5, "maximum": 2}, 10**5_000, "$"),
+        pytest.param({"minimum": 1.5, "maximum": 2}, 10**5_000, "$", id="5,001 digits"),
         ({"multipleOf": 0.01}, 1e-3, "$"),
         ({"enum": [1]}, True, "$"),
         ({"oneOf": [{"type": "number"}, {"type": "integer"}]}, 1, "$"),
