@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
     Timestamp = Union[float, date, str, None]
 else:
-    # At run time the hints can be read, without the imports, which take 70 ms.
+    # At run time the hints can be read, without the imports that they name.
     Logger = Session = Any
     Timestamp = Union[float, Any, None]
 

@@ -407,7 +407,11 @@ class Engine:
         if self.workers is not None and not sys.is_finalizing():
             self._start_workers()
             if self.workers.alive():
-                return self._flushing.by_workers(ask, timeout)
+                deadline = None if timeout is None else self._clock() + timeout
+                unsent = self._flushing.by_workers(ask, timeout, self.workers.alive)
+                if not unsent or self.workers.alive():
+                    return unsent
+                timeout = None if deadline is None else max(0.0, deadline - self._clock())
         ask()
         return self.flush_here(timeout)
 

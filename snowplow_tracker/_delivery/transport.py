@@ -20,7 +20,20 @@ _MOST_READ = 65_536
 """Bytes of an answer that are read to keep its connection; nobody looks at them."""
 
 _MODULES_OF_ERRORS = frozenset(
-    ["builtins", "encodings", "http", "idna", "OpenSSL", "requests", "select", "socket", "socks", "ssl", "urllib3", "zlib"]
+    [
+        "builtins",
+        "encodings",
+        "http",
+        "idna",
+        "OpenSSL",
+        "requests",
+        "select",
+        "socket",
+        "socks",
+        "ssl",
+        "urllib3",
+        "zlib",
+    ]
 )
 """Whose exceptions a request may raise. An asynchronous exception, as RQ's timeouts in threads, has a class of its own."""
 

@@ -301,10 +301,11 @@ class _Mending:
 
     def _go_on(self, container: _Open) -> None:
         """Copy the next item of a container, or close it."""
-        for container.step, key, item in container.items:
+        for step, key, item in container.items:
+            container.step = step
             if isinstance(container.copy, dict):
-                key = self._key(key)
-                container.copy[key] = self._copy(item)
+                mended_key = self._key(key)
+                container.copy[mended_key] = self._copy(item)
             else:
                 container.copy.append(self._copy(item))
             if self._open[-1] is not container:
@@ -315,6 +316,7 @@ class _Mending:
     def _copy(self, value: Any) -> object:
         """Return what a value is in JSON; a container is opened, and filled later."""
         copied: List[Any] = []
+        mended: object
         while True:
             mended: object = value
             if value is None or isinstance(value, str):

@@ -135,7 +135,9 @@ def _check_length(name: str, value: str) -> None:
 
 def _number(name: str, value: Any) -> Any:
     if type(value) is str:
-        if not _is_number(value):
+        if name == "cd":  # the only one that may be any string
+            _check_length(name, value)
+        elif not _is_number(value, whole=name in _INTEGERS):
             warn_once(
                 (name, "string"), "%s is %.50r, which is no number: %s.", name, value, _REFUSED
             )
@@ -212,10 +214,10 @@ def _is_special_decimal(number: Any) -> bool:
     return type(number) is not int and not number.is_finite()
 
 
-def _is_number(value: str) -> bool:
+def _is_number(value: str, *, whole: bool) -> bool:
     try:
-        return math.isfinite(float(value)) and "_" not in value
-    except ValueError:
+        return math.isfinite(int(value) if whole else float(value)) and "_" not in value
+    except (ValueError, OverflowError):
         return False
 
 
@@ -260,23 +262,27 @@ def canonical_uuid(value: Any) -> Optional[str]:
     string = str(value) if type_name(value) == "uuid.UUID" else plain(value)
     if type(string) is not str:
         return None
-    if len(string) == 36 and string[8::5][:4] == "----":
-        digits = string[:8] + string[9:13] + string[14:18] + string[19:23] + string[24:]
-        return string if _is_hexadecimal(digits) else None
-    digits = string.strip()
-    if digits[:9].lower() == "urn:uuid:":
-        digits = digits[9:]
-    digits = digits.strip("{}").replace("-", "").lower()
-    if not _is_hexadecimal(digits):
+    if _is_canonical(string):
+        return string
+    digits = string.strip().lower()
+    if digits.startswith("urn:uuid:"):
+        digits = digits[len("urn:uuid:") :]
+    digits = digits.strip("{}")
+    if _is_canonical(digits):
+        return digits
+    if len(digits) != 32 or not _HEXADECIMAL.issuperset(digits):
         return None
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
+def _is_canonical(string: str) -> bool:
+    groups = string.split("-")
+    return [len(group) for group in groups] == [8, 4, 4, 4, 12] and _HEXADECIMAL.issuperset(
+        "".join(groups)
+    )
+
+
 _HEXADECIMAL: FrozenSet[str] = frozenset("0123456789abcdefABCDEF")
-
-
-def _is_hexadecimal(digits: str) -> bool:
-    return len(digits) == 32 and _HEXADECIMAL.issuperset(digits)
 
 
 def _uuid(name: str, value: Any) -> Any:

@@ -256,7 +256,11 @@ class Event(ValueObject):
                 name="context",
             )
         if self.true_timestamp is not None:
-            payload.add("ttm", protocol.milliseconds(self.true_timestamp))
+            when = protocol.milliseconds(self.true_timestamp)
+            if type(payload) is not Payload:
+                payload.add("ttm", when)
+            elif when is not None:
+                payload._pairs["ttm"] = when  # noqa: SLF001 - of a class of ours
         if self._event_subject is not None:
             pairs = self._event_subject.combine_subject(subject)
         elif subject is not None:

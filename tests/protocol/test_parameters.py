@@ -74,6 +74,17 @@ def test_what_is_no_number_is_left_out(value, caplog):
     assert record.getMessage().startswith("se_va is left out")
 
 
+@pytest.mark.parametrize(
+    ("parameter", "value"), [("vid", "5.0"), ("ti_qu", "many"), ("cd", "x" * 13)]
+)
+def test_strings_that_are_no_whole_number_are_said(parameter, value, caplog):
+    """A session index or quantity has to be a whole number, and a colour depth short; `+5` is one."""
+    assert sent(PageView("u", parameters={parameter: value}))[parameter] == value
+    assert len(caplog.records) == 1
+    Subject().set_domain_session_index("+5").set_color_depth("24-bit")
+    assert len(caplog.records) == 1
+
+
 @pytest.mark.parametrize("value", ["abc", "1_000", [1], "nan"])
 def test_a_string_that_is_no_number_is_kept_and_said(value, caplog):
     """A string that is no number stays what it is, since a failed event can be repaired."""
@@ -160,6 +171,8 @@ def test_sizes_that_are_none_are_refused(value):
         ("2024-01-01T02:00:00+02:00", 1_704_067_200_000),
         (b"2024-01-01T00:00:00Z", 1_704_067_200_000),
         (dt.datetime(2024, 1, 1, tzinfo=UTC), 1_704_067_200_000),
+        (dt.datetime(1970, 2, 1, tzinfo=UTC), 2_678_400_000),
+        (dt.datetime(1600, 2, 1, tzinfo=UTC), -11_673_417_600_000),
         ("2024-01-01", int(dt.datetime(2024, 1, 1).timestamp() * 1000)),  # noqa: DTZ001 - local time
         (dt.date(2024, 1, 1), int(dt.datetime(2024, 1, 1).timestamp() * 1000)),  # noqa: DTZ001 - local time
     ],
@@ -178,7 +191,7 @@ def test_times(value, ttm, caplog):
         -math.inf,
         "soon",
         "",
-        object(),
+        ...,
         [],
         dt.time(1),
         10**17 - 1,
@@ -252,7 +265,14 @@ def test_ids_become_canonical(given, canonical, caplog):
 
 def test_ids_that_are_none(caplog):
     """A session id that is no UUID is kept and said; as an event's id it is refused, or replaced and said."""
-    assert Subject().set_domain_session_id("s").standard_nv_pairs["sid"] == "s"
+    for value in (
+        "s",
+        "6ba7b8109dad-11d1-80b4-00c0-4fd430c8",
+        ID[:-1],
+        ID[:-1] + "g",
+        "－".join(ID),
+    ):
+        assert Subject().set_domain_session_id(value).standard_nv_pairs["sid"] == value
     assert Event({"eid": "mine"}).payload.get()["eid"] == "mine"
     assert sent(Event({"eid": "mine"}))["eid"] != "mine"
     assert [record.getMessage().split()[0] for record in caplog.records] == ["sid", "An"]

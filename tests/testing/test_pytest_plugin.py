@@ -223,8 +223,7 @@ FROZEN = """
         tracker = Snowplow.create_tracker("ns", snowplow_collector.endpoint)
         tracker.track(PageView("https://shop.example"))
         tracker.flush()
-        event = snowplow_collector.wait_for(1, timeout=20).assert_one(dtm="1700000000000")
-        assert event.received_at == 1700000000
+        snowplow_collector.wait_for(1, timeout=20).assert_one(dtm="1700000000000")
         # Waiting ends although the clock stands still; so do faults.
         with pytest.raises(EventsMissingError):
             snowplow_collector.wait_for(2, timeout=0.2)
