@@ -1,8 +1,7 @@
 """Event tracking for Snowplow: describe what happens in an app, and have it arrive at a collector."""
 
-from typing import TYPE_CHECKING, Any
+import logging as _logging
 
-from snowplow_tracker._late_logging import get_logger as _get_logger
 from snowplow_tracker._process.exit import flush_on_sigterm
 from snowplow_tracker._version import __version__
 from snowplow_tracker.contracts import disable_contracts, enable_contracts
@@ -23,14 +22,12 @@ from snowplow_tracker.events import (
     SelfDescribing,
     StructuredEvent,
 )
+from snowplow_tracker.scope import Scope, current_scope
 from snowplow_tracker.self_describing_json import SelfDescribingJson
 from snowplow_tracker.snowplow import Snowplow
 from snowplow_tracker.subject import Subject
 from snowplow_tracker.tracker import Tracker
 from snowplow_tracker.tracker_configuration import TrackerConfiguration
-
-if TYPE_CHECKING:
-    from snowplow_tracker.emitters import logger
 
 __all__ = [
     "AsyncEmitter",
@@ -44,6 +41,7 @@ __all__ = [
     "InMemoryEventStore",
     "PagePing",
     "PageView",
+    "Scope",
     "ScreenView",
     "SelfDescribing",
     "SelfDescribingJson",
@@ -53,14 +51,13 @@ __all__ = [
     "Tracker",
     "TrackerConfiguration",
     "__version__",
+    "current_scope",
     "disable_contracts",
     "enable_contracts",
     "flush_on_sigterm",
     "logger",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "logger":
-        return _get_logger("snowplow_tracker.emitters")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+logger = _logging.getLogger("snowplow_tracker.emitters")
+# A library does not decide where logs go, not even to stderr where nobody decides.
+_logging.getLogger(__name__).addHandler(_logging.NullHandler())

@@ -7,8 +7,7 @@ callers it is read from the line of source that made the call, and only once a c
 import sys
 from typing import Any, Callable, Dict, Iterable, Optional, Sized
 
-from snowplow_tracker import _live_objects
-from snowplow_tracker._late_imports import guard
+from snowplow_tracker._protocol.text import has_string_form, plain, type_name
 from snowplow_tracker.typing import FORM_NODE_NAMES as FORM_NODE_NAMES
 from snowplow_tracker.typing import FORM_TYPES as FORM_TYPES
 
@@ -42,7 +41,7 @@ def enable_contracts() -> None:
 
 
 def contracts_enabled() -> bool:
-    """Tell whether arguments are checked."""
+    """Return whether arguments are checked."""
     return _CONTRACTS_ENABLED
 
 
@@ -78,17 +77,27 @@ def non_empty(seq: Sized, *, name: Optional[str] = None) -> None:
 
 
 def non_empty_string(s: Any, *, name: Optional[str] = None) -> None:
-    """Check that a value is a text, and not the empty one.
+    """Check that a value is a string, and not the empty one.
 
     Args:
-        s: The value to check.
+        s: The value to check. What is a string by nature, such as bytes, a path, a URL object or a
+            lazy translation, counts as one, and a lazy one as not empty.
         name: What the message calls the value.
 
     Raises:
-        ValueError: The value is empty or no text at all.
+        ValueError: The value is empty, or no string.
     """
-    if contracts_enabled() and not (isinstance(s, str) and s):
-        raise ValueError(f"{name or _first_argument_of_caller()} is empty.")
+    if (type(s) is str and s) or not contracts_enabled():
+        return
+    problem = _string_problem(s)
+    if problem is not None:
+        raise ValueError(f"{name or _first_argument_of_caller()} {problem}")
+
+
+def _string_problem(value: Any) -> Optional[str]:
+    if value is None or (issubclass(type(value), (str, bytes, bytearray)) and not value):
+        return "is empty."
+    return None if has_string_form(value) else f"must be a string, not {type_name(value)}."
 
 
 def one_of(
@@ -100,7 +109,7 @@ def one_of(
     """Check that a value is one of those given.
 
     Args:
-        value: The value to check. A member of a string enum counts as its text.
+        value: The value to check. A member of a string enum counts as its value.
         supported: The values to choose from.
         name: What the message calls the value.
 
@@ -144,19 +153,6 @@ def form_element(element: Dict[str, Any], *, name: Optional[str] = None) -> None
     satisfies(element, _is_form_element, name=name or "element")
 
 
-def plain(value: Any) -> Any:
-    """Give the text itself for a member of a string enum, and any other value as it is.
-
-    `str(member)` would be its name on some Pythons and its value on others.
-    """
-    kind = type(value)
-    if issubclass(kind, str):  # a proxy says that it is an instance
-        return str.__str__(value)
-    if kind not in _live_objects.STEADY:
-        _live_objects.seen = True
-    return value
-
-
 def _is_among(value: object, supported: Iterable[Any]) -> bool:
     try:
         # A string enum hashes by the name of its member, so no set finds it.
@@ -177,10 +173,9 @@ def _is_form_element(element: object) -> bool:
 
 
 def _first_argument_of_caller() -> str:
-    # 1 ms to import, for messages to callers that are not ours.
-    with guard:
-        import linecache
-        import re
+    # Needed only for messages to callers that are not ours.
+    import linecache
+    import re
 
     caller = sys._getframe(2)  # noqa: SLF001 - what inspect uses, without its import
     line = linecache.getline(caller.f_code.co_filename, caller.f_lineno)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 import weakref
@@ -11,7 +12,6 @@ from types import TracebackType
 from typing import Any, Callable, Dict, Literal, Mapping, Optional, Type, TypeVar
 from urllib.parse import urlsplit
 
-from snowplow_tracker import _late_values
 from snowplow_tracker._compat.queue import LegacyQueue
 from snowplow_tracker._compat.requester import Requester as Requester
 from snowplow_tracker._delivery.dispatch import catches_request_errors
@@ -41,9 +41,10 @@ from snowplow_tracker._http.endpoint import redact
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
 from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._protocol import deferred
 from snowplow_tracker._protocol.bodies import PAYLOAD_DATA_SCHEMA as PAYLOAD_DATA_SCHEMA
+from snowplow_tracker._protocol.text import plain, well_formed
 from snowplow_tracker.contracts import one_of as one_of
-from snowplow_tracker.contracts import plain
 from snowplow_tracker.event_store import DEFAULT_BUFFER_CAPACITY
 from snowplow_tracker.event_store import EventStore as EventStore
 from snowplow_tracker.event_store import InMemoryEventStore as InMemoryEventStore
@@ -116,6 +117,10 @@ class _Owner:
     __slots__ = ("_reference",)
 
     def __init__(self, emitter: Emitter) -> None:
+        self._reference = weakref.ref(emitter)
+
+    def renew(self, emitter: Emitter) -> None:
+        """Refer to the emitter again: references are cleared before the finalizers of what goes with it are called."""
         self._reference = weakref.ref(emitter)
 
     def __call__(self) -> Sender:
@@ -228,8 +233,9 @@ class Emitter(EmitterProtocol):
         self.timer = FlushTimer(emitter=self, repeating=True)
         self.retry_timer = _RetryTimer(emitter=self, repeating=False)
         sends = self.enabled and not enqueue_only
+        self._owner = _Owner(self)
         self._engine = Engine(
-            _Owner(self),
+            self._owner,
             flush_interval=flush_interval,
             thread_count=self._thread_count() if sends else 0,
             sends=sends,
@@ -339,7 +345,7 @@ class Emitter(EmitterProtocol):
         fork.check()
         return self._engine.stats()
 
-    @_late_values.takes_late
+    @deferred.takes_deferred
     def input(self, payload: PayloadDict) -> None:
         """Queue an event, and send the batch if that completes it.
 
@@ -353,12 +359,19 @@ class Emitter(EmitterProtocol):
             return
         if self.byte_limit is not None or not engine.store.copies:
             payload = self._own_copy(payload)
-        if engine.add(payload) and self.reached_limit():
-            self.flush()
+        try:
+            if engine.add(payload) and self.reached_limit():
+                self.flush()
+        except ReferenceError:
+            # `__del__` of an object that goes together with this emitter: nobody will come for what is queued.
+            self._owner.renew(self)
+            engine.go_on()
+            self._finish_at_exit(self.exit_timeout)
+            engine.abandon()
 
     def _own_copy(self, payload: PayloadDict) -> PayloadDict:
         event = payload.copy()
-        _late_values.complete(event)
+        deferred.complete(event)
         if self.method == "post":
             for name, value in payload.items():
                 if value.__class__ is not str:
@@ -492,7 +505,7 @@ class Emitter(EmitterProtocol):
             The status, or -1 if there was no answer.
         """
         logger.debug("Sending GET request to %s: %s", redact(self.endpoint), payload)
-        parameters = {name: _encodable(value) for name, value in payload.items()}
+        parameters = {_encodable(name): _encodable(value) for name, value in payload.items()}
         headers = self._headers()
         if headers:
             return self._request(
@@ -510,7 +523,8 @@ class Emitter(EmitterProtocol):
                 url, timeout=self._engine.clip(configured), allow_redirects=False, **options
             )
         except Exception as error:
-            if not self._transport.is_request_error(error):
+            # While the interpreter goes down there are no modules to import, nor handlers of signals to raise anything.
+            if not (self._transport.is_request_error(error) or sys.is_finalizing()):
                 raise
             status = HttpStatus(NO_ANSWER)
             status.error = error
@@ -908,6 +922,4 @@ def _warn_of_plain_http(endpoint: str, protocol: str, url: str) -> None:
 
 
 def _encodable(value: Any) -> Any:
-    if isinstance(value, str) and not value.isascii():
-        return value.encode("utf-8", "replace").decode("utf-8")
-    return value
+    return well_formed(value) if isinstance(value, str) else value

@@ -19,7 +19,6 @@ from typing import (
     Tuple,
 )
 
-from snowplow_tracker import _late_values
 from snowplow_tracker._delivery.atomic import all_at_once, move_back, move_oldest
 from snowplow_tracker._delivery.locking import (
     Signal,
@@ -28,6 +27,7 @@ from snowplow_tracker._delivery.locking import (
     new_lock,
     release_if_leaked,
 )
+from snowplow_tracker._protocol import deferred
 from snowplow_tracker.contracts import one_of
 from snowplow_tracker.typing import Logger, PayloadDict, PayloadDictList
 
@@ -60,7 +60,7 @@ class _Shape:
     def __init__(self, names: List[str], *, is_sized: bool = False) -> None:
         self.names = names
         self.items = len(names) + (2 if is_sized else 1)
-        self.deferred = not _late_values.LATE_NAMES.isdisjoint(names)
+        self.deferred = not deferred.DEFERRED_NAMES.isdisjoint(names)
         self.sized: Optional[_Shape] = None if is_sized else _Shape(names, is_sized=True)
 
 
@@ -371,7 +371,7 @@ class InMemoryEventStore(EventStore):
             values = items[start + 1 : start + 1 + len(shape.names)]
             start += shape.items
             if shape.deferred:
-                values = _late_values.completed(shape.names, values)
+                values = deferred.completed(shape.names, values)
             try:
                 events.append(dict(zip(shape.names, map(str, values) if as_text else values)))
             except Exception:

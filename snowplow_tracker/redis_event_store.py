@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import secrets
 import socket
-import threading
 import time
-from collections import deque
-from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, Type, TypeVar, Union
+import weakref
+from typing import Any, Callable, List, Optional
 
 from snowplow_tracker._delivery import lifecycle, untold
-from snowplow_tracker._redis_stream import Entries, RedisStream
+from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._stores.bodies import decode_all, encode
+from snowplow_tracker._stores.handed_out import HandedOut, LeasedEvent
+from snowplow_tracker._stores.lease_keeper import LeaseKeeper
+from snowplow_tracker._stores.redaction import redact
+from snowplow_tracker._stores.redis_link import RedisLink, connect, redis_module
+from snowplow_tracker._stores.redis_stream import Entries, RedisStream
+from snowplow_tracker._stores.redis_writer import RedisWriter
 from snowplow_tracker.contracts import one_of
 from snowplow_tracker.event_store import OVERFLOW_POLICIES, EventStore, Overflow
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
@@ -26,31 +31,30 @@ DEFAULT_URL = "redis://localhost:6379/0"
 DEFAULT_CAPACITY = 1_000_000
 DEFAULT_SPILL_CAPACITY = 10_000
 
-_MOST_EVENTS = 500
-"""How many events a batch holds at most when nobody says, and how many are written at once."""
+_MAX_EVENTS = 500
+"""How many events a batch holds at most when nobody says."""
 _LOOK_AT_LENGTH_EVERY = 100
 _LOOK_AT_LENGTH_INTERVAL = 1.0
 _NEARLY_FULL = 0.9
 _LOOK_FOR_ROOM_INTERVAL = 0.05
 """Seconds. Nothing wakes this process when another one makes room."""
+_LOOK_FOR_MEMORY_INTERVAL = 0.002
 _CLAIM_INTERVAL = 1.0
 _SIZE_IS_FRESH = 0.1
-_FIRST_RETRY, _LONGEST_RETRY = 0.1, 1.0
-_IDLE_THREAD_ENDS_AFTER = 5.0
 _DEAD_CONSUMER_AFTER = 3_600.0
+_STRAY_AFTER = 1.0
+_GONE: PayloadDict = {}
+"""Stands for an event that goes back to its place and that nobody has any more."""
 
-_Result = TypeVar("_Result")
 
-_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
+class StreamEvent(LeasedEvent):
+    """An event that was handed out: its parameters, and where it is in the stream.
 
+    Attributes:
+        entry_id: The id of its entry, by which `cleanup` knows it.
+    """
 
-class StreamEvent(Dict[str, Any]):
-    """An event that was handed out: its parameters, and where it is in the stream."""
-
-    __slots__ = ("entry_id",)
-
-    entry_id: str
-    """The id of its entry, by which `cleanup` knows it."""
+    __slots__ = ()
 
 
 class RedisEventStore(EventStore):
@@ -69,14 +73,15 @@ class RedisEventStore(EventStore):
       memory, instead.
     - With `write_behind` that is so at all times: `add_event` only puts the event into that memory, which takes
       microseconds, and a thread writes to Redis, usually within a millisecond.
-    - `add_event` never raises. It waits for Redis for about `socket_timeout` (twice that to connect anew), and only
+    - `add_event` never raises. It waits for Redis for about `socket_timeout` (twice that to connect again), and only
       once per outage; under `overflow="block"` for up to `overflow_timeout` more.
     - Events are delivered at least once. What a worker was sending when it died is handed to another one after
       `claim_after` seconds, under the same event id. A live worker keeps what it was handed, however long it takes.
     - An event that could not be sent keeps its place: everybody, from the next `get_events_batch` or within a second,
       is handed such events first, in their order. (They are pending entries of a consumer named ``returned``.)
 
-    An entry of the stream has one field, ``event``, with the event as JSON. An entry without one is thrown out.
+    An entry of the stream has one field, ``event``, with the event as JSON. An entry without one is dropped,
+    counted and logged.
 
     Args:
         client_or_url: ``redis://[[user]:password@]host:port/db``, ``rediss://`` for TLS, ``unix://``, with the options
@@ -86,8 +91,10 @@ class RedisEventStore(EventStore):
         consumer: The name of this worker. It must be its own; default: made of host, process and chance.
         buffer_capacity: How many events the stream may hold, those that are being sent included. It is looked at
             often, not in the same step with each addition: many programs together may go a little beyond.
-        overflow: Same as for `InMemoryEventStore`. `"drop_oldest"` spares what workers have been handed before.
-        overflow_timeout: Same as for `InMemoryEventStore`.
+        overflow: What happens when it is full: `"drop_newest"` refuses the new event, `"drop_oldest"` drops the one
+            that waited longest and that no worker has been handed, `"block"` waits up to `overflow_timeout` for room
+            and then refuses.
+        overflow_timeout: Seconds.
         claim_after: Seconds after which events of a worker that gives no sign of life go to another one.
         write_behind: Write to Redis from a thread.
         spill_capacity: How many events may be in memory on their way to Redis; then the overflow policy decides.
@@ -120,17 +127,17 @@ class RedisEventStore(EventStore):
         socket_timeout: float = 1.0,
         exit_timeout: float = 2.0,
     ) -> None:
-        if buffer_capacity < 1:
+        if not buffer_capacity >= 1:
             raise ValueError("buffer_capacity must be greater than 0.")
         one_of(overflow, OVERFLOW_POLICIES, name="overflow")
-        if spill_capacity < 0 or (write_behind and not spill_capacity):
+        if not spill_capacity >= 0 or (write_behind and not spill_capacity):
             raise ValueError("spill_capacity must not be negative, nor 0 with write_behind.")
         for name, value in (("overflow_timeout", overflow_timeout), ("exit_timeout", exit_timeout)):
-            if value < 0:
-                raise ValueError(f"{name} must not be negative.")
+            if not 0 <= value < float("inf"):
+                raise ValueError(f"{name} must not be negative or infinite.")
         for name, value in (("claim_after", claim_after), ("socket_timeout", socket_timeout)):
-            if value <= 0:
-                raise ValueError(f"{name} must be greater than 0.")
+            if not 0 < value < float("inf"):
+                raise ValueError(f"{name} must be greater than 0, and finite.")
         if not stream or not group or consumer == "":
             raise ValueError("stream, group and consumer must not be empty.")
         self.stream = stream
@@ -139,6 +146,7 @@ class RedisEventStore(EventStore):
         self.overflow: Overflow = overflow
         self.overflow_timeout = overflow_timeout
         self.overflow_listener: Optional[Callable[[PayloadDictList], None]] = None
+        self.lost_listener: Optional[Callable[[int, str], None]] = None
         self.claim_after = claim_after
         self.write_behind = write_behind
         self.spill_capacity = spill_capacity
@@ -146,67 +154,51 @@ class RedisEventStore(EventStore):
         self.exit_timeout = exit_timeout
         self._target = client_or_url
         self._own_consumer = consumer
-        self._errors = _redis().exceptions
-        self._failures: Tuple[Type[Exception], ...] = (self._errors.RedisError, OSError)
+        self._errors = redis_module().exceptions
         self._start()
         lifecycle.register(self)
 
     def _start(self) -> None:
         """Set up what belongs to one process."""
         self._pid = os.getpid()
-        self._lock = threading.Lock()
-        self._work = threading.Condition(self._lock)
-        self._changed = threading.Condition(self._lock)
-        self._thread: Optional[threading.Thread] = None
-        # On their way to Redis: events to add; and those handed out whose fate is known, by entry, with the event
-        # itself if it is to be tried again.
-        self._spill: Deque[str] = deque()
-        self._fates: Dict[str, Optional[PayloadDict]] = {}
-        self._writing = 0
-        self._settling = 0
-        self._write_at = 0.0
-        # With others to be sent, by entry, with the event's own id.
-        self._handed: Dict[str, Optional[str]] = {}
-        self._renew_at = 0.0
-        self._claim_at = 0.0
-        self._tidy_at = time.monotonic() + self.claim_after
-        self._length, self._added, self._looked_at = 0, 0, float("-inf")
-        # The last count, which is good for a moment unless something but an addition happens; what happened.
-        self._size, self._counted_at, self._changes = 0, float("-inf"), 0
-        self._retry_at = 0.0
-        self._retry_delay = 0.0
-        self._away_since: Optional[float] = None
+        is_own = isinstance(self._target, str)
+        client = connect(self._target, self.socket_timeout) if is_own else self._target
         self.consumer = (
             self._own_consumer or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         )
-        self._client = self._connect()
+        this = weakref.ref(self)  # so that a store that nobody needs is collected
+        self._link = RedisLink(
+            client,
+            is_own=is_own,
+            on_return=lambda: _on_return(this()),
+            kept_events=self.spill_capacity,
+        )
         self._stream = RedisStream(
-            self._client, self._errors, self.stream, self.group, self.consumer, self.claim_after
+            client, self._errors, self.stream, self.group, self.consumer, self.claim_after
         )
-
-    def _connect(self) -> Any:
-        if not isinstance(self._target, str):
-            return self._target
-        redis = _redis()
-        timeouts = {"socket_timeout": self.socket_timeout}
-        if not self._target.startswith("unix:"):  # redis-py 4 does not know it there
-            timeouts["socket_connect_timeout"] = self.socket_timeout
-        client = redis.Redis.from_url(
-            self._target,
-            **timeouts,
-            # Trying again is for this class, which has a bound for it.
-            retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
+        self._writer = RedisWriter(
+            self._link,
+            self._stream,
+            self.spill_capacity,
+            lambda wanted: _room(this(), wanted),
+            None if self.overflow == "block" else lambda bodies: _on_drop(this(), bodies),
+            lambda busy: _hold_or_release(this(), busy=busy),
         )
-        pool = client.connection_pool
-        try:
-            pool.connection_class(**pool.connection_kwargs)  # it does not connect yet
-        except TypeError as error:
-            raise ValueError(
-                f"The URL has an option that redis-py does not know: {error}"
-            ) from None
-        return client
+        self._handed_out = HandedOut()
+        self._keeper = LeaseKeeper(self._keep_leases, self.claim_after / 3)
+        self._renew_at = 0.0
+        self._claim_at = 0.0
+        self._tidy_at = time.monotonic() + self.claim_after
+        self._has_strays = False
+        self._length, self._added, self._looked_at = 0, 0, float("-inf")
+        # The last count, which is good for a moment unless something but an addition happens; what happened.
+        self._size, self._counted_at, self._changes = 0, float("-inf"), 0
 
-    # The protocol --------------------------------------------------------------------------------------------------
+    def __repr__(self) -> str:
+        target = redact(self._target) if isinstance(self._target, str) else "a client"
+        return f"RedisEventStore({target!r}, stream={self.stream!r}, group={self.group!r})"
+
+    # The protocol
 
     def add_event(self, payload: PayloadDict) -> bool:
         """Write an event to Redis, or keep it in memory while that is not possible.
@@ -214,13 +206,16 @@ class RedisEventStore(EventStore):
         Returns:
             False if there is no room for it.
         """
-        text = _encode(payload)
-        if not self.write_behind and not self._spill and not self._writing and self._may_try():
+        self._check_process()
+        body = encode(payload)
+        if self._may_add_now():
             try:
-                return self._add_now(text)
-            except self._failures:
-                pass  # said and counted by _call
-        return self._add_to_spill(text)
+                return self._add_now(body)
+            except self._link.failures as error:
+                if is_interrupt(error):
+                    raise
+                # It was said and counted by the link.
+        return self._add_to_memory(body)
 
     def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
         """Be handed the oldest events that wait.
@@ -231,62 +226,80 @@ class RedisEventStore(EventStore):
         Returns:
             `StreamEvent` objects; none while Redis cannot be reached.
         """
-        if self._spill or self._writing:
-            self._flush(self.socket_timeout)
-        if not self._may_try():
+        self._check_process()
+        if self._writer.unwritten and not self._link.failing:
+            self._writer.flush(self.socket_timeout)
+        if not self._link.may_try():
             return []
-        self._settle_fates()
+        self._writer.write_settled()
         try:
-            return self._hand_out(self._take(_MOST_EVENTS if max_events is None else max_events))
-        except self._failures:
+            return self._hand_out(self._take(_MAX_EVENTS if max_events is None else max_events))
+        except BaseException as error:
+            # Redis may have handed out what never came here.
+            self._has_strays = True
+            if is_interrupt(error) or not isinstance(error, self._link.failures):
+                self._keeper.ensure_running()
+                raise
             return []
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
-        """Forget events that were handed out, or let everybody be handed them anew, in their old place.
+        """Forget events that were handed out, or let everybody be handed them again, in their old place.
 
         What Redis cannot be told now it is told later. Events are known by the `StreamEvent.entry_id`, or else by
         their event id. An event that was not handed out by this store is added to it if it needs a retry.
         """
+        self._check_process()
         foreign: PayloadDictList = []
-        with self._lock:
-            by_event_id: Dict[Optional[str], str] = {}
-            for event in batch:
-                entry_id = getattr(event, "entry_id", None)
-                if entry_id is None:
-                    by_event_id = by_event_id or {eid: each for each, eid in self._handed.items()}
-                    entry_id = by_event_id.get(event.get("eid"))
-                    if entry_id is None:
-                        foreign.append(event)
-                        continue
-                self._handed.pop(entry_id, None)
-                self._fates[entry_id] = event if need_retry else None
-            self._count_anew()
-            if self._fates:
-                self._wake()
-        if self._may_try():
-            self._settle_fates()
+        settled = False
+        for event in batch:
+            entry_id = self._handed_out.find(event)
+            if entry_id is not None:
+                # Noted first: an interrupt in between has it settled twice, to no effect.
+                self._writer.settle(entry_id, event if need_retry else None)
+                self._handed_out.remove(entry_id)
+                settled = True
+            elif getattr(event, "entry_id", None) is None:
+                foreign.append(event)
+        self._count_again()
+        if need_retry:
+            self._claim_at = 0.0
+        if settled and not (self._link.may_try() and self._writer.write_settled()):
+            self._writer.wake()
         if need_retry:
             for event in foreign:
                 self.add_event(event)
+
+    def renew(self, events: PayloadDictList) -> None:
+        """Give a sign of life for events that are still being sent; the store does so by itself as well.
+
+        Args:
+            events: The events.
+        """
+        now = time.monotonic()
+        if events and now >= self._renew_at and self._link.may_try():
+            self._renew_at = now + self.claim_after / 6
+            self._renew_all()
 
     def size(self) -> int:
         """Return the number of events that wait: those in memory, and those in the stream that nobody is sending.
 
         While Redis cannot be reached, it is the number that was last known.
         """
+        self._check_process()
         # In this order, an event that is being written meanwhile counts twice rather than not at all.
-        local = len(self._spill) + self._writing
+        local = self._writer.unwritten
         now = time.monotonic()
-        if now - self._counted_at <= _SIZE_IS_FRESH or not self._may_try():
+        if now - self._counted_at <= _SIZE_IS_FRESH or not self._link.may_try():
             return self._size + local
         changes = self._changes
         try:
-            waiting = self._call(self._stream.counts).waiting
-        except self._failures:
+            waiting = self._link.call(self._stream.counts).waiting
+        except self._link.failures as error:
+            if is_interrupt(error):
+                raise
             return self._size + local
-        with self._lock:
-            if changes == self._changes:
-                self._size, self._counted_at = waiting, now
+        if changes == self._changes:
+            self._size, self._counted_at = waiting, now
         return waiting + local
 
     def remaining(self) -> Optional[int]:
@@ -294,10 +307,15 @@ class RedisEventStore(EventStore):
 
         None while Redis cannot be reached.
         """
-        local = len(self._spill) + self._writing
+        self._check_process()
+        local = self._writer.unwritten
+        if self._link.is_calling():
+            return None
         try:
-            return self._call(self._stream.length) + local
-        except self._failures:
+            return self._link.call(self._stream.length) + local
+        except self._link.failures as error:
+            if is_interrupt(error):
+                raise
             return None
 
     def wait_for_events(self, timeout: float) -> bool:
@@ -309,58 +327,70 @@ class RedisEventStore(EventStore):
         Returns:
             Whether there are some. Events that other workers give back, or leave behind, do not end the wait.
         """
-        if not self._may_try():
-            with self._lock:
-                self._changed.wait(min(timeout, max(0.01, self._retry_at - time.monotonic())))
+        self._check_process()
+        if not self._link.may_try():
+            time.sleep(min(timeout, max(0.01, self._link.whole.wait())))
             return False
-        longest = min(timeout, self._longest_block())
-        with self._lock:
-            self._count_anew()
+        longest = min(timeout, self._link.longest_block())
+        self._count_again()
         try:
-            return self._call(lambda: self._stream.wait(int(longest * 1000)))
-        except self._failures:
+            return self._link.call(lambda: self._stream.wait(int(longest * 1000)))
+        except self._link.failures as error:
+            if is_interrupt(error):
+                raise
             return False
 
     def reset_after_fork(self) -> None:
-        """Start anew in a forked child: connections, and what is in memory, are the parent's."""
-        if self._pid != os.getpid():
-            self._start()
+        """Start again in a forked child: connections, and what is in memory, are the parent's."""
+        self._check_process()
 
     def close(self) -> None:
         """Write what is in memory, for at most `exit_timeout`, and close the connections.
 
         Events that are handed out stay so until `claim_after` has passed. To use the store again connects again.
         """
-        if not self._flush(self.exit_timeout):
-            logger.warning("%d events are in memory still, since Redis is away.", self._unwritten())
-        if self._away_since is None:
+        self._check_process()
+        if self._link.is_calling():
+            return
+        if not self._writer.flush(self.exit_timeout) and self._writer.unwritten:
+            logger.warning(
+                "%d events are in memory still, since Redis is away.", self._writer.unwritten
+            )
+        if not self.failing and self._own_consumer is None:
             try:
-                if self._own_consumer is None:
-                    self._stream.leave()
-            except self._failures as error:
-                logger.debug("The consumer could not leave its group: %s", error)
-        if isinstance(self._target, str):
-            self._client.connection_pool.disconnect()
+                self._stream.leave()
+            except self._link.failures as error:
+                if is_interrupt(error):
+                    raise
+                logger.debug("The consumer could not leave its group: %s", redact(str(error)))
+        self._link.close()
 
     @property
     def failing(self) -> bool:
-        """Whether the last that was heard of Redis was an error."""
-        return self._away_since is not None
+        """Whether Redis could not be used the last time, or took no events."""
+        return self._link.failing
 
-    # Adding --------------------------------------------------------------------------------------------------------
+    # Adding
 
-    def _add_now(self, text: str) -> bool:
+    def _may_add_now(self) -> bool:
+        if self.write_behind or self._writer.unwritten or self._link.is_calling():
+            return False
+        if not self._link.failing:
+            return True
+        # Otherwise the thread of the writer finds out whether Redis is back: callers wait for it once.
+        return not self.spill_capacity and self._link.may_add()
+
+    def _add_now(self, body: str) -> bool:
         if not self._room(1) and not (self.overflow == "block" and self._wait_for_room()):
             self._report_full(1)
             return False
-        self._call(lambda: self._stream.add((text,)))
-        with self._lock:
-            self._changes += 1
-            self._size += 1
+        self._link.call(lambda: self._stream.add(body), adds=True)
+        self._changes += 1
+        self._size += 1
         return True
 
     def _room(self, wanted: int) -> int:
-        """Say how many of some events there is room for; under `"drop_oldest"` room is made."""
+        """Return how many of some events there is room for; under `"drop_oldest"` room is made."""
         now = time.monotonic()
         known = self._length + self._added + wanted
         nearly_full = known > self.buffer_capacity * _NEARLY_FULL
@@ -371,13 +401,13 @@ class RedisEventStore(EventStore):
         ):
             self._added += wanted
             return wanted
-        self._length = self._call(self._stream.length)
+        self._length = self._link.call(self._stream.length)
         self._looked_at, self._added = now, wanted
         excess = self._length + wanted - self.buffer_capacity
         if excess <= 0:
             return wanted
         if self.overflow == "drop_oldest":
-            # A few at once: to throw out takes two calls, and one for each event would be slow.
+            # A few at once: to drop takes two calls, and one for each event would be slow.
             self._evict(max(excess, self.buffer_capacity // 1_000))
             return wanted
         self._added = max(0, wanted - excess)
@@ -389,45 +419,36 @@ class RedisEventStore(EventStore):
             rest = deadline - time.monotonic()
             if rest <= 0:
                 return False
-            with self._lock:
-                self._changed.wait(min(rest, _LOOK_FOR_ROOM_INTERVAL))
+            time.sleep(min(rest, _LOOK_FOR_ROOM_INTERVAL))
             if self._room(1):
                 return True
 
     def _evict(self, count: int) -> None:
-        oldest = self._call(lambda: self._stream.oldest_waiting(count))
+        oldest = self._link.call(lambda: self._stream.oldest_waiting(count))
         if not oldest.ids:
             return
         # Another program may be making room as well: each event is reported by one.
-        deleted = self._call(lambda: self._stream.delete(oldest.ids))
+        deleted = self._link.call(lambda: self._stream.delete(oldest.ids))
         self._looked_at = float("-inf")
-        texts = [text for text, gone in zip(oldest.texts, deleted) if gone and text is not None]
-        self._report_evicted(texts)
+        self._report_dropped(
+            [body for body, gone in zip(oldest.bodies, deleted) if gone and body is not None]
+        )
 
-    def _count_anew(self) -> None:
-        """Have `size` ask Redis the next time. The lock is held."""
-        self._changes += 1
-        self._counted_at = float("-inf")
-
-    def _add_to_spill(self, text: str) -> bool:
-        evicted: List[str] = []
-        with self._lock:
-            if len(self._spill) >= self.spill_capacity:
-                if self.overflow == "block":
-                    self._wake()
-                    self._changed.wait_for(
-                        lambda: len(self._spill) < self.spill_capacity, self.overflow_timeout
-                    )
-                elif self.overflow == "drop_oldest" and self._spill:
-                    evicted.append(self._spill.popleft())
-            taken = len(self._spill) < self.spill_capacity
-            if taken:
-                self._spill.append(text)
-                self._wake()
+    def _add_to_memory(self, body: str) -> bool:
+        writer = self._writer
+        taken = writer.add(body)
+        if not taken and self.overflow == "drop_oldest" and self.spill_capacity:
+            oldest = writer.add_without_oldest(body)
+            taken = oldest is not None
+            if oldest is not None:
+                self._report_dropped([oldest])
+        elif not taken and self.overflow == "block" and self.spill_capacity:
+            deadline = time.monotonic() + self.overflow_timeout
+            while not taken and time.monotonic() < deadline and not self._link.is_calling():
+                time.sleep(_LOOK_FOR_MEMORY_INTERVAL)
+                taken = writer.add(body)
         if not taken:
             self._report_full(1)
-        if evicted:
-            self._report_evicted(evicted)
         if lifecycle.is_exiting:
             self._finish_at_exit(self.exit_timeout)  # nobody else will come for it
         return taken
@@ -436,345 +457,167 @@ class RedisEventStore(EventStore):
         if self.overflow_listener is None:
             logger.error("The event queue in Redis is full: %d events were dropped.", count)
 
-    def _report_evicted(self, texts: List[Any]) -> None:
+    def _report_dropped(self, bodies: List[Any]) -> None:
         if self.overflow_listener is None:
-            self._report_full(len(texts))
-        else:
-            self.overflow_listener([event for event in map(_decode, texts) if event is not None])
+            self._report_full(len(bodies))
+            return
+        events: PayloadDictList = [event for event in decode_all(bodies) if event is not None]
+        self.overflow_listener(events)
+        if len(events) < len(bodies):
+            self._tell_lost(len(bodies) - len(events), "hold no event")
 
-    # Handing out ---------------------------------------------------------------------------------------------------
+    # Handing out
 
-    def _take(self, most: int) -> Entries:
+    def _take(self, max_events: int) -> Entries:
         claimed = time.monotonic() >= self._claim_at
         entries = Entries([], [])
         if claimed:
-            entries = self._claim(most)
-        if len(entries.ids) < most:
+            entries = self._claim(max_events)
+        if len(entries.ids) < max_events:
             try:
-                new = self._call(lambda: self._stream.read(most - len(entries.ids)))
-            except self._failures:
-                if not entries.ids:
+                new = self._link.call(lambda: self._stream.read(max_events - len(entries.ids)))
+            except self._link.failures as error:
+                if not entries.ids or is_interrupt(error):
                     raise
             else:
-                entries = Entries(entries.ids + new.ids, entries.texts + new.texts)
+                entries = Entries(entries.ids + new.ids, entries.bodies + new.bodies)
         if not entries.ids and not claimed:
-            entries = self._claim(most)
+            entries = self._claim(max_events)
         return entries
 
-    def _claim(self, most: int) -> Entries:
-        entries = self._call(lambda: self._stream.claim(most))
+    def _claim(self, max_events: int) -> Entries:
+        if self._has_strays:
+            self._give_strays_back()
+        entries = self._link.call(lambda: self._stream.claim(max_events))
         now = time.monotonic()
         # What came back goes out before anything new.
-        self._claim_at = now if len(entries.ids) >= most else now + _CLAIM_INTERVAL
+        self._claim_at = now if len(entries.ids) >= max_events else now + _CLAIM_INTERVAL
         if now >= self._tidy_at:
             self._tidy_at = now + self.claim_after
             try:
                 self._stream.forget_dead_consumers(max(_DEAD_CONSUMER_AFTER, 2 * self.claim_after))
-            except self._failures as error:
-                logger.debug("Dead consumers could not be forgotten: %s", error)
+            except self._link.failures as error:
+                if is_interrupt(error):
+                    raise
+                logger.debug("Dead consumers could not be forgotten: %s", redact(str(error)))
         return entries
 
     def _hand_out(self, entries: Entries) -> PayloadDictList:
-        decoded = _decode_all(entries.texts)
         events: List[StreamEvent] = []
-        broken: List[str] = []
-        with self._lock:
-            self._count_anew()
-            for entry_id, parameters in zip(entries.ids, decoded):
-                if parameters is None:
-                    broken.append(entry_id)
-                    self._fates[entry_id] = None
-                elif entry_id not in self._fates:  # sent already, only Redis does not know it yet
-                    event = StreamEvent(parameters)
-                    event.entry_id = entry_id
-                    events.append(event)
-            if events:
-                if not self._handed:
-                    self._renew_at = time.monotonic() + self.claim_after / 3
-                for event in events:
-                    self._handed[event.entry_id] = event.get("eid")
-                self._wake()
+        broken = 0
+        for entry_id, parameters in zip(entries.ids, decode_all(entries.bodies)):
+            if parameters is None:
+                broken += 1
+                self._writer.settle(entry_id, None)
+            elif not self._writer.is_settled(entry_id):
+                event = StreamEvent(parameters)
+                event.entry_id = entry_id
+                events.append(event)
+        self._count_again()
+        if events:
+            self._handed_out.add(events)
+            self._keeper.ensure_running()
         if broken:
-            logger.error(
-                "%d entries of %s hold no event and were thrown out.", len(broken), self.stream
-            )
-            self._settle_fates()
+            logger.error("%d entries of %s hold no event and were dropped.", broken, self.stream)
+            self._tell_lost(broken, "hold no event")
+            if not self._writer.write_settled():
+                self._writer.wake()
         return [*events]
 
-    # Telling Redis what is to be told ------------------------------------------------------------------------------
-
-    def _settle_fates(self) -> bool:
-        """Tell Redis what became of events; whether there was anything to tell, and it was told."""
-        with self._lock:
-            if not self._fates:
-                return False
-            fates, self._fates = self._fates, {}
-            self._settling += 1
-        try:
-            self._settle(fates)
-        except self._failures:
+    def _keep_leases(self) -> bool:
+        """Renew leases; return whether there are some. Called from a thread."""
+        if self._pid != os.getpid():
             return False
-        finally:
-            with self._lock:
-                self._settling -= 1
-                self._count_anew()
-                if fates:
-                    self._fates = {**fates, **self._fates}
-                    self._wake()
-                self._changed.notify_all()
-                self._hold_or_release()
-        return True
+        for entry_id in self._handed_out.abandoned():
+            self._writer.settle(entry_id, _GONE)
+            self._handed_out.remove(entry_id)
+        if self._link.may_try():
+            if self._writer.is_busy:
+                self._writer.wake()
+            if self._has_strays:
+                self._give_strays_back()
+            self._renew_all()
+        return bool(len(self._handed_out)) or self._has_strays
 
-    def _settle(self, fates: Dict[str, Optional[PayloadDict]]) -> None:
-        """Tell what became of events, and take off what is told."""
-        while True:
-            done = [each for each, event in fates.items() if event is None][:_MOST_EVENTS]
-            if not done:
-                break
-            self._call(lambda ids=done: self._stream.settle(ids))  # type: ignore[misc]
-            for each in done:
-                del fates[each]
-        if not fates:
+    def _renew_all(self) -> None:
+        held = set(self._handed_out.entry_ids())
+        if not held:
             return
-        known = self._call(lambda: self._stream.give_back(list(fates)))
-        # Redis may have lost its data since it handed them out; we still have them.
-        lost = [_encode(event) for each, event in fates.items() if each not in known]
-        self._call(lambda: self._stream.add(lost))
-        fates.clear()
-        self._claim_at = 0.0
-
-    def _write_some(self) -> bool:
-        """Write events that are in memory to Redis; whether any were written."""
-        with self._lock:
-            if self._writing or not self._spill:
-                return False
-            chunk = [self._spill.popleft() for _ in range(min(_MOST_EVENTS, len(self._spill)))]
-            self._writing = len(chunk)
-        written = 0
-        dropped: List[str] = []
         try:
-            room = self._room(len(chunk))
-            self._call(lambda: self._stream.add(chunk[:room]))
-            written = room
-            if room < len(chunk) and self.overflow != "block":
-                dropped = chunk[room:]
-        except self._failures:
-            pass  # said and counted by _call
-        finally:
-            with self._lock:
-                self._spill.extendleft(reversed(chunk[written + len(dropped) :]))
-                self._writing = 0
-                self._count_anew()
-                if not written:
-                    self._write_at = time.monotonic() + _LOOK_FOR_ROOM_INTERVAL
-                self._changed.notify_all()
-                self._hold_or_release()
-        if dropped:
-            self._report_evicted(dropped)
-        return written > 0 or bool(dropped)
+            self._link.call(lambda: self._stream.renew(held))
+        except self._link.failures as error:
+            if is_interrupt(error):
+                raise
 
-    def _unwritten(self) -> int:
-        return len(self._spill) + self._writing
-
-    def _flush(self, timeout: float) -> bool:
-        """Write what is in memory; whether all of it is written."""
-        deadline = time.monotonic() + timeout
-        while True:
-            with self._lock:
-                if not (self._spill or self._writing or self._fates or self._settling):
-                    return True
-            if self._may_try() and (self._settle_fates() or self._write_some()):
-                continue
-            with self._lock:
-                rest = deadline - time.monotonic()
-                if rest <= 0:
-                    return False
-                self._changed.wait(min(rest, _LOOK_FOR_ROOM_INTERVAL))
-
-    # The thread ----------------------------------------------------------------------------------------------------
-
-    def _wake(self) -> None:
-        """See to it that the thread runs and looks what there is to do. The lock is held."""
-        self._hold_or_release()
-        if self._thread is None:
-            thread = threading.Thread(target=self._run, name="snowplow-redis-store", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:
-                return  # the interpreter is shutting down: the exit hook writes
-            self._thread = thread
-        self._work.notify()
-
-    def _hold_or_release(self) -> None:
-        """Have the exit hook come for what is in memory. The lock is held."""
-        busy = bool(self._spill or self._writing or self._fates or self._settling)
-        this: Any = self
-        if busy:
-            lifecycle.hold(this)
-        else:
-            lifecycle.release(this)
-
-    def _run(self) -> None:
-        ends_at: Optional[float] = None
-        while True:
-            with self._lock:
-                now = time.monotonic()
-                due = self._next_due(now)
-                if due is None:
-                    ends_at = ends_at or now + _IDLE_THREAD_ENDS_AFTER
-                    if now >= ends_at:
-                        self._thread = None
-                        return
-                    self._work.wait(ends_at - now)
-                    continue
-                ends_at = None
-                if due > now:
-                    self._work.wait(due - now)
-                    continue
-            try:
-                self._work_off()
-            except Exception:
-                logger.exception("The thread that writes to Redis stumbled; it goes on.")
-                self._write_at = time.monotonic() + _LONGEST_RETRY
-
-    def _next_due(self, now: float) -> Optional[float]:
-        due = []
-        if (self._spill and not self._writing) or self._fates:
-            due.append(max(now, self._write_at, self._retry_at if self.failing else now))
-        if self._handed:
-            due.append(max(self._renew_at, self._retry_at if self.failing else now))
-        return min(due) if due else None
-
-    def _work_off(self) -> None:
-        if not self._may_try():
-            return
-        self._settle_fates()
-        self._write_some()
-        with self._lock:
-            handed = set(self._handed) if time.monotonic() >= self._renew_at else None
-        if handed:
-            try:
-                self._call(lambda: self._stream.renew(handed))
-            except self._failures:
-                return
-            self._renew_at = time.monotonic() + self.claim_after / 3
-
-    # Outages -------------------------------------------------------------------------------------------------------
-
-    def _may_try(self) -> bool:
-        """Whether Redis is well, or it is our turn to find out whether it is again."""
-        if self._away_since is None:
-            return True
-        with self._lock:
-            now = time.monotonic()
-            if now < self._retry_at:
-                return False
-            self._retry_at = now + self._retry_delay
-            return True
-
-    def _call(self, operation: Callable[[], _Result]) -> _Result:
-        """Do something with Redis, and note whether it is there.
-
-        A connection that was kept may turn out to be dead: then it is tried once more at once, with a new one.
-        """
+    def _give_strays_back(self) -> None:
+        """Let everybody be handed again what Redis handed out to us and an interrupt kept from coming here."""
         try:
-            try:
-                result = operation()
-            except self._errors.ConnectionError:
-                result = operation()
-        except self._failures as error:
-            self._went_away(error)
-            raise
-        if self._away_since is not None:
-            self._came_back()
-        return result
-
-    def _went_away(self, error: Exception) -> None:
-        with self._lock:
-            now = time.monotonic()
-            first = self._away_since is None
-            if first:
-                self._away_since = now
-                self._retry_delay = _FIRST_RETRY
+            strays = [
+                each
+                for each in self._link.call(lambda: self._stream.owned(_STRAY_AFTER))
+                if each not in self._handed_out and not self._writer.is_settled(each)
+            ]
+            if strays:
+                self._link.call(lambda: self._stream.give_back(strays))
             else:
-                self._retry_delay = min(_LONGEST_RETRY, self._retry_delay * 2)
-            self._retry_at = now + self._retry_delay
-        if isinstance(self._target, str):
-            # After a failover, kept connections lead to what is a replica now.
-            self._client.connection_pool.disconnect(inuse_connections=False)
-        if first:
-            logger.warning(
-                "Redis cannot be used (%s: %s); up to %d events are kept in memory meanwhile.",
-                type(error).__name__,
-                error,
-                self.spill_capacity,
-            )
+                self._has_strays = bool(self._link.call(lambda: self._stream.owned(0.0))) and (
+                    len(self._handed_out) == 0
+                )
+        except self._link.failures as error:
+            if is_interrupt(error):
+                raise
 
-    def _came_back(self) -> None:
-        with self._lock:
-            since, self._away_since = self._away_since, None
-            self._changed.notify_all()
-            if self._spill or self._fates:
-                self._wake()
-        if since is not None:
-            logger.warning(
-                "Redis is back after %.1f seconds; %d events are in memory for it.",
-                time.monotonic() - since,
-                self._unwritten(),
-            )
+    def _count_again(self) -> None:
+        """Have `size` ask Redis the next time."""
+        self._changes += 1
+        self._counted_at = float("-inf")
 
-    def _longest_block(self) -> float:
-        """How long a call may block without running into the client's own timeout."""
-        pool = getattr(self._client, "connection_pool", None)
-        timeout = getattr(pool, "connection_kwargs", {}).get("socket_timeout")
-        return float("inf") if timeout is None else float(timeout) / 2
+    def _tell_lost(self, count: int, what: str) -> None:
+        if self.lost_listener is not None:
+            self.lost_listener(count, what)
 
-    # Exit and fork -------------------------------------------------------------------------------------------------
+    # Exit and fork
 
     def _flush_at_exit(self) -> bool:
-        with self._lock:
-            self._wake()
+        self._writer.wake()
         return True
 
     def _finish_at_exit(self, timeout: float) -> None:
-        if not self._flush(timeout):
+        if not self._writer.flush(timeout) and self._writer.unwritten:
             untold.say(
-                "The program ends with %d events that Redis did not take.", self._unwritten()
+                "The program ends with %d events that Redis did not take.", self._writer.unwritten
             )
 
     def _after_fork(self) -> None:
-        self.reset_after_fork()
+        self._check_process()
+
+    def _check_process(self) -> None:
+        """Start again in a child, also in one that C code forked without Python's hooks."""
+        if self._pid != os.getpid():
+            self._start()
 
 
-def _redis() -> Any:
-    try:
-        import redis
-        import redis.backoff
-        import redis.exceptions
-        import redis.retry
-    except ImportError as error:
-        raise ImportError(
-            "RedisEventStore needs redis-py: install it with pip install 'snowplow-tracker[redis]'."
-        ) from error
-    return redis
+def _on_return(store: Optional[RedisEventStore]) -> None:
+    if store is not None and store._writer.is_busy:
+        store._writer.wake()
 
 
-def _decode(text: Union[str, bytes, None]) -> Optional[PayloadDict]:
-    try:
-        event = json.loads(text or "")
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) else None
+def _room(store: Optional[RedisEventStore], wanted: int) -> int:
+    return wanted if store is None else store._room(wanted)
 
 
-def _decode_all(texts: List[Any]) -> List[Optional[PayloadDict]]:
-    """Read many events; None for what is none."""
-    try:
-        # One long text is read in two thirds of the time that many short ones take.
-        joined = b",".join(texts) if texts and isinstance(texts[0], bytes) else ",".join(texts)
-        events = json.loads(b"[%b]" % joined if isinstance(joined, bytes) else f"[{joined}]")
-        if len(events) == len(texts) and all(isinstance(event, dict) for event in events):
-            return list(events)
-    except (TypeError, ValueError):
-        pass
-    return [_decode(text) for text in texts]
+def _on_drop(store: Optional[RedisEventStore], bodies: List[str]) -> None:
+    if store is not None:
+        store._report_dropped(bodies)
+
+
+def _hold_or_release(store: Optional[RedisEventStore], *, busy: bool) -> None:
+    """Have the exit hook come for what is in memory."""
+    if store is None:
+        return
+    store._count_again()
+    this: Any = store
+    if busy:
+        lifecycle.hold(this)
+    else:
+        lifecycle.release(this)

@@ -2,17 +2,17 @@
 
 from typing import Union
 
-from snowplow_tracker import _json
-from snowplow_tracker._by_value import ByValue
+from snowplow_tracker._protocol.json import dumps
+from snowplow_tracker._protocol.text import plain
+from snowplow_tracker._protocol.value_object import ValueObject
 from snowplow_tracker.contracts import non_empty_string as non_empty_string
-from snowplow_tracker.contracts import plain
 from snowplow_tracker.typing import PayloadDict as PayloadDict
 from snowplow_tracker.typing import PayloadDictList as PayloadDictList
 
 __all__ = ["PayloadDict", "PayloadDictList", "SelfDescribingJson", "non_empty_string"]
 
 
-class SelfDescribingJson(ByValue):
+class SelfDescribingJson(ValueObject):
     """Data and its schema: the body of a custom event, or an entity in its context.
 
     Attributes:
@@ -43,20 +43,21 @@ class SelfDescribingJson(ByValue):
         if type(value) is not str or not value:
             non_empty_string(value, name="schema")
             value = plain(value)
+            value = value if value is None or type(value) is str else str(value)
         self._schema = value
 
     def to_json(self) -> PayloadDict:
-        """Give schema and data as one dictionary, which shares the data."""
+        """Return schema and data as one dictionary, which shares the data."""
         return {"schema": self.schema, "data": self.data}
 
     def to_string(self) -> str:
-        """Give schema and data as JSON text, in ASCII.
+        """Return schema and data as JSON, in ASCII.
 
         Raises:
             TypeError: The data holds something that JSON cannot.
             ValueError: The data refers to itself.
         """
-        return _json.dumps(self.to_json(), ensure_ascii=True)
+        return dumps(self.to_json(), ensure_ascii=True)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(schema={self.schema!r}, data={self.data!r})"

@@ -1,19 +1,16 @@
 """The registry of trackers, by namespace."""
 
-from __future__ import annotations
+import logging
+from typing import Any, Dict, Optional
 
-from typing import TYPE_CHECKING, Any, Dict, Optional
-
-from snowplow_tracker._late_logging import get_logger, late_logger
+from snowplow_tracker._protocol.text import described
+from snowplow_tracker.contracts import contracts_enabled
 from snowplow_tracker.emitter_configuration import EmitterConfiguration as EmitterConfiguration
 from snowplow_tracker.emitters import Emitter as Emitter
 from snowplow_tracker.subject import Subject
 from snowplow_tracker.tracker import Tracker as Tracker
 from snowplow_tracker.tracker_configuration import TrackerConfiguration as TrackerConfiguration
 from snowplow_tracker.typing import Method as Method
-
-if TYPE_CHECKING:
-    import logging
 
 __all__ = [
     "Emitter",
@@ -25,15 +22,7 @@ __all__ = [
     "logger",
 ]
 
-_logger = late_logger(__name__)
-if TYPE_CHECKING:
-    logger: logging.Logger
-
-
-def __getattr__(name: str) -> Any:
-    if name == "logger":
-        return get_logger(__name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+logger = logging.getLogger(__name__)
 
 
 class Snowplow:
@@ -63,11 +52,13 @@ class Snowplow:
             emitter_config: The emitter's options; by default a synchronous `Emitter` over https.
 
         Raises:
-            TypeError: The namespace is taken, or there is no endpoint.
+            TypeError: The namespace is taken, there is no endpoint, or an argument has the wrong type.
             ValueError: The endpoint is unusable.
         """
         if endpoint is None:
             raise TypeError("Emitter or Collector URL must be provided")
+        _check_configuration(tracker_config, TrackerConfiguration, "tracker_config")
+        _check_configuration(emitter_config, EmitterConfiguration, "emitter_config")
         tracker_config = tracker_config or TrackerConfiguration()
         emitter_config = emitter_config or EmitterConfiguration()
         Snowplow._check_free(namespace)
@@ -86,18 +77,18 @@ class Snowplow:
         """Register a tracker that was made elsewhere.
 
         Args:
-            tracker: A tracker; anything else is ignored, and gives None.
+            tracker: A tracker. Anything else is ignored, and None is returned.
 
         Raises:
             TypeError: Its namespace is taken.
         """
         if not isinstance(tracker, Tracker):
-            _logger.info("Not a tracker: %r was not added.", tracker)
+            logger.info("Not a tracker: %r was not added.", tracker)
             return None
         namespace = tracker.get_namespace()
         cls._check_free(namespace)
         cls._trackers[namespace] = tracker
-        _logger.debug("Tracker %r was added.", namespace)
+        logger.debug("Tracker %r was added.", namespace)
         return tracker
 
     @classmethod
@@ -116,15 +107,15 @@ class Snowplow:
 
     @classmethod
     def remove_tracker_by_namespace(cls, namespace: str) -> None:
-        """Same as `remove_tracker`, by name.
+        """Remove the tracker of a namespace from the registry. It goes on to work.
 
         Args:
             namespace: An unknown one is ignored.
         """
         if cls._trackers.pop(namespace, None) is None:
-            _logger.info("There is no tracker %r to remove.", namespace)
+            logger.info("There is no tracker %r to remove.", namespace)
         else:
-            _logger.debug("Tracker %r was removed.", namespace)
+            logger.debug("Tracker %r was removed.", namespace)
 
     @classmethod
     def reset(cls) -> None:
@@ -139,3 +130,10 @@ class Snowplow:
             namespace: The name given to the tracker.
         """
         return cls._trackers.get(namespace)
+
+
+def _check_configuration(value: Any, wanted: type, name: str) -> None:
+    # By what it has, not by its type: stand-ins in tests have it too.
+    attribute = "json_encoder" if wanted is TrackerConfiguration else "make_emitter"
+    if value and contracts_enabled() and (isinstance(value, type) or not hasattr(value, attribute)):
+        raise TypeError(f"{name} must be of type {wanted.__name__}, not {described(value)}.")

@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import secrets
 import sqlite3
-import threading
+import sys
 import time
 import weakref
-from contextlib import contextmanager, suppress
-from itertools import count, repeat
+from _thread import RLock
+from collections import deque
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
+    Any,
     Callable,
-    Dict,
-    Iterable,
-    Iterator,
+    Deque,
     List,
     Literal,
     Optional,
-    Set,
-    Tuple,
+    TypeVar,
     Union,
 )
 
-from snowplow_tracker._process_identity import is_gone, own_identity
+from snowplow_tracker._process.identity import own_identity
+from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._stores.bodies import decode_all, encode
+from snowplow_tracker._stores.lease_keeper import LeaseKeeper
+from snowplow_tracker._stores.sqlite_file import (
+    MAX_WAL_BYTES,
+    PAGE_BYTES,
+    SQLiteFile,
+    SQLiteStoreError,
+    is_full,
+    is_locked,
+    rollback,
+)
+from snowplow_tracker._stores.sqlite_leases import (
+    WAITING,
+    Row,
+    SQLiteLeases,
+    oldest_waiting,
+    remove,
+)
 from snowplow_tracker.contracts import one_of
 from snowplow_tracker.event_store import OVERFLOW_POLICIES, EventStore, Overflow
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
@@ -51,70 +67,33 @@ Durability = Literal["process", "machine"]
 # either case.
 _SYNCHRONOUS = {"process": "NORMAL", "machine": "FULL"}
 
-_APPLICATION_ID = 0x536E7071
-"""Marks the file as ours ("Snpq") in the field that SQLite has for it."""
-_SCHEMA_VERSION = 1
-_SCHEMA = (
-    # The queue: an event that is in here has not been delivered. It goes out in the order of ids.
-    "CREATE TABLE event (id INTEGER PRIMARY KEY, body TEXT NOT NULL)",
-    # Ranges of ids that are being sent, and by whom. They never overlap.
-    """CREATE TABLE lease (
-        first_id INTEGER PRIMARY KEY, last_id INTEGER NOT NULL, events INTEGER NOT NULL,
-        holder TEXT NOT NULL, batch INTEGER NOT NULL, granted REAL NOT NULL, until REAL NOT NULL)""",
-    # Counting a million rows takes 20 ms, reading this number a few microseconds.
-    "CREATE TABLE total (events INTEGER NOT NULL)",
-    "INSERT INTO total VALUES (0)",
-    "CREATE TRIGGER added AFTER INSERT ON event BEGIN UPDATE total SET events = events + 1; END",
-    "CREATE TRIGGER removed AFTER DELETE ON event BEGIN UPDATE total SET events = events - 1; END",
-)
+# One statement, and so one commit (fast path).
+_ADD = f"INSERT INTO event (body) SELECT ? WHERE {WAITING} < ?"
+_SIZE = f"SELECT {WAITING}"
+_REMAINING = "SELECT events FROM total"
 
-_WAITING = "(SELECT events FROM total) - (SELECT coalesce(sum(events), 0) FROM lease)"
-# One statement, and so one commit: 20 us, where BEGIN, three statements and COMMIT would be 35.
-_ADD = f"INSERT INTO event (body) SELECT ? WHERE {_WAITING} < ?"
-_SIZE = f"SELECT {_WAITING}"
-
-_MOST_EVENTS = 1_000
+_MAX_EVENTS = 1_000
 """How many events a batch holds at most when nobody says: memory does not grow with the backlog."""
-_PAGE_BYTES = 4_096
-_SMALLEST_DATABASE = 512
-_LARGEST_CHECKED_FILE = 32_000_000
-"""Bytes. Up to here the whole file is looked through when it is opened, at about 1 GB/s."""
-_LARGEST_WAL = 4_000_000
 _LOCK_TIMEOUT_WHILE_FAILING = 0.05
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.025
+"""Seconds between two attempts to use a locked file."""
 _SPARE_PAGES = 256
 """Free pages that the file keeps for the next events; giving back and taking again would cost more."""
-_PAGES_GIVEN_BACK_AT_ONCE = 2_000
-"""Gives back 8 MB in about 10 ms: nobody waits longer for the file than that."""
-_PAGES_OF_ONE_EVENT = 256
-"""More than an event that a request can hold ever takes."""
 _ROUNDS_TO_MAKE_ROOM = 100
+_EVICTED_AT_ONCE = 16
+"""Events dropped when the file, not the capacity, is the limit: about what a page or two hold."""
 _LOOK_AT_HOLDERS_INTERVAL = 1.0
 _LOOK_FOR_ROOM_INTERVAL = 0.02
-"""Seconds. Nothing wakes this process when another one makes room."""
+_LOOK_FOR_EVENTS_INTERVAL = 0.25
+"""Seconds. Nothing wakes this process when another one adds events or makes room."""
+_LOOK_AT_LOG_EVERY = 64
+_SETTLED_AT_ONCE_ON_A_FULL_DISK = 50
 
-_BEYOND_ALL_IDS = 1 << 62
-_EVICTED_AT_ONCE = 16
-"""Events thrown out when the file, not the capacity, is the limit: about what a page or two hold."""
-
-_Row = Tuple[int, str]
-_Run = Tuple[int, int, int]
-"""The first and last id of a range, and the number of events in it."""
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_Result = TypeVar("_Result")
 
 
-class SQLiteStoreError(Exception):
-    """The file cannot be used as a queue: it is something else, damaged, or cannot be opened."""
-
-
-class _Lease:
-    """Events that this store handed out, until each has its fate."""
-
-    __slots__ = ("batch", "open")
-
-    def __init__(self, batch: int, rows: Iterable[int]) -> None:
-        self.batch = batch
-        self.open: Set[int] = set(rows)
+class _ReenteredError(Exception):
+    """A signal handler or a finalizer came while its own thread was using the file."""
 
 
 class SQLiteEventStore(EventStore):
@@ -129,26 +108,31 @@ class SQLiteEventStore(EventStore):
       the disk keeps its word, before `track()` returns: that takes as long as the disk needs.
     - Events are delivered at least once. Those that a process was sending when it died are sent again, under the same
       event id; the same goes for what was delivered just before the machine crashed.
-    - Events that are handed out are leased. Another process takes them over at once when their holder is gone, and
-      after `lease_seconds` when that cannot be told (a container with its own process numbers, a system without
-      ``/proc``) or the holder hangs.
+    - Events that are handed out are leased, and a living process renews its leases, however long a request takes.
+      Another process takes them over at once when their holder is gone, and after `lease_seconds` when that cannot be
+      told (a container with its own process numbers, a system without ``/proc``) or the holder was stopped.
     - A full disk, or a file that somebody else keeps locked, never raises out of `add_event`: it answers False, and
-      the log says so once.
+      the log says so once. A full disk does not stop delivery, which frees the space that the queue takes.
+    - A file that is deleted, replaced, truncated or overwritten while it is open is noticed, within a second or so, and
+      opened again; a damaged one is kept beside it, as ``.damaged-`` and a number. The log says so, and `lost_listener`
+      is told how many events went with it.
 
     The file must be on a local disk, since SQLite's write-ahead log needs memory that all its users share. It is made
-    readable for its owner only; make an empty file with other permissions to have them otherwise. Two more files are
-    beside it, of the same name with ``-wal`` and ``-shm``: they are part of it.
+    readable for its owner only; make an empty file with other permissions to have them otherwise. Three more files are
+    beside it, of the same name with ``-wal``, ``-shm`` and ``-reserve`` (1 MB for delivery from a full disk): they are
+    part of it.
 
     Args:
-        path: Where the file is, or is to be made. Its directory must exist.
+        path: Where the file is, or is to be made. Its directory must exist. No ``:memory:`` and no URI.
         buffer_capacity: How many events may wait, those of all processes counted. Events that were handed out do not
             count.
-        overflow: Same as for `InMemoryEventStore`.
-        overflow_timeout: Same as for `InMemoryEventStore`.
+        overflow: What happens when it is full: `"drop_newest"` refuses the new event, `"drop_oldest"` drops the one
+            that waited longest, `"block"` waits up to `overflow_timeout` for room and then refuses.
+        overflow_timeout: Seconds.
         max_bytes: How large the file may become; then the overflow policy decides as well. The write-ahead log beside
-            it takes some 4 MB more. Space is given back as events are delivered.
-        lease_seconds: How long a batch stays with its holder if nothing tells that the holder is gone. Choose it
-            longer than a request may take.
+            it takes some 4 MB more, and at most 16 MB while somebody reads the file and does not stop: then no event
+            is added. Space is given back as events are delivered.
+        lease_seconds: How long a batch stays with a holder that gives no sign of life.
         lock_timeout: Seconds to wait for other processes that write to the file. If they take longer, no later call
             waits for more than 0.05 seconds until it works again.
         durability: `"process"` or `"machine"`, see above.
@@ -175,61 +159,77 @@ class SQLiteEventStore(EventStore):
         lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
         durability: Durability = "process",
     ) -> None:
-        if buffer_capacity < 1:
+        name = os.fspath(path)
+        if not isinstance(name, str) or not name or name.startswith((":memory:", "file:")):
+            raise ValueError(
+                f"path must be the path of a file on a disk, got {name!r}: a queue in memory does not"
+                " outlive the process (that is InMemoryEventStore), and URIs are not taken."
+            )
+        if not buffer_capacity >= 1:
             raise ValueError("buffer_capacity must be greater than 0.")
         one_of(overflow, OVERFLOW_POLICIES, name="overflow")
         one_of(durability, _SYNCHRONOUS, name="durability")
-        if overflow_timeout < 0:
-            raise ValueError("overflow_timeout must not be negative.")
-        if max_bytes < 16 * _PAGE_BYTES:
-            raise ValueError(f"max_bytes must be at least {16 * _PAGE_BYTES}.")
-        if lease_seconds <= 0:
-            raise ValueError("lease_seconds must be greater than 0.")
-        if lock_timeout < 0:
-            raise ValueError("lock_timeout must not be negative.")
+        if not 0 <= overflow_timeout < float("inf"):
+            raise ValueError("overflow_timeout must not be negative or infinite.")
+        if not max_bytes >= 16 * PAGE_BYTES:
+            raise ValueError(f"max_bytes must be at least {16 * PAGE_BYTES}.")
+        if not 0 < lease_seconds < float("inf"):
+            raise ValueError("lease_seconds must be greater than 0, and finite.")
+        if not 0 <= lock_timeout < float("inf"):
+            raise ValueError("lock_timeout must not be negative or infinite.")
         # Absolute, since it is opened again after a fork, and the program may have changed its directory by then.
-        self.path = str(Path(path).absolute())
+        self.path = str(Path(name).absolute())
         self.buffer_capacity = buffer_capacity
         self.overflow: Overflow = overflow
         self.overflow_timeout = overflow_timeout
         self.overflow_listener: Optional[Callable[[PayloadDictList], None]] = None
+        self.lost_listener: Optional[Callable[[int, str], None]] = None
         self.max_bytes = max_bytes
         self.lease_seconds = lease_seconds
         self.lock_timeout = lock_timeout
         self.durability = durability
-        self._looked_through = False
         self._start()
-        with self._lock:
-            self._connected()
+        self._perform(lambda _: None)
         _stores.add(self)
 
     def _start(self) -> None:
         """Set up what belongs to one process."""
         self._pid = os.getpid()
-        self._holder = f"{own_identity()}/{secrets.token_hex(8)}"
-        self._lock = threading.Lock()
-        self._room = threading.Condition()
-        self._connection: Optional[sqlite3.Connection] = None
-        self._batches = count(1)
-        # Events that are out, by identity: callbacks may change what is in them, and two may be equal.
-        self._handed: Dict[int, Tuple[PayloadDict, int, _Lease]] = {}
-        # What has its fate but is not yet noted in the file, by lease: the ids to be forgotten.
-        self._fates: Dict[_Lease, List[int]] = {}
+        self._lock: Any = RLock()
+        self._file = SQLiteFile(
+            self.path, self.max_bytes, _SYNCHRONOUS[self.durability], self._note_lost
+        )
+        self._leases = SQLiteLeases(f"{own_identity()}/{secrets.token_hex(8)}", self.lease_seconds)
+        self._keeper = LeaseKeeper(self._keep_leases, self.lease_seconds / 3)
+        # What a signal handler added while its thread was in a transaction.
+        self._deferred: Deque[str] = deque()
+        self._lost: Deque[Any] = deque()
         self._next_look_at_holders = 0.0
+        self._renew_at = 0.0
+        self._until_look_at_log = _LOOK_AT_LOG_EVERY
+        self._last_size = 0
         self._refused = 0
         self._uncountable = False
+        self._disk_is_full = False
         self.failing = False
 
-    # The protocol --------------------------------------------------------------------------------------------------
+    def __repr__(self) -> str:
+        return f"SQLiteEventStore({self.path!r})"
+
+    # The protocol
 
     def add_event(self, payload: PayloadDict) -> bool:
-        """Write an event to the file, or answer False: there is no room for it, or the file does not take it."""
-        body = _encode(payload)
+        """Write an event to the file, or return False: there is no room for it, or the file does not take it."""
+        body = encode(payload)
         try:
-            with self._lock:
-                added = self._insert(body)
-            added = added or self._add_when_full(body)
+            added = self._perform(lambda connection: self._insert(connection, body))
+            if not added:
+                added = self._add_when_full(body)
+        except _ReenteredError:
+            return self._add_reentered(body)
         except (sqlite3.Error, SQLiteStoreError) as error:
+            if is_interrupt(error):
+                raise
             self._refused += 1
             self._failed("An event could not be added to", error)
             return False
@@ -246,91 +246,275 @@ class SQLiteEventStore(EventStore):
         Returns:
             The events; none if the file cannot be read now.
         """
-        most = _MOST_EVENTS if max_events is None else max_events
+        wanted = _MAX_EVENTS if max_events is None else max_events
         try:
-            with self._transaction() as connection:
-                self._release_lost_leases(connection)
-                rows, runs = _oldest_waiting(connection, most)
-                lease = _Lease(next(self._batches), (row for row, _ in rows))
-                self._write_lease(connection, lease, runs)
+            # To look takes no lock from those who add.
+            if not self._perform(lambda connection: self._count_in(connection, _SIZE)):
+                return []
+            lease, rows = self._grant(wanted)
+        except _ReenteredError:
+            return []
         except (sqlite3.Error, SQLiteStoreError) as error:
+            if is_interrupt(error):
+                raise
             self._failed("No events could be read from", error)
             return []
-        return self._hand_out(rows, lease)
+        events, unreadable = self._leases.hand_out(lease, rows)
+        if unreadable:
+            logger.error(
+                "%d events in the event queue %s cannot be read: they are lost.",
+                unreadable,
+                self.path,
+            )
+            self._tell_lost(unreadable, "cannot be read")
+            if not events:
+                self.cleanup([], need_retry=False)
+                return self.get_events_batch(max_events=max_events)
+        if events:
+            self._keeper.ensure_running()
+        return [*events]
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
         """Forget events that were handed out, or let them wait again, in their old place."""
-        with self._lock:
-            for event in batch:
-                self._note_fate(event, forget=not need_retry)
+        self._check_process()
+        homeless: PayloadDictList = []
+        for event in batch:
+            generation = self._leases.settle(event, forget=not need_retry)
+            if need_retry and generation not in (None, self._file.generation):
+                homeless.append(event)  # its file is gone
         try:
-            with self._transaction():
-                pass  # every transaction writes down what is noted
-            if not need_retry:
-                with self._lock:
-                    _give_back_pages(self._connected(), keep=_SPARE_PAGES)
+            self._write_settled()
+        except _ReenteredError:
+            pass  # the thread that is interrupted here writes it, or the next transaction does
         except (sqlite3.Error, SQLiteStoreError) as error:
+            if is_interrupt(error):
+                raise
             # It stays noted for the next transaction.
-            self._failed("The fate of events could not be noted in", error)
-        with self._room:
-            self._room.notify_all()
+            self._failed("What became of events could not be noted in", error)
+        for event in homeless:
+            self.add_event(event)
+
+    def renew(self, events: PayloadDictList) -> None:
+        """Renew the leases of events that are still being sent; the store does so by itself as well.
+
+        Args:
+            events: The events.
+        """
+        now = time.monotonic()
+        if not events or now < self._renew_at:
+            return
+        self._renew_at = now + self.lease_seconds / 6
+        try:
+            self._perform(self._leases.renew)
+        except _ReenteredError:
+            pass
+        except (sqlite3.Error, SQLiteStoreError) as error:
+            if is_interrupt(error):
+                raise
+            logger.debug("Leases in %s could not be renewed: %s", self.path, error)
 
     def size(self) -> int:
         """Return the number of events that wait, those of all processes counted."""
-        return self._counted(_SIZE) or 0
+        size = self._count(_SIZE)
+        if size is not None:
+            self._last_size = size
+        return (size or 0) + len(self._deferred)
 
     def remaining(self) -> Optional[int]:
         """Return the number of events that are not delivered, those included that are being sent now.
 
         None while the file cannot be read.
         """
-        return self._counted("SELECT events FROM total")
+        return self._count(_REMAINING)
 
-    def _counted(self, query: str) -> Optional[int]:
-        try:
-            with self._lock:
-                connection = self._connected()
-                if time.monotonic() >= self._next_look_at_holders:
-                    self._release_lost_leases(connection)
-                number: int = connection.execute(query).fetchone()[0]
-        except (sqlite3.Error, SQLiteStoreError) as error:
-            self._uncountable = True
-            self._failed("The events could not be counted in", error)
-            return None
-        if (
-            self._uncountable
-        ):  # to be able to read says nothing about writing, if that was the trouble
-            self._uncountable = False
-            self._recovered()
-        return number
+    def wait_for_events(self, timeout: float) -> bool:
+        """Wait until there are events that can be handed out.
+
+        Args:
+            timeout: Seconds. It may come back earlier.
+
+        Returns:
+            Whether there are some.
+        """
+        deadline = time.monotonic() + timeout
+        while not self.size():
+            rest = deadline - time.monotonic()
+            if rest <= 0:
+                return False
+            time.sleep(min(rest, _LOOK_FOR_EVENTS_INTERVAL))
+        return True
 
     def reset_after_fork(self) -> None:
-        """Start anew in a forked child: what the parent is sending is the parent's to settle."""
-        if self._pid != os.getpid():
-            self._start()
+        """Start again in a forked child: what the parent is sending is the parent's to settle."""
+        self._check_process()
 
     def close(self) -> None:
         """Give back space that is not needed, and close the file. To use the store again opens it again."""
+        self._check_process()
+        if self._lock._is_owned() and self._is_inside():
+            return
         with self._lock:
-            if self._connection is None:
+            connection = self._file.current
+            if connection is None:
                 return
             try:
-                _give_back_pages(self._connection, keep=0)
+                rollback(connection)
+                self._write_deferred(connection)
+                self._file.give_back_pages(connection, keep=0)
             except sqlite3.Error as error:
                 logger.debug("%s could not be made smaller: %s", self.path, error)
-            self._disconnect()
+            self._file.disconnect()
+            self._file.use_reserve()
 
-    # Adding --------------------------------------------------------------------------------------------------------
+    # Using the file
 
-    def _insert(self, body: str) -> bool:
-        """Add an event unless the capacity or the size of the file is reached."""
-        connection = self._connected()
+    def _perform(self, operation: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Do something with the file, and wait for other processes that have it locked.
+
+        Raises:
+            _ReenteredError: This thread is doing something with it already.
+            SQLiteStoreError, sqlite3.Error: It cannot be done.
+        """
+        deadline: Optional[float] = None
+        pause = _FIRST_PAUSE
+        generation = self._file.generation
+        while True:
+            try:
+                result = self._enter(operation)
+            except sqlite3.DatabaseError as error:
+                if is_interrupt(error):
+                    raise
+                if generation != self._file.generation:
+                    generation = (
+                        self._file.generation
+                    )  # the file was damaged, and there is a new one
+                    continue
+                if not is_locked(error):
+                    raise
+                now = time.monotonic()
+                if deadline is None:
+                    most = _LOCK_TIMEOUT_WHILE_FAILING if self.failing else self.lock_timeout
+                    deadline = now + min(most, self.lock_timeout)
+                if now >= deadline:
+                    raise
+                # Without the lock: other threads wait for themselves, and a signal handler comes in time.
+                time.sleep(min(pause, deadline - now))
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                if self._lost:
+                    self._tell_of_lost_files()
+                return result
+
+    def _enter(self, operation: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        if self._pid != os.getpid():
+            self._check_process()
+        lock = self._lock
+        if lock._is_owned() and self._is_inside():
+            raise _ReenteredError
+        with lock:
+            connection = self._file.connection()
+            if connection.in_transaction:
+                rollback(connection)  # an interrupt left it
+            try:
+                return operation(connection)
+            except sqlite3.Error as error:
+                rollback(connection)
+                self._file.check_after(error)
+                raise
+            finally:
+                if self._deferred:
+                    self._write_deferred(connection)
+
+    def _transaction(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Write several things or none. What is noted as settled goes first: what follows builds on it."""
+        return self._perform(lambda connection: self._write(connection, work))
+
+    def _write(
+        self,
+        connection: sqlite3.Connection,
+        work: Callable[[sqlite3.Connection], _Result],
+        limit: Optional[int] = None,
+    ) -> _Result:
         try:
-            return connection.execute(_ADD, (body, self.buffer_capacity)).rowcount > 0
-        except sqlite3.OperationalError:
-            if _at_largest_size(connection):
-                return False
+            connection.execute("BEGIN IMMEDIATE")
+            noted = self._leases.write_settled(connection, limit)
+            result = work(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            rollback(connection)
             raise
+        self._leases.written(noted)
+        return result
+
+    def _is_inside(self) -> bool:
+        """Whether a function further out, which a signal handler or a finalizer interrupted, is using the file.
+
+        Otherwise the lock was left with this thread by an interrupt, which Python before 3.10 allows.
+        """
+        frame: Any = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code in _USING_THE_FILE and frame.f_locals.get("self") is self:
+                return True
+            frame = frame.f_back
+        return False
+
+    # Adding
+
+    def _insert(self, connection: sqlite3.Connection, body: str) -> bool:
+        """Add an event unless the capacity or the size of the file is reached."""
+        self._until_look_at_log -= 1
+        if self._until_look_at_log < 0:
+            self._look_at_log(connection)
+        if self._disk_is_full:
+            # What the reserve freed is for delivery alone.
+            if not self._file.has_reserve() and not self._file.make_reserve():
+                raise SQLiteStoreError("the disk is full")
+            self._disk_is_full = False
+        try:
+            added = connection.execute(_ADD, (body, self.buffer_capacity)).rowcount > 0
+        except sqlite3.OperationalError as error:
+            if is_full(error):
+                if self._file.is_at_max_size(connection):
+                    return False
+                self._disk_is_full = True
+            raise
+        if added and self._file.last_count is not None:
+            self._file.last_count += 1
+        return added
+
+    def _look_at_log(self, connection: sqlite3.Connection) -> None:
+        if self._file.wal_bytes() > MAX_WAL_BYTES / 2:
+            self._file.checkpoint(connection, wait=_LOCK_TIMEOUT_WHILE_FAILING)
+            size = self._file.wal_bytes()
+            if size > MAX_WAL_BYTES:
+                raise sqlite3.OperationalError(
+                    f"its write-ahead log of {size // 1_000_000} MB is locked by somebody who reads"
+                    " the file and does not stop"
+                )
+        self._until_look_at_log = _LOOK_AT_LOG_EVERY
+
+    def _add_reentered(self, body: str) -> bool:
+        """Add an event from a signal handler that interrupted its own thread here."""
+        connection = self._file.current
+        try:
+            if connection is not None and not connection.in_transaction:
+                return self._insert(connection, body)
+        except (sqlite3.Error, SQLiteStoreError) as error:
+            if is_interrupt(error):
+                raise
+        # The interrupted function writes it before it returns.
+        self._deferred.append(body)
+        return True
+
+    def _write_deferred(self, connection: sqlite3.Connection) -> None:
+        try:
+            while self._deferred and not connection.in_transaction:
+                connection.execute("INSERT INTO event (body) VALUES (?)", (self._deferred[0],))
+                self._deferred.popleft()
+        except sqlite3.Error as error:
+            if is_interrupt(error):
+                raise
+            logger.debug("What a signal handler added is written later: %s", error)
 
     def _add_when_full(self, body: str) -> bool:
         if self.overflow == "block":
@@ -349,183 +533,166 @@ class SQLiteEventStore(EventStore):
             rest = deadline - time.monotonic()
             if rest <= 0:
                 return False
-            with self._room:
-                self._room.wait(min(rest, _LOOK_FOR_ROOM_INTERVAL))
-            with self._lock:
-                if self._insert(body):
-                    return True
+            time.sleep(min(rest, _LOOK_FOR_ROOM_INTERVAL))
+            if self._perform(lambda connection: self._insert(connection, body)):
+                return True
 
     def _replace_oldest(self, body: str) -> bool:
-        evicted: List[_Row] = []
+        evicted: List[Row] = []
         added = False
+
+        def evict(connection: sqlite3.Connection) -> List[Row]:
+            waiting: int = connection.execute(_SIZE).fetchone()[0]
+            excess = waiting - self.buffer_capacity + 1
+            count = min(excess, _MAX_EVENTS) if excess > 0 else _EVICTED_AT_ONCE
+            rows, runs = oldest_waiting(connection, count)
+            remove(connection, runs)
+            return rows
+
         try:
-            # Another process may be quicker to use the room; and to empty a page can take more than one round.
+            # Another process may be faster to use the room; and to empty a page can take more than one round.
             for _ in range(_ROUNDS_TO_MAKE_ROOM):
-                with self._transaction() as connection:
-                    excess = _waiting(connection) - self.buffer_capacity + 1
-                    most = min(excess, _MOST_EVENTS) if excess > 0 else _EVICTED_AT_ONCE
-                    rows, runs = _oldest_waiting(connection, most)
-                    _remove(connection, runs)
+                rows = self._transaction(evict)
                 evicted += rows
-                with self._lock:
-                    added = self._insert(body)
+                added = self._perform(lambda connection: self._insert(connection, body))
                 if added or not rows:
                     break
         finally:
             if evicted:
-                self._report([event for _, event in _decoded(evicted)])
+                self._report_evicted(evicted)
         return added
 
-    def _report(self, evicted: PayloadDictList) -> None:
-        if self.overflow_listener is not None:
-            self.overflow_listener(evicted)
-        else:
+    def _report_evicted(self, rows: List[Row]) -> None:
+        if self.overflow_listener is None:
             logger.error(
-                "The event queue %s is full: %d events were dropped.", self.path, len(evicted)
+                "The event queue %s is full: %d events were dropped.", self.path, len(rows)
             )
+            return
+        events = decode_all([body for _, body in rows])
+        readable: PayloadDictList = [event for event in events if event is not None]
+        self.overflow_listener(readable)
+        if len(readable) < len(rows):
+            self._tell_lost(len(rows) - len(readable), "cannot be read")
 
-    # Leasing -------------------------------------------------------------------------------------------------------
+    # Handing out and settling
 
-    def _write_lease(
-        self, connection: sqlite3.Connection, lease: _Lease, runs: Iterable[_Run]
-    ) -> None:
-        now = time.monotonic()
-        connection.executemany(
-            "INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(*run, self._holder, lease.batch, now, now + self.lease_seconds) for run in runs],
+    def _grant(self, max_events: int) -> Any:
+        def grant(connection: sqlite3.Connection) -> Any:
+            return self._leases.grant(connection, max_events, self._file.generation)
+
+        try:
+            return self._transaction(grant)
+        except sqlite3.OperationalError as error:
+            if is_locked(error) or is_interrupt(error):
+                raise
+            first = error
+        # The disk is full, or takes nothing for another reason.
+        try:
+            self._make_space()
+            return self._transaction(grant)
+        except sqlite3.OperationalError as error:
+            if is_locked(error) or is_interrupt(error):
+                raise
+        self._failed("No lease could be written, and events are sent all the same, from", first)
+        return self._perform(
+            lambda connection: self._leases.grant_unwritten(
+                connection, max_events, self._file.generation
+            )
         )
 
-    def _hand_out(self, rows: List[_Row], lease: _Lease) -> PayloadDictList:
-        decoded = _decoded(rows)
-        events = [event for _, event in decoded]
-        ids = [row for row, _ in decoded]
-        with self._lock:
-            self._handed.update(zip(map(id, events), zip(events, ids, repeat(lease))))
-            if len(ids) < len(rows):
-                damaged = lease.open.difference(ids)
-                logger.error(
-                    "%d events in %s cannot be read: they are lost.", len(damaged), self.path
-                )
-                lease.open.intersection_update(ids)
-                self._fates.setdefault(lease, []).extend(damaged)
-        return events
-
-    def _note_fate(self, event: PayloadDict, *, forget: bool) -> None:
-        entry = self._handed.pop(id(event), None)
-        if entry is None:
-            entry = self._handed_as_copy(event)
-            if entry is None:
-                return
-        _, row, lease = entry
-        lease.open.discard(row)
-        rows = self._fates.setdefault(lease, [])
-        if forget:
-            rows.append(row)
-
-    def _handed_as_copy(self, event: PayloadDict) -> Optional[Tuple[PayloadDict, int, _Lease]]:
-        """Find the event of which somebody, such as an overridden `send_events`, gives back a copy."""
-        eid = event.get("eid")
-        for key, entry in self._handed.items():
-            if eid is not None and entry[0].get("eid") == eid:
-                return self._handed.pop(key)
-        return None
-
-    def _write_fates(self, connection: sqlite3.Connection) -> None:
-        for lease, rows in self._fates.items():
-            still_ours = connection.execute(
-                "DELETE FROM lease WHERE holder = ? AND batch = ?", (self._holder, lease.batch)
-            ).rowcount
-            # A lease that ran out belongs to somebody else, and its ids may stand for other events by now.
-            if still_ours:
-                _remove(connection, _runs(rows))
-                self._write_lease(connection, lease, _runs(lease.open))
-
-    def _release_lost_leases(self, connection: sqlite3.Connection) -> None:
-        """Let events wait again whose holder is gone, or has held them for too long."""
-        now = time.monotonic()
-        self._next_look_at_holders = now + _LOOK_AT_HOLDERS_INTERVAL
-        holders = connection.execute(
-            "SELECT holder, min(until), max(granted) FROM lease GROUP BY holder"
-        ).fetchall()
-        for holder, until, granted in holders:
-            if holder != self._holder and is_gone(holder.partition("/")[0]):
-                connection.execute("DELETE FROM lease WHERE holder = ?", (holder,))
-            elif until < now or granted > now:  # the clock starts again with the machine
-                connection.execute("DELETE FROM lease WHERE until < ? OR granted > ?", (now, now))
-
-    # The file ------------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Write several things or none. Fates that are noted go first: what follows builds on them."""
-        with self._lock:
-            connection = self._connected()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._write_fates(connection)
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+    def _write_settled(self) -> None:
+        if not self._leases.has_settled:
+            return
+        try:
+            self._perform(self._settle_and_shrink)
+        except sqlite3.OperationalError as error:
+            if is_locked(error) or is_interrupt(error):
                 raise
-            self._fates.clear()
-        if self.failing:
+            self._make_space()
+            while self._leases.has_settled:
+                self._perform(
+                    lambda connection: self._write(
+                        connection, lambda _: None, _SETTLED_AT_ONCE_ON_A_FULL_DISK
+                    )
+                )
+            self._perform(self._shrink_on_a_full_disk)
+        if self.failing and not self._disk_is_full:
             self._recovered()
 
-    def _connected(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = self._open()
-            self._finalizer = weakref.finalize(self, self._connection.close)
-            # At exit, events may still be on their way into the file; the system closes it.
-            self._finalizer.atexit = False
-        return self._connection
+    def _settle_and_shrink(self, connection: sqlite3.Connection) -> None:
+        self._write(connection, lambda _: None)
+        self._file.give_back_pages(connection, keep=_SPARE_PAGES)
 
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection = None
-            self._finalizer()
+    def _make_space(self) -> None:
+        """Let delivery use what was set aside for it."""
+        self._disk_is_full = True
+        self._file.use_reserve()
+        self._perform(self._file.checkpoint)
 
-    def _open(self) -> sqlite3.Connection:
-        connection = None
+    def _shrink_on_a_full_disk(self, connection: sqlite3.Connection) -> None:
+        self._file.checkpoint(connection)
+        self._file.give_back_pages(connection, keep=0)
+        self._file.checkpoint(connection)
+        self._file.make_reserve()
+
+    def _keep_leases(self) -> bool:
+        """Renew leases; return whether there are some. Called from a thread."""
+        if self._pid != os.getpid() or self._file.current is None:
+            return False
+        self._leases.take_back_abandoned()
         try:
-            _make_private_file(self.path)
-            connection = sqlite3.connect(
-                self.path,
-                timeout=self.lock_timeout,
-                isolation_level=None,  # every transaction is spelt out here
-                check_same_thread=False,  # the lock sees to that
-            )
-            _check_or_create(connection, self.path, self.lock_timeout)
-            if not self._looked_through:
-                _look_through(connection, self.path)
-                self._looked_through = True
-            page_bytes = _pragma(connection, "page_size")
-            _pragma(connection, f"max_page_count = {self.max_bytes // page_bytes}")
-            _pragma(connection, f"journal_size_limit = {_LARGEST_WAL}")
-            connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[self.durability]}")
-        except (OSError, sqlite3.Error) as error:
-            if connection is not None:
-                connection.close()
-            raise SQLiteStoreError(
-                f"{self.path} cannot be used as an event queue: {error}"
-            ) from error
-        except BaseException:
-            if connection is not None:
-                connection.close()
-            raise
-        return connection
+            if self._leases.has_settled:
+                self._transaction(self._leases.renew)
+            else:
+                self._perform(self._leases.renew)
+        except (sqlite3.Error, SQLiteStoreError, _ReenteredError) as error:
+            logger.debug("Leases in %s could not be renewed: %s", self.path, error)
+        return len(self._leases) > 0
+
+    def _count(self, query: str) -> Optional[int]:
+        try:
+            number = self._perform(lambda connection: self._count_in(connection, query))
+        except _ReenteredError:
+            return self._last_size
+        except (sqlite3.Error, SQLiteStoreError) as error:
+            if is_interrupt(error):
+                raise
+            self._uncountable = True
+            self._failed("The events could not be counted in", error)
+            return None
+        if self._uncountable:  # to be able to read says nothing about writing, if that failed
+            self._uncountable = False
+            self._recovered()
+        return number
+
+    def _count_in(self, connection: sqlite3.Connection, query: str) -> int:
+        if time.monotonic() >= self._next_look_at_holders:
+            self._next_look_at_holders = time.monotonic() + _LOOK_AT_HOLDERS_INTERVAL
+            self._leases.take_back_abandoned()
+            try:
+                if self._leases.has_settled:
+                    self._write(connection, self._leases.release_lost)
+                else:
+                    self._leases.release_lost(connection)
+            except sqlite3.OperationalError as error:
+                if is_interrupt(error):
+                    raise
+                logger.debug("Lost leases in %s are released later: %s", self.path, error)
+        number: int = connection.execute(query).fetchone()[0]
+        if query is _REMAINING:
+            self._file.last_count = number
+        return number
+
+    # Trouble
 
     def _failed(self, what: str, error: Exception) -> None:
-        """Say once that the file makes trouble, and do not let every caller wait for it anew."""
+        """Say once that the file makes trouble; from here on nobody waits long for it."""
         if not self.failing:
             self.failing = True
-            self._set_lock_timeout(min(self.lock_timeout, _LOCK_TIMEOUT_WHILE_FAILING))
             logger.error("%s the event queue %s: %s", what, self.path, error)
 
     def _recovered(self) -> None:
         self.failing = False
-        self._set_lock_timeout(self.lock_timeout)
         refused, self._refused = self._refused, 0
         logger.warning(
             "The event queue %s works again; %d events were not taken meanwhile.",
@@ -533,169 +700,49 @@ class SQLiteEventStore(EventStore):
             refused,
         )
 
-    def _set_lock_timeout(self, seconds: float) -> None:
-        with self._lock:
-            if self._connection is not None:
-                _pragma(self._connection, f"busy_timeout = {int(seconds * 1000)}")
+    def _note_lost(self, count: int, what: str) -> None:
+        # The lock is held here, and a listener may do anything.
+        self._lost.append((count, what))
+
+    def _tell_of_lost_files(self) -> None:
+        self._leases.forget_file()
+        while self._lost:
+            count, what = self._lost.popleft()
+            self._tell_lost(count, what)
+
+    def _tell_lost(self, count: int, what: str) -> None:
+        if self.lost_listener is not None:
+            self.lost_listener(count, what)
+
+    # Forks
+
+    def _check_process(self) -> None:
+        """Start again in a child, also in one that C code forked without Python's hooks."""
+        if self._pid == os.getpid():
+            return
+        lock, file = self._lock, self._file
+        inside = lock._is_owned()
+        close = file.forget_inherited()
+        self._start()
+        if not inside and lock.acquire(blocking=False):
+            # Nobody was in the middle of something. Otherwise it stays open: to close it could wait for ever. SQLite
+            # remembers locks by file and process, and closing is how it learns that this process has none.
+            close()
+
+    def _before_fork(self) -> bool:
+        """Close the file; return whether the lock is held."""
+        if self._lock._is_owned():
+            return False  # a signal handler forks in the middle of something
+        if not self._lock.acquire(timeout=self.lock_timeout + 1):
+            return False
+        self._file.disconnect()
+        return True
+
+    def _after_fork_in_parent(self) -> None:
+        self._lock.release()
 
 
-def _waiting(connection: sqlite3.Connection) -> int:
-    waiting: int = connection.execute(_SIZE).fetchone()[0]
-    return waiting
-
-
-def _oldest_waiting(connection: sqlite3.Connection, most: int) -> Tuple[List[_Row], List[_Run]]:
-    """Find the events that waited longest, with the ranges that hold them and nothing else."""
-    rows: List[_Row] = []
-    runs: List[_Run] = []
-    above = 0
-    leased = connection.execute("SELECT first_id, last_id FROM lease ORDER BY first_id").fetchall()
-    for first, last in [*leased, (_BEYOND_ALL_IDS, _BEYOND_ALL_IDS)]:
-        found = connection.execute(
-            "SELECT id, body FROM event WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
-            (above, first, most - len(rows)),
-        ).fetchall()
-        if found:
-            rows += found
-            runs.append((found[0][0], found[-1][0], len(found)))
-        if len(rows) >= most:
-            break
-        above = last
-    return rows, runs
-
-
-def _runs(ids: Iterable[int]) -> List[_Run]:
-    """Gather ids into ranges without holes."""
-    runs: List[_Run] = []
-    for each in sorted(ids):
-        if runs and runs[-1][1] == each - 1:
-            first, _, events = runs[-1]
-            runs[-1] = (first, each, events + 1)
-        else:
-            runs.append((each, each, 1))
-    return runs
-
-
-def _remove(connection: sqlite3.Connection, runs: List[_Run]) -> None:
-    connection.executemany(
-        "DELETE FROM event WHERE id BETWEEN ? AND ?", [(first, last) for first, last, _ in runs]
-    )
-
-
-def _decoded(rows: List[_Row]) -> List[Tuple[int, PayloadDict]]:
-    """Return the events with their ids, without those that cannot be read."""
-    ids = [row for row, _ in rows]
-    try:
-        # One long text is read in two thirds of the time that many short ones take.
-        return list(zip(ids, json.loads(f"[{','.join([body for _, body in rows])}]")))
-    except ValueError:
-        pass
-    decoded = []
-    for row, body in rows:
-        try:
-            decoded.append((row, json.loads(body)))
-        except ValueError:
-            logger.debug("Event %d cannot be read.", row)
-    return decoded
-
-
-# The file ----------------------------------------------------------------------------------------------------------
-
-
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
-    return value
-
-
-def _make_private_file(path: str) -> None:
-    """Make an empty file that only its owner can read: there may be personal data in events.
-
-    To open and close a file that is in use already would take away the locks that SQLite has on it in this process.
-    """
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    if 0 < Path(path).stat().st_size < _SMALLEST_DATABASE:
-        # SQLite would take it for an empty file, and write over it.
-        raise SQLiteStoreError(f"{path} is not a database, and so not an event queue.")
-
-
-def _check_or_create(connection: sqlite3.Connection, path: str, timeout: float) -> None:
-    """Make sure that the file is a queue of ours, and sound. Nothing is written to anything else."""
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            if _is_empty(connection):
-                _create(connection)
-            break
-        except sqlite3.OperationalError:
-            # Several processes may make the file at once, and SQLite does not wait in all cases.
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(_LOOK_FOR_ROOM_INTERVAL)
-    if _pragma(connection, "application_id") != _APPLICATION_ID:
-        raise SQLiteStoreError(f"{path} is a database of something else, not an event queue.")
-    version = _pragma(connection, "user_version")
-    if version != _SCHEMA_VERSION:
-        raise SQLiteStoreError(
-            f"{path} was written by another version of this package"
-            f" (schema {version}; this version knows {_SCHEMA_VERSION})."
-        )
-
-
-def _look_through(connection: sqlite3.Connection, path: str) -> None:
-    """Look for damage, in all of the file unless that takes long."""
-    size = _pragma(connection, "page_count") * _pragma(connection, "page_size")
-    if size <= _LARGEST_CHECKED_FILE:
-        damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if damage != "ok":
-            raise SQLiteStoreError(f"{path} is damaged: {damage}")
-    if connection.execute(_SIZE).fetchone()[0] is None:
-        raise SQLiteStoreError(f"{path} is damaged: it does not know how many events it holds.")
-
-
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    return (
-        _pragma(connection, "application_id") == 0
-        and _pragma(connection, "user_version") == 0
-        and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-    )
-
-
-def _create(connection: sqlite3.Connection) -> None:
-    # Both have to come before the first table.
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        if _is_empty(connection):
-            for statement in _SCHEMA:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _at_largest_size(connection: sqlite3.Connection) -> bool:
-    """Whether the file has as many pages as it may, as opposed to a disk that is full."""
-    pages = _pragma(connection, "page_count") - _pragma(connection, "freelist_count")
-    return pages >= _pragma(connection, "max_page_count") - _PAGES_OF_ONE_EVENT
-
-
-def _give_back_pages(connection: sqlite3.Connection, *, keep: int) -> None:
-    """Make the file smaller if much of it is free, a bounded part at a time."""
-    free = _pragma(connection, "freelist_count")
-    if free > max(keep, _pragma(connection, "page_count") // 2 if keep else 0):
-        # Each step gives back one page, and `execute` makes a single step of a statement without columns.
-        connection.executescript(
-            f"PRAGMA incremental_vacuum({min(free - keep, _PAGES_GIVEN_BACK_AT_ONCE)})"
-        )
-
-
-# Forks -------------------------------------------------------------------------------------------------------------
+_USING_THE_FILE = frozenset({SQLiteEventStore._enter.__code__, SQLiteEventStore.close.__code__})
 
 _stores: weakref.WeakSet[SQLiteEventStore] = weakref.WeakSet()
 _forking: List[SQLiteEventStore] = []
@@ -708,14 +755,13 @@ def _before_fork() -> None:
     middle of something.
     """
     for store in list(_stores):
-        if store._lock.acquire(timeout=store.lock_timeout + 1):
-            _forking.append(store)
-            store._disconnect()
+        if store._before_fork():
+            _forking.append(store)  # noqa: PERF401 - each as soon as its lock is held
 
 
 def _after_fork_in_parent() -> None:
     while _forking:
-        _forking.pop()._lock.release()
+        _forking.pop()._after_fork_in_parent()
 
 
 def _after_fork_in_child() -> None:

@@ -1,11 +1,14 @@
 """Who, or what, an event is about."""
 
-from typing import Any, Dict, Optional
+from copy import copy
+from typing import Any, Dict, Optional, Tuple, Type, TypeVar
 
-from snowplow_tracker._by_value import ByValue
+from snowplow_tracker._protocol.parameters import canonical_uuid, pixels, sent_value
+from snowplow_tracker._protocol.text import plain
+from snowplow_tracker._protocol.value_object import ValueObject
+from snowplow_tracker.contracts import contracts_enabled
 from snowplow_tracker.contracts import greater_than as greater_than
 from snowplow_tracker.contracts import one_of as one_of
-from snowplow_tracker.contracts import plain
 from snowplow_tracker.typing import SUPPORTED_PLATFORMS as SUPPORTED_PLATFORMS
 from snowplow_tracker.typing import PayloadDict as PayloadDict
 from snowplow_tracker.typing import SupportedPlatform as SupportedPlatform
@@ -22,13 +25,20 @@ __all__ = [
 
 DEFAULT_PLATFORM = "pc"
 
+_Subject = TypeVar("_Subject", bound="Subject")
 
-class Subject(ByValue):
+_IDENTIFIERS = ("duid", "ip", "sid", "tnuid", "uid")
+_SHOWN = frozenset({"cd", "cookie", "cs", "ds", "lang", "p", "res", "tz", "vp"})
+"""Parameters that are no personal data."""
+
+
+class Subject(ValueObject):
     """The user, device and session that events belong to.
 
     A tracker has one for all its events, and an event may have its own, whose values go first.
     Every setter returns the subject, so that calls can be chained. A value of `None` is not sent;
-    in the subject of an event it also keeps the tracker's value from being sent.
+    in the subject of an event it also keeps the tracker's value from being sent. What the pipeline
+    would refuse is mended where no meaning is lost, and otherwise kept and logged once.
 
     Attributes:
         standard_nv_pairs: The pairs to send.
@@ -45,10 +55,20 @@ class Subject(ByValue):
     def set_platform(self, value: SupportedPlatform) -> "Subject":
         """Set the platform that the event happens on.
 
+        Args:
+            value: `"web"`, `"mob"` (mobile), `"app"` (another application), `"pc"` (desktop),
+                `"srv"` (server), `"tv"`, `"cnsl"` (games console), `"iot"` or `"headset"`.
+
         Raises:
             ValueError: The protocol does not know the platform.
         """
-        one_of(value, SUPPORTED_PLATFORMS, name="value")
+        try:
+            one_of(value, SUPPORTED_PLATFORMS, name="value")
+        except ValueError as error:
+            known = ", ".join(sorted(SUPPORTED_PLATFORMS))
+            raise ValueError(
+                f"{error} The platform must be one of {known}, not {value!r}."
+            ) from None
         self.standard_nv_pairs["p"] = plain(value)
         self._platform_chosen = True
         return self
@@ -58,20 +78,77 @@ class Subject(ByValue):
         return self._set("uid", user_id)
 
     def set_screen_resolution(self, width: int, height: int) -> "Subject":
-        """Set the size of the screen in pixels.
+        """Set the size of the screen.
+
+        Args:
+            width: In pixels.
+            height: In pixels.
 
         Raises:
-            ValueError: A side is not greater than 0.
+            ValueError: A side is no number, or not greater than 0.
         """
         return self._set("res", _dimensions(width, height))
 
     def set_viewport(self, width: int, height: int) -> "Subject":
-        """Set the size in pixels of what is visible of the page.
+        """Set the size of the part of the page that is visible.
+
+        Args:
+            width: In pixels.
+            height: In pixels.
 
         Raises:
-            ValueError: A side is not greater than 0.
+            ValueError: A side is no number, or not greater than 0.
         """
         return self._set("vp", _dimensions(width, height))
+
+    def set_document_size(self, width: int, height: int) -> "Subject":
+        """Set the size of the whole page.
+
+        Args:
+            width: In pixels.
+            height: In pixels.
+
+        Raises:
+            ValueError: A side is no number, or not greater than 0.
+
+        .. versionadded:: 1.2.0
+        """
+        return self._set("ds", _dimensions(width, height))
+
+    def set_document_charset(self, charset: Optional[str]) -> "Subject":
+        """Set the character encoding of the page, `UTF-8`.
+
+        .. versionadded:: 1.2.0
+        """
+        return self._set("cs", charset)
+
+    def set_cookies_allowed(self, allowed: Optional[bool]) -> "Subject":
+        """Set whether the browser takes cookies.
+
+        .. versionadded:: 1.2.0
+        """
+        return self._set("cookie", None if allowed is None else str(int(bool(allowed))))
+
+    def set_page_url(self, url: Optional[str]) -> "Subject":
+        """Set the URL of the page that events happen on, for those that do not say it themselves.
+
+        .. versionadded:: 1.2.0
+        """
+        return self._set("url", url)
+
+    def set_page_title(self, title: Optional[str]) -> "Subject":
+        """Set the title of the page that events happen on, for those that do not say it themselves.
+
+        .. versionadded:: 1.2.0
+        """
+        return self._set("page", title)
+
+    def set_referrer(self, referrer: Optional[str]) -> "Subject":
+        """Set the URL that linked to the page, for events that do not say it themselves.
+
+        .. versionadded:: 1.2.0
+        """
+        return self._set("refr", referrer)
 
     def set_color_depth(self, depth: Optional[int]) -> "Subject":
         """Set the number of bits per pixel of the screen."""
@@ -109,8 +186,51 @@ class Subject(ByValue):
         """Set the id that a third-party cookie gives the user."""
         return self._set("tnuid", nuid)
 
+    def set_from_id_cookie(self, cookie: Optional[str]) -> "Subject":
+        """Set the domain user id, session index and session id from a cookie of the JavaScript tracker.
+
+        Args:
+            cookie: The value of the cookie `_sp_id.…`. What cannot be read of it is left as it is.
+
+        .. versionadded:: 1.2.0
+        """
+        for name, value in _id_cookie_values(cookie).items():
+            self._set(name, value)
+        return self
+
+    @classmethod
+    def from_id_cookie(cls: Type[_Subject], cookie: Optional[str]) -> _Subject:
+        """Return a new subject with what a cookie of the JavaScript tracker says.
+
+        Args:
+            cookie: The value of the cookie `_sp_id.…`, as for `set_from_id_cookie`.
+
+        .. versionadded:: 1.2.0
+        """
+        subject = cls()
+        subject.set_from_id_cookie(cookie)
+        return subject
+
+    def anonymise(self) -> "Subject":
+        """Drop what identifies a person: user, domain user, network user and session ids, and the IP address.
+
+        In the subject of an event this also keeps those of the tracker's subject from being sent.
+
+        .. versionadded:: 1.2.0
+        """
+        for name in _IDENTIFIERS:
+            self.standard_nv_pairs[name] = None
+        return self
+
+    def copy(self: _Subject) -> _Subject:
+        """Return a copy, which can be changed on its own.
+
+        .. versionadded:: 1.2.0
+        """
+        return copy(self)
+
     def combine_subject(self, subject: Optional["Subject"]) -> PayloadDict:
-        """Give the pairs of another subject with those of this one over them.
+        """Return the pairs of another subject with those of this one over them.
 
         A platform that was never chosen is a guess, and gives way to that of the other.
 
@@ -130,14 +250,43 @@ class Subject(ByValue):
         name: str,
         value: Any,
     ) -> "Subject":
-        self.standard_nv_pairs[name] = plain(value)
+        self.standard_nv_pairs[name] = sent_value(name, value)
         return self
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.standard_nv_pairs!r}>"
+        shown = ", ".join(
+            f"{name!r}: {value!r}" if name in _SHOWN or value is None else f"{name!r}: ..."
+            for name, value in self.standard_nv_pairs.items()
+        )
+        return f"<{type(self).__name__} {{{shown}}}>"
 
 
-def _dimensions(width: int, height: int) -> str:
+def _dimensions(width: Any, height: Any) -> str:
+    if not contracts_enabled():
+        return f"{width}x{height}"
+    width = pixels(width, "width")
+    height = pixels(height, "height")
     greater_than(width, 0, name="width")
     greater_than(height, 0, name="height")
     return f"{width}x{height}"
+
+
+def _id_cookie_values(cookie: Any) -> Dict[str, str]:
+    """Return the parameters in an `_sp_id` cookie.
+
+    It holds, separated by dots: domain user id, time of the first visit, number of visits, time of now, time of the
+    last visit, session id; newer versions add more.
+    """
+    value = plain(cookie)
+    parts = value.strip().split(".") if type(value) is str else []
+    fields: Tuple[Tuple[str, int, int], ...] = (("duid", 0, 128), ("vid", 2, 9), ("sid", 5, 36))
+    found = {
+        name: parts[index]
+        for name, index, limit in fields
+        if index < len(parts) and 0 < len(parts[index]) <= limit and parts[index].isprintable()
+    }
+    if not found.get("vid", "0").isdecimal() or not found.get("vid", "0").isascii():
+        del found["vid"]
+    if "sid" in found and canonical_uuid(found["sid"]) is None:
+        del found["sid"]
+    return found

@@ -1,26 +1,44 @@
 """The tracker: completes events and hands them to its emitters."""
 
+import logging
+import os
 import time
 from copy import copy
+from functools import partial
 from types import TracebackType
-from typing import Any, Dict, List, Optional, Sequence, Type, TypeVar, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Type,
+    TypeVar,
+    Union,
+    cast,
+    overload,
+)
 from warnings import warn as warn
 
-from snowplow_tracker import _late_values
-from snowplow_tracker._event_ids import new_id
-from snowplow_tracker._late_logging import late_logger
-from snowplow_tracker._legacy_tracking import LegacyTracking
+from snowplow_tracker._compat.tracking import DeprecatedTracking
 from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._protocol import deferred, text
+from snowplow_tracker._protocol.event_ids import new_id
+from snowplow_tracker._protocol.json import check_json_encoder
+from snowplow_tracker._protocol.parameters import canonical_uuid, sent_value, warn_once
 from snowplow_tracker._signatures import takes_keyword
 from snowplow_tracker.constants import BASE_SCHEMA_PATH as BASE_SCHEMA_PATH
 from snowplow_tracker.constants import DEFAULT_ENCODE_BASE64 as DEFAULT_ENCODE_BASE64
 from snowplow_tracker.constants import SCHEMA_TAG as SCHEMA_TAG
 from snowplow_tracker.constants import VERSION as VERSION
+from snowplow_tracker.contracts import contracts_enabled
 from snowplow_tracker.contracts import form_element as form_element
 from snowplow_tracker.contracts import non_empty as non_empty
 from snowplow_tracker.contracts import non_empty_string as non_empty_string
 from snowplow_tracker.contracts import one_of as one_of
-from snowplow_tracker.contracts import plain
 from snowplow_tracker.events import Event as Event
 from snowplow_tracker.events import PagePing as PagePing
 from snowplow_tracker.events import PageView as PageView
@@ -29,6 +47,7 @@ from snowplow_tracker.events import SelfDescribing as SelfDescribing
 from snowplow_tracker.events import StructuredEvent as StructuredEvent
 from snowplow_tracker.events.event import build_detached
 from snowplow_tracker.payload import Payload
+from snowplow_tracker.scope import ScopeState, innermost, remove_identifiers
 from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
 from snowplow_tracker.subject import DEFAULT_PLATFORM
 from snowplow_tracker.subject import Subject as Subject
@@ -39,6 +58,7 @@ from snowplow_tracker.typing import EmitterProtocol as EmitterProtocol
 from snowplow_tracker.typing import FormClasses as FormClasses
 from snowplow_tracker.typing import FormNodeName as FormNodeName
 from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
+from snowplow_tracker.typing import PayloadDict
 
 __all__ = [
     "BASE_SCHEMA_PATH",
@@ -68,7 +88,12 @@ __all__ = [
     "warn",
 ]
 
-logger = late_logger("snowplow_tracker.tracker")
+logger = logging.getLogger("snowplow_tracker.tracker")
+
+if TYPE_CHECKING:
+    from snowplow_tracker.entities import GlobalContext
+    from snowplow_tracker.hooks import AfterTrack, BeforeTrack, Pipeline, TrackerStats
+    from snowplow_tracker.redaction import Redact
 
 _Tracker = TypeVar("_Tracker", bound="Tracker")
 
@@ -78,7 +103,7 @@ _PURE_BUILDERS = frozenset(
 )
 
 
-class Tracker(LegacyTracking):
+class Tracker(DeprecatedTracking):
     """Completes events with an id, the time and what it knows itself, and hands them on.
 
     It may be used as a context manager, which closes it.
@@ -92,6 +117,10 @@ class Tracker(LegacyTracking):
         timer: Always `None`.
     """
 
+    # Hooks, global entities and redaction; none until one is asked for. On the class, since a subclass may not call
+    # this constructor.
+    _pipeline: "Optional[Pipeline]" = None
+
     def __init__(
         self,
         namespace: str,
@@ -100,6 +129,9 @@ class Tracker(LegacyTracking):
         app_id: Optional[str] = None,
         encode_base64: bool = DEFAULT_ENCODE_BASE64,
         json_encoder: Optional[JsonEncoderFunction] = None,
+        *,
+        validate: Optional[str] = None,
+        schemas: Any = None,
     ) -> None:
         """Set up a tracker.
 
@@ -111,10 +143,23 @@ class Tracker(LegacyTracking):
             encode_base64: Send self-describing data as base64.
             json_encoder: Asked about objects in self-describing data that JSON does not know, as
                 `default` of `json.dumps`.
+            validate: Check each event while it is tracked, for development: `"warn"` logs what the
+                pipeline would refuse, `"raise"` raises it out of `track()`, `"off"` does neither.
+                Default: what the environment variable `SNOWPLOW_VALIDATE` says, else `"off"`.
+            schemas: Where the schemas are for that: a folder, an archive, the URL of a registry, a
+                list of these, or a `snowplow_tracker.iglu.Resolver`. Default: `SNOWPLOW_SCHEMAS`,
+                separated by commas. Without any, the rules of the protocol alone are checked.
 
         Raises:
-            ValueError: The list of emitters is empty.
+            TypeError: An argument has the wrong type, such as an endpoint where an emitter is asked
+                for.
+            ValueError: The list of emitters is empty, or `validate` has another value.
         """
+        if contracts_enabled():
+            _check_names(namespace, app_id)
+            _check_emitters(emitters)
+            _check_subject(subject)
+            check_json_encoder(json_encoder)
         if isinstance(emitters, (list, tuple)):
             non_empty(emitters, name="emitters")
             self.emitters: List[Any] = list(emitters)
@@ -125,17 +170,58 @@ class Tracker(LegacyTracking):
         self.json_encoder = json_encoder
         self.standard_nv_pairs: Dict[str, Any] = {
             "tv": VERSION,
-            "tna": plain(namespace),
-            "aid": plain(app_id),
+            "tna": sent_value("tna", namespace),
+            "aid": sent_value("aid", app_id),
         }
         self.timer = None
+        if validate is not None or "SNOWPLOW_VALIDATE" in os.environ:
+            from snowplow_tracker.iglu.checks import checker
 
-    # The function itself, since one that calls it would take 0.02 us of every event more.
+            check = checker(validate, schemas)
+            if check is not None:
+                self._own_pipeline().check = check
+
+    @classmethod
+    def from_environment(
+        cls: Type[_Tracker],
+        environment: Optional[Mapping[str, str]] = None,
+        *,
+        subject: Optional[Subject] = None,
+        **options: Any,
+    ) -> _Tracker:
+        """Return a tracker with an emitter as environment variables describe them.
+
+        They are `SNOWPLOW_ENDPOINT`, `SNOWPLOW_NAMESPACE` (default `python`), `SNOWPLOW_APP_ID`, `SNOWPLOW_PLATFORM`
+        (default `srv`), `SNOWPLOW_EMITTER` (`async`, the default, or `sync`), `SNOWPLOW_METHOD`,
+        `SNOWPLOW_BATCH_SIZE`, `SNOWPLOW_STORE` (the URL of a queue, as for the worker), `SNOWPLOW_ENQUEUE_ONLY`,
+        `SNOWPLOW_DEBUG` (print what is tracked and delivered to stderr), `SNOWPLOW_DISABLED`, `SNOWPLOW_VALIDATE` and
+        `SNOWPLOW_SCHEMAS`; `help("snowplow_tracker.environment")` says more of each.
+
+        Args:
+            environment: The variables. Default: `os.environ`.
+            subject: Whom the events are about. Default: a subject with the platform of `SNOWPLOW_PLATFORM`.
+            **options: Options of the emitter, `endpoint` among them, which go before the variables.
+
+        Raises:
+            ImportError: `SNOWPLOW_STORE` is in Redis, and redis-py is not installed.
+            TypeError: An option is unknown.
+            ValueError: A variable is missing or wrong; the message names it.
+
+        Example:
+            >>> tracker = Tracker.from_environment()
+
+        .. versionadded:: 1.2.0
+        """
+        from snowplow_tracker.environment import tracker_from
+
+        return cast("_Tracker", tracker_from(cls, environment, subject, options))
+
+    # fast path: the function itself, without one that calls it.
     get_uuid = staticmethod(new_id)
 
     @staticmethod
     def get_timestamp(tstamp: Optional[float] = None) -> int:
-        """Give a time in milliseconds since 1970: the one given, or now."""
+        """Return a time in milliseconds since 1970: the one given, or now."""
         if tstamp is not None and isinstance(tstamp, (int, float)):
             return int(tstamp)
         return int(time.time() * 1000)
@@ -152,30 +238,41 @@ class Tracker(LegacyTracking):
             The id of the event.
 
         Raises:
-            TypeError: This is no event, or its data holds something that has no JSON form.
-            ValueError: The data of the event holds itself.
+            TypeError: This is no event, or it holds something that has no JSON form or no string form.
+            ValueError: The data of the event holds itself, or is nested too deeply.
         """
+        pipeline = self._pipeline
+        if pipeline is not None:
+            passed = pipeline.before(event, self)
+            if passed is None:
+                return None
+            event = passed
         payload = self.complete_payload(event=event)
+        if pipeline is not None and pipeline.check is not None:
+            # As an emitter sends them: values are strings.
+            pipeline.check({name: str(value) for name, value in payload.nv_pairs.items()})
         if type(payload) is Payload:
-            # Past the property, which would complete late values.
+            # Past the property, which would complete deferred values.
             pairs = payload._pairs
-            late = payload._late
+            is_deferred = payload._deferred
         else:
             pairs = payload.nv_pairs
-            late = False
+            is_deferred = False
         event_id: Optional[str] = pairs.get("eid")
         emitters = self.emitters
         shared = len(emitters) > 1
         for emitter in emitters:
             try:
                 own = dict(pairs) if shared else pairs
-                if late and not _late_values.is_late_taker(emitter.input):
-                    _late_values.complete(own)
+                if is_deferred and not deferred.takes_deferred_values(emitter.input):
+                    deferred.complete(own)
                 emitter.input(own)
             except Exception as error:
                 if is_interrupt(error):
                     raise
                 logger.exception("%s failed to take event %s", type(emitter).__name__, event_id)
+        if pipeline is not None:
+            pipeline.after(pairs)
         return event_id
 
     def complete_payload(self, event: Event) -> Payload:
@@ -185,23 +282,54 @@ class Tracker(LegacyTracking):
             event: The event, which stays as it is.
 
         Raises:
-            TypeError: Same as for `track`.
-            ValueError: Same as for `track`.
+            TypeError: This is no event, or it holds something that has no JSON form or no string form.
+            ValueError: The data of the event holds itself, or is nested too deeply.
         """
-        if getattr(type(event), "build_payload", None) in _PURE_BUILDERS:
-            payload = event.build_payload(self.encode_base64, self.json_encoder, self.subject)
+        scope = innermost()
+        around = None if scope is None else scope.merged()
+        pipeline = self._pipeline
+        subject = self.subject
+        if pipeline is not None and pipeline.is_resolved(event):
+            # It went through hooks, which saw it with all that is added here, and may have removed some of it.
+            around = subject = None
+        if getattr(type(event), "build_payload", None) not in _PURE_BUILDERS:
+            if around is not None:
+                subject = around.subject_over(subject)
+            payload = self._build_payload_of_others(event, subject)
+            pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
+            if around is not None:
+                around.fill_in(pairs, event, self.subject)
+        elif around is None:
+            payload = event.build_payload(self.encode_base64, self.json_encoder, subject)
+            pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
+        elif event.event_subject is None:
+            payload = event.build_payload(self.encode_base64, self.json_encoder, subject)
+            pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
+            around.put_over_subject(pairs, event)
         else:
-            payload = self._build_payload_of_others(event)
-        pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
-        pairs["eid"] = self.get_uuid()
-        pairs["dtm"] = self.get_timestamp()
+            subject = around.subject_over(subject)
+            payload = event.build_payload(self.encode_base64, self.json_encoder, subject)
+            pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
+            around.fill_in(pairs, event, self.subject)
+        if "eid" not in pairs or not _has_usable_id(pairs):
+            pairs["eid"] = self.get_uuid()
+        if "dtm" not in pairs:
+            pairs["dtm"] = self.get_timestamp()
         standard = self.standard_nv_pairs
-        if all(standard.values()):  # Payload.add_dict, written out: 0.1 us of every event
+        if all(standard.values()):  # fast path: `Payload.add_dict`, written out
             pairs.update(standard)
         else:
-            pairs.update((name, value) for name, value in standard.items() if value)
+            pairs.update(
+                (name, value)
+                for name, value in standard.items()
+                if value is not None and value != ""
+            )
         if "p" not in pairs:
             pairs["p"] = DEFAULT_PLATFORM
+        if text.has_seen_others:
+            text.resolve(pairs)
+        if pipeline is not None or (around is not None and around.has_more):
+            self._add_surroundings(payload, pairs, event, around)
         return payload
 
     def flush(
@@ -226,7 +354,8 @@ class Tracker(LegacyTracking):
         """Have the emitters send what they hold and end. Emitters that cannot end are flushed.
 
         Args:
-            timeout: Same as for `flush`; by default what each emitter takes for itself.
+            timeout: The seconds to wait, for all emitters together. Default: what each emitter
+                takes for itself.
         """
         self._call_emitters(("close", "sync_flush"), timeout)
         return self
@@ -242,31 +371,269 @@ class Tracker(LegacyTracking):
     ) -> None:
         self.close()
 
+    async def aflush(self, *, timeout: Optional[float] = None) -> "Tracker":
+        """Have the emitters send what they hold, while the event loop goes on: `flush` for asyncio.
+
+        Args:
+            timeout: Seconds to wait, for all emitters together. Default: as long as each emitter takes.
+
+        Returns:
+            The tracker.
+
+        .. versionadded:: 1.2.0
+        """
+        from snowplow_tracker.integrations._threads import in_thread
+
+        return await in_thread(partial(self.flush, timeout=timeout))
+
+    async def aclose(self, timeout: Optional[float] = None) -> "Tracker":
+        """Have the emitters send what they hold and end, while the event loop goes on: `close` for asyncio.
+
+        `async with tracker:` does it at the end.
+
+        Args:
+            timeout: Seconds to wait, for all emitters together. Default: what each emitter takes for itself.
+
+        Returns:
+            The tracker.
+
+        .. versionadded:: 1.2.0
+        """
+        from snowplow_tracker.integrations._threads import in_thread
+
+        return await in_thread(partial(self.close, timeout))
+
+    async def __aenter__(self: _Tracker) -> _Tracker:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        await self.aclose()
+
+    @overload
+    def before_track(self, hook: "BeforeTrack", *, must_succeed: bool = ...) -> "BeforeTrack": ...
+
+    @overload
+    def before_track(
+        self, *, must_succeed: bool = ...
+    ) -> "Callable[[BeforeTrack], BeforeTrack]": ...
+
+    def before_track(
+        self, hook: "Optional[BeforeTrack]" = None, *, must_succeed: bool = False
+    ) -> Any:
+        """Add a hook that sees every event before it is tracked, and may change or drop it. It is a decorator, too.
+
+        Hooks run in the order in which they were added, in the thread that tracks. Each gets a copy of the event, with
+        all that its scope, the tracker's subject and the global entities add to it, and returns it, another event, or
+        `None` to drop it; then `track()` returns `None`. A hook that raises is logged, and the event goes on as it
+        was before that hook.
+
+        Args:
+            hook: Called with the event.
+            must_succeed: Drop the event if the hook raises, because it must not go out without it.
+
+        Returns:
+            The hook.
+
+        Raises:
+            TypeError: The hook is no function.
+
+        Example:
+            >>> @tracker.before_track
+            ... def without_health_checks(event):
+            ...     return None if event.payload.get().get("url", "").endswith("/health") else event
+
+        .. versionadded:: 1.2.0
+        """
+        if hook is None:
+            return partial(self.before_track, must_succeed=must_succeed)
+        _check_callable(hook, "hook")
+        self._own_pipeline().add_before(hook, must_succeed=must_succeed)
+        return hook
+
+    def after_track(self, hook: "AfterTrack") -> "AfterTrack":
+        """Add a hook that is called after an event was handed to the emitters. It is a decorator, too.
+
+        Hooks run in the order in which they were added, in the thread that tracks. One that raises is logged.
+
+        Args:
+            hook: Called with the parameters of the event, `eid` among them, in a dictionary of its own.
+
+        Returns:
+            The hook.
+
+        Raises:
+            TypeError: The hook is no function.
+
+        .. versionadded:: 1.2.0
+        """
+        _check_callable(hook, "hook")
+        self._own_pipeline().add_after(hook)
+        return hook
+
+    def redact(self, target: str, action: "Redact", *, schema: Optional[str] = None) -> "Tracker":
+        """Have a value removed, hashed or cut in every event from now on, whatever put it there.
+
+        An action that raises is logged, and the value is not sent.
+
+        Args:
+            target: The name of a parameter of the protocol (`"ip"`), or a JSON path in the data of self-describing
+                events and entities (`"$.customer.email"`, `"$.items[*].note"`, `"$..email"` at any depth).
+            action: Called with the value; returns the one to send, or `None` to send none. Ready ones are in
+                `snowplow_tracker.redaction`: `remove`, `hashed`, `cut`, `cut_ip`, `cut_query`.
+            schema: The schemas that a path applies to, such as `"iglu:com.acme.*/*/jsonschema/*-*-*"`. Default: all.
+
+        Raises:
+            TypeError: The action is no function.
+            ValueError: The target or the schema has a wrong form.
+
+        .. versionadded:: 1.2.0
+        """
+        self._own_pipeline().redaction.add(target, action, schema)
+        return self
+
+    def add_global_contexts(
+        self, contexts: "Union[Mapping[str, GlobalContext], Sequence[GlobalContext]]"
+    ) -> "Tracker":
+        """Add entities to every event from now on: always, or on conditions.
+
+        Each is an entity, taken as it is now; a function that is called with each event and returns an entity,
+        several or `None`; or a pair of a condition and one or several of these. A condition is a function that is
+        called with the event and returns whether it gets the entities, or a rule set,
+        `{"accept": [...], "reject": [...]}`, of schemas with wildcards, such as
+        `"iglu:com.acme.*/*/jsonschema/*-*-*"`. Events without a schema, such as page views, match only a rule set
+        without `accept`. A function that raises is logged, and the event goes without its entities.
+
+        Args:
+            contexts: A dictionary of names and entities, which replace those of the same name, or a list.
+
+        Raises:
+            TypeError: One of them has none of these forms.
+            ValueError: A schema rule has a wrong form.
+
+        Example:
+            >>> tracker.add_global_contexts({"application": application_entity("2.4.1")})
+
+        .. versionadded:: 1.2.0
+        """
+        self._own_pipeline().global_contexts.add(contexts)
+        return self
+
+    def remove_global_contexts(self, *names: str) -> "Tracker":
+        """Remove entities that `add_global_contexts` added, by their names. Unknown names are ignored.
+
+        Args:
+            *names: The names.
+
+        .. versionadded:: 1.2.0
+        """
+        self._own_pipeline().global_contexts.remove(names)
+        return self
+
+    def clear_global_contexts(self) -> "Tracker":
+        """Remove all entities that `add_global_contexts` added.
+
+        .. versionadded:: 1.2.0
+        """
+        self._own_pipeline().global_contexts.clear()
+        return self
+
+    def _own_pipeline(self) -> "Pipeline":
+        if self._pipeline is None:
+            from snowplow_tracker.hooks import Pipeline
+
+            self._pipeline = Pipeline()
+        return self._pipeline
+
     def set_subject(self, subject: Optional[Subject]) -> "Tracker":
-        """Set whom the events from now on are about; `None` for nobody."""
+        """Set whom the events from now on are about.
+
+        Args:
+            subject: A subject, or `None` for nobody.
+
+        Raises:
+            TypeError: This is no subject.
+        """
+        _check_subject(subject)
         self.subject = subject
         return self
 
     def add_emitter(self, emitter: EmitterProtocol) -> "Tracker":
-        """Add an emitter for the events from now on."""
+        """Add an emitter for the events from now on.
+
+        Raises:
+            TypeError: This is no emitter: it has no method `input`.
+        """
+        _check_emitter(emitter, "emitter")
         self.emitters.append(emitter)
         return self
 
+    def stats(self) -> "TrackerStats":
+        """Return a snapshot of the delivery counters of the emitters, and how many events hooks dropped.
+
+        .. versionadded:: 1.2.0
+        """
+        from snowplow_tracker.hooks import TrackerStats
+
+        pipeline = self._pipeline
+        return TrackerStats(
+            emitters=tuple(
+                emitter.stats() if hasattr(emitter, "stats") else None for emitter in self.emitters
+            ),
+            dropped_by_hooks=0 if pipeline is None else pipeline.dropped,
+        )
+
+    def __repr__(self) -> str:
+        known = vars(self)
+        standard = known.get("standard_nv_pairs") or {}
+        emitters = ", ".join(type(emitter).__name__ for emitter in known.get("emitters") or ())
+        return (
+            f"<{type(self).__name__} {standard.get('tna')!r}: app_id={standard.get('aid')!r}, "
+            f"emitters=[{emitters}], subject={known.get('subject')!r}>"
+        )
+
     def get_namespace(self) -> str:
-        """Give the name of the tracker."""
+        """Return the name of the tracker."""
         namespace: str = self.standard_nv_pairs["tna"]
         return namespace
 
-    def _build_payload_of_others(self, event: Any) -> Payload:
+    def _build_payload_of_others(self, event: Any, subject: Optional[Subject]) -> Payload:
         """Build the payload of an event whose type is not ours."""
-        if not hasattr(event, "build_payload"):
-            raise TypeError(f"event must be an Event, not {type(event).__name__}.")
+        if isinstance(event, type) or not hasattr(event, "build_payload"):
+            given = text.described(event) if isinstance(event, type) else type(event).__name__
+            raise TypeError(f"event must be an Event, not {given}.")
         if isinstance(event, Event):
-            return build_detached(event, self.encode_base64, self.json_encoder, self.subject)
+            return build_detached(event, self.encode_base64, self.json_encoder, subject)
         payload: Payload = event.build_payload(
-            encode_base64=self.encode_base64, json_encoder=self.json_encoder, subject=self.subject
+            encode_base64=self.encode_base64, json_encoder=self.json_encoder, subject=subject
         )
         return copy(payload) if payload is getattr(event, "payload", None) else payload
+
+    def _add_surroundings(
+        self,
+        payload: Payload,
+        pairs: PayloadDict,
+        event: Event,
+        around: Optional[ScopeState],
+    ) -> None:
+        """Add entities of the scope and of the tracker to a complete payload, and remove what must not be sent."""
+        pipeline = self._pipeline
+        items = "" if around is None else around.entities_text(self.json_encoder)
+        if pipeline is not None:
+            items = pipeline.with_global_entities(items, event, self.json_encoder)
+        if items:
+            defer = type(payload) is Payload
+            deferred.CONTEXTS.extend(pairs, items, encode_base64=self.encode_base64, defer=defer)
+            payload._deferred = defer or payload._deferred
+        scope = innermost()
+        if scope is not None and scope.merged().anonymous:
+            remove_identifiers(pairs)
+        if pipeline is not None:
+            pipeline.redact(pairs)
 
     def _call_emitters(self, names: Sequence[str], timeout: Optional[float]) -> None:
         """Call, on each emitter, the first of these methods that it has."""
@@ -289,3 +656,51 @@ class Tracker(LegacyTracking):
                 if is_interrupt(error):
                     raise
                 logger.exception("%s failed to %s", type(emitter).__name__, names[0])
+
+
+def _check_callable(function: object, name: str) -> None:
+    if not callable(function):
+        raise TypeError(f"{name} must be a function, not {type(function).__name__}.")
+
+
+def _has_usable_id(pairs: PayloadDict) -> bool:
+    """Return whether the pipeline takes the id that an event has, and bring it into the form that it wants."""
+    canonical = canonical_uuid(pairs["eid"])
+    if canonical is None:
+        warn_once(
+            ("eid", "replaced"),
+            "An event has the id %.50r, which is no UUID: the pipeline would refuse it, so it gets a new one",
+            pairs["eid"],
+        )
+        return False
+    pairs["eid"] = canonical
+    return True
+
+
+def _check_names(namespace: Any, app_id: Any) -> None:
+    for name, value in (("namespace", namespace), ("app_id", app_id)):
+        if not (value is None or isinstance(value, (int, float)) or text.has_string_form(value)):
+            raise TypeError(f"{name} must be a string, not {text.described(value)}.")
+
+
+def _check_emitters(emitters: Any) -> None:
+    if isinstance(emitters, (list, tuple)):
+        for index, emitter in enumerate(emitters):
+            _check_emitter(emitter, f"emitters[{index}]")
+    else:
+        _check_emitter(emitters, "emitters")
+
+
+def _check_emitter(emitter: Any, name: str) -> None:
+    if not contracts_enabled() or (not isinstance(emitter, type) and hasattr(emitter, "input")):
+        return
+    hint = " For an endpoint: Emitter(endpoint)." if isinstance(emitter, str) else ""
+    one = "an emitter" if name != "emitters" else "an emitter or a list of them"
+    raise TypeError(f"{name} must be {one}, not {text.described(emitter)}.{hint}")
+
+
+def _check_subject(subject: Any) -> None:
+    if subject is None or not contracts_enabled():
+        return
+    if isinstance(subject, type) or not hasattr(subject, "standard_nv_pairs"):
+        raise TypeError(f"subject must be a Subject, not {text.described(subject)}.")

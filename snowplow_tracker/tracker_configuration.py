@@ -2,6 +2,7 @@
 
 from typing import Optional
 
+from snowplow_tracker._protocol.json import check_json_encoder
 from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
 
 __all__ = ["JsonEncoderFunction", "TrackerConfiguration"]
@@ -23,6 +24,9 @@ class TrackerConfiguration:
             encode_base64: Send self-describing data as base64.
             json_encoder: Asked about objects in self-describing data that JSON does not know, as
                 `default` of `json.dumps`.
+
+        Raises:
+            TypeError: `json_encoder` cannot be called with an object.
         """
         self.encode_base64 = encode_base64
         self.json_encoder = json_encoder
@@ -44,6 +48,7 @@ class TrackerConfiguration:
 
     @json_encoder.setter
     def json_encoder(self, value: Optional[JsonEncoderFunction]) -> None:
+        check_json_encoder(value)
         self._json_encoder = value
 
     def __repr__(self) -> str:

@@ -55,15 +55,15 @@ ElementClasses = Union[List[str], Tuple[str, Any]]
 FormClasses = Union[List[str], Tuple[str, Any]]
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date
     from logging import Logger as Logger
 
     from requests import Session as Session
     from typing_extensions import Unpack as Unpack
 
-    Timestamp = Union[float, datetime, None]
+    Timestamp = Union[float, date, str, None]
 else:
-    # At run time the hints can be read, without the imports, which take 70 ms.
+    # At run time the hints can be read, without the imports that they name.
     Logger = Session = Any
     Timestamp = Union[float, Any, None]
 
@@ -72,7 +72,7 @@ else:
             return options
 
 
-"""Milliseconds since 1970, or a `datetime`, where one without a time zone is in local time."""
+"""Milliseconds since 1970, a `datetime` or `date`, or an ISO 8601 string; without a time zone in local time."""
 
 SUPPORTED_PLATFORMS = {"app", "cnsl", "headset", "iot", "mob", "pc", "srv", "tv", "web"}
 SupportedPlatform = Literal["pc", "tv", "mob", "cnsl", "iot", "web", "srv", "app", "headset"]
@@ -87,7 +87,7 @@ class EmitterProtocol(Protocol):
     """What a tracker calls on an emitter.
 
     Only `input` has to exist: a tracker leaves out of `flush` what an emitter does not have. The
-    methods return `object` so that an emitter is free to answer something, as ours do.
+    methods return `object` so that an emitter may return something, as ours do.
     """
 
     def input(self, payload: PayloadDict) -> object:
@@ -97,7 +97,7 @@ class EmitterProtocol(Protocol):
         """Send what is queued, without waiting for it where the emitter can."""
 
     def async_flush(self) -> object:
-        """Same as `flush`."""
+        """Send what is queued, as `flush` does: another name for it."""
 
     def sync_flush(self) -> object:
         """Send what is queued and wait for the outcome."""

@@ -15,6 +15,7 @@ from typing import List
 import pytest
 
 import snowplow_tracker
+from snowplow_tracker._protocol import parameters
 
 # Set by CI: the wheel that users get has to be what is tested, not a checkout that is on the path too.
 MUST_BE_INSTALLED = "SNOWPLOW_TRACKER_TEST_INSTALLED"
@@ -86,3 +87,10 @@ def stays_on_this_machine():
     del _refused_addresses[:]
     yield
     assert not _refused_addresses, "the test tried to reach other machines"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_warned_of_yet(monkeypatch):
+    """What is logged once per process is logged once per test."""
+    monkeypatch.setattr(parameters, "_warned", set())
+    monkeypatch.setattr(parameters, "recent_origins", ())

@@ -10,7 +10,14 @@ from snowplow_tracker.testing import Collector
 from support.programs import need
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-EVENTS = {"tracker_api": 5, "snowplow_api": 4, "redis_queue": 10, "web_shop": 12}
+EVENTS = {
+    "ecommerce": 4,
+    "redis_queue": 10,
+    "request_scopes": 2,
+    "snowplow_api": 4,
+    "tracker_api": 5,
+    "web_shop": 12,
+}
 
 
 def run(name, *arguments):

@@ -10,12 +10,14 @@ import sys
 import textwrap
 import threading
 import time
+import traceback
 import uuid
 from pathlib import Path
 
 import pytest
 
-from snowplow_tracker._stores import open_store, without_password
+from snowplow_tracker._stores.redaction import redact
+from snowplow_tracker._stores.urls import open_store
 from snowplow_tracker.redis_event_store import RedisEventStore
 from snowplow_tracker.sqlite_event_store import SQLiteEventStore
 from snowplow_tracker.testing import Collector, Response
@@ -110,7 +112,7 @@ def test_it_delivers_all_and_ends_when_it_is_asked_to(url, collector, start):
     eids = fill(url, 1_200)
     status, errors = end(start(url, collector.endpoint, "--exit-when-empty"))
     assert (status, arrived(collector)) == (0, sorted(eids))
-    assert "Stopped: 1200 events sent, 0 given up, 0 left in the store." in errors
+    assert "Stopped: 1200 events sent, 0 dropped, 0 left in the store." in errors
     assert "\x1b" not in errors
     assert "\r" not in errors
     assert len(collector.requests) == 3
@@ -231,7 +233,7 @@ def test_events_that_are_refused_for_good_show_in_the_status(sqlite_url, start):
         status, errors = end(start(sqlite_url, collector.endpoint, "--exit-when-empty"))
     assert status == 4
     assert "Given up (rejected): 2 events, status 422 from" in errors
-    assert "2 given up, 0 left" in errors
+    assert "2 dropped, 0 left" in errors
 
 
 def test_an_outage_of_redis_is_waited_out(tmp_path, collector, start):
@@ -271,7 +273,7 @@ def test_progress_is_one_changing_line_on_a_terminal(sqlite_url, start):
     fill(sqlite_url, 300)
     ours, theirs = pty.openpty()
     with Collector(respond=lambda _: time.sleep(0.05)) as collector:
-        environment = {**os.environ, "COLUMNS": "100"}
+        environment = {**os.environ, "COLUMNS": "100", "TERM": "xterm"}
         arguments = ("--exit-when-empty", "--batch", "10")
         process = start(sqlite_url, collector.endpoint, *arguments, stderr=theirs, env=environment)
         os.close(theirs)
@@ -343,7 +345,7 @@ def test_the_way_of_sending_is_up_to_the_user(sqlite_url, collector, start):
 PRODUCER = """
     import sys
     from snowplow_tracker import EmitterConfiguration, PageView, Snowplow, Emitter, AsyncEmitter
-    from snowplow_tracker._stores import open_store
+    from snowplow_tracker._stores.urls import open_store
 
     for number, emitter_class in enumerate((Emitter, AsyncEmitter)):
         tracker = Snowplow.create_tracker(
@@ -433,23 +435,136 @@ def test_urls_name_stores_with_their_options(tmp_path, monkeypatch):
     )
     assert isinstance(store, RedisEventStore)
     assert (store.stream, store.claim_after) == ("a b", 7.0)
-    options = store._client.connection_pool.connection_kwargs
-    assert (options["path"], options["db"], options["health_check_interval"]) == (
-        "/run/redis.sock",
-        3,
-        9,
-    )
+    assert "unix:///run/redis.sock?db=3&health_check_interval=***" in repr(store)
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    ("text", "shown"),
     [
-        ("redis://user:secret@host:1/0?stream=a", "redis://user:***@host:1/0?stream=a"),
-        ("redis://:secret@host/0", "redis://:***@host/0"),
-        ("redis://host/0?password=secret", "redis://host/0?password=***"),
-        ("sqlite:////var/queue.db", "sqlite:////var/queue.db"),
+        ("redis://user:secret@host:1/0?stream=a", "redis://***@host:1/0?stream=a"),
+        ("redis://:secret@host/0", "redis://***@host/0"),
+        ("rediss://secret@host/0", "rediss://***@host/0"),
+        ("redis://user:se/cr:e@t#?@host/0", "redis://***@host/0"),
+        ("redis://user:sec ret@host/0", "redis://***@host/0"),
+        ("unix://user:secret@/run/redis.sock?db=1", "unix://***@/run/redis.sock?db=1"),
+        ("redis:user:secret@host", "redis:***@host"),
+        ("redis://host/0?password=secret&db=2", "redis://host/0?password=***&db=2"),
+        ("redis://host/0?ssl_password=secret", "redis://host/0?ssl_password=***"),
+        (
+            "it went from redis://u:secret@host/0 to http://u:secret@h",
+            "it went from redis://***@host/0 to http://***@h",
+        ),
+        ("sqlite:////var/queue.db?overflow=block", "sqlite:////var/queue.db?overflow=block"),
+        (
+            "2026-01-02 12:00:00,1 INFO sent 1, queued 2",
+            "2026-01-02 12:00:00,1 INFO sent 1, queued 2",
+        ),
     ],
 )
-def test_passwords_are_not_shown(url, shown):
-    """The log names the store without its password."""
-    assert without_password(url) == shown
+def test_passwords_are_not_shown(text, shown):
+    """The log names stores without users, passwords, and options that may be secret."""
+    assert redact(text) == shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:secret@host:port/0",
+        "redis://user:sec/ret@host/0",
+        "redis://user:secret@host/0?unheard_of=secret",
+        "redis://user:secret@[host/0",
+        "redis://user:secret@ho\u2100st/0",
+        "redis://user:secret@host/0?claim_after=soon",
+        "mysql://user:secret@host/0",
+        "redis+tls://user:secret@host",
+        "sqlite://user:secret@host",
+        "postgres:secret@host",
+    ],
+)
+def test_no_error_about_a_url_shows_what_is_secret(url):
+    """Whatever is wrong with a URL, the message holds no part of its password, nor does what caused it."""
+    with pytest.raises(ValueError) as caught:
+        open_store(url)
+    shown = "".join(traceback.format_exception(None, caught.value, caught.value.__traceback__))
+    assert not re.search("secret@|=secret|sec/|ret@", shown.split("ValueError: ")[-1])
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_the_representation_of_a_store_shows_no_password():
+    """A repr may be logged by anybody."""
+    store = RedisEventStore("redis://user:secret@127.0.0.1:1/0")
+    assert "127.0.0.1:1" in repr(store)
+    assert "secret" not in repr(store)
+    assert "user" not in repr(store)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_it_runs_with_standard_streams_closed(sqlite_url, collector, number):
+    """A daemon without standard output or error delivers as well, and nothing gets their numbers."""
+    eids = fill(sqlite_url, 3)
+    command = [*COMMAND, "--store", sqlite_url, "--endpoint", collector.endpoint]
+    status = subprocess.run(
+        ["sh", "-c", f'exec "$@" {number}>&-', "sh", *command, "--exit-when-empty"],
+        check=False,
+        timeout=30,
+    ).returncode
+    assert (status, arrived(collector)) == (0, sorted(eids))
+
+
+def test_it_goes_on_when_nobody_reads_its_log(sqlite_url, collector, start):
+    """A pipe that breaks costs the log, not the delivery."""
+    process = start(sqlite_url, collector.endpoint, "--report-every", "0.05")
+    process.stderr.readline()
+    process.stderr.close()
+    process.stderr = None
+    eids = []
+    for _ in range(3):
+        eids += fill(sqlite_url, 5)
+        collector.wait_for(len(eids))
+    process.terminate()
+    assert process.wait(20) == 0
+    assert arrived(collector) == sorted(eids)
+
+
+@pytest.mark.parametrize("variables", [{"TERM": "dumb"}, {"TERM": ""}, {"NO_COLOR": "1"}])
+def test_a_terminal_that_knows_no_codes_gets_plain_lines(sqlite_url, start, variables):
+    """Codes are only for terminals that know them, and for users who want them."""
+    fill(sqlite_url, 20)
+    ours, theirs = pty.openpty()
+    with Collector(respond=lambda _: time.sleep(0.05)) as collector:
+        environment = {**os.environ, "TERM": "xterm", **variables}
+        arguments = ("--exit-when-empty", "--batch", "10")
+        process = start(sqlite_url, collector.endpoint, *arguments, stderr=theirs, env=environment)
+        os.close(theirs)
+        screen = read_all(ours)
+    assert process.wait(10) == 0
+    assert "Stopped: 20 events sent" in screen
+    assert "\x1b" not in screen
+
+
+def test_a_collector_that_takes_long_gets_each_event_once(sqlite_url, start):
+    """Requests of a batch that together take longer than its lease do not have it sent again."""
+    eids = fill(sqlite_url, 60)
+    with Collector(respond=lambda _: time.sleep(0.03)) as collector:
+        arguments = ("--exit-when-empty", "--method", "get")
+        status, errors = end(
+            start(f"{sqlite_url}?lease_seconds=0.5", collector.endpoint, *arguments)
+        )
+        assert status == 0, errors
+        assert arrived(collector) == sorted(eids)
+        assert len(collector.requests) == 60
+
+
+def test_a_worker_leaves_a_file_that_was_deleted(sqlite_url, collector, start):
+    """A running worker delivers from the file that is there now, and does not stay with the one that is gone."""
+    process = start(sqlite_url, collector.endpoint)
+    eids = fill(sqlite_url, 2)
+    collector.wait_for(2)
+    for path in Path(sqlite_url.partition("///")[2]).parent.glob("queue.db*"):
+        path.unlink()
+    eids += fill(sqlite_url, 3)
+    collector.wait_for(5)
+    process.terminate()
+    assert end(process)[0] == 0
+    assert arrived(collector) == sorted(eids)

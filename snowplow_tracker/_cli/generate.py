@@ -130,7 +130,9 @@ def run(args: argparse.Namespace) -> int:
         return status
     if known != generated.text:
         out.write_bytes(generated.text.encode())
-    print(f"{out}: {len(generated.classes):,} {'class' if len(generated.classes) == 1 else 'classes'}")
+    print(
+        f"{out}: {len(generated.classes):,} {'class' if len(generated.classes) == 1 else 'classes'}"
+    )
     return status
 
 

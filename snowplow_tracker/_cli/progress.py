@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import threading
 import time
 from collections import deque
 from typing import Deque, NamedTuple, Optional, TextIO, Tuple
+
+from snowplow_tracker._stores.redaction import redact
 
 _RATE_OVER = 5.0
 _REDRAW_INTERVAL = 0.2
@@ -19,7 +22,7 @@ class Progress(NamedTuple):
     sent: int
     queued: int
     failures: int
-    given_up: int
+    dropped: int
     note: str = ""
 
 
@@ -27,16 +30,16 @@ class Reporter(logging.Handler):
     """Shows progress and log records in one stream without mixing them up.
 
     Args:
-        stream: Where to write to.
+        stream: Where to write to; None where standard error is closed.
         interval: Seconds between progress lines where the stream is no terminal.
     """
 
-    def __init__(self, stream: TextIO, interval: float) -> None:
+    def __init__(self, stream: Optional[TextIO], interval: float) -> None:
         super().__init__()
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._stream = stream
         self._interval = interval
-        self._on_terminal = stream.isatty()
+        self._on_terminal = _knows_codes(stream)
         self._writing = threading.RLock()
         self._line = ""
         self._drawn_at = float("-inf")
@@ -70,32 +73,35 @@ class Reporter(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a log record; on a terminal, above the progress line."""
         try:
-            text = self.format(record)
-            with self._writing:
-                line = self._line
-                self._erase()
-                self._stream.write(f"{text}\n")
-                self._line = line
-                if line:
-                    self._stream.write(line)
-                self._stream.flush()
-        except Exception:  # noqa: BLE001 - as logging does: nobody is harmed by a broken pipe
+            text = redact(self.format(record))
+        except Exception:  # noqa: BLE001 - as logging does: a wrong message ends no program
             self.handleError(record)
+            return
+        with self._writing:
+            self._write(f"{self._eraser()}{text}\n{self._line}")
 
     def _say(self, text: str) -> None:
         self.handle(logging.LogRecord(__name__, logging.INFO, __file__, 0, text, None, None))
 
     def _draw(self, text: str, *, final: bool) -> None:
         with self._writing:
-            self._erase()
+            eraser = self._eraser()
             columns = shutil.get_terminal_size().columns
             self._line = "" if final else text[: columns - 1]
-            self._stream.write(f"{text}\n" if final else self._line)
-            self._stream.flush()
+            self._write(eraser + (f"{text}\n" if final else self._line))
 
-    def _erase(self) -> None:
-        if self._line:
-            self._stream.write("\r\x1b[K")
+    def _eraser(self) -> str:
+        return "\r\x1b[K" if self._line else ""
+
+    def _write(self, text: str) -> None:
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            # Closed, or nobody reads it any more: what a worker is for goes on without.
+            self._stream = None
 
     def _rate(self, now: float, sent: int) -> float:
         self._history.append((now, sent))
@@ -105,6 +111,20 @@ class Reporter(logging.Handler):
         return (sent - before) / max(0.001, now - since)
 
 
+def _knows_codes(stream: Optional[TextIO]) -> bool:
+    """Whether a stream is a terminal that can erase a line, and may be sent what does it."""
+    if stream is None or "NO_COLOR" in os.environ:
+        return False
+    try:
+        if not stream.isatty():
+            return False
+    except ValueError:  # it is closed
+        return False
+    if os.name == "nt":
+        return "WT_SESSION" in os.environ
+    return os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
+
+
 def _sentence(progress: Progress, rate: float) -> str:
     parts = [
         f"sent {progress.sent:,}",
@@ -112,8 +132,8 @@ def _sentence(progress: Progress, rate: float) -> str:
         f"{rate:,.0f}/s",
         f"failed attempts {progress.failures:,}",
     ]
-    if progress.given_up:
-        parts.append(f"given up {progress.given_up:,}")
+    if progress.dropped:
+        parts.append(f"dropped {progress.dropped:,}")
     if progress.note:
         parts.append(progress.note)
     return ", ".join(parts)

@@ -322,7 +322,7 @@ class _Run:
             value = {"schema": args.schema, "data": value}
         elif isinstance(value, dict):
             value = dict(value)
-            entities = value.pop("context", None) or []
+            entities = value.pop("context", [])
             if not isinstance(entities, list):
                 raise ValueError("the context must be a list of entities")
             context += [_self_describing(entity, "an entity") for entity in entities]

@@ -12,21 +12,20 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, List, Optional
 
-from snowplow_tracker._stores import FORMS
+from snowplow_tracker._stores.protocol import DurableEventStore
+from snowplow_tracker._stores.redaction import redact
+from snowplow_tracker._stores.urls import FORMS, open_store
 from snowplow_tracker._wording import events_text
-from snowplow_tracker.event_store import EventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 logger = logging.getLogger("snowplow_tracker.worker")
 
-DONE, CANNOT_START, USAGE, LEFT_BEHIND, GIVEN_UP = 0, 1, 2, 3, 4
+DONE, CANNOT_START, USAGE, LEFT_BEHIND, DROPPED = 0, 1, 2, 3, 4
 
 _TICK = 0.5
 """Seconds. How often a busy worker looks at what it is told, and shows where it is."""
-_IDLE_WAIT = 1.0
-"""Seconds. How long an idle worker waits for Redis to say that there is something new."""
-_POLL_INTERVAL = 0.25
-"""Seconds. How often an idle worker looks into a store that cannot wake it, such as SQLite: 50 us each time."""
+_IDLE_WAIT = 0.5
+"""Seconds. How long an idle worker waits for the store to have something new before it looks at what it is told."""
 
 _EPILOG = f"""\
 URLs of stores:
@@ -36,7 +35,7 @@ URLs of stores:
 When it is told to stop (SIGTERM, SIGINT), it finishes the requests that are under way. What it does
 not finish in time goes out again from another worker or the next start, with the same event ids.
 A second signal ends it at once. An idle worker waits for Redis to wake it, and looks into a SQLite
-file every {_POLL_INTERVAL} s.
+file four times in a second.
 
 Exit status:
   {DONE}    it was told to stop, or the store is empty (--exit-when-empty); nothing was lost
@@ -44,7 +43,7 @@ Exit status:
   {USAGE}    the arguments make no sense
   {LEFT_BEHIND}    requests were still under way when the time was up, or it was told to stop before the store
        was empty (--exit-when-empty); the store keeps the events
-  {GIVEN_UP}    events were given up, since the collector refuses them for good: they are lost; see the log
+  {DROPPED}    events are lost: the collector refuses them for good, or the store cannot read them; see the log
   130  it was interrupted twice
 
 Environment:
@@ -141,8 +140,8 @@ def run(args: argparse.Namespace) -> int:
         The exit status, see the help.
     """
     from snowplow_tracker._cli.progress import Reporter
-    from snowplow_tracker._stores import open_store, without_password
 
+    _occupy_standard_streams()
     reporter = Reporter(sys.stderr, args.report_every)
     package = logging.getLogger("snowplow_tracker")
     package.addHandler(reporter)
@@ -158,9 +157,7 @@ def run(args: argparse.Namespace) -> int:
             logger.error("%s", error)  # noqa: TRY400 - as above
             return CANNOT_START
         with _told_by_signals(worker.stop):
-            logger.info(
-                "Events go from %s to %s.", without_password(args.store), worker.emitter.endpoint
-            )
+            logger.info("Events go from %s to %s.", redact(args.store), worker.emitter.endpoint)
             return worker.run()
     finally:
         package.removeHandler(reporter)
@@ -169,31 +166,30 @@ def run(args: argparse.Namespace) -> int:
 class _Gate:
     """A store that looks empty once the gate is shut, so that nothing new is begun.
 
-    What was handed out before still gets its fate.
+    What was handed out before is still settled.
     """
 
     durable = True
+    thread_safe = True
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: DurableEventStore) -> None:
         self.store = store
         self.shut = False
-        self.thread_safe: bool = getattr(store, "thread_safe", False) is True
 
     def add_event(self, payload: PayloadDict) -> bool:
-        added: bool = self.store.add_event(payload)
-        return added
+        return self.store.add_event(payload)
 
     def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
-        if self.shut:
-            return []
-        events: PayloadDictList = self.store.get_events_batch(max_events=max_events)
-        return events
+        return [] if self.shut else self.store.get_events_batch(max_events=max_events)
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
         self.store.cleanup(batch, need_retry)
 
+    def renew(self, events: PayloadDictList) -> None:
+        self.store.renew(events)
+
     def size(self) -> int:
-        return 0 if self.shut else int(self.store.size())
+        return 0 if self.shut else self.store.size()
 
     def close(self) -> None:
         self.store.close()
@@ -202,18 +198,19 @@ class _Gate:
 class _Worker:
     """Has an emitter deliver what is in a store."""
 
-    def __init__(self, store: EventStore, args: argparse.Namespace, reporter: Any) -> None:
+    def __init__(self, store: DurableEventStore, args: argparse.Namespace, reporter: Any) -> None:
         from snowplow_tracker.emitters import AsyncEmitter
 
-        self._store: Any = store
+        self._store = store
         self._reporter = reporter
         self._until_empty: bool = args.exit_when_empty
         self._timeout: float = args.timeout
         # Not an event, whose lock the main thread may hold when the signal comes.
         self._told: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._counting = threading.Lock()
-        self._sent = self._failures = self._given_up = 0
+        self._sent = self._failures = self._dropped = 0
         self._gate = _Gate(store)
+        store.lost_listener = self._on_lost
         self.emitter = AsyncEmitter(
             args.endpoint,
             protocol="https",
@@ -247,7 +244,7 @@ class _Worker:
                 self._pause(_TICK)  # the emitter's own threads try again when it is time
             elif self._store.size() > 0:
                 self._deliver()
-            elif self._until_empty and self._is_empty():
+            elif self._until_empty and self._store.remaining() == 0:
                 empty = True
                 break
             else:
@@ -265,36 +262,29 @@ class _Worker:
             self._told.get(timeout=seconds)
 
     def _moved(self) -> List[int]:
-        return [self._sent, self._failures, self._given_up]
-
-    def _is_empty(self) -> bool:
-        remaining: Optional[Callable[[], Optional[int]]] = getattr(self._store, "remaining", None)
-        if remaining is not None:
-            return remaining() == 0
-        return not getattr(self._store, "failing", False)
+        return [self._sent, self._failures, self._dropped]
 
     def _wait_for_events(self) -> None:
-        wait_for_events = getattr(self._store, "wait_for_events", None)
-        if wait_for_events is not None and not self._until_empty:
-            wait_for_events(_IDLE_WAIT)
+        if self._until_empty:
+            self._pause(_IDLE_WAIT / 2)  # for events that other workers hold
         else:
-            self._pause(_POLL_INTERVAL)
+            self._store.wait_for_events(_IDLE_WAIT)
 
     def _end(self, *, empty: bool) -> int:
         queued = 0 if empty else self._store.size()
-        unknown = not empty and getattr(self._store, "failing", False)
+        unknown = not empty and self._store.failing
         self._gate.shut = True
         in_flight = self.emitter.close(timeout=self._timeout)
         self._report(queued=queued, final=True)
         logger.info(
-            "Stopped: %s sent, %d given up, %s left in the store%s.",
+            "Stopped: %s sent, %d dropped, %s left in the store%s.",
             events_text(self._sent),
-            self._given_up,
+            self._dropped,
             "an unknown number" if unknown else queued + in_flight,
             f", {in_flight} of them in requests that did not end in time" if in_flight else "",
         )
-        if self._given_up:
-            return GIVEN_UP
+        if self._dropped:
+            return DROPPED
         if in_flight or (self._until_empty and not empty):
             return LEFT_BEHIND
         return DONE
@@ -303,13 +293,13 @@ class _Worker:
         from snowplow_tracker._cli.progress import Progress
 
         note = ""
-        if getattr(self._store, "failing", False):
+        if self._store.failing:
             note = "the store is not reachable"
         elif self.emitter.retry_delay > 0:
             note = "the collector is not reachable"
         size = self._store.size() if queued is None else queued
         self._reporter.show(
-            Progress(self._sent, size, self._failures, self._given_up, note), final=final
+            Progress(self._sent, size, self._failures, self._dropped, note), final=final
         )
 
     def _on_success(self, events: PayloadDictList) -> None:
@@ -322,7 +312,20 @@ class _Worker:
 
     def _on_drop(self, events: PayloadDictList, _reason: object) -> None:
         with self._counting:
-            self._given_up += len(events)
+            self._dropped += len(events)
+
+    def _on_lost(self, count: int, _what: str) -> None:
+        with self._counting:
+            self._dropped += count
+
+
+def _occupy_standard_streams() -> None:
+    """See to it that no file or connection gets the number of a standard stream that is closed, and what is printed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest free number
 
 
 @contextmanager

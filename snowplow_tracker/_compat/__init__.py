@@ -1,1 +1,22 @@
-"""What exists only because 1.1.0 had it."""
+"""What exists only because 1.1.0 had it, and the list of what its users rely on.
+
+In this package: `tracking` (the deprecated `track_*` methods of `Tracker`), `queue` (what `AsyncEmitter.queue` was),
+`requester` (the pair of functions through which requests are made, and which programs replace).
+
+Seams: what users override or replace, and so goes through `self`, the class or the module each time.
+
+| seam | who relies on it |
+|---|---|
+| `Emitter.http_post`, `http_get` return an int or a response, and may raise | dbt's emitter subclass |
+| `Emitter.input`, `flush`, `sync_flush`, `send_events`, `reached_limit`, `attach_sent_timestamp`, `is_good_status_code`, and `AsyncEmitter.flush`, `sync_flush`, `send_events` | subclasses; tests that patch them |
+| `request_method.post`, `request_method.get`; `snowplow_tracker.emitters.requests` | tests that patch where 1.1.0 made its requests |
+| `Tracker.track`, `complete_payload`, `get_uuid`, `get_timestamp`, `track_self_describing_event` | subclasses; tests that fix ids and times |
+| `Event.build_payload` and `self.payload` | event classes of users |
+| `Tracker.__init__`, `AsyncEmitter.__init__` replaced by a stub | tests of Meltano and others: no hook may fail on such an object |
+| `time.time()` for all time stamps | freezegun |
+| sessions and functions of requests | responses, requests-mock, httmock |
+| `EventStore` with four methods; anything with `input(payload)` as an emitter | stores and emitters of users |
+| attributes that may be set after construction: `endpoint`, `on_success`, `on_failure`, `request_timeout`, `custom_retry_codes`, `batch_size`, `byte_limit` | programs that configure late |
+| `tracker.emitters`, `.subject`, `.standard_nv_pairs`, `.encode_base64`, `.json_encoder`; `emitter.event_store`, `.bytes_queued`, `.timer`, `.retry_timer`, `.lock`, `.method`, `.retry_delay`; `InMemoryEventStore.event_buffer`, `.buffer_capacity` | programs that look inside |
+| names that modules of 1.1.0 had imported (`emitters.SelfDescribingJson`, `tracker.VERSION`, `subject.DEFAULT_PLATFORM` and others): `tests/surface/api.txt` | imports from the places where they were found |
+"""

@@ -21,6 +21,7 @@ from snowplow_tracker._delivery.sender import Owner
 from snowplow_tracker._delivery.settlement import Settlement, passes_on
 from snowplow_tracker._delivery.stats import DropReason, EmitterState
 from snowplow_tracker._protocol.bodies import EventEncoder
+from snowplow_tracker._protocol.text import well_formed
 from snowplow_tracker._wording import events_text
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
@@ -308,5 +309,5 @@ def _url_bytes(event: Mapping[str, object]) -> int:
     if size * 12 <= _MAX_URL_BYTES:  # four bytes of UTF-8, three characters each
         return size
     return len(
-        urlencode({key: str(value).encode("utf-8", "replace") for key, value in event.items()})
+        urlencode({well_formed(key): well_formed(str(value)) for key, value in event.items()})
     )

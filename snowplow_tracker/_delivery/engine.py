@@ -148,6 +148,11 @@ class Engine:
         self._dispatch.state = EmitterState.CLOSED
         self._wake_all()
 
+    def go_on(self) -> None:
+        """Take back that the emitter was collected: it tracks once more."""
+        if self._accepts:
+            self._dispatch.state = EmitterState.ACTIVE
+
     def _wake_all(self) -> None:
         self.core.work.notify()
         self.core.changed.notify()
@@ -402,7 +407,11 @@ class Engine:
         if self.workers is not None and not sys.is_finalizing():
             self._start_workers()
             if self.workers.alive():
-                return self._flushing.by_workers(ask, timeout)
+                deadline = None if timeout is None else self._clock() + timeout
+                unsent = self._flushing.by_workers(ask, timeout, self.workers.alive)
+                if not unsent or self.workers.alive():
+                    return unsent
+                timeout = None if deadline is None else max(0.0, deadline - self._clock())
         ask()
         return self.flush_here(timeout)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Iterator, List, Optional
 
 from snowplow_tracker._delivery.core import Core, permit_in_use
 from snowplow_tracker._delivery.demand import Phase
@@ -91,16 +91,23 @@ class Flushing:
             and self.core.all_ended(checkpoint.permits)
         )
 
-    def by_workers(self, flush: Callable[[], Any], timeout: Optional[float]) -> int:
-        """Ask for a flush, and wait for what the worker threads make of it."""
+    def by_workers(
+        self, flush: Callable[[], Any], timeout: Optional[float], alive: Callable[[], bool]
+    ) -> int:
+        """Ask for a flush, and wait for what the worker threads make of it, as long as there are any."""
         core = self.core
         deadline = None if timeout is None else core.clock() + timeout
         checkpoint = self.checkpoint()
         flush()
+        callbacks: List[int] = []
 
         def is_over() -> bool:
-            if self.is_reached(checkpoint) or self._dispatch.state is EmitterState.CLOSED:
+            if self._dispatch.state is EmitterState.CLOSED:
                 return True
+            if self.is_reached(checkpoint):
+                # Whoever waits for a flush expects its callbacks to have been called too.
+                callbacks[:] = callbacks or [core.permits]
+                return core.all_ended(callbacks[0])
             if core.demand.phase is Phase.ASLEEP and not core.is_sending:
                 return True
             if deadline is not None:

@@ -6,12 +6,15 @@ comes before it; `Emitter.lock` stands alone. No lock is held over a request, a 
 
 from __future__ import annotations
 
+import _thread
 import sys
 import threading
+import time
 
 # The reentrant lock of C, also under gevent: `with` cannot be interrupted between taking and releasing it, and greenlets
 # of one thread do not switch while it is held.
 from _thread import RLock
+from contextvars import ContextVar
 from typing import Any, Callable, List, Optional, Set
 
 __all__ = ["Signal", "held_by_this_thread", "new_lock", "release_if_leaked"]
@@ -75,17 +78,14 @@ class Signal:
         """
         if self._lock._is_owned():
             return False
-        # Looked up each time: gevent may have put a cooperative one in its place since.
-        gate = threading.Lock()
+        gate = _new_gate()
         gate.acquire()
         with self._lock:
             if ready():
                 return True
             self._gates.append(gate)
         try:
-            if timeout is None:
-                return gate.acquire()
-            return gate.acquire(timeout=min(max(timeout, 0.0), threading.TIMEOUT_MAX))
+            return _pass(gate, timeout)
         finally:
             with self._lock:
                 if gate in self._gates:
@@ -98,3 +98,47 @@ class Signal:
                 for gate in self._gates:
                     if gate.locked():
                         gate.release()
+
+
+# Greenlets. gevent and eventlet may patch `threading` before this module is imported, later, or never. A thread that was
+# started before is a real one, and stays it; a greenlet must not wait by a real lock, which would stop all others. Where
+# both have to wake each other, greenlets wait by sleeping, since their own locks cannot be released by another thread.
+
+_real_lock = _thread.allocate_lock
+_POLL_SECONDS = 0.005
+
+runs_in_real_thread: ContextVar[bool] = ContextVar("snowplow_tracker_real_thread", default=False)
+"""Whether this is a thread of ours that was started before `threading` was patched."""
+_real_threads_were_started = False
+
+
+def is_patched() -> bool:
+    """Return whether threads that are started now are greenlets."""
+    return str(getattr(threading.Lock, "__module__", "")).startswith(("gevent", "eventlet"))
+
+
+def note_thread_start() -> None:
+    """Note, in a thread that begins, whether it is a real one."""
+    global _real_threads_were_started
+    if not is_patched():
+        runs_in_real_thread.set(True)
+        _real_threads_were_started = True
+
+
+def _new_gate() -> Any:
+    if not is_patched() or _real_threads_were_started:
+        return _real_lock()
+    return threading.Lock()
+
+
+def _pass(gate: Any, timeout: Optional[float]) -> bool:
+    if is_patched() and _real_threads_were_started and not runs_in_real_thread.get():
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not gate.acquire(False):
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
+    if timeout is None:
+        return bool(gate.acquire())
+    return bool(gate.acquire(True, min(max(timeout, 0.0), threading.TIMEOUT_MAX)))

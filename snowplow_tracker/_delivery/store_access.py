@@ -6,9 +6,9 @@ import threading
 from functools import partial
 from typing import Any, Callable, Optional
 
-from snowplow_tracker import _late_values
 from snowplow_tracker._delivery.ledger import Batch, Progress
 from snowplow_tracker._delivery.stats import Tally
+from snowplow_tracker._protocol import deferred
 from snowplow_tracker._signatures import names_parameter
 from snowplow_tracker.event_store import EventStore, InMemoryEventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
@@ -87,7 +87,7 @@ class StoreAccess:
     def as_handed_out(self, event: PayloadDict) -> PayloadDict:
         """Give an event that the store did not take the form in which it would have handed it out."""
         event = event.copy()
-        _late_values.complete(event)
+        deferred.complete(event)
         return {name: str(event[name]) for name in event} if self._as_text else event
 
     def take(self, batch: Batch, max_events: int) -> None:

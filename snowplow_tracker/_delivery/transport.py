@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from snowplow_tracker._late_imports import guard
@@ -19,6 +18,24 @@ if TYPE_CHECKING:
 
 _MOST_READ = 65_536
 """Bytes of an answer that are read to keep its connection; nobody looks at them."""
+
+_MODULES_OF_ERRORS = frozenset(
+    [
+        "builtins",
+        "encodings",
+        "http",
+        "idna",
+        "OpenSSL",
+        "requests",
+        "select",
+        "socket",
+        "socks",
+        "ssl",
+        "urllib3",
+        "zlib",
+    ]
+)
+"""Whose exceptions a request may raise. An asynchronous exception, as RQ's timeouts in threads, has a class of its own."""
 
 _abandoned: List[Any] = []
 """Sessions of a parent process: closing one here could wait for a lock that a thread of the parent held at the fork."""
@@ -76,11 +93,9 @@ class Transport:
         """
         if is_interrupt(error):
             return False
-        if self._user_session is not None or isinstance(
-            error, (OSError, HTTPException, ValueError)
-        ):
-            return True
-        return type(error).__module__.split(".")[0] in ("requests", "urllib3")
+        return self._user_session is not None or (
+            type(error).__module__.partition(".")[0] in _MODULES_OF_ERRORS
+        )
 
     def close(self) -> None:
         """Close the connections of our own session."""

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Callable, Dict, List, Tuple
 
+from snowplow_tracker._protocol.text import well_formed
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 logger = logging.getLogger("snowplow_tracker.emitters")
@@ -207,9 +208,3 @@ class EventEncoder:
                 time.sleep(0)
                 pause_at = size + _BYTES_AT_ONCE
         return _PREFIX + ",".join(texts) + _SUFFIX, len(texts)
-
-
-def well_formed(string: str) -> str:
-    """Return a string in which two halves of a surrogate pair are one character, and a lone half is replaced."""
-    joined = string.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-    return joined.encode("utf-8", "replace").decode("utf-8")

@@ -17,14 +17,16 @@ from typing import (
     overload,
 )
 
-from snowplow_tracker.contracts import non_empty_string, plain
+from snowplow_tracker._protocol.parameters import sent_value
+from snowplow_tracker._protocol.text import plain
+from snowplow_tracker.contracts import non_empty_string
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from snowplow_tracker.events.event import Event
 
-__all__ = ["Parameter", "parameters_of", "text_of"]
+__all__ = ["Parameter", "parameters_of", "required_string"]
 
 _Value = TypeVar("_Value")
 _OF_PAYLOAD: Callable[["Event"], Dict[str, Any]] = attrgetter("payload.nv_pairs")
@@ -34,7 +36,7 @@ class Parameter(Generic[_Value]):
     """A property that is one pair: `page_title = Parameter[Optional[str]]("page")`.
 
     It reads as `None` when there is no such pair, and setting it to `None` takes the pair away. So
-    does the empty text where the pair is one of the payload, which holds no empty values.
+    does the empty string where the pair is one of the payload, which holds no empty values.
     The constructor of an event does not go through it, but hands over all its pairs at once.
     """
 
@@ -52,10 +54,10 @@ class Parameter(Generic[_Value]):
         Args:
             key: The name of the pair.
             doc: What the property says about the event.
-            required: The value has to be a text, and not the empty one.
+            required: The value has to be a string, and not the empty one.
             non_empty: The same, but it may also be left out.
-            pairs_of: Gives the dictionary of an event that has the pair: that of its payload,
-                unless told otherwise.
+            pairs_of: Returns the dictionary of an event that has the pair. Default: that of its
+                payload.
         """
         self.key = key
         self.pairs_of = pairs_of
@@ -81,29 +83,31 @@ class Parameter(Generic[_Value]):
         pairs = self.pairs_of(event)
         if self._required or (self._checked and value is not None):
             non_empty_string(value, name=self.name)
-        if value is None or (value == "" and self.pairs_of is _OF_PAYLOAD):
+        in_payload = self.pairs_of is _OF_PAYLOAD
+        sent = sent_value(self.key, value) if in_payload else plain(value)
+        if sent is None or (in_payload and type(sent) is str and not sent):
             pairs.pop(self.key, None)
         else:
-            pairs[self.key] = plain(value)
+            pairs[self.key] = sent
 
 
 def parameters_of(event_type: type) -> Iterator[Tuple[str, Parameter[Any]]]:
-    """Give the declared properties of a type of event, the oldest first."""
+    """Return the declared properties of a type of event, the oldest first."""
     for declared in reversed(event_type.__mro__):
         for name, value in vars(declared).items():
             if isinstance(value, Parameter):
                 yield name, value
 
 
-def text_of(value: str, name: str) -> str:
-    """Check a text that an event cannot do without.
+def required_string(value: str, name: str) -> str:
+    """Check a string that an event cannot do without.
 
     Args:
-        value: The text.
+        value: The string, or what is one by nature.
         name: What the message calls it.
 
     Raises:
-        ValueError: The text is empty, or is none.
+        ValueError: The string is empty, or is none.
     """
     if type(value) is not str or not value:
         non_empty_string(value, name=name)

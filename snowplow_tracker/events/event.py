@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Mapping
 from copy import copy
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
-from snowplow_tracker._by_value import ByValue
-from snowplow_tracker._late_logging import late_logger
-from snowplow_tracker._late_values import CONTEXTS
+from snowplow_tracker._protocol import parameters as protocol
+from snowplow_tracker._protocol.deferred import CONTEXTS
+from snowplow_tracker._protocol.parameters import LONG
+from snowplow_tracker._protocol.text import described, type_name
+from snowplow_tracker._protocol.value_object import ValueObject
 from snowplow_tracker.constants import CONTEXT_SCHEMA as CONTEXT_SCHEMA
-from snowplow_tracker.contracts import contracts_enabled, plain
+from snowplow_tracker.contracts import contracts_enabled
 from snowplow_tracker.events._parameter import parameters_of
 from snowplow_tracker.payload import Payload, add_enveloped
 from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
@@ -19,11 +20,6 @@ from snowplow_tracker.subject import Subject as Subject
 from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
 from snowplow_tracker.typing import PayloadDict as PayloadDict
 from snowplow_tracker.typing import Timestamp
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from typing_extensions import TypeGuard
 
 __all__ = [
     "CONTEXT_SCHEMA",
@@ -34,37 +30,32 @@ __all__ = [
     "Subject",
 ]
 
-logger = late_logger("snowplow_tracker.events")
 
-
-class Event(ByValue):
+class Event(ValueObject):
     """An event, and the base of the types of events.
 
-    All of an event may change until it is tracked, and it may be tracked again. Two events of one
-    type that hold the same are equal.
+    All of an event may change until it is tracked, and it may be tracked again: with a new id and
+    the time of then, unless it has its own. Two events of one type that hold the same are equal.
 
     A type of your own says what it is with the pairs it hands to this constructor, or adds to
     `payload`; it may also override `build_payload`.
 
     Attributes:
-        event_subject: Whom the event is about. Its values go before those of the tracker's.
-        true_timestamp: When the event happened: milliseconds since 1970, or a `datetime`, where
-            one without a time zone is in local time.
+        true_timestamp: When the event happened, as in the constructor.
     """
 
     _names_in_1_1_0 = {  # noqa: RUF012 - never changed
         "payload": "_Event__payload",
-        "_event_subject": "event_subject",
         "_true_timestamp": "true_timestamp",
     }
     # On the class, so that an event whose constructor was not called has them too.
     __payload: Optional[Payload] = None
     __pairs: Optional[PayloadDict] = None
-    event_subject: Optional[Subject] = None
+    _event_subject: Optional[Subject] = None
     true_timestamp: Timestamp = None
     _context: List[SelfDescribingJson] = []  # noqa: RUF012 - replaced in an event, never changed
     _built_in_place = False
-    # Where it is not overridden, the list itself is used: 0.1 us of every event.
+    # fast path: where it is not overridden, the list itself is used.
     _overrides_context = False
     # What a type holds besides parameters, for its `repr`.
     _shown_fields: Tuple[str, ...] = ()
@@ -80,41 +71,128 @@ class Event(ByValue):
         event_subject: Optional[Subject] = None,
         context: Optional[List[SelfDescribingJson]] = None,
         true_timestamp: Timestamp = None,
+        *,
+        event_id: Optional[str] = None,
+        created_timestamp: Timestamp = None,
+        parameters: Optional[Mapping[str, Any]] = None,
     ) -> None:
         """Describe an event.
 
         Args:
-            dict_: Pairs of the tracker protocol; those that are `None` or empty are left out.
-            event_subject: Whom the event is about, where that is not the tracker's subject.
+            dict_: Parameters of the tracker protocol; those that are `None` or empty are left out.
+            event_subject: Whom the event is about. Its values go before those of the tracker's
+                subject.
             context: Entities that were there when it happened: a list, even for a single one. It
                 may be changed until the event is tracked.
-            true_timestamp: When it happened, if not now: milliseconds since 1970 or a `datetime`.
+            true_timestamp: When it happened, if somebody knows better than the device's clock:
+                milliseconds since 1970, a `datetime`, a `date`, or an ISO 8601 string. Without a
+                time zone it is in local time. What is no point in time is left out, with a warning.
+            event_id: Its id, a UUID. The pipeline removes a second event of the same id, so that a
+                job with ids of its own may run again. Default: a new random one each time that it
+                is tracked.
+            created_timestamp: When it was created by the device's clock, in the same forms.
+                Default: when it is tracked.
+            parameters: More parameters of the tracker protocol, such as `{"uid": "me"}`. They go
+                before those of the same name from anywhere else, apart from those that the tracker
+                itself sets.
 
         Raises:
-            ValueError: The context is not a list of `SelfDescribingJson`.
+            ValueError: The context is not a list of `SelfDescribingJson`, the id no UUID, or the
+                time of creation no point in time.
+            TypeError: The event's subject is not a `Subject`, or the parameters are no mapping.
+
+        .. versionchanged:: 1.2.0
+           `event_id`, `created_timestamp` and `parameters`.
         """
-        self.__payload = None
-        self.__pairs = pairs = {**dict_} if dict_ else {}
+        pairs = {**dict_} if dict_ else {}
         if dict_:
-            # `Payload.add`, written out: a call for each pair takes 0.3 us of a page view.
+            # fast path: `Payload.add`, written out.
             for name, value in dict_.items():
-                if type(value) is not str or not value:
-                    if value is None or value == "":
-                        del pairs[name]
-                    else:
-                        pairs[name] = plain(value)
-        self.event_subject = event_subject
+                if type(value) is not str or not 0 < len(value) < LONG:
+                    del pairs[name]
+                    protocol.add(pairs, name, value)
+        self._start(pairs, event_subject, context, true_timestamp)
+        if event_id is not None or created_timestamp is not None or parameters is not None:
+            self._set_options(event_id, created_timestamp, parameters)
+
+    def _start(
+        self,
+        pairs: PayloadDict,
+        event_subject: Optional[Subject],
+        context: Optional[List[SelfDescribingJson]],
+        true_timestamp: Timestamp,
+    ) -> None:
+        """Start with pairs that are as they are sent, and belong to the event from now on."""
+        self.__payload = None
+        self.__pairs = pairs
+        if event_subject is not None:
+            _check_subject(event_subject)
+        self._event_subject = event_subject
         if context is None and not self._overrides_context:
             self._context = []
         else:
             self.context = context
         self.true_timestamp = true_timestamp
 
+    def _set_options(
+        self,
+        event_id: Optional[str],
+        created_timestamp: Timestamp,
+        parameters: Optional[Mapping[str, Any]],
+    ) -> None:
+        self.event_id = event_id
+        self.created_timestamp = created_timestamp
+        if parameters is not None:
+            _check_parameters(parameters)
+            own = self.payload.nv_pairs
+            for name, value in parameters.items():
+                protocol.add(own, name, value)
+
+    @property
+    def event_id(self) -> Optional[str]:
+        """The id of the event, a UUID, or None where it gets a new one when it is tracked."""
+        return self.payload.nv_pairs.get("eid")
+
+    @event_id.setter
+    def event_id(self, value: Optional[str]) -> None:
+        own = self.payload.nv_pairs
+        if value is None:
+            own.pop("eid", None)
+            return
+        canonical = protocol.canonical_uuid(value)
+        if canonical is None and contracts_enabled():
+            raise ValueError(f"event_id must be a UUID, not {value!r:.50} ({type_name(value)}).")
+        own["eid"] = canonical or str(value)
+
+    @property
+    def created_timestamp(self) -> Optional[int]:
+        """When the event was created, in milliseconds since 1970, or None for when it is tracked."""
+        return self.payload.nv_pairs.get("dtm")
+
+    @created_timestamp.setter
+    def created_timestamp(self, value: Timestamp) -> None:
+        own = self.payload.nv_pairs
+        if value is None:
+            own.pop("dtm", None)
+        else:
+            own["dtm"] = protocol.point_in_time(value, "created_timestamp")
+
+    @property
+    def event_subject(self) -> Optional[Subject]:
+        """Whom the event is about. Its values go before those of the tracker's subject."""
+        return self._event_subject
+
+    @event_subject.setter
+    def event_subject(self, value: Optional[Subject]) -> None:
+        if value is not None:
+            _check_subject(value)
+        self._event_subject = value
+
     @property
     def payload(self) -> Payload:
         """The pairs of the event itself. What a tracker adds to them goes into a copy."""
         if self.__payload is None:
-            # Made late, since tracking never asks for it: 0.2 us of every event.
+            # fast path: tracking never asks for it.
             payload = Payload()
             if self.__pairs is not None:
                 payload.nv_pairs = self.__pairs
@@ -153,7 +231,8 @@ class Event(ByValue):
 
         Raises:
             TypeError: The data holds something that has no JSON form.
-            ValueError: The data holds itself, or the context holds something else than entities.
+            ValueError: The data holds itself or is nested too deeply, or the context holds
+                something else than entities.
         """
         payload = self.__payload
         if self._built_in_place:
@@ -161,7 +240,7 @@ class Event(ByValue):
         elif payload is None:
             payload = Payload(self.__pairs)
         elif type(payload) is Payload:
-            # `copy` asks what there is to copy, which is 0.7 us more.
+            # fast path: `copy` would ask what there is to copy.
             payload = Payload(payload.nv_pairs)
         else:
             payload = copy(payload)
@@ -173,29 +252,45 @@ class Event(ByValue):
                 _entities(context),
                 encode_base64,
                 json_encoder,
-                late=not self._built_in_place,
+                defer=not self._built_in_place,
+                name="context",
             )
         if self.true_timestamp is not None:
-            payload.add("ttm", _milliseconds(self.true_timestamp))
-        if self.event_subject is not None:
-            payload.add_dict(self.event_subject.combine_subject(subject))
+            when = protocol.milliseconds(self.true_timestamp)
+            if type(payload) is not Payload:
+                payload.add("ttm", when)
+            elif when is not None:
+                payload._pairs["ttm"] = when  # noqa: SLF001 - of a class of ours
+        if self._event_subject is not None:
+            pairs = self._event_subject.combine_subject(subject)
         elif subject is not None:
             pairs = subject.standard_nv_pairs
-            if type(payload) is Payload and all(pairs.values()):
-                # `add_dict`, written out for what nearly always is: 0.05 us of every event.
-                payload._pairs.update(pairs)  # noqa: SLF001 - of a class of ours
-            else:
-                payload.add_dict(pairs)
+        else:
+            return payload
+        has_page = "url" in pairs or "page" in pairs or "refr" in pairs
+        if not has_page and type(payload) is Payload and all(pairs.values()):
+            # fast path: `add_dict`, written out for what nearly always is.
+            payload._pairs.update(pairs)  # noqa: SLF001 - of a class of ours
+        else:
+            own = payload.nv_pairs
+            payload.add_dict(
+                {name: pairs[name] for name in pairs if name not in _PAGE or name not in own}
+            )
         return payload
 
-    def _what_it_holds(self) -> Dict[str, object]:
+    def _state(self) -> Dict[str, object]:
         held = {**vars(self), "_Event__payload": self.payload, "_context": list(self.context)}
         held.pop("_Event__pairs", None)  # those of the payload, unless somebody replaced it
+        held.pop("_Event__is_resolved", None)
         return held
 
     def __repr__(self) -> str:
         held = {name: getattr(self, name) for name in self._shown_fields}
         others = dict(self.payload.nv_pairs)
+        options = {
+            "event_id": others.pop("eid", None),
+            "created_timestamp": others.pop("dtm", None),
+        }
         for name, parameter in parameters_of(type(self)):
             held[name] = getattr(self, name)
             others.pop(parameter.key, None)
@@ -205,10 +300,25 @@ class Event(ByValue):
             event_subject=self.event_subject,
             context=self.context or None,
             true_timestamp=self.true_timestamp,
-            dict_=others or None,
+            **options,
+            **{"parameters" if held else "dict_": others or None},
         )
         shown = ", ".join(f"{name}={value!r}" for name, value in held.items() if value is not None)
         return f"{type(self).__name__}({shown})"
+
+
+def own_pairs(event: Any) -> Optional[PayloadDict]:
+    """Return the parameters that an event itself has, or None for an object of another type."""
+    try:
+        payload = event._Event__payload  # noqa: SLF001 - of a class of ours
+        # fast path: the property would make a payload.
+        if payload is None:
+            own: Optional[PayloadDict] = event._Event__pairs  # noqa: SLF001 - of a class of ours
+        else:
+            own = payload.nv_pairs
+    except AttributeError:
+        return None
+    return own
 
 
 def build_detached(
@@ -230,46 +340,45 @@ def build_detached(
     )
 
 
+_PAGE = frozenset({"page", "refr", "url"})
+"""What events say themselves. A subject says it for those that do not."""
+
+
+def _check_subject(subject: Any) -> None:
+    if contracts_enabled() and (
+        isinstance(subject, type) or not hasattr(subject, "combine_subject")
+    ):
+        raise TypeError(f"event_subject must be a Subject, not {described(subject)}.")
+
+
+def _check_parameters(parameters: Any) -> None:
+    if not isinstance(parameters, Mapping):
+        raise TypeError(f"parameters must be a mapping, not {described(parameters)}.")
+    for name in parameters:
+        if not isinstance(name, str):
+            raise TypeError(f"parameters must have strings as names, not {described(name)}.")
+
+
 def _check_context(context: Any) -> None:
     if not contracts_enabled():
         return
     wanted = "context must be a list of SelfDescribingJson"
-    # A list is told first, since asking `Collection` takes 0.4 us.
+    # A list is recognised first, since asking `Collection` takes time.
     if not isinstance(context, (list, tuple)) and (
-        isinstance(context, (str, bytes, Mapping)) or not isinstance(context, Collection)
+        isinstance(context, (str, bytes, Mapping, type)) or not isinstance(context, Collection)
     ):
-        raise ValueError(f"{wanted}, not {type(context).__name__}.")
-    for entity in context:
+        raise ValueError(f"{wanted}, not {described(context)}.")
+    for index, entity in enumerate(context):
+        if isinstance(entity, type):
+            raise ValueError(f"{wanted}, and context[{index}] is {described(entity)}.")
         if not hasattr(entity, "to_json"):
-            raise ValueError(f"{wanted}, and holds an object of type {type(entity).__name__}.")
+            raise ValueError(f"{wanted}, and holds an object of type {type_name(entity)}.")
 
 
 def _entities(context: List[SelfDescribingJson]) -> List[PayloadDict]:
     try:
         return [entity.to_json() for entity in context]
-    except AttributeError:
+    except (AttributeError, TypeError):
         # The list may have changed since it was checked.
         _check_context(context)
         raise
-
-
-def _is_datetime(value: object) -> TypeGuard[datetime]:
-    # Whoever has one has imported the module, which takes 2 ms; we need not do it for all others.
-    module = sys.modules.get("datetime")
-    return isinstance(value, getattr(module, "datetime", ()))
-
-
-def _milliseconds(timestamp: object) -> Optional[int]:
-    """Give a timestamp in milliseconds since 1970, or `None`, with a warning, for what is none."""
-    try:
-        if isinstance(timestamp, (int, float)):
-            return int(timestamp)
-        if _is_datetime(timestamp):
-            # The microseconds apart, since a double rounds them.
-            seconds = int(timestamp.replace(microsecond=0).timestamp())
-            return seconds * 1000 + timestamp.microsecond // 1000
-    except (ValueError, OverflowError, OSError):
-        logger.warning("Left out a true_timestamp that is no point in time: %r", timestamp)
-        return None
-    logger.warning("Left out a true_timestamp of type %s", type(timestamp).__name__)
-    return None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import List, Optional
+from typing import Any, List, Mapping, Optional
 
+from snowplow_tracker._protocol.parameters import sent_value
 from snowplow_tracker.contracts import non_empty_string as non_empty_string
-from snowplow_tracker.events._parameter import Parameter, text_of
+from snowplow_tracker.events._parameter import Parameter, required_string
 from snowplow_tracker.events.event import Event as Event
 from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
 from snowplow_tracker.subject import Subject as Subject
@@ -37,6 +38,10 @@ class PagePing(Event):
         event_subject: Optional[Subject] = None,
         context: Optional[List[SelfDescribingJson]] = None,
         true_timestamp: Timestamp = None,
+        *,
+        event_id: Optional[str] = None,
+        created_timestamp: Timestamp = None,
+        parameters: Optional[Mapping[str, Any]] = None,
     ) -> None:
         """Describe a heartbeat.
 
@@ -48,21 +53,35 @@ class PagePing(Event):
             max_x: The greatest offset from the left.
             min_y: The least offset from the top.
             max_y: The greatest offset from the top.
-            event_subject: Same as for `Event`.
-            context: Same as for `Event`.
-            true_timestamp: Same as for `Event`.
+            event_subject: Whom the event is about, where that is not the tracker's subject.
+            context: Entities that were there when it happened: a list, even for a single one.
+            true_timestamp: When it happened, if somebody knows better than the device's clock:
+                milliseconds since 1970, a `datetime`, a `date`, or an ISO 8601 string.
+            event_id: Its id, a UUID. Default: a new random one each time that it is tracked.
+            created_timestamp: When it was created by the device's clock. Default: when it is
+                tracked.
+            parameters: More parameters of the tracker protocol, such as `{"uid": "me"}`.
 
         Raises:
-            ValueError: The URL is empty, or the context is not a list of `SelfDescribingJson`.
+            ValueError: The URL is empty, the context is not a list of
+                `SelfDescribingJson`, the id is no UUID, or the time of creation no point in time.
         """
         pairs = {
             "e": "pp",
-            "url": text_of(page_url, "page_url"),
+            "url": sent_value("url", required_string(page_url, "page_url")),
             "page": page_title,
-            "refr": referrer,
-            "pp_mix": min_x,
-            "pp_max": max_x,
-            "pp_miy": min_y,
-            "pp_may": max_y,
+            "refr": sent_value("refr", referrer),
+            "pp_mix": sent_value("pp_mix", min_x),
+            "pp_max": sent_value("pp_max", max_x),
+            "pp_miy": sent_value("pp_miy", min_y),
+            "pp_may": sent_value("pp_may", max_y),
         }
-        super().__init__(pairs, event_subject, context, true_timestamp)
+        super().__init__(
+            pairs,
+            event_subject,
+            context,
+            true_timestamp,
+            event_id=event_id,
+            created_timestamp=created_timestamp,
+            parameters=parameters,
+        )

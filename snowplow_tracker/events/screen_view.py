@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
-from snowplow_tracker._event_ids import new_id
-from snowplow_tracker._late_logging import late_logger
-from snowplow_tracker._late_values import UNSTRUCT_EVENT
+from snowplow_tracker._protocol.deferred import UNSTRUCT_EVENT
+from snowplow_tracker._protocol.event_ids import new_id
+from snowplow_tracker._protocol.parameters import canonical_uuid, warn_once
 from snowplow_tracker.constants import MOBILE_SCHEMA_PATH as MOBILE_SCHEMA_PATH
 from snowplow_tracker.constants import SCHEMA_TAG as SCHEMA_TAG
 from snowplow_tracker.contracts import non_empty_string as non_empty_string
@@ -31,8 +31,6 @@ __all__ = [
     "Subject",
     "non_empty_string",
 ]
-
-logger = late_logger("snowplow_tracker.events")
 
 _SCHEMA = f"{MOBILE_SCHEMA_PATH}/screen_view/{SCHEMA_TAG}/1-0-0"
 _OF_SCREEN = attrgetter("screen_view_properties")
@@ -77,6 +75,10 @@ class ScreenView(Event):
         event_subject: Optional[Subject] = None,
         context: Optional[List[SelfDescribingJson]] = None,
         true_timestamp: Timestamp = None,
+        *,
+        event_id: Optional[str] = None,
+        created_timestamp: Timestamp = None,
+        parameters: Optional[Mapping[str, Any]] = None,
     ) -> None:
         """Describe a view.
 
@@ -88,14 +90,28 @@ class ScreenView(Event):
             previous_id: The id of the screen before, a UUID.
             previous_type: The type of the screen before.
             transition_type: How the user came from that screen to this one.
-            event_subject: Same as for `Event`.
-            context: Same as for `Event`.
-            true_timestamp: Same as for `Event`.
+            event_subject: Whom the event is about, where that is not the tracker's subject.
+            context: Entities that were there when it happened: a list, even for a single one.
+            true_timestamp: When it happened, if somebody knows better than the device's clock:
+                milliseconds since 1970, a `datetime`, a `date`, or an ISO 8601 string.
+            event_id: Its id, a UUID. Default: a new random one each time that it is tracked.
+            created_timestamp: When it was created by the device's clock. Default: when it is
+                tracked.
+            parameters: More parameters of the tracker protocol, such as `{"uid": "me"}`.
 
         Raises:
-            ValueError: Id or name is empty, or the context is not a list of `SelfDescribingJson`.
+            ValueError: Id or name is empty, the context is not a list of
+                `SelfDescribingJson`, the id is no UUID, or the time of creation no point in time.
         """
-        super().__init__(None, event_subject, context, true_timestamp)
+        super().__init__(
+            None,
+            event_subject,
+            context,
+            true_timestamp,
+            event_id=event_id,
+            created_timestamp=created_timestamp,
+            parameters=parameters,
+        )
         self.screen_view_properties: Dict[str, Any] = {}
         self.id_ = new_id() if id_ is None else id_
         self.name = name
@@ -111,12 +127,30 @@ class ScreenView(Event):
         json_encoder: Optional[JsonEncoderFunction],
         subject: Optional[Subject] = None,
     ) -> Payload:
-        """Same as for `Event`."""
+        """Build a payload of what the event holds. The event stays as it is.
+
+        Args:
+            encode_base64: Encode self-describing data as base64.
+            json_encoder: Asked about objects in the data that JSON does not know.
+            subject: The tracker's subject.
+
+        Raises:
+            TypeError: The data holds something that has no JSON form.
+            ValueError: The data holds itself or is nested too deeply, or the context holds
+                something else than entities.
+        """
         properties = dict(self.screen_view_properties)
+        for key in ("id", "previousId"):
+            if key in properties:
+                properties[key] = _checked_id(key, properties[key])
         if "id" not in properties:
             properties["id"] = new_id()
         if not properties.get("name"):
-            _warn_of_missing_name()
+            warn_once(
+                ("ScreenView", "name"),
+                "A ScreenView without a name was tracked: its schema asks for one, so the pipeline "
+                "will refuse it",
+            )
         payload = super().build_payload(encode_base64, json_encoder, subject)
         payload.add("e", "ue")
         data = {"schema": _SCHEMA, "data": properties}
@@ -126,19 +160,19 @@ class ScreenView(Event):
             data,
             encode_base64,
             json_encoder,
-            late=not self._built_in_place,
+            defer=not self._built_in_place,
+            name="screen_view",
         )
         return payload
 
 
-_warned_of_missing_name = False
-
-
-def _warn_of_missing_name() -> None:
-    global _warned_of_missing_name
-    if not _warned_of_missing_name:
-        _warned_of_missing_name = True
-        logger.warning(
-            "A ScreenView without a name was tracked: its schema asks for one, so the pipeline "
-            "will reject it. This is said once."
+def _checked_id(key: str, value: Any) -> Any:
+    canonical = canonical_uuid(value)
+    if canonical is None:
+        warn_once(
+            ("ScreenView", key),
+            "The %s of a ScreenView is %.50r, which is no UUID as its schema asks for, so the pipeline will refuse it",
+            key,
+            value,
         )
+    return canonical or value

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import List, Optional
+from typing import Any, List, Mapping, Optional
 
-from snowplow_tracker._late_values import UNSTRUCT_EVENT
+from snowplow_tracker._protocol.deferred import UNSTRUCT_EVENT
+from snowplow_tracker._protocol.text import described
 from snowplow_tracker.constants import UNSTRUCT_EVENT_SCHEMA as UNSTRUCT_EVENT_SCHEMA
 from snowplow_tracker.contracts import contracts_enabled
 from snowplow_tracker.contracts import non_empty as non_empty
@@ -37,20 +38,32 @@ class SelfDescribing(Event):
         event_subject: Optional[Subject] = None,
         context: Optional[List[SelfDescribingJson]] = None,
         true_timestamp: Timestamp = None,
+        *,
+        event_id: Optional[str] = None,
+        created_timestamp: Timestamp = None,
+        parameters: Optional[Mapping[str, Any]] = None,
     ) -> None:
         """Describe what happens.
 
         Args:
             event_json: The data of the event, with its schema.
-            event_subject: Same as for `Event`.
-            context: Same as for `Event`.
-            true_timestamp: Same as for `Event`.
+            event_subject: Whom the event is about, where that is not the tracker's subject.
+            context: Entities that were there when it happened: a list, even for a single one.
+            true_timestamp: When it happened, if somebody knows better than the device's clock:
+                milliseconds since 1970, a `datetime`, a `date`, or an ISO 8601 string.
+            event_id: Its id, a UUID. Default: a new random one each time that it is tracked.
+            created_timestamp: When it was created by the device's clock. Default: when it is
+                tracked.
+            parameters: More parameters of the tracker protocol, such as `{"uid": "me"}`.
 
         Raises:
-            ValueError: `event_json` is not a `SelfDescribingJson`, or the context is not a list
-                of them.
+            ValueError: `event_json` is not a `SelfDescribingJson`, the context is not a list of
+                them, the id is no UUID, or the time of creation no point in time.
         """
-        super().__init__({"e": "ue"}, event_subject, context, true_timestamp)
+        # fast path: the pairs are as they are sent.
+        self._start({"e": "ue"}, event_subject, context, true_timestamp)
+        if event_id is not None or created_timestamp is not None or parameters is not None:
+            self._set_options(event_id, created_timestamp, parameters)
         self.event_json = event_json
 
     @property
@@ -60,10 +73,9 @@ class SelfDescribing(Event):
 
     @event_json.setter
     def event_json(self, value: SelfDescribingJson) -> None:
-        if not hasattr(value, "to_json") and contracts_enabled():
-            raise ValueError(
-                f"event_json must be a SelfDescribingJson, not {type(value).__name__}."
-            )
+        is_one = hasattr(value, "to_json") and not isinstance(value, type)
+        if not is_one and contracts_enabled():
+            raise ValueError(f"event_json must be a SelfDescribingJson, not {described(value)}.")
         self._event_json = value
 
     def build_payload(
@@ -72,7 +84,18 @@ class SelfDescribing(Event):
         json_encoder: Optional[JsonEncoderFunction],
         subject: Optional[Subject] = None,
     ) -> Payload:
-        """Same as for `Event`."""
+        """Build a payload of what the event holds. The event stays as it is.
+
+        Args:
+            encode_base64: Encode self-describing data as base64.
+            json_encoder: Asked about objects in the data that JSON does not know.
+            subject: The tracker's subject.
+
+        Raises:
+            TypeError: The data holds something that has no JSON form.
+            ValueError: The data holds itself or is nested too deeply, or the context holds
+                something else than entities.
+        """
         payload = super().build_payload(encode_base64, json_encoder, subject)
         data = self.event_json.to_json()
         add_enveloped(
@@ -81,6 +104,7 @@ class SelfDescribing(Event):
             data,
             encode_base64,
             json_encoder,
-            late=not self._built_in_place,
+            defer=not self._built_in_place,
+            name="event_json",
         )
         return payload

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import List, Optional
+from typing import Any, List, Mapping, Optional
 
+from snowplow_tracker._protocol.parameters import sent_value
 from snowplow_tracker.contracts import non_empty_string as non_empty_string
-from snowplow_tracker.events._parameter import Parameter, text_of
+from snowplow_tracker.events._parameter import Parameter, required_string
 from snowplow_tracker.events.event import Event as Event
 from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
 from snowplow_tracker.subject import Subject as Subject
@@ -33,6 +34,10 @@ class StructuredEvent(Event):
         event_subject: Optional[Subject] = None,
         context: Optional[List[SelfDescribingJson]] = None,
         true_timestamp: Timestamp = None,
+        *,
+        event_id: Optional[str] = None,
+        created_timestamp: Timestamp = None,
+        parameters: Optional[Mapping[str, Any]] = None,
     ) -> None:
         """Describe what happens.
 
@@ -42,9 +47,14 @@ class StructuredEvent(Event):
             label: More about the action.
             property_: The object of the action, or how it is done.
             value: A number that goes with it.
-            event_subject: Same as for `Event`.
-            context: Same as for `Event`.
-            true_timestamp: Same as for `Event`.
+            event_subject: Whom the event is about, where that is not the tracker's subject.
+            context: Entities that were there when it happened: a list, even for a single one.
+            true_timestamp: When it happened, if somebody knows better than the device's clock:
+                milliseconds since 1970, a `datetime`, a `date`, or an ISO 8601 string.
+            event_id: Its id, a UUID. Default: a new random one each time that it is tracked.
+            created_timestamp: When it was created by the device's clock. Default: when it is
+                tracked.
+            parameters: More parameters of the tracker protocol, such as `{"uid": "me"}`.
 
         Raises:
             ValueError: Category or action is empty, or the context is not a list of
@@ -52,10 +62,18 @@ class StructuredEvent(Event):
         """
         pairs = {
             "e": "se",
-            "se_ca": text_of(category, "category"),
-            "se_ac": text_of(action, "action"),
+            "se_ca": required_string(category, "category"),
+            "se_ac": required_string(action, "action"),
             "se_la": label,
             "se_pr": property_,
-            "se_va": value,
+            "se_va": sent_value("se_va", value),
         }
-        super().__init__(pairs, event_subject, context, true_timestamp)
+        super().__init__(
+            pairs,
+            event_subject,
+            context,
+            true_timestamp,
+            event_id=event_id,
+            created_timestamp=created_timestamp,
+            parameters=parameters,
+        )

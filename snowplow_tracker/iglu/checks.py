@@ -8,6 +8,7 @@ import queue
 import threading
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Union
 
+from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker.iglu.resolver import Resolver
 from snowplow_tracker.iglu.validation import Problem, load_extra, validate_event
 
@@ -95,12 +96,17 @@ def _described(parameters: Mapping[str, Any], problems: List[Problem]) -> str:
     return f"{name} {parameters.get('eid')} would be refused by the pipeline:{listed}"
 
 
+def _as_sent(parameters: Mapping[str, Any]) -> Dict[str, str]:
+    # What is no string yet becomes one on the way to the collector.
+    return {name: each if isinstance(each, str) else str(each) for name, each in parameters.items()}
+
+
 class _Raiser:
     def __init__(self, resolver: Optional[Resolver]) -> None:
         self._resolver = resolver
 
     def __call__(self, parameters: Mapping[str, Any]) -> None:
-        problems = validate_event(parameters, self._resolver)
+        problems = validate_event(_as_sent(parameters), self._resolver)
         if problems:
             raise InvalidEventError(_described(parameters, problems), problems)
 
@@ -134,6 +140,13 @@ class _Warner:
             self._check(waiting.get())
 
     def _check(self, parameters: Mapping[str, Any]) -> None:
-        problems = validate_event(parameters, self._resolver)
+        try:
+            problems = validate_event(_as_sent(parameters), self._resolver)
+        except Exception as error:
+            # What only warns must neither end the caller nor the thread.
+            if is_interrupt(error):
+                raise
+            logger.exception("An event could not be checked")
+            return
         if problems:
             logger.warning("%s", _described(parameters, problems))

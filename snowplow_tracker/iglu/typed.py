@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 _EVENT_SPECIFICATION = "iglu:com.snowplowanalytics.snowplow/event_specification/jsonschema/1-0-4"
-_OF_EVENTS = ("event_subject", "context", "true_timestamp")
+_OF_EVENTS = ("event_subject", "context", "true_timestamp", "event_id", "created_timestamp")
 
 
 class TypedData:
@@ -90,6 +90,8 @@ class TypedEntity(TypedData, SelfDescribingJson):
 
 class TypedEvent(TypedData, SelfDescribing):
     """A self-describing event of one schema.
+
+    Its `event_id` and `created_timestamp`, which few events need, are set as attributes.
 
     Args:
         event_subject: The subject of this event, where it is not the tracker's.

@@ -1,9 +1,9 @@
 """What the tests of schemas share."""
 
 import pytest
-from support.iglu import SCHEMAS, registry
 
 from snowplow_tracker.iglu import Resolver
+from support.iglu import SCHEMAS, registry
 
 __all__ = ["registry"]
 

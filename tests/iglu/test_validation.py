@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from support.iglu import SCHEMAS, VALID
 
 from snowplow_tracker import PageView, SelfDescribing, SelfDescribingJson
 from snowplow_tracker.iglu import Resolver, validate_event, validate_self_describing
 from snowplow_tracker.testing import RecordingEmitter
 from snowplow_tracker.tracker import Tracker
+from support.iglu import SCHEMAS, VALID
 
 pytest.importorskip("jsonschema")
 

@@ -218,3 +218,27 @@ def test_many_processes_end_without_a_hang(
     )
     assert (done.status, done.errors) == (0, ""), done
     assert len(collector.arrived) == 15, sys.version
+
+
+def test_a_finalizer_of_what_is_collected_with_its_emitter(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults
+) -> None:
+    """An object that goes together with its tracker, in a cycle, still tracks in `__del__`: the event arrives."""
+    program = """
+    import gc
+
+    class Session:
+        def __init__(self):
+            self.emitter = cls(sys.argv[2], protocol="http", exit_timeout=5)
+            self.tracker = Tracker("own", self.emitter)
+            self.cycle = self
+
+        def __del__(self):
+            self.tracker.track(view)
+
+    Session()
+    gc.collect()
+    """
+    done = run_program(START + program, emitter_class.__name__, collector.endpoint, "{}")
+    assert (done.status, done.errors) == (0, ""), done
+    assert len(collector.arrived) == 1

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snowplow_tracker import InMemoryEventStore, _live_objects
+from snowplow_tracker import InMemoryEventStore
 from snowplow_tracker import event_store as event_store_module
 from support.protocol import CONTEXTS, UNSTRUCT_EVENT
 
@@ -30,12 +30,6 @@ actions = st.lists(
     ),
     max_size=60,
 )
-
-
-@pytest.fixture(autouse=True)
-def no_live_objects(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other tests of the process have put objects into events, from which on all stores look for them."""
-    monkeypatch.setattr(_live_objects, "seen", False)
 
 
 @pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest"])

@@ -18,7 +18,7 @@ from typing import Any, Dict, Iterator, List, TypeVar
 
 import pytest
 
-from snowplow_tracker import _process_identity
+from snowplow_tracker._process import identity as _process_identity
 from snowplow_tracker.emitters import AsyncEmitter, Emitter
 from snowplow_tracker.sqlite_event_store import SQLiteEventStore, SQLiteStoreError
 from snowplow_tracker.testing import Collector
@@ -53,6 +53,11 @@ def plain_connection(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
     finally:
         connection.close()
+
+
+def truncate_log(path: Path) -> None:
+    with plain_connection(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def event(number: int, **pairs: Any) -> Dict[str, Any]:
@@ -158,11 +163,18 @@ def test_everything_is_there_after_closing(path: Path) -> None:
 
 
 @pytest.mark.parametrize("durability", ["process", "machine"])
-def test_durability_is_what_sqlite_is_told(path: Path, durability: Any) -> None:
+def test_durability_is_what_sqlite_is_told(
+    path: Path, durability: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Only for the sake of the machine is the disk waited for at each event."""
+    made: List[sqlite3.Connection] = []
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *a, **k: made.append(connect(*a, **k)) or made[-1]
+    )
     with opened(path, durability=durability) as store:
         add(store, 1)
-        connection = store._connected()
+        [connection] = made
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         synchronous = {"process": 1, "machine": 2}[durability]
         assert connection.execute("PRAGMA synchronous").fetchone() == (synchronous,)
@@ -251,10 +263,10 @@ def test_space_is_given_back(path: Path) -> None:
     """A queue that was long once does not keep the disk."""
     with opened(path) as store:
         add(store, *range(6_000), se_la="x" * 1_000)
-        store._connected().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        truncate_log(path)
         assert path.stat().st_size > 6_000_000
         assert drain(store) == list(range(6_000))
-        store._connected().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        truncate_log(path)
         assert path.stat().st_size < 3_000_000
         store.close()
         assert path.stat().st_size < 100_000
@@ -437,7 +449,6 @@ def test_callers_do_not_all_wait_for_a_locked_file(path: Path) -> None:
             assert 0.9 < time.monotonic() - started < 5
             other.execute("ROLLBACK")
         assert add(store, 11) == [True]
-        assert store._connected().execute("PRAGMA busy_timeout").fetchone() == (1000,)
 
 
 def test_a_full_disk_never_raises(path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -550,17 +561,58 @@ def test_a_lease_ends_with_the_life_of_its_holder(path: Path, store: SQLiteEvent
 
 
 def test_a_lease_runs_out(path: Path, store: SQLiteEventStore) -> None:
-    """A holder that hangs loses its events to others, and can do no harm when it comes back."""
-    with opened(path, lease_seconds=0.05) as slow:
-        add(store, 1, 2)
-        late = slow.get_events_batch()
+    """A holder that is stopped loses its events to others, and can do no harm when it comes back."""
+    add(store, 1, 2)
+    program = """
+        import sys
+        from snowplow_tracker.sqlite_event_store import SQLiteEventStore
+
+        store = SQLiteEventStore(sys.argv[1], lease_seconds=0.3)
+        batch = store.get_events_batch()
+        print("ready", flush=True)
+        sys.stdin.readline()
+        store.cleanup(batch, need_retry=False)
+        print("ready", flush=True)
+        sys.stdin.readline()
+    """
+    with Child(program, path) as child:
+        child.wait_until_ready()
+        child.process.send_signal(signal.SIGSTOP)
         assert until(lambda: store.size() == 2)
         batch = store.get_events_batch()
         assert numbers(batch) == [1, 2]
         store.cleanup(batch, need_retry=False)
         add(store, 3, 4)
-        slow.cleanup(late, need_retry=False)
+        child.process.send_signal(signal.SIGCONT)
+        child.go()
+        child.wait_until_ready()
         assert drain(store) == [3, 4]
+
+
+def test_a_living_holder_keeps_its_lease(path: Path, store: SQLiteEventStore) -> None:
+    """However long a request takes, nobody else is handed its events, and the holder itself is not either."""
+    with opened(path, lease_seconds=0.3) as slow:
+        add(store, 1, 2)
+        batch = slow.get_events_batch()
+        ends = time.monotonic() + 1.0
+        while time.monotonic() < ends:
+            assert store.get_events_batch() == []
+            assert slow.get_events_batch() == []
+            assert slow.size() == 0
+        slow.cleanup(batch[:1], need_retry=False)
+        slow.cleanup(batch[1:], need_retry=True)
+        assert drain(store) == [2]
+
+
+def test_events_that_nobody_holds_any_more_come_back(path: Path, store: SQLiteEventStore) -> None:
+    """What an interrupt kept from the caller of `get_events_batch` is handed out again, soon and to anybody."""
+    add(store, 1, 2, 3)
+    kept = store.get_events_batch()[1]
+    with opened(path) as other:
+        assert until(lambda: store.size() == 2)
+        assert numbers(other.get_events_batch()) == [1, 3]
+    store.cleanup([kept], need_retry=False)
+    assert store.remaining() == 2
 
 
 def test_a_lease_from_before_a_restart_of_the_machine_is_void(
@@ -723,7 +775,8 @@ def test_the_backlog_of_an_outage_is_delivered_in_constant_memory(path: Path) ->
 
 
 PRODUCER = """
-    import os, sys
+    import logging, os, sys
+    logging.basicConfig()
     from snowplow_tracker import Emitter, PageView, Tracker
     from snowplow_tracker.sqlite_event_store import SQLiteEventStore
 
@@ -734,7 +787,7 @@ PRODUCER = """
     file = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number in range(int(first), int(end)):
         eid = tracker.track(PageView("https://example.com/", str(number)))
-        assert emitter.stats().dropped == {}
+        assert emitter.stats().dropped == {}, emitter.stats()
         os.write(file, f"{number} {eid}\\n".encode())
 """
 

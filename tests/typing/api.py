@@ -276,3 +276,45 @@ recorder = RecordingEmitter()
 disable_contracts()
 enable_contracts()
 version: str = snowplow_tracker.__version__
+
+
+def scopes_and_hooks(tracker: Tracker) -> None:
+    """What events carry inside of a scope, and what a tracker does to all of them."""
+    entity = SelfDescribingJson("iglu:com.acme/a/jsonschema/1-0-0", {"a": 1})
+    with snowplow_tracker.Scope(user_id="u", entities=[entity], parameters={"res": "1x2"}) as scope:
+        scope.set(page_url="https://a.example/", anonymous=False)
+        scope.add_entity(entity)
+    snowplow_tracker.current_scope().set(user_id=None)
+
+    @snowplow_tracker.Scope(user_id="job")
+    def job(number: int) -> str:
+        return str(number)
+
+    text: str = job(1)
+    print(text)
+
+    @tracker.before_track
+    def change(event: Event) -> Optional[Event]:
+        return event
+
+    @tracker.before_track(must_succeed=True)
+    def drop(event: Event) -> Optional[Event]:
+        return None if event.event_subject is None else event
+
+    @tracker.after_track
+    def note(parameters: Dict[str, Any]) -> None:
+        print(parameters["eid"])
+
+    tracker.add_global_contexts({"a": entity, "b": lambda event: entity})
+    tracker.add_global_contexts([(lambda event: True, [entity]), ({"accept": "x"}, entity)])
+    tracker.remove_global_contexts("a").clear_global_contexts()
+    tracker.redact("ip", lambda value: None).redact("$..email", str, schema="x")
+    dropped: int = tracker.stats().dropped_by_hooks
+    print(dropped, change, drop, note, Tracker.from_environment({}, batch_size=5))
+
+
+async def in_an_event_loop(emitter: AsyncEmitter) -> None:
+    """Flush and close without blocking the loop."""
+    async with Tracker("n", emitter) as tracker:
+        await tracker.aflush(timeout=1.0)
+        await tracker.aclose()

@@ -31,6 +31,8 @@ _MAX_LITERALS = 500
 """A type of more values is slow in every type checker, and nobody reads it."""
 _MAX_ALTERNATIVES = 30
 _MAX_DEPTH = 30
+_MAX_NODES = 50_000
+"""Of one schema. References and alternatives can multiply without end."""
 _SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 
 
@@ -171,6 +173,7 @@ class _Reader:
         """Nodes that were made here: `_by_node` knows them by identity."""
         self._by_ref: Dict[str, Hint] = {}
         self._open_refs: List[str] = []
+        self._nodes = 0
 
     def read(self) -> ClassModel:
         node = self._flat(self._schema)
@@ -185,6 +188,11 @@ class _Reader:
             self._model.properties = [Property("", name, hint, True, _described(node))]
             self._model.whole = True
         return self._model
+
+    def _count(self) -> None:
+        self._nodes += 1
+        if self._nodes > _MAX_NODES:
+            raise UnusableSchemaError("it is too large, or its references multiply")
 
     def _fill(
         self, model: ClassModel, node: Dict[str, Any], depth: int, *, open_by_default: bool
@@ -223,6 +231,7 @@ class _Reader:
         return _union(hints) if hints else None
 
     def _hint(self, node: Any, name: str, depth: int) -> Hint:
+        self._count()
         if not isinstance(node, dict) or depth > _MAX_DEPTH:
             return ANY
         ref = node.get("$ref")
@@ -281,6 +290,7 @@ class _Reader:
 
     def _flat(self, node: Any, seen: FrozenSet[int] = frozenset()) -> Dict[str, Any]:
         """Return a node with what it refers to, and all that applies to it, in one."""
+        self._count()
         if not isinstance(node, dict) or id(node) in seen or len(seen) > _MAX_DEPTH:
             return {}
         seen |= {id(node)}
@@ -308,12 +318,15 @@ class _Reader:
                 return both
         return []
 
-    def _one_object(self, node: Dict[str, Any], depth: int = 0) -> Dict[str, Any]:
+    def _one_object(
+        self, node: Dict[str, Any], seen: FrozenSet[int] = frozenset()
+    ) -> Dict[str, Any]:
         """Return a node whose alternatives, all of them objects, are one object with all their properties."""
         branches = self._alternatives(node)
-        if not branches or depth > _MAX_DEPTH:
+        if not branches or id(node) in seen or len(seen) > _MAX_DEPTH:
             return node
-        branches = [self._one_object(self._flat(each), depth + 1) for each in branches]
+        seen |= {id(node)}
+        branches = [self._one_object(self._flat(each), seen) for each in branches]
         if any(_kinds(each) != ["object"] for each in branches):
             return node
         properties: Dict[str, List[Any]] = {}
@@ -400,10 +413,10 @@ def _union(hints: List[Hint]) -> Hint:
     if len(literals) > 1:
         values: List[Union[str, int, bool]] = []
         for literal in literals:
-            values += [each for each in literal.values if not _is_in(each, values)]
+            values += literal.values
         at = members.index(literals[0])
         members = [each for each in members if not isinstance(each, LiteralOf)]
-        members.insert(at, LiteralOf(tuple(values)))
+        members.insert(at, LiteralOf(_distinct(values)))
     if not members:
         return ANY
     # None last, where everybody looks for it.
@@ -421,20 +434,20 @@ def _literals(node: Dict[str, Any]) -> Optional[Hint]:
         if value is None:
             null = True
         elif isinstance(value, (str, int)):
-            if not _is_in(value, values):
-                values.append(value)
+            values.append(value)
         else:
             return None
     if len(values) > _MAX_LITERALS:
         return None
-    hints: List[Hint] = [LiteralOf(tuple(values))] if values else []
+    hints: List[Hint] = [LiteralOf(_distinct(values))] if values else []
     if null:
         hints.append(NULL)
     return _union(hints) if hints else None
 
 
-def _is_in(value: Any, values: Sequence[Any]) -> bool:
-    return any(value == each and type(value) is type(each) for each in values)
+def _distinct(values: Sequence[Any]) -> Tuple[Any, ...]:
+    # True equals 1, and is another literal.
+    return tuple({(type(each), each): each for each in values}.values())
 
 
 def _is_kind(value: Any, kind: str) -> bool:

@@ -291,9 +291,8 @@ def _filled(text: str, indent: str, first: str) -> List[str]:
 
 
 def _prose(text: str) -> str:
-    """Return text as it can stand in a docstring."""
-    escaped = text.replace("\\", "\\\\").replace('"', "'")
-    return _HIDDEN.sub(_escape, escaped)
+    """Return text as it can stand in a docstring; what is hidden is shown there as its escape."""
+    return _HIDDEN.sub(_escape, text).replace("\\", "\\\\").replace('"', "'")
 
 
 def _quoted(text: str) -> str:

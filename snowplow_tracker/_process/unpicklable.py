@@ -1,0 +1,46 @@
+"""Objects that belong to one process: they say so where somebody wants to copy or pickle them."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn, Tuple, TypeVar, Union
+
+__all__ = ["Unpicklable"]
+
+_Self = TypeVar("_Self", bound="Unpicklable")
+
+
+class Unpicklable:
+    """An object with a queue, connections and threads, of which a pickle or a deep copy would have none.
+
+    A subclass that knows how to pickle itself may do so. `copy.copy` shares what the object holds, as ever.
+    """
+
+    def __reduce_ex__(self, protocol: Any) -> Union[str, Tuple[Any, ...]]:
+        if not _pickles_itself(type(self)):
+            _refuse(self)
+        return super().__reduce_ex__(protocol)
+
+    def __copy__(self: _Self) -> _Self:
+        twin: _Self = object.__new__(type(self))
+        twin.__dict__.update(vars(self))
+        return twin
+
+
+<<<<<<< HEAD
+def _pickles_itself(kind: Any) -> bool:
+    return kind.__reduce__ is not object.__reduce__ or getattr(
+=======
+def _pickles_itself(kind: type) -> bool:
+    return getattr(kind, "__reduce__") is not object.__reduce__ or getattr(  # noqa: B009 - for mypy
+>>>>>>> main
+        kind, "__getstate__", None
+    ) is not getattr(object, "__getstate__", None)
+
+
+def _refuse(thing: object) -> NoReturn:
+    name = type(thing).__name__
+    raise TypeError(
+        f"{name} cannot be pickled or deep-copied, and neither can a tracker that has one: its queue, connections and "
+        "threads belong to this process. Pickle the events, and make a tracker in each process, for example with "
+        "Snowplow.create_tracker() where a worker starts."
+    )

@@ -1,0 +1,88 @@
+"""Entities that are kept to be added to many events: as they were when they were given, encoded once."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional, Tuple
+
+from snowplow_tracker._protocol.json import dumps
+from snowplow_tracker.typing import JsonEncoderFunction, PayloadDict
+
+__all__ = ["KeptEntity", "copy_of_data", "joined"]
+
+
+class KeptEntity:
+    """An entity as it was when it was given: later changes of its data change no event.
+
+    Attributes:
+        schema: The Iglu URI of its schema.
+        data: A copy of its data.
+    """
+
+    __slots__ = ("_texts", "data", "schema")
+
+    def __init__(self, entity: Any) -> None:
+        """Keep a copy of an entity.
+
+        Args:
+            entity: A `SelfDescribingJson`, or anything else with its `to_json`.
+
+        Raises:
+            ValueError: It has no `to_json`.
+        """
+        if not hasattr(entity, "to_json"):
+            raise ValueError(
+                f"an entity must be a SelfDescribingJson, not {type(entity).__name__}."
+            )
+        json = entity.to_json()
+        self.schema: Any = json["schema"]
+        self.data: Any = copy_of_data(json["data"])
+        self._texts: Tuple[Tuple[Optional[JsonEncoderFunction], str], ...] = ()
+
+    def to_json(self) -> PayloadDict:
+        """Return schema and data as one dictionary."""
+        return {"schema": self.schema, "data": self.data}
+
+    def text(self, json_encoder: Optional[JsonEncoderFunction]) -> str:
+        """Return the entity as JSON. It is encoded once per encoder.
+
+        Args:
+            json_encoder: Asked about objects that JSON does not know.
+
+        Raises:
+            TypeError: The data holds something that has no JSON form.
+            ValueError: The data refers to itself.
+        """
+        for encoder, text in self._texts:
+            if encoder is json_encoder:
+                return text
+        text = dumps(self.to_json(), json_encoder)
+        # Trackers are few, but an encoder may be made for each event.
+        self._texts = ((json_encoder, text), *self._texts[:3])
+        return text
+
+
+def joined(entities: Tuple[KeptEntity, ...], json_encoder: Optional[JsonEncoderFunction]) -> str:
+    """Return entities as JSON with commas between them."""
+    return ", ".join([entity.text(json_encoder) for entity in entities])
+
+
+def copy_of_data(data: Any) -> Any:
+    """Return a copy of dictionaries, lists and tuples to any depth, which shares what else is in them.
+
+    Raises:
+        ValueError: The data refers to itself, or is nested too deeply.
+    """
+    try:
+        return _copy(data)
+    except RecursionError:
+        raise ValueError("The entity's data is nested too deeply, or refers to itself.") from None
+
+
+def _copy(data: Any) -> Any:
+    kind = type(data)
+    if kind is dict:
+        copied: Dict[Any, Any] = {name: _copy(value) for name, value in data.items()}
+        return copied
+    if kind is list or kind is tuple:
+        return [_copy(value) for value in data]
+    return data

@@ -1,0 +1,406 @@
+"""JSON of users' data: quick for data that is JSON already, patient with the rest.
+
+For ordinary data the result is that of `json.dumps(data, ensure_ascii=False, default=json_encoder)`.
+Data that a JSON user would expect to work, such as dates, models or NaN, is mended; what cannot be mended raises an
+error that says what and where it was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from json import JSONEncoder
+from json import encoder as _stdlib
+from sys import getrecursionlimit
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
+
+from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._protocol.text import (
+    described,
+    has_string_form,
+    plain,
+    type_name,
+    well_formed,
+)
+from snowplow_tracker.typing import JsonEncoderFunction
+
+__all__ = ["MAX_DEPTH", "check_json_encoder", "dumps"]
+
+MAX_DEPTH = 500
+"""How deeply data may be nested that has to be mended, or where the recursion limit is too high to stop it in time."""
+
+_Encode = Callable[[Any], str]
+
+
+def dumps(
+    data: object,
+    json_encoder: Optional[JsonEncoderFunction] = None,
+    *,
+    ensure_ascii: bool = False,
+    name: str = "data",
+) -> str:
+    """Encode data as JSON that UTF-8 can hold.
+
+    Args:
+        data: The data.
+        json_encoder: Asked first about an object that JSON does not know, as `default` of
+            `json.dumps`. It may return the object, or raise `TypeError`, to leave it to us.
+        ensure_ascii: Escape what is not ASCII.
+        name: What messages call the data: paths begin with it.
+
+    Raises:
+        TypeError: An object in the data, or a key, has no JSON form.
+        ValueError: The data refers to itself, or is nested too deeply.
+    """
+    if getrecursionlimit() > _SAFE_RECURSION_LIMIT:
+        # The encoder in C could use up the stack before a limit stops it, and end the process.
+        data = _Mending(json_encoder, name).mended(data)
+    if json_encoder is None:
+        encode = _encode_to_ascii if ensure_ascii else _encode
+    else:
+        encode = _new_encode(_asking(json_encoder), ensure_ascii)
+    try:
+        json = encode(data)
+    except (TypeError, ValueError, RecursionError) as error:
+        if is_interrupt(error):
+            raise
+        mended = _Mending(json_encoder, name).mended(data)
+        try:
+            json = encode(mended)
+        except RecursionError as still_too_deep:
+            if is_interrupt(still_too_deep):
+                raise
+            raise ValueError(f"{name}: nested too deeply for JSON.") from None
+    return json if json.isascii() else well_formed(json)
+
+
+def check_json_encoder(json_encoder: Any) -> None:
+    """Check what a user gives to be asked about objects.
+
+    Raises:
+        TypeError: It cannot be called with an object.
+    """
+    if json_encoder is None:
+        return
+    if not callable(json_encoder):
+        raise TypeError(f"json_encoder must be a function, not {described(json_encoder)}.")
+    if isinstance(json_encoder, type) and issubclass(json_encoder, JSONEncoder):
+        name = json_encoder.__name__
+        raise TypeError(
+            f"json_encoder must be a function, not the class {name}: its method {name}().default is one."
+        )
+
+
+_SAFE_RECURSION_LIMIT = 2_000
+"""What fits into the stack of a thread. Python's own limit is 1,000."""
+
+
+def _new_encode(default: Callable[[Any], Any], ensure_ascii: bool) -> _Encode:
+    """Make a function that encodes; to be kept, where it can be (fast path).
+
+    `json.dumps` builds an encoder in Python and one in C for every call whose options are not the
+    defaults. The one in C is enough, and must not remember what it is inside of (`markers`): that is not safe between
+    threads, nor after an error. A circle is found by the limit of recursion, and recognised by `_Mending`.
+    """
+    make_encoder = getattr(_stdlib, "c_make_encoder", None)
+    if make_encoder is None:
+        return JSONEncoder(
+            ensure_ascii=ensure_ascii, check_circular=False, allow_nan=False, default=default
+        ).encode
+    string_encoder = _stdlib.encode_basestring_ascii if ensure_ascii else _stdlib.encode_basestring
+    # markers, default, encoder, indent, key and item separator, sort_keys, skipkeys, allow_nan
+    chunks = make_encoder(None, default, string_encoder, None, ": ", ", ", False, False, False)
+    join = "".join
+    return lambda data: join(chunks(data, 0))
+
+
+def _asking(json_encoder: JsonEncoderFunction) -> Callable[[Any], Any]:
+    def default(value: object) -> object:
+        try:
+            encoded = json_encoder(value)
+        except TypeError as error:
+            if is_interrupt(error):
+                raise
+            return _json_form(value)
+        return _json_form(value) if encoded is value else encoded
+
+    return default
+
+
+@lru_cache(maxsize=None)
+def _known_types() -> Tuple[Any, ...]:
+    # Modules that most programs do not need, and that take part of the time of an import.
+    from datetime import date, time, timedelta
+    from decimal import Decimal
+    from fractions import Fraction
+
+    return date, time, timedelta, Decimal, Fraction
+
+
+class _NoJsonFormError(TypeError):
+    pass
+
+
+def _json_form(value: Any) -> object:
+    """Return the closest thing that JSON has to an object that it does not know.
+
+    What libraries bring is recognised by what its class has, so that none of them is imported for it.
+    """
+    kind = type(value)
+    simple = plain(value)
+    if simple is not value or kind is str:
+        return _bytes_form(value) if issubclass(kind, (bytes, bytearray, memoryview)) else simple
+    date, time, timedelta, decimal, fraction = _known_types()
+    if issubclass(kind, (date, time)):  # a datetime is a date
+        return value.isoformat() if value == value else None  # noqa: PLR0124 - NaT of pandas
+    if issubclass(kind, decimal):
+        return _number_form(value)
+    if issubclass(kind, fraction):
+        return value.numerator if value.denominator == 1 else float(value)
+    if issubclass(kind, timedelta):
+        return _duration_form(value) if value == value else None  # noqa: PLR0124 - as above
+    if issubclass(kind, (set, frozenset)):
+        return _list_form(value)
+    return _form_by_class(value, kind)
+
+
+def _form_by_class(value: Any, kind: Any) -> object:
+    if hasattr(kind, "_get_current_object"):  # a proxy of werkzeug
+        return value._get_current_object()  # noqa: SLF001 - public there, whatever its name
+    if callable(getattr(kind, "model_dump", None)):  # pydantic 2
+        is_model = hasattr(kind, "__pydantic_serializer__")
+        return value.model_dump(warnings=False) if is_model else value.model_dump()
+    if callable(getattr(kind, "dict", None)) and hasattr(kind, "__fields__"):  # pydantic 1
+        return value.dict()
+    fields = _fields(value, kind)
+    if fields is not None:
+        return {name: getattr(value, name) for name in fields if hasattr(value, name)}
+    if kind.__name__ in ("datetime64", "timedelta64"):
+        return _numpy_time_form(value)
+    if callable(getattr(kind, "tolist", None)):  # numpy, pandas, torch, array
+        return value.tolist()
+    if callable(getattr(kind, "to_dict", None)) and hasattr(kind, "itertuples"):  # pandas
+        return value.to_dict("records")
+    if kind.__name__ == "NAType":
+        return None
+    if issubclass(kind, Mapping):
+        return dict(value)
+    if has_string_form(value):
+        return plain(str(value))
+    if issubclass(kind, Collection):
+        return list(value)
+    raise _NoJsonFormError(f"{type_name(value)} has no JSON form.")
+
+
+def _fields(value: Any, kind: Any) -> Optional[Iterable[str]]:
+    """Return the names of the fields of a dataclass, an attrs class or a struct of msgspec."""
+    if hasattr(kind, "__dataclass_fields__"):
+        from dataclasses import fields
+
+        return [field.name for field in fields(value)]
+    if hasattr(kind, "__attrs_attrs__"):
+        return [field.name for field in kind.__attrs_attrs__]
+    names: Optional[Iterable[str]] = getattr(kind, "__struct_fields__", None)
+    return names
+
+
+def _bytes_form(value: Any) -> str:
+    """Return bytes as the string that they are in UTF-8, and otherwise as base64."""
+    data = bytes(value)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        from base64 import b64encode
+
+        return b64encode(data).decode("ascii")
+
+
+def _number_form(value: Any) -> object:
+    """Return a decimal as a number, since that is what its schema will ask for.
+
+    Whole numbers stay exact; others are rounded to a double, as most readers of JSON do.
+    """
+    if not value.is_finite():
+        return None
+    if value == value.to_integral_value() and value.as_tuple().exponent >= 0:
+        # An exponent can ask for a number of a billion digits.
+        return int(value) if value.adjusted() < 400 else str(value)
+    number = float(value)
+    return number if math.isfinite(number) else str(value)
+
+
+def _duration_form(value: Any) -> str:
+    """Return a duration as ISO 8601 has it: `P1DT2H3M4.5S`."""
+    sign, value = ("-", -value) if value.days < 0 else ("", value)
+    minutes, seconds = divmod(value.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days = f"{value.days}D" if value.days else ""
+    fraction = f".{value.microseconds:06}".rstrip("0") if value.microseconds else ""
+    parts = [
+        f"{hours}H" if hours else "",
+        f"{minutes}M" if minutes else "",
+        f"{seconds}{fraction}S" if seconds or fraction else "",
+    ]
+    clock = "".join(parts)
+    if not days and not clock:
+        clock = "0S"
+    return f"{sign}P{days}" + (f"T{clock}" if clock else "")
+
+
+def _numpy_time_form(value: Any) -> Any:
+    if value != value:  # noqa: PLR0124 - NaT
+        return None
+    # Nanoseconds have no form in Python, microseconds have.
+    unit = "datetime64[us]" if type(value).__name__ == "datetime64" else "timedelta64[us]"
+    return value.astype(unit).item()
+
+
+def _list_form(values: Any) -> List[object]:
+    try:
+        return sorted(values)
+    except TypeError as error:
+        if is_interrupt(error):
+            raise
+        return list(values)
+
+
+class _Open:
+    """A container that is being copied."""
+
+    def __init__(self, copied: List[Any], copy: Any, items: Iterator[Tuple[str, Any, Any]]) -> None:
+        self.copied = copied  # the container, and the objects whose form it is: held, so that their ids stay theirs
+        self.copy = copy
+        self.items = items
+        self.step = ""
+
+
+class _Mending:
+    """Copies data into what JSON can hold, or says what is wrong with it and where.
+
+    It does so without recursion: how deep data may be must not depend on how much of the stack is left.
+    """
+
+    def __init__(self, json_encoder: Optional[JsonEncoderFunction], name: str) -> None:
+        self._default = _json_form if json_encoder is None else _asking(json_encoder)
+        self._name = name
+        self._open: List[_Open] = []
+        self._inside: Set[int] = set()
+
+    def mended(self, data: object) -> object:
+        try:
+            copy = self._copy(data)
+            while self._open:
+                self._go_on(self._open[-1])
+        except RecursionError as error:
+            if is_interrupt(error):
+                raise
+        else:
+            return copy
+        raise self._too_deep()
+
+    def _go_on(self, container: _Open) -> None:
+        """Copy the next item of a container, or close it."""
+        for step, key, item in container.items:
+            container.step = step
+            if isinstance(container.copy, dict):
+                mended_key = self._key(key)
+                container.copy[mended_key] = self._copy(item)
+            else:
+                container.copy.append(self._copy(item))
+            if self._open[-1] is not container:
+                return
+        self._open.pop()
+        self._inside.difference_update(map(id, container.copied))
+
+    def _copy(self, value: Any) -> object:
+        """Return what a value is in JSON; a container is opened, and filled later."""
+        copied: List[Any] = []
+        mended: object
+        while True:
+            mended: object = value
+            if value is None or isinstance(value, str):
+                pass
+            elif isinstance(value, int):
+                if value.bit_length() > _MAX_BITS:
+                    raise ValueError(f"{self._where()}: an integer of more than 4,000 digits.")
+            elif isinstance(value, float):
+                mended = value if math.isfinite(value) else None
+            else:
+                copied.append(value)
+                self._enter(value)
+                if isinstance(value, (dict, list, tuple)):
+                    return self._opened(copied)
+                value = self._form(value)
+                continue
+            self._inside.difference_update(map(id, copied))
+            return mended
+
+    def _enter(self, value: Any) -> None:
+        if id(value) in self._inside:
+            raise ValueError(
+                f"{self._where()}: circular reference: {_a(type_name(value))} holds itself."
+            )
+        if len(self._inside) >= MAX_DEPTH:
+            raise self._too_deep()
+        self._inside.add(id(value))
+
+    def _opened(self, copied: List[Any]) -> object:
+        value = copied[-1]
+        copy: Any = {} if isinstance(value, dict) else []
+        items = _dict_items(value) if isinstance(value, dict) else _list_items(value)
+        self._open.append(_Open(copied, copy, items))
+        return copy
+
+    def _form(self, value: Any) -> object:
+        try:
+            return self._default(value)
+        except _NoJsonFormError as error:
+            raise TypeError(f"{self._where()}: {error}") from None
+
+    def _key(self, key: Any) -> object:
+        if key is None or isinstance(key, (str, int)):
+            return plain(key)
+        if isinstance(key, float):
+            # A key is a string in any case, and this is the one that JSON encoders choose.
+            return key if math.isfinite(key) else _NOT_FINITE[str(float(key))]
+        simple = plain(key)
+        if simple is not key:
+            return self._key(simple)
+        date, time, timedelta, *_ = _known_types()
+        if isinstance(key, (date, time)):
+            return key.isoformat()
+        if isinstance(key, timedelta):
+            return _duration_form(key)
+        if callable(getattr(type(key), "item", None)) and not hasattr(type(key), "keys"):  # numpy
+            return self._key(key.item())
+        if has_string_form(key):
+            return plain(str(key))
+        raise TypeError(f"{self._where()}: a key of type {type_name(key)} has no JSON form.")
+
+    def _too_deep(self) -> ValueError:
+        return ValueError(f"{self._where()}: nested too deeply for JSON.")
+
+    def _where(self) -> str:
+        path = self._name + "".join(container.step for container in self._open)
+        return path if len(path) <= 200 else f"{path[:120]}…{path[-60:]}"
+
+
+def _dict_items(value: Dict[Any, Any]) -> Iterator[Tuple[str, Any, Any]]:
+    for key, item in value.items():
+        yield f".{key}" if isinstance(key, str) else f"[{key!r:.50}]", key, item
+
+
+def _list_items(value: Sequence[Any]) -> Iterator[Tuple[str, Any, Any]]:
+    for index, item in enumerate(value):
+        yield f"[{index}]", index, item
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+_MAX_BITS = 13_000
+_NOT_FINITE: Dict[str, str] = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+_encode = _new_encode(_json_form, ensure_ascii=False)
+_encode_to_ascii = _new_encode(_json_form, ensure_ascii=True)

@@ -1,0 +1,481 @@
+"""What the pipeline asks of the parameters of an event, and values mended to fit where no meaning is lost.
+
+One value that the pipeline refuses costs the whole event. So what is plainly meant is written as the pipeline wants it
+(`3.0` pixels are `3`), a number that is none is left out, and everything else stays as it is, since a failed event can
+still be seen and repaired downstream. Each kind of trouble is logged once per process.
+
+The rules are those of Enrich, as the Snowplow tracker protocol documents them.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+from typing import Any, Callable, Dict, FrozenSet, Optional, Set, Tuple
+
+from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._protocol.text import note, plain, type_name
+from snowplow_tracker.typing import PayloadDict
+
+__all__ = [
+    "LONG",
+    "MAX_LENGTHS",
+    "add",
+    "canonical_uuid",
+    "check_url",
+    "milliseconds",
+    "pixels",
+    "point_in_time",
+    "recent_origins",
+    "sent_value",
+    "warn_once",
+]
+
+logger = logging.getLogger("snowplow_tracker.events")
+
+MAX_LENGTHS: Dict[str, int] = {
+    **dict.fromkeys(("aid", "lang", "tz", "uid"), 255),
+    **dict.fromkeys(("tr_id", "tr_af", "tr_ci", "tr_st", "tr_co"), 255),
+    **dict.fromkeys(("ti_id", "ti_sk", "ti_nm", "ti_ca"), 255),
+    **dict.fromkeys(("cs", "duid", "ip", "tna", "tnuid"), 128),
+    **dict.fromkeys(("se_ac", "se_ca", "se_pr", "ua"), 1_000),
+    "cd": 12,
+    "page": 2_000,
+    "refr": 10_000,
+    "se_la": 4_096,
+    "tv": 100,
+    "url": 10_000,
+}
+"""The longest value of a parameter, in UTF-16 code units: that is what the pipeline counts."""
+
+LONG = 128
+"""A string of so many characters may be too long for a parameter of an event, and is looked at (fast path)."""
+
+_DECIMALS = frozenset({"se_va", "ti_pr", "tr_sh", "tr_tt", "tr_tx"})
+_PIXELS = frozenset({"pp_mix", "pp_max", "pp_miy", "pp_may"})
+_INTEGERS = frozenset({*_PIXELS, "cd", "ti_qu", "vid"})
+_TIMES = ("dtm", "stm", "ttm")
+_UUIDS = ("eid", "sid")
+_URLS = ("refr", "url")
+
+_REFUSED = "the pipeline would refuse the whole event"
+
+# Milliseconds. Numbers below and above are what time.time() and its relatives in micro- and nanoseconds give today.
+_MIN_TIME = -62_135_596_800_000
+_MAX_TIME = 253_402_300_799_999
+_SECONDS = (1_000_000_000, 10_000_000_000)
+_MICROSECONDS = (_MAX_TIME, 10_000_000_000_000_000)
+_NANOSECONDS = (100_000_000_000_000_000, 10_000_000_000_000_000_000)
+
+_MAX_BITS = 13_000
+
+_warned: Set[Tuple[str, ...]] = set()
+
+
+def warn_once(kind: Tuple[str, ...], message: str, *arguments: object) -> None:
+    """Log a warning, unless there was one of the same kind.
+
+    Args:
+        kind: What makes two warnings the same, such as a parameter and what is wrong with it.
+        message: The message, as for `logging`.
+        *arguments: Its arguments.
+    """
+    if kind not in _warned:
+        _warned.add(kind)
+        logger.warning("%s (logged once)", message % arguments)
+
+
+def add(pairs: PayloadDict, name: str, value: Any) -> None:
+    """Add a parameter in the form in which it is sent, unless it is `None` or an empty string."""
+    value = sent_value(name, value)
+    # Not `!=`: comparing a proxy resolves it.
+    if value is not None and not (type(value) is str and not value):
+        pairs[name] = value
+
+
+def sent_value(name: str, value: Any) -> Any:
+    """Return a value of a parameter as it is sent, or None for one to be left out.
+
+    Args:
+        name: The parameter, such as `"uid"`.
+        value: Its value. A lazy one stays what it is until its event is tracked.
+    """
+    # fast path: plain numbers that fit anywhere.
+    if type(value) is int and -(2**31) <= value < 2**31 and name not in _TIMES:
+        return value
+    if type(value) is float and name in _DECIMALS and value - value == 0:
+        return value
+    if value is None:
+        return None
+    check = _CHECKS.get(name)
+    if check is not None:
+        return check(name, plain(value))
+    value = note(value)
+    if type(value) is str:
+        _check_length(name, value)
+    return value
+
+
+def _check_length(name: str, value: str) -> None:
+    limit = MAX_LENGTHS.get(name)
+    if limit is None or len(value) * 2 <= limit:
+        return
+    length = len(value.encode("utf-16-le", "surrogatepass")) // 2
+    if length > limit:
+        warn_once(
+            (name, "long"),
+            "%s has %d characters (UTF-16 code units), but the pipeline allows %d: %s.",
+            name,
+            length,
+            limit,
+            _REFUSED,
+        )
+
+
+def _number(name: str, value: Any) -> Any:
+    if type(value) is str:
+        if name == "cd":  # the only one that may be any string
+            _check_length(name, value)
+        elif not _is_number(value, whole=name in _INTEGERS):
+            warn_once(
+                (name, "string"), "%s is %.50r, which is no number: %s.", name, value, _REFUSED
+            )
+        return value
+    number = _as_number(value)
+    if number is None:
+        warn_once(
+            (name, type_name(value)),
+            "%s is of type %s, which is no number.",
+            name,
+            type_name(value),
+        )
+        return note(value)
+    if type(number) is int and number.bit_length() > _MAX_BITS:
+        warn_once((name, "digits"), "%s is left out, since it has more than 4,000 digits.", name)
+        return None
+    if not _is_finite(number):
+        warn_once(
+            (name, str(number)),
+            "%s is left out, since it is %s, for which %s.",
+            name,
+            number,
+            _REFUSED,
+        )
+        return None
+    if name in _DECIMALS:
+        return number if type(number) in (int, float) else str(number)
+    try:
+        whole = _whole(name, number)
+    except OverflowError:
+        whole = str(number)
+    if type(whole) is not int:
+        warn_once(
+            (name, "fraction"), "%s is %s, which is no whole number: %s.", name, number, _REFUSED
+        )
+    elif not -(2**31) <= whole < 2**31:
+        warn_once(
+            (name, "large"), "%s is %s, which takes more than 32 bits: %s.", name, whole, _REFUSED
+        )
+    return whole
+
+
+def _as_number(value: Any) -> Any:
+    """Return what can be sent as a number: an int, a float or a Decimal; None for what is no number."""
+    if isinstance(value, bool):
+        return int(value)
+    kind = type(value)
+    if kind in (int, float):
+        return value
+    if issubclass(kind, float):
+        return float(value)
+    if issubclass(kind, int):
+        return int(value)
+    module = kind.__module__
+    if module in ("decimal", "_decimal", "_pydecimal"):
+        return value
+    if module == "fractions":
+        return value.numerator if value.denominator == 1 else float(value)
+    if (
+        module.partition(".")[0] == "numpy"
+        and hasattr(value, "item")
+        and not hasattr(value, "__len__")
+    ):
+        item = value.item()
+        return _as_number(item) if type(item) in (bool, int, float) else None
+    return None
+
+
+def _is_finite(number: Any) -> bool:
+    return math.isfinite(number) if type(number) is float else not _is_special_decimal(number)
+
+
+def _is_special_decimal(number: Any) -> bool:
+    return type(number) is not int and not number.is_finite()
+
+
+def _is_number(value: str, *, whole: bool) -> bool:
+    try:
+        return math.isfinite(int(value) if whole else float(value)) and "_" not in value
+    except (ValueError, OverflowError):
+        return False
+
+
+def _whole(name: str, number: Any) -> Any:
+    whole = _int(number)
+    if number == whole:
+        return whole
+    if name in _PIXELS:
+        return round(number)
+    return number if type(number) is float else str(number)
+
+
+def _int(number: Any) -> int:
+    if type(number) not in (int, float) and number.adjusted() > 30:
+        raise OverflowError("a decimal may stand for more digits than fit into memory")
+    return int(number)
+
+
+def pixels(value: Any, name: str) -> Any:
+    """Return a length in pixels as a whole number. Halves of pixels, as browsers with a zoom have them, are rounded.
+
+    Args:
+        value: The number.
+        name: What the message calls it.
+
+    Raises:
+        ValueError: This is no number.
+    """
+    if type(value) is int:
+        return value
+    number = _as_number(value)
+    if number is None:
+        raise ValueError(f"{name} must be a number of pixels, not {type_name(value)}.")
+    if not _is_finite(number):
+        raise ValueError(f"{name} must be a number of pixels, not {number}.")
+    # A part of a pixel is one: zero would be refused.
+    return _int(number) if number == _int(number) else max(1, round(number))
+
+
+def canonical_uuid(value: Any) -> Optional[str]:
+    """Return a UUID in the hyphenated form that the pipeline wants, or None for what is no UUID."""
+    string = str(value) if type_name(value) == "uuid.UUID" else plain(value)
+    if type(string) is not str:
+        return None
+    if _is_canonical(string):
+        return string
+    digits = string.strip().lower()
+    if digits.startswith("urn:uuid:"):
+        digits = digits[len("urn:uuid:") :]
+    digits = digits.strip("{}")
+    if _is_canonical(digits):
+        return digits
+    if len(digits) != 32 or not _HEXADECIMAL.issuperset(digits):
+        return None
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _is_canonical(string: str) -> bool:
+    groups = string.split("-")
+    return [len(group) for group in groups] == [8, 4, 4, 4, 12] and _HEXADECIMAL.issuperset(
+        "".join(groups)
+    )
+
+
+_HEXADECIMAL: FrozenSet[str] = frozenset("0123456789abcdefABCDEF")
+
+
+def _uuid(name: str, value: Any) -> Any:
+    canonical = canonical_uuid(value)
+    if canonical is None and value and type(value) is str:
+        warn_once((name, "uuid"), "%s is %.50r, which is no UUID: %s.", name, value, _REFUSED)
+    return canonical or note(value)
+
+
+def _moment(name: str, value: Any) -> Any:
+    if type(value) is str and value.isascii() and value.lstrip("-").isdigit():
+        return value
+    return milliseconds(value, name) if value != "" else None
+
+
+def _url(name: str, value: Any) -> Any:
+    if type(value) is not str:
+        return note(value)
+    check_url(name, value)
+    _check_length(name, value)
+    return value
+
+
+_CHECKS: Dict[str, Callable[[str, Any], Any]] = {
+    **dict.fromkeys((*_DECIMALS, *_INTEGERS), _number),
+    **dict.fromkeys(_TIMES, _moment),
+    **dict.fromkeys(_UUIDS, _uuid),
+    **dict.fromkeys(_URLS, _url),
+}
+
+
+recent_origins: Tuple[str, ...] = ()
+"""What the last good URLs begin with, from the scheme to the slash after the host: they need no look (fast path)."""
+
+_MAX_ORIGINS = 4
+
+
+def check_url(name: str, url: str) -> None:
+    """Warn of a URL that the pipeline cannot read.
+
+    Args:
+        name: The parameter.
+        url: The URL, which stays as it is.
+    """
+    global recent_origins
+    if url.startswith(recent_origins):
+        return
+    problem = _url_problem(url)
+    if problem is not None:
+        warn_once(
+            (name, "url", problem),
+            "%s is a URL with %s, which does not parse: %s.",
+            name,
+            problem,
+            _REFUSED,
+        )
+        return
+    end = url.find("/", 8) + 1
+    if end:
+        recent_origins = (url[:end], *recent_origins[: _MAX_ORIGINS - 1])
+
+
+def _url_problem(url: str) -> Optional[str]:
+    scheme, separator, rest = url.partition("://")
+    if not separator or not scheme.isalnum():
+        return None
+    authority = rest
+    for end in "/?#":
+        authority = authority.partition(end)[0]
+    host = authority.rpartition("@")[2]
+    if not host:
+        return None if scheme.lower() == "file" else "no host"
+    if host.count("[") != host.count("]") or host.find("]") < host.find("["):
+        return "a bracket that is not closed"
+    port = host.rpartition("]")[2].partition(":")[2]
+    if port and not (port.isascii() and port.isdigit() and int(port) < 65_536):
+        return "a port that is no number"
+    return None
+
+
+def milliseconds(value: Any, name: str = "true_timestamp") -> Optional[int]:
+    """Return a point in time in milliseconds since 1970, or None, with a warning, for what is none.
+
+    Numbers are milliseconds, unless they plainly are seconds (between the years 2001 and 2286), micro- or nanoseconds:
+    read as milliseconds these would be early in 1970, or after the year 9999, which the pipeline refuses. A date, time
+    or string without a time zone is in local time.
+
+    Args:
+        value: A number, a `datetime`, a `date`, an ISO 8601 string, or what numpy and pandas have for them.
+        name: What the warning calls it.
+    """
+    try:
+        found = _time(value)
+    except _TIME_ERRORS as error:
+        if is_interrupt(error):
+            raise
+        warn_once(
+            (
+                name,
+                type_name(value),
+                str(value) if isinstance(value, float) else "no point in time",
+            ),
+            "%s is left out, since it is no point in time: %.50r.",
+            name,
+            value,
+        )
+        return None
+    if found is None:
+        warn_once(
+            (name, type_name(value)),
+            "%s is left out, since it is of type %s.",
+            name,
+            type_name(value),
+        )
+        return None
+    if not _MIN_TIME <= found <= _MAX_TIME:
+        warn_once(
+            (name, "range"),
+            "%s is left out, since it is outside the years 1 to 9999, for which %s: %.50r.",
+            name,
+            _REFUSED,
+            value,
+        )
+        return None
+    return found
+
+
+def point_in_time(value: Any, name: str) -> int:
+    """Return a point in time in milliseconds since 1970, as `milliseconds` does.
+
+    Raises:
+        ValueError: This is none, or outside the years 1 to 9999.
+    """
+    try:
+        found = _time(value)
+    except _TIME_ERRORS as error:
+        if is_interrupt(error):
+            raise
+        found = None
+    if found is None or not _MIN_TIME <= found <= _MAX_TIME:
+        raise ValueError(f"{name} must be a point in time, not {value!r:.50} ({type_name(value)}).")
+    return found
+
+
+_TIME_ERRORS = (ValueError, ArithmeticError, OSError)
+
+
+def _time(value: Any) -> Optional[int]:
+    value = plain(value)
+    if type(value) is str:
+        value = _parsed(value)
+    number = _as_number(value)
+    if number is not None:
+        return _in_milliseconds(number)
+    module = sys.modules.get("datetime")  # who has one has imported it
+    if module is None:
+        return None
+    if hasattr(type(value), "astype") and type(value).__name__ == "datetime64":
+        count = value.astype("datetime64[ms]").astype("int64").item()
+        if count < -(2**62):  # NaT
+            raise ValueError("no point in time")
+        return int(count)
+    if isinstance(value, module.date) and not isinstance(value, module.datetime):
+        value = module.datetime(value.year, value.month, value.day)
+    if isinstance(value, module.datetime):
+        if value != value:  # noqa: PLR0124 - NaT of pandas
+            raise ValueError("no point in time")
+        # The microseconds apart, since a float rounds them.
+        seconds = math.floor(value.replace(microsecond=0).timestamp())
+        return int(seconds * 1000 + value.microsecond // 1000)
+    if callable(getattr(type(value), "timestamp", None)):  # arrow
+        return int(value.timestamp() * 1000)
+    return None
+
+
+def _in_milliseconds(number: Any) -> int:
+    whole: int = _int(number)
+    if _SECONDS[0] <= whole < _SECONDS[1]:
+        return int(round(number * 1000))
+    if _MICROSECONDS[0] < whole < _MICROSECONDS[1]:
+        return whole // 1000
+    if _NANOSECONDS[0] <= whole < _NANOSECONDS[1]:
+        return whole // 1_000_000
+    return whole
+
+
+def _parsed(string: str) -> Any:
+    try:
+        return float(string) if "." in string else int(string)
+    except ValueError:
+        from datetime import datetime, timezone
+
+    string = string.strip()
+    has_zone = string[-1:] in ("Z", "z")
+    moment = datetime.fromisoformat(string[:-1] if has_zone else string)
+    return moment.replace(tzinfo=timezone.utc) if has_zone else moment

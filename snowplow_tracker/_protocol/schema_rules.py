@@ -1,0 +1,118 @@
+"""Rules that schemas match, with wildcards as the JavaScript tracker has them."""
+
+from __future__ import annotations
+
+import re
+from typing import Iterable, List, Optional, Tuple, Union
+
+__all__ = ["RuleSet", "SchemaRule", "event_schema"]
+
+_PART = r"(?:[A-Za-z0-9_-]+|\*)"
+_NUMBER = r"(?:[0-9]+|\*)"
+_RULE = re.compile(
+    rf"iglu:((?:{_PART}\.)+{_PART})/([A-Za-z0-9_.-]+|\*)/jsonschema/({_NUMBER})-({_NUMBER})-({_NUMBER})"
+)
+
+Rules = Union[str, Iterable[str]]
+
+
+class SchemaRule:
+    """The URI of a schema in which `*` stands for any name, any number, and any part of a vendor after the second.
+
+    Args:
+        rule: Such as `iglu:com.acme.*/*/jsonschema/*-*-*`.
+
+    Raises:
+        ValueError: It has another form.
+    """
+
+    def __init__(self, rule: str) -> None:
+        match = _RULE.fullmatch(rule) if isinstance(rule, str) else None
+        parts = () if match is None else tuple(match.group(1).split("."))
+        if match is None or "*" in parts[:2] or _has_name_after_wildcard(parts):
+            raise ValueError(
+                f"{rule!r} is no schema rule. One looks like iglu:com.acme.*/*/jsonschema/1-*-*; the first two parts "
+                "of the vendor cannot be wildcards, and no name can follow a wildcard."
+            )
+        self._rule = rule
+        self._vendor = parts
+        self._others = match.groups()[1:]
+
+    def matches(self, schema: str) -> bool:
+        """Return whether a schema matches.
+
+        Args:
+            schema: Its URI.
+        """
+        match = _RULE.fullmatch(schema)
+        if match is None:
+            return False
+        parts = match.group(1).split(".")
+        return (
+            len(parts) == len(self._vendor)
+            and all(map(_matches, parts, self._vendor))
+            and all(map(_matches, match.groups()[1:], self._others))
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._rule!r})"
+
+
+class RuleSet:
+    """Which schemas are meant: those that a rule of `accept` matches and no rule of `reject`.
+
+    Args:
+        accept: A rule or several. Without any, every schema is accepted that is not rejected.
+        reject: A rule or several.
+
+    Raises:
+        ValueError: A rule has a wrong form, or there is none at all.
+    """
+
+    def __init__(self, accept: Rules = (), reject: Rules = ()) -> None:
+        self.accept = _parsed(accept)
+        self.reject = _parsed(reject)
+        if not self.accept and not self.reject:
+            raise ValueError("A rule set needs a rule in accept or in reject.")
+
+    def matches(self, schema: Optional[str]) -> bool:
+        """Return whether a schema is meant.
+
+        Args:
+            schema: Its URI, or None for what has no schema, such as a page view: only a rule set without `accept`
+                means that.
+        """
+        if schema is None:
+            return not self.accept
+        if any(rule.matches(schema) for rule in self.reject):
+            return False
+        return not self.accept or any(rule.matches(schema) for rule in self.accept)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(accept={self.accept!r}, reject={self.reject!r})"
+
+
+def event_schema(event: object) -> Optional[str]:
+    """Return the URI of the schema of a self-describing event, or None for other events.
+
+    Args:
+        event: The event.
+    """
+    schema = getattr(type(event), "SCHEMA", None)  # of a class that was generated
+    if schema is None:
+        schema = getattr(getattr(event, "event_json", None), "schema", None)
+    if schema is None and type(event).__name__ == "ScreenView":
+        return "iglu:com.snowplowanalytics.mobile/screen_view/jsonschema/1-0-0"
+    return schema if isinstance(schema, str) else None
+
+
+def _parsed(rules: Rules) -> List[SchemaRule]:
+    return [SchemaRule(rule) for rule in ([rules] if isinstance(rules, str) else rules)]
+
+
+def _matches(name: str, wanted: str) -> bool:
+    return wanted in ("*", name)
+
+
+def _has_name_after_wildcard(parts: Tuple[str, ...]) -> bool:
+    return "*" in parts and any(part != "*" for part in parts[parts.index("*") :])

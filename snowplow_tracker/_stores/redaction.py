@@ -1,0 +1,35 @@
+"""What may be shown of the URL of a store."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["redact"]
+
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*:/*"
+# Up to the last @: a password that is not quoted may hold any character.
+_USERINFO_OF_URL = re.compile(rf"^({_SCHEME}).*@", re.DOTALL)
+_USERINFO = re.compile(rf"({_SCHEME})\S*@")
+_OPTION = re.compile(r"([?&]([^\s=&?'\"]+)=)[^\s&'\"]*")
+_SHOWN_OPTIONS = frozenset(
+    {
+        *("buffer_capacity", "overflow", "overflow_timeout", "max_bytes", "lease_seconds"),
+        *("lock_timeout", "durability", "stream", "group", "consumer", "claim_after"),
+        *("spill_capacity", "socket_timeout", "exit_timeout", "write_behind", "db", "protocol"),
+    }
+)
+
+
+def redact(text: str) -> str:
+    """Return a text without what may be secret in its URLs: users, passwords, and the values of other options.
+
+    Args:
+        text: A URL, or a message that may hold some.
+    """
+    text = _USERINFO_OF_URL.sub(r"\1***@", text)
+    text = _USERINFO.sub(r"\1***@", text)
+    return _OPTION.sub(_redact_option, text)
+
+
+def _redact_option(match: re.Match[str]) -> str:
+    return match.group() if match.group(2) in _SHOWN_OPTIONS else f"{match.group(1)}***"

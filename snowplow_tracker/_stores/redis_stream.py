@@ -1,0 +1,367 @@
+"""One Redis stream with one consumer group: the commands, and what differs between versions."""
+
+from __future__ import annotations
+
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Type,
+    TypeVar,
+)
+
+Text = Any
+"""`bytes`, or `str` where the client decodes."""
+
+RETURNED = "returned"
+"""The consumer that owns what was handed out and came back. It is nobody: everybody may claim from it at once."""
+
+_Result = TypeVar("_Result")
+
+_FIELD = "event"
+_LONG_AGO = 1
+"""Milliseconds of Unix time. What was last handed out then is stale for everybody, whatever their patience."""
+_PENDING_AT_ONCE = 1_000
+_CLAIM_ROUNDS = 20
+
+# In a script, since between looking and deleting a consumer could wake up and be handed events, which would be lost.
+_FORGET_DEAD_CONSUMERS = """
+local forgotten = 0
+for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local consumer = {}
+  for i = 1, #info, 2 do consumer[info[i]] = info[i + 1] end
+  if consumer.pending == 0 and consumer.idle > tonumber(ARGV[2]) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)
+    forgotten = forgotten + 1
+  end
+end
+return forgotten
+"""
+
+
+class Entries(NamedTuple):
+    """Entries of the stream, in its order. The body is None if an entry holds no event."""
+
+    ids: List[str]
+    bodies: List[Optional[Text]]
+
+
+class Counts(NamedTuple):
+    """How much is in the stream."""
+
+    length: int
+    """All events, those handed out included."""
+    waiting: int
+    """Events that somebody can be handed now."""
+
+
+class RedisStream:
+    """Speaks to Redis, and lets every error of redis-py out.
+
+    Args:
+        client: A client of redis-py.
+        errors: Its module of exceptions.
+        stream: The key.
+        group: The consumer group.
+        consumer: The name under which entries are handed out to us.
+        claim_after: Seconds without a sign of life after which entries are taken from their consumer.
+    """
+
+    def __init__(
+        self, client: Any, errors: Any, stream: str, group: str, consumer: str, claim_after: float
+    ) -> None:
+        self._client = client
+        self._response_error: Type[Exception] = errors.ResponseError
+        self._stream = stream
+        self._group = group
+        self._consumer = consumer
+        self._claim_after = max(1, int(claim_after * 1000))
+        self._has_autoclaim = True
+
+    def add(self, body: str) -> None:
+        """Add an event at the end."""
+        self._client.execute_command("XADD", self._stream, "*", _FIELD, body)
+
+    def add_all(self, bodies: Sequence[str]) -> List[Optional[Exception]]:
+        """Add events at the end; for each, what Redis has against it, None where it has it."""
+        if not bodies:
+            return []
+        with self._client.pipeline(transaction=False) as pipeline:
+            for body in bodies:
+                pipeline.execute_command("XADD", self._stream, "*", _FIELD, body)
+            answers = pipeline.execute(raise_on_error=False)
+        return [each if isinstance(each, Exception) else None for each in answers]
+
+    def length(self) -> int:
+        """Count the events, those handed out included."""
+        return int(self._client.xlen(self._stream))
+
+    def oldest_waiting(self, count: int) -> Entries:
+        """Look at the oldest events that nobody was handed yet."""
+        return _entries(
+            self._client.xrange(
+                self._stream, min=_next_id(self._last_delivered()), max="+", count=count
+            )
+        )
+
+    def delete(self, ids: Sequence[str]) -> List[bool]:
+        """Delete entries; for each, whether it was there."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for each in ids:
+                pipeline.xdel(self._stream, each)
+            return [bool(deleted) for deleted in pipeline.execute()]
+
+    def read(self, count: int) -> Entries:
+        """Be handed events that nobody was handed yet. Does not wait for any."""
+        return _entries(
+            self._with_group(
+                lambda: self._client.xreadgroup(
+                    self._group, self._consumer, {self._stream: ">"}, count=count
+                )
+            )
+        )
+
+    def claim(self, count: int) -> Entries:
+        """Be handed events that came back, or whose consumer gave no sign of life, oldest first."""
+        if self._has_autoclaim:
+            try:
+                return self._with_group(lambda: self._autoclaim(count))
+            except self._response_error as error:
+                if "unknown command" not in str(error).lower():
+                    raise
+                self._has_autoclaim = False  # Redis before 6.2
+        return self._with_group(lambda: self._claim_by_hand(count))
+
+    def _autoclaim(self, count: int) -> Entries:
+        found = Entries([], [])
+        cursor: Any = "0-0"
+        deleted = False
+        for _ in range(_CLAIM_ROUNDS):
+            reply = self._client.xautoclaim(
+                self._stream,
+                self._group,
+                self._consumer,
+                self._claim_after,
+                start_id=cursor,
+                count=count - len(found.ids),
+            )
+            raw = reply
+            cursor = "0-0"
+            if reply and not isinstance(reply[0], tuple):  # redis-py 4.1.0 gives the entries alone
+                cursor, raw = _text(reply[0]), reply[1]
+            deleted = deleted or any(entry[0] is None for entry in raw)
+            entries = _entries(raw)
+            found.ids.extend(entries.ids)
+            found.bodies.extend(entries.bodies)
+            if cursor == "0-0" or len(found.ids) >= count:
+                break
+        if (
+            deleted
+        ):  # Redis 6.2 hands out what is not in the stream any more; 7.0 forgets it by itself
+            self._forget_deleted(
+                [_text(row["message_id"]) for row in self._pending("-", self._consumer)]
+            )
+        return found
+
+    def _claim_by_hand(self, count: int) -> Entries:
+        stale: List[str] = []
+        start = "-"
+        for _ in range(_CLAIM_ROUNDS):
+            rows = self._pending(start)
+            stale += [
+                _text(row["message_id"])
+                for row in rows
+                if row["time_since_delivered"] >= self._claim_after
+            ]
+            if len(rows) < _PENDING_AT_ONCE or len(stale) >= count:
+                break
+            start = _next_id(_text(rows[-1]["message_id"]))
+        stale = stale[:count]
+        if not stale:
+            return Entries([], [])
+        entries = _entries(
+            self._client.xclaim(self._stream, self._group, self._consumer, self._claim_after, stale)
+        )
+        missing = set(stale).difference(entries.ids)
+        if missing:
+            self._forget_deleted(sorted(missing))
+        return entries
+
+    def _pending(self, start: str, consumer: Optional[str] = None) -> List[Dict[str, Any]]:
+        rows: List[Dict[str, Any]] = self._client.xpending_range(
+            name=self._stream,
+            groupname=self._group,
+            min=start,
+            max="+",
+            count=_PENDING_AT_ONCE,
+            consumername=consumer,
+        )
+        return rows
+
+    def _forget_deleted(self, ids: Iterable[str]) -> None:
+        """Take what is not in the stream any more off the list of what was handed out."""
+        gone = [each for each in ids if not self._client.xrange(self._stream, each, each)]
+        if gone:
+            self._client.xack(self._stream, self._group, *gone)
+
+    def settle(self, ids: Sequence[str]) -> None:
+        """Forget events for good."""
+        with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.xack(self._stream, self._group, *ids)
+            pipeline.xdel(self._stream, *ids)
+            pipeline.execute()
+
+    def give_back(self, ids: Sequence[str]) -> Set[str]:
+        """Let everybody be handed events again, in their old place. Returns those that Redis still knows."""
+        return {
+            _text(each)
+            for each in self._with_group(
+                lambda: self._client.xclaim(
+                    self._stream, self._group, RETURNED, 0, ids, time=_LONG_AGO, justid=True
+                )
+            )
+        }
+
+    def renew(self, ids: Set[str]) -> None:
+        """Give a sign of life for events that are still ours."""
+        ours = [each for each, _ in self._owned() if each in ids]
+        for start in range(0, len(ours), _PENDING_AT_ONCE):
+            self._client.xclaim(
+                self._stream,
+                self._group,
+                self._consumer,
+                0,
+                ours[start : start + _PENDING_AT_ONCE],
+                idle=0,
+                justid=True,
+            )
+
+    def owned(self, idle: float) -> List[str]:
+        """Return the ids of what we were handed at least so many seconds ago, and have not settled."""
+        return [each for each, since in self._owned() if since >= idle * 1000]
+
+    def _owned(self) -> List[Tuple[str, int]]:
+        owned: List[Tuple[str, int]] = []
+        start = "-"
+        while True:
+            rows = self._with_group(lambda first=start: self._pending(first, self._consumer))  # type: ignore[misc]
+            owned += [(_text(row["message_id"]), row["time_since_delivered"]) for row in rows]
+            if len(rows) < _PENDING_AT_ONCE:
+                return owned
+            start = _next_id(owned[-1][0])
+
+    def counts(self) -> Counts:
+        """Count all events, and those that wait."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.xlen(self._stream)
+            pipeline.xinfo_consumers(self._stream, self._group)
+            length, consumers = pipeline.execute(raise_on_error=False)
+        if isinstance(length, Exception):
+            raise length
+        if isinstance(consumers, Exception):
+            if not _nothing_there(consumers):
+                raise consumers
+            consumers = []
+        out = sum(each["pending"] for each in consumers)
+        stale = sum(
+            each["pending"]
+            for each in consumers
+            if _text(each["name"]) == RETURNED or each["idle"] >= self._claim_after
+        )
+        return Counts(length, max(0, length - out) + stale)
+
+    def wait(self, milliseconds: int) -> bool:
+        """Block until there is an event that nobody was handed yet, without being handed it."""
+        reply = self._client.xread(
+            {self._stream: self._last_delivered()}, count=1, block=max(1, milliseconds)
+        )
+        return bool(reply)
+
+    def _last_delivered(self) -> str:
+        try:
+            groups = self._client.xinfo_groups(self._stream)
+        except self._response_error as error:
+            if not _nothing_there(error):
+                raise
+            return "0-0"
+        for each in groups:
+            if _text(each["name"]) == self._group:
+                return _text(each["last-delivered-id"])
+        return "0-0"
+
+    def leave(self) -> None:
+        """Take our consumer's name off the group, unless it owns events: they would go with it."""
+        for each in self._client.xinfo_consumers(self._stream, self._group):
+            if _text(each["name"]) == self._consumer and not each["pending"]:
+                self._client.xgroup_delconsumer(self._stream, self._group, self._consumer)
+
+    def forget_dead_consumers(self, idle: float) -> None:
+        """Take the names of consumers off the group that own nothing and were not heard of for so many seconds."""
+        self._client.eval(_FORGET_DEAD_CONSUMERS, 1, self._stream, self._group, int(idle * 1000))
+
+    def _with_group(self, operation: Callable[[], _Result]) -> _Result:
+        """Do something that needs the group; make it first if it is not there, or not there any more."""
+        try:
+            return operation()
+        except self._response_error as error:
+            if not str(error).startswith("NOGROUP"):
+                raise
+        try:
+            # From the beginning: what was delivered is not in the stream any more.
+            self._client.xgroup_create(self._stream, self._group, id="0", mkstream=True)
+        except self._response_error as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise
+        return operation()
+
+
+def _nothing_there(error: Exception) -> bool:
+    text = str(error)
+    return text.startswith("NOGROUP") or "no such key" in text
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _next_id(entry_id: str) -> str:
+    """Return the smallest id after this one."""
+    milliseconds, _, number = entry_id.partition("-")
+    return f"{milliseconds}-{int(number) + 1}"
+
+
+def _entries(reply: Any) -> Entries:
+    """Read what redis-py makes of entries, which depends on its version and on the protocol."""
+    ids: List[str] = []
+    bodies: List[Optional[Text]] = []
+    for entry_id, fields in _flat(reply):
+        if entry_id is None:
+            continue  # deleted from the stream meanwhile
+        ids.append(_text(entry_id))
+        known = fields or {}
+        text = known.get(b"event")
+        bodies.append(known.get(_FIELD) if text is None else text)
+    return Entries(ids, bodies)
+
+
+def _flat(reply: Any) -> Iterable[Tuple[Any, Any]]:
+    if not reply:
+        return
+    if isinstance(reply, dict):
+        for part in reply.values():
+            yield from _flat(part)
+        return
+    for part in reply:
+        if isinstance(part, tuple):
+            yield part[0], part[1]
+        elif len(part) == 2 and not isinstance(part[0], (tuple, list)):  # the key, and its entries
+            yield from _flat(part[1])
+        else:
+            yield from _flat(part)

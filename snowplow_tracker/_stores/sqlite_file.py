@@ -1,0 +1,486 @@
+"""The file under a SQLite queue: opening and checking it, noticing what is done to it, giving back space."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import time
+import weakref
+from contextlib import suppress
+from pathlib import Path
+from typing import Callable, List, Optional, Tuple
+
+__all__ = [
+    "SQLiteFile",
+    "SQLiteStoreError",
+    "is_damage",
+    "is_full",
+    "is_locked",
+    "pragma",
+    "rollback",
+]
+
+logger = logging.getLogger("snowplow_tracker.emitters")
+
+PAGE_BYTES = 4_096
+MAX_WAL_BYTES = 16_000_000
+"""How large the write-ahead log may become while somebody reads and does not stop; then no event is added."""
+_USUAL_WAL_BYTES = 4_000_000
+_RESERVE_BYTES = 1_000_000
+"""Disk space that only delivery may use: to settle events takes some, before it can give any back."""
+_SMALLEST_DATABASE = 512
+_MAX_CHECKED_BYTES = 32_000_000
+"""Up to here the whole file is looked through when it is opened."""
+_MAX_CHECKED_BYTES_IN_USE = 8_000_000
+"""The same for a file that was changed while it is open, which is looked through about once in a second."""
+_LOOK_INTERVAL = 1.0
+_REOPEN_AFTER = 1.0
+"""Seconds of errors (a file system that came back read-only, a file handle that a server forgot) after which the file
+is opened again."""
+_PAGES_GIVEN_BACK_AT_ONCE = 2_000
+_PAGES_OF_ONE_EVENT = 256
+
+_APPLICATION_ID = 0x536E7071
+"""Marks the file as ours ("Snpq") in the field that SQLite has for it."""
+_SCHEMA_VERSION = 1
+_SCHEMA = (
+    # The queue: an event that is in here has not been delivered. It goes out in the order of ids.
+    "CREATE TABLE event (id INTEGER PRIMARY KEY, body TEXT NOT NULL)",
+    # Ranges of ids that are being sent, and by whom. They never overlap.
+    """CREATE TABLE lease (
+        first_id INTEGER PRIMARY KEY, last_id INTEGER NOT NULL, events INTEGER NOT NULL,
+        holder TEXT NOT NULL, batch INTEGER NOT NULL, granted REAL NOT NULL, until REAL NOT NULL)""",
+    # To count a million rows takes long, to read this number does not.
+    "CREATE TABLE total (events INTEGER NOT NULL)",
+    "INSERT INTO total VALUES (0)",
+    "CREATE TRIGGER added AFTER INSERT ON event BEGIN UPDATE total SET events = events + 1; END",
+    "CREATE TRIGGER removed AFTER DELETE ON event BEGIN UPDATE total SET events = events - 1; END",
+)
+_COUNT = "SELECT events FROM total"
+
+
+class SQLiteStoreError(Exception):
+    """The file cannot be used as a queue: it is something else, damaged, or cannot be opened."""
+
+
+class SQLiteFile:
+    """The connection to the file, which is opened again when the file is not the one that was opened.
+
+    Not thread-safe: its owner holds a lock.
+
+    Args:
+        path: Where the file is.
+        max_bytes: How large it may become.
+        synchronous: What SQLite is told about waiting for the disk.
+        on_lost: Called with the number of events that are lost with a file, and what happened to it.
+    """
+
+    def __init__(
+        self, path: str, max_bytes: int, synchronous: str, on_lost: Callable[[int, str], None]
+    ) -> None:
+        self.path = path
+        self.generation = 0
+        """Counts the files that were opened: rows of an earlier one say nothing about this one."""
+        self._max_bytes = max_bytes
+        self._synchronous = synchronous
+        self._on_lost = on_lost
+        self._connection: Optional[sqlite3.Connection] = None
+        self._finalizer: Optional[weakref.finalize] = None  # type: ignore[type-arg]
+        self._opened: Optional[Tuple[int, int]] = None
+        self._log: Optional[Tuple[int, int]] = None
+        self.last_count: Optional[int] = None
+        """How many events were in the file when it was last known."""
+        self._seen: Tuple[int, int] = (0, 0)
+        self._next_look = 0.0
+        self._was_checked = False
+        self._last_error = self._erring_since = float("-inf")
+
+    @property
+    def current(self) -> Optional[sqlite3.Connection]:
+        """The connection as it is; None while the file is closed."""
+        return self._connection
+
+    def connection(self) -> sqlite3.Connection:
+        """Return a connection to the file that is at the path now.
+
+        Raises:
+            SQLiteStoreError, sqlite3.Error: There is no sound queue at the path.
+        """
+        connection = self._connection
+        if connection is None:
+            return self._open()
+        try:
+            status = os.stat(self.path)  # noqa: PTH116 - each event asks, and pathlib takes twice as long
+        except OSError:
+            return self._reopened("deleted")
+        if (status.st_dev, status.st_ino) != self._opened:
+            return self._reopened("replaced by another one")
+        now = time.monotonic()
+        if status.st_size < self._seen[0] or now >= self._next_look:
+            self._next_look = now + _LOOK_INTERVAL
+            has_changed = (status.st_size, status.st_mtime_ns) != self._seen
+            self._seen = (status.st_size, status.st_mtime_ns)
+            self._look(connection, has_changed=has_changed)
+        return self._connection or self._open()
+
+    def disconnect(self) -> None:
+        """Close the connection. The next one who needs it opens it again."""
+        self._connection = None
+        finalizer, self._finalizer = self._finalizer, None
+        if finalizer is not None:
+            finalizer()
+
+    def forget_inherited(self) -> Callable[[], None]:
+        """Keep the connection of a parent process open, whatever happens; return what closes it."""
+        finalizer, self._finalizer, self._connection = self._finalizer, None, None
+        _inherited.append(finalizer)
+        return finalizer if finalizer is not None else lambda: None
+
+    # Opening
+
+    def _open(self) -> sqlite3.Connection:
+        connection = None
+        try:
+            _make_private_file(self.path)
+            connection = self._connect()
+            _check_or_create(connection, self.path)
+            if not self._was_checked:
+                _look_through(connection, self.path, _MAX_CHECKED_BYTES)
+                self._was_checked = True
+            page_bytes = pragma(connection, "page_size")
+            pragma(connection, f"max_page_count = {self._max_bytes // page_bytes}")
+            pragma(connection, f"journal_size_limit = {_USUAL_WAL_BYTES}")
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            status = os.stat(self.path)  # noqa: PTH116
+            self._opened = (status.st_dev, status.st_ino)
+            self._log = _identity(f"{self.path}-wal")
+            self._seen = (status.st_size, status.st_mtime_ns)
+            self._next_look = time.monotonic() + _LOOK_INTERVAL
+            self.last_count = connection.execute(_COUNT).fetchone()[0]
+            self.make_reserve()
+            self._finalizer = weakref.finalize(self, connection.close)
+            # At exit, events may still be on their way into the file; the system closes it.
+            self._finalizer.atexit = False
+        except (OSError, sqlite3.Error) as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, sqlite3.Error) and is_locked(error):
+                raise
+            raise SQLiteStoreError(
+                f"{self.path} cannot be used as an event queue: {error}"
+            ) from error
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(
+            self.path,
+            # Waiting is for the caller, who does it without a lock and can be interrupted.
+            timeout=0,
+            isolation_level=None,  # every transaction is spelt out
+            check_same_thread=False,  # the owner's lock sees to that
+        )
+
+    # What is done to the file while it is open
+
+    def _reopened(self, what: str) -> sqlite3.Connection:
+        """Open the file again after somebody deleted or replaced it, and count what went with it."""
+        lost, log = self._count_old(), self._log
+        self.disconnect()
+        self.generation += 1
+        self._was_checked = False
+        if log is not None and _identity(f"{self.path}-wal") == log:
+            # It belongs to the file that is gone. SQLite would take it for that of the new one.
+            for name in ("-wal", "-shm"):
+                with suppress(OSError):
+                    os.unlink(self.path + name)  # noqa: PTH108
+        self._lost(lost, f"was {what} while it was open")
+        return self._open()
+
+    def _count_old(self) -> Optional[int]:
+        connection = self._connection
+        if connection is not None:
+            try:
+                self.last_count = connection.execute(_COUNT).fetchone()[0]
+            except (sqlite3.Error, TypeError):
+                pass  # what was known must do
+        count, self.last_count = self.last_count, None
+        return count
+
+    def _lost(self, count: Optional[int], what: str) -> None:
+        number = "an unknown number of" if count is None else count
+        logger.error(
+            "The event queue %s %s: %s events in it are lost. It is opened again.",
+            self.path,
+            what,
+            number,
+        )
+        if count:
+            self._on_lost(count, what)
+
+    def _look(self, connection: sqlite3.Connection, *, has_changed: bool) -> None:
+        """Look whether the file is sound, with the eyes of somebody who opens it now, and has all that belongs to it."""
+        if has_changed:
+            with suppress(sqlite3.Error):
+                # Pages that are in the log only go to their place, which mends what they were overwritten with.
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            damaged = False
+            try:
+                damaged = not self._is_sound()
+            except sqlite3.Error as error:
+                damaged = is_damage(error)
+            if damaged:
+                self.set_aside("is damaged")
+        if self._connection is not None and _identity(f"{self.path}-wal") != self._log:
+            # The write-ahead log was deleted. What is in the one that is open goes into the file.
+            with suppress(sqlite3.Error):
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self.disconnect()
+        if not self.has_reserve():
+            self.make_reserve()
+
+    def _is_sound(self) -> bool:
+        if os.stat(self.path).st_size < _SMALLEST_DATABASE:  # noqa: PTH116
+            return False
+        other = self._connect()
+        try:
+            _check(other, self.path)
+            _look_through(other, self.path, _MAX_CHECKED_BYTES_IN_USE)
+        except SQLiteStoreError:
+            return False
+        finally:
+            other.close()
+        return True
+
+    def check_after(self, error: sqlite3.Error) -> None:
+        """Open the file again after an error that may come from what was done to it, and set it aside if damaged."""
+        if is_locked(error) or is_full(error):
+            return
+        damaged = False
+        if is_damage(error) and self._connection is not None:
+            try:
+                damaged = not self._is_sound()
+            except (OSError, sqlite3.Error) as found:
+                damaged = isinstance(found, sqlite3.Error) and is_damage(found)
+        now = time.monotonic()
+        if damaged:
+            self.set_aside("is damaged")
+        elif now - self._last_error > _REOPEN_AFTER:
+            self._last_error = self._erring_since = now
+        elif now - self._erring_since > _REOPEN_AFTER:
+            self._erring_since = now
+            self.disconnect()
+        self._last_error = now
+
+    def set_aside(self, what: str) -> None:
+        """Give a damaged file another name, so that a new queue takes its place and somebody can look at the old one."""
+        lost, opened = self._count_old(), self._opened
+        self.disconnect()
+        self.generation += 1
+        self._was_checked = False
+        if opened is None:
+            return
+        aside = f"{self.path}.damaged-{opened[1]}"
+        try:
+            # Only one of several processes can make this name; the others find the new file.
+            os.link(self.path, aside)
+            status = os.stat(aside)  # noqa: PTH116
+            if (status.st_dev, status.st_ino) != opened:
+                os.unlink(aside)  # noqa: PTH108
+                return
+            with suppress(OSError):
+                os.rename(f"{self.path}-wal", f"{aside}-wal")  # noqa: PTH104
+            with suppress(OSError):
+                os.unlink(f"{self.path}-shm")  # noqa: PTH108
+            os.unlink(self.path)  # noqa: PTH108
+        except OSError as error:
+            if not os.path.exists(aside):  # noqa: PTH110
+                logger.error("%s is damaged and cannot be set aside: %s", self.path, error)  # noqa: TRY400
+                return
+        self._lost(lost, f"{what}, and was set aside as {aside}")
+
+    # Space
+
+    def is_at_max_size(self, connection: sqlite3.Connection) -> bool:
+        """Whether the file has as many pages as it may, as opposed to a disk that is full."""
+        pages = pragma(connection, "page_count") - pragma(connection, "freelist_count")
+        return pages >= pragma(connection, "max_page_count") - _PAGES_OF_ONE_EVENT
+
+    def wal_bytes(self) -> int:
+        """Return the size of the write-ahead log."""
+        try:
+            return os.stat(f"{self.path}-wal").st_size  # noqa: PTH116
+        except OSError:
+            return 0
+
+    def give_back_pages(self, connection: sqlite3.Connection, *, keep: int) -> None:
+        """Make the file smaller if much of it is free, a bounded part at a time."""
+        free = pragma(connection, "freelist_count")
+        if free > max(keep, pragma(connection, "page_count") // 2 if keep else 0):
+            # Each step gives back one page, and `execute` makes a single step of a statement without columns.
+            connection.executescript(
+                f"PRAGMA incremental_vacuum({min(free - keep, _PAGES_GIVEN_BACK_AT_ONCE)})"
+            )
+
+    def checkpoint(self, connection: sqlite3.Connection, *, wait: float = 0.0) -> None:
+        """Move the write-ahead log into the file, as far as nobody reads, and give its space back.
+
+        Args:
+            connection: The file.
+            wait: Seconds to wait for those who read.
+        """
+        try:
+            pragma(connection, f"busy_timeout = {int(wait * 1000)}")
+            with suppress(sqlite3.Error):
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            if wait:
+                pragma(connection, "busy_timeout = 0")
+
+    @property
+    def _reserve(self) -> str:
+        return f"{self.path}-reserve"
+
+    def has_reserve(self) -> bool:
+        """Whether there is disk space set aside for delivery."""
+        return os.path.exists(self._reserve)  # noqa: PTH110
+
+    def make_reserve(self) -> bool:
+        """Set disk space aside; return whether there is some."""
+        try:
+            number = os.open(self._reserve, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        except FileExistsError:
+            return True
+        except OSError:
+            return False
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(number, 0, _RESERVE_BYTES)
+            else:
+                os.write(number, b"\0" * _RESERVE_BYTES)
+        except OSError:
+            self.use_reserve()
+            return False
+        finally:
+            os.close(number)
+        return True
+
+    def use_reserve(self) -> None:
+        """Make the disk space that was set aside available."""
+        with suppress(OSError):
+            os.unlink(self._reserve)  # noqa: PTH108
+
+
+_inherited: List[object] = []
+
+
+def is_locked(error: BaseException) -> bool:
+    """Return whether somebody else uses the file, so that it is worth waiting."""
+    text = str(error)
+    return isinstance(error, sqlite3.OperationalError) and ("locked" in text or "busy" in text)
+
+
+def is_full(error: BaseException) -> bool:
+    """Return whether the disk or the file is full."""
+    return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
+
+
+def is_damage(error: BaseException) -> bool:
+    """Return whether what is in the file is not what SQLite wrote."""
+    text = str(error)
+    return isinstance(error, sqlite3.DatabaseError) and any(
+        each in text for each in ("malformed", "not a database", "no such table", "no such column")
+    )
+
+
+def rollback(connection: sqlite3.Connection) -> None:
+    """End a transaction, if one is open, without what it did."""
+    if connection.in_transaction:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+
+
+def pragma(connection: sqlite3.Connection, name: str) -> int:
+    """Return the value of a setting that is a number."""
+    value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    return value
+
+
+def _identity(path: str) -> Optional[Tuple[int, int]]:
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _make_private_file(path: str) -> None:
+    """Make an empty file that only its owner can read: there may be personal data in events.
+
+    To open and close a file that is in use already would take away the locks that SQLite has on it in this process.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    if 0 < Path(path).stat().st_size < _SMALLEST_DATABASE:
+        # SQLite would take it for an empty file, and write over it.
+        raise SQLiteStoreError(f"{path} is not a database, and so not an event queue.")
+
+
+def _check_or_create(connection: sqlite3.Connection, path: str) -> None:
+    """Make sure that the file is a queue of ours. Nothing is written to anything else."""
+    if _is_empty(connection):
+        _create(connection)
+    _check(connection, path)
+
+
+def _check(connection: sqlite3.Connection, path: str) -> None:
+    if pragma(connection, "application_id") != _APPLICATION_ID:
+        raise SQLiteStoreError(f"{path} is a database of something else, not an event queue.")
+    version = pragma(connection, "user_version")
+    if version != _SCHEMA_VERSION:
+        raise SQLiteStoreError(
+            f"{path} was written by another version of this package"
+            f" (schema {version}; this version knows {_SCHEMA_VERSION})."
+        )
+
+
+def _look_through(connection: sqlite3.Connection, path: str, max_bytes: int) -> None:
+    """Look for damage, in all of the file unless that takes long."""
+    size = pragma(connection, "page_count") * pragma(connection, "page_size")
+    if size <= max_bytes:
+        damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if damage != "ok":
+            raise SQLiteStoreError(f"{path} is damaged: {damage}")
+    count = connection.execute(_COUNT).fetchone()
+    if count is None or count[0] is None:
+        raise SQLiteStoreError(f"{path} is damaged: it does not know how many events it holds.")
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return (
+        pragma(connection, "application_id") == 0
+        and pragma(connection, "user_version") == 0
+        and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    )
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    # Both have to come before the first table.
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute("PRAGMA journal_mode = WAL")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        if _is_empty(connection):
+            for statement in _SCHEMA:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        rollback(connection)
+        raise

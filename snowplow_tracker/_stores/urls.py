@@ -1,0 +1,100 @@
+"""Stores by URL, for programs that are told where the queue is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Tuple, Union
+from urllib.parse import parse_qsl, urlencode
+
+from snowplow_tracker._stores.redaction import redact
+
+if TYPE_CHECKING:
+    from snowplow_tracker.redis_event_store import RedisEventStore
+    from snowplow_tracker.sqlite_event_store import SQLiteEventStore
+
+__all__ = ["FORMS", "open_store"]
+
+FORMS = (
+    "sqlite:///relative/path, sqlite:////absolute/path, redis://[[user]:password@]host[:port]/db, "
+    "rediss://... (TLS) or unix:///path/of/socket?db=0"
+)
+
+_COMMON: Mapping[str, Callable[[str], Any]] = {
+    "buffer_capacity": int,
+    "overflow": str,
+    "overflow_timeout": float,
+}
+_SQLITE: Mapping[str, Callable[[str], Any]] = {
+    **_COMMON,
+    "max_bytes": int,
+    "lease_seconds": float,
+    "lock_timeout": float,
+    "durability": str,
+}
+_REDIS: Mapping[str, Callable[[str], Any]] = {
+    **_COMMON,
+    "stream": str,
+    "group": str,
+    "consumer": str,
+    "claim_after": float,
+    "spill_capacity": int,
+    "socket_timeout": float,
+    "exit_timeout": float,
+}
+
+
+def open_store(url: str) -> Union[SQLiteEventStore, RedisEventStore]:
+    """Open a durable store.
+
+    Args:
+        url: One of `FORMS`. Keyword arguments of the store may be in its query, as in
+            ``redis://localhost/0?stream=orders&claim_after=30``; the others of a Redis URL are for redis-py.
+
+    Raises:
+        ImportError: redis-py is needed and not installed.
+        ValueError: It is no such URL, or an option is unknown or wrong. The message shows no password.
+    """
+    scheme = url.partition(":")[0].lower()
+    if scheme == "sqlite":
+        return _open_sqlite(url)
+    if scheme in ("redis", "rediss", "unix"):
+        return _open_redis(url)
+    raise ValueError(f"{redact(url)!r} is not the URL of a store: it must be {FORMS}.")
+
+
+def _open_sqlite(url: str) -> SQLiteEventStore:
+    from snowplow_tracker.sqlite_event_store import SQLiteEventStore
+
+    rest = url.partition(":")[2]
+    path, _, query = rest.partition("?")
+    if not path.startswith("///") or len(path) < 4:
+        raise ValueError(
+            f"{redact(url)!r} names no file: it must be sqlite:///relative/path or sqlite:////absolute/path."
+        )
+    options, others = _options(query, _SQLITE)
+    if others:
+        raise ValueError(f"{others[0][0]!r} is not an option of a SQLite store.")
+    return SQLiteEventStore(path[3:], **options)
+
+
+def _open_redis(url: str) -> RedisEventStore:
+    from snowplow_tracker.redis_event_store import RedisEventStore
+
+    base, _, query = url.partition("?")
+    options, others = _options(query, _REDIS)
+    return RedisEventStore(f"{base}?{urlencode(others)}" if others else base, **options)
+
+
+def _options(
+    query: str, known: Mapping[str, Callable[[str], Any]]
+) -> Tuple[Dict[str, Any], List[Tuple[str, str]]]:
+    options: Dict[str, Any] = {}
+    others: List[Tuple[str, str]] = []
+    for name, text in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            others.append((name, text))
+            continue
+        try:
+            options[name] = known[name](text)
+        except ValueError:
+            raise ValueError(f"{name} must be a number, got {redact(text)!r}.") from None
+    return options, others

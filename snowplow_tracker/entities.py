@@ -1,0 +1,534 @@
+"""Entities that a tracker adds to its events by itself, and ready ones: application, host, cloud, session.
+
+See `Tracker.add_global_contexts` for how they are added, and which forms they can have.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Tuple,
+    Union,
+)
+
+from snowplow_tracker._protocol.event_ids import new_id
+from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._protocol.contexts import KeptEntity
+from snowplow_tracker._protocol.json import dumps
+from snowplow_tracker._protocol.schema_rules import RuleSet, SchemaRule, event_schema
+from snowplow_tracker.scope import current_scope
+from snowplow_tracker.self_describing_json import SelfDescribingJson
+from snowplow_tracker.typing import JsonEncoderFunction
+
+if TYPE_CHECKING:
+    from snowplow_tracker.events import Event
+
+__all__ = [
+    "ClientSession",
+    "CloudInstance",
+    "ContextFilter",
+    "ContextGenerator",
+    "ContextPrimitive",
+    "GlobalContext",
+    "GlobalContexts",
+    "RuleSet",
+    "SchemaRule",
+    "application_entity",
+    "event_schema",
+    "host_entity",
+]
+
+logger = logging.getLogger("snowplow_tracker.tracker")
+
+ContextGenerator = Callable[
+    ["Event"], Union[SelfDescribingJson, Iterable[SelfDescribingJson], None]
+]
+"""Called with an event; returns the entities for it: one, several, or None for none."""
+
+ContextFilter = Callable[["Event"], bool]
+"""Called with an event; returns whether it gets the entities."""
+
+ContextPrimitive = Union[SelfDescribingJson, ContextGenerator]
+
+GlobalContext = Union[
+    ContextPrimitive,
+    Tuple[
+        Union[ContextFilter, RuleSet, Mapping[str, Any]],
+        Union[ContextPrimitive, List[ContextPrimitive]],
+    ],
+]
+"""An entity, a function that makes entities, or a pair of a condition (filter or rule set) and what it is for."""
+
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_SNOWPLOW = "iglu:com.snowplowanalytics.snowplow"
+
+
+class GlobalContexts:
+    """The global entities of one tracker, by name.
+
+    They are replaced as a whole when they change, so that events that are tracked meanwhile see the old ones or the
+    new ones.
+    """
+
+    def __init__(self) -> None:
+        self._providers: Dict[str, _Provider] = {}
+        self._unnamed = 0
+
+    def add(self, contexts: Union[Mapping[str, GlobalContext], Iterable[GlobalContext]]) -> None:
+        """Add entities; one with the name of another replaces it.
+
+        Args:
+            contexts: A dictionary by name, or a list of those that need no name.
+
+        Raises:
+            TypeError: One of them has none of the forms of `GlobalContext`.
+            ValueError: A schema rule has a wrong form.
+        """
+        providers = dict(self._providers)
+        if isinstance(contexts, Mapping):
+            for name, context in contexts.items():
+                providers[name] = _Provider(name, context)
+        else:
+            if hasattr(contexts, "to_json") or callable(contexts):
+                raise TypeError(
+                    "Global contexts are a list, or a dictionary by name, also for a single one."
+                )
+            for context in contexts:
+                self._unnamed += 1
+                name = f"unnamed {self._unnamed}"
+                providers[name] = _Provider(name, context)
+        self._providers = providers
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove entities by their names; unknown ones are ignored."""
+        unwanted = set(names)
+        self._providers = {
+            name: provider for name, provider in self._providers.items() if name not in unwanted
+        }
+
+    def clear(self) -> None:
+        """Remove all entities."""
+        self._providers = {}
+
+    def entities_for(self, event: Event) -> List[KeptEntity]:
+        """Return the entities for an event. What raises is logged and left out."""
+        entities: List[KeptEntity] = []
+        for provider in self._providers.values():
+            entities += provider.entities_for(event)
+        return entities
+
+    def text_for(self, event: Event, json_encoder: Optional[JsonEncoderFunction]) -> str:
+        """Return the entities for an event as JSON, with commas between them.
+
+        Args:
+            event: The event.
+            json_encoder: Asked about objects that JSON does not know.
+        """
+        texts = []
+        for provider in self._providers.values():
+            for entity in provider.entities_for(event):
+                try:
+                    texts.append(entity.text(json_encoder))
+                except (TypeError, ValueError) as error:
+                    if is_interrupt(error):
+                        raise
+                    logger.exception("The global context %r has no JSON form.", provider.name)
+        return ", ".join(texts)
+
+
+class _Provider:
+    """One global context: a condition, and what makes the entities."""
+
+    def __init__(self, name: str, context: GlobalContext) -> None:
+        self.name = name
+        self._filter: Optional[ContextFilter] = None
+        self._rules: Optional[RuleSet] = None
+        primitives: Any = context
+        if isinstance(context, (tuple, list)):
+            if len(context) != 2:
+                raise TypeError(
+                    f"The global context {name!r} must be a pair of a condition and entities."
+                )
+            condition, primitives = context
+            self._set_condition(condition)
+        self._primitives = [
+            self._kept(primitive)
+            for primitive in (primitives if isinstance(primitives, (tuple, list)) else [primitives])
+        ]
+
+    def _set_condition(self, condition: Any) -> None:
+        if isinstance(condition, RuleSet):
+            self._rules = condition
+        elif isinstance(condition, Mapping):
+            unknown = set(condition) - {"accept", "reject"}
+            if unknown:
+                raise TypeError(
+                    f"A rule set has accept and reject, and no {', '.join(sorted(map(str, unknown)))}."
+                )
+            self._rules = RuleSet(condition.get("accept") or (), condition.get("reject") or ())
+        elif callable(condition):
+            self._filter = condition
+        else:
+            raise TypeError(
+                f"The condition of the global context {self.name!r} must be a function, a RuleSet or a dictionary, "
+                f"not {type(condition).__name__}."
+            )
+
+    def _kept(self, primitive: Any) -> Any:
+        if hasattr(primitive, "to_json"):
+            return (KeptEntity(primitive),)
+        if callable(primitive):
+            return primitive
+        raise TypeError(
+            f"The global context {self.name!r} must be a SelfDescribingJson or a function, not "
+            f"{type(primitive).__name__}."
+        )
+
+    def entities_for(self, event: Event) -> List[KeptEntity]:
+        entities: List[KeptEntity] = []
+        try:
+            if self._rules is not None and not self._rules.matches(event_schema(event)):
+                return entities
+            if self._filter is not None and not self._filter(event):
+                return entities
+            for primitive in self._primitives:
+                entities += primitive if isinstance(primitive, tuple) else _made(primitive(event))
+        except Exception as error:
+            if is_interrupt(error):
+                raise
+            logger.exception("The global context %r raised; the event goes without it.", self.name)
+            return []
+        return entities
+
+
+def _made(result: Any) -> Iterable[KeptEntity]:
+    if result is None:
+        return ()
+    if hasattr(result, "to_json"):
+        return (KeptEntity(result),)
+    return [KeptEntity(entity) for entity in result if entity is not None]
+
+
+def application_entity(
+    version: Optional[str] = None, *, package: Optional[str] = None
+) -> SelfDescribingJson:
+    """Return the entity that names the version of the application (`application`, 1-0-0).
+
+    Args:
+        version: The version.
+        package: The distribution whose installed version it is, instead.
+
+    Raises:
+        ValueError: Neither is given, or the package is not installed.
+
+    Example:
+        >>> tracker.add_global_contexts({"application": application_entity(package="shop")})
+    """
+    if version is None and package is not None:
+        version = _installed_version(package)
+    if not version:
+        raise ValueError("version or package must be given.")
+    return SelfDescribingJson(
+        f"{_SNOWPLOW}/application/jsonschema/1-0-0", {"version": str(version)[:255]}
+    )
+
+
+def _installed_version(package: str) -> str:
+    try:
+        from importlib.metadata import PackageNotFoundError, version
+    except ImportError:  # pragma: no cover - every Python that is supported has it
+        raise ValueError("package cannot be looked up on this Python.") from None
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        raise ValueError(f"package is not installed: {package!r}.") from None
+
+
+def host_entity(schema: str) -> SelfDescribingJson:
+    """Return an entity that says where the process runs, by a schema of your own: there is no public one.
+
+    Its data has those of these strings that are known: `hostname`, `python`, `system`, `release`, `machine`, and the
+    integer `pid`; in Kubernetes `pod`, `namespace` and `node` (the last two where the downward API sets
+    `POD_NAMESPACE` and `NODE_NAME`); in ECS `ecs_metadata_uri`; in AWS Lambda `lambda_function`, `lambda_version`,
+    `lambda_memory` and `region`.
+
+    Nothing is asked over the network. A program that forks adds it in each child, for the process id.
+
+    Args:
+        schema: The URI of the schema, such as `iglu:com.acme/host/jsonschema/1-0-0`.
+    """
+    import platform
+
+    environment = os.environ
+    data: Dict[str, Any] = {
+        "hostname": platform.node(),
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "release": platform.release(),
+        "machine": platform.machine(),
+        "pid": os.getpid(),
+    }
+    if "KUBERNETES_SERVICE_HOST" in environment:
+        data["pod"] = environment.get("POD_NAME") or environment.get("HOSTNAME")
+        data["namespace"] = environment.get("POD_NAMESPACE") or _service_account_namespace()
+        data["node"] = environment.get("NODE_NAME")
+    data["ecs_metadata_uri"] = environment.get("ECS_CONTAINER_METADATA_URI_V4")
+    if "AWS_LAMBDA_FUNCTION_NAME" in environment:
+        data["lambda_function"] = environment["AWS_LAMBDA_FUNCTION_NAME"]
+        data["lambda_version"] = environment.get("AWS_LAMBDA_FUNCTION_VERSION")
+        data["lambda_memory"] = environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        data["region"] = environment.get("AWS_REGION")
+    return SelfDescribingJson(
+        schema, {name: value for name, value in data.items() if value not in (None, "")}
+    )
+
+
+def _service_account_namespace() -> Optional[str]:
+    try:
+        return _NAMESPACE_FILE.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return None
+
+
+class CloudInstance:
+    """The cloud machine that the process runs on, looked up once, in the background: a global context for a tracker.
+
+    On EC2 (by IMDSv2) it is the `instance_identity_document` of com.amazon.aws.ec2, on Google Compute Engine the
+    `instance_metadata` of com.google.cloud.gce. Events that are tracked before the answer is there go without it, and
+    so do all events elsewhere.
+
+    Args:
+        timeout: Seconds for each question to the metadata service. Default 1.0.
+        ec2_url: The address of EC2's metadata service.
+        gce_url: The address of Google's.
+
+    Example:
+        >>> tracker.add_global_contexts({"cloud": CloudInstance()})
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float = 1.0,
+        ec2_url: str = "http://169.254.169.254",
+        gce_url: str = "http://metadata.google.internal",
+    ) -> None:
+        self._timeout = timeout
+        self._ec2_url = ec2_url
+        self._gce_url = gce_url
+        self._asked_in: Optional[int] = None
+        self._finished = threading.Event()
+        self._entity: Optional[SelfDescribingJson] = None
+        self._ask()
+
+    def __call__(self, event: Optional[Event] = None) -> Optional[SelfDescribingJson]:  # noqa: ARG002
+        """Return the entity, or None as long as it is not known."""
+        if self._entity is None and self._asked_in != os.getpid():
+            self._ask()  # in a child that was forked while its parent was asking
+        return self._entity
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until the look-up is over, whether it found something or not.
+
+        Args:
+            timeout: Seconds to wait at most.
+
+        Returns:
+            Whether it is over.
+        """
+        return self._finished.wait(timeout)
+
+    def _ask(self) -> None:
+        self._asked_in = os.getpid()
+        self._finished = threading.Event()
+        thread = threading.Thread(target=self._look_up, name="snowplow-cloud", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            logger.debug("No thread could be started to look up the cloud instance.")
+            self._finished.set()
+
+    def _look_up(self) -> None:
+        try:
+            for look_up in (self._ec2, self._gce):
+                try:
+                    self._entity = look_up()
+                except (OSError, ValueError, LookupError, TypeError) as error:
+                    logger.debug("No answer about the cloud instance: %r", error)
+                if self._entity is not None:
+                    break
+        finally:
+            self._finished.set()
+
+    def _ec2(self) -> Optional[SelfDescribingJson]:
+        token = self._request(
+            f"{self._ec2_url}/latest/api/token",
+            {"X-aws-ec2-metadata-token-ttl-seconds": "60"},
+            method="PUT",
+        )
+        document = self._request(
+            f"{self._ec2_url}/latest/dynamic/instance-identity/document",
+            {"X-aws-ec2-metadata-token": token},
+        )
+        known = json.loads(document)
+        data = {name: known[name] for name in _EC2_FIELDS if known.get(name) is not None}
+        return SelfDescribingJson(
+            "iglu:com.amazon.aws.ec2/instance_identity_document/jsonschema/1-0-0", data
+        )
+
+    def _gce(self) -> Optional[SelfDescribingJson]:
+        answer = self._request(
+            f"{self._gce_url}/computeMetadata/v1/instance/?recursive=true",
+            {"Metadata-Flavor": "Google"},
+        )
+        known = json.loads(answer)
+        data: Dict[str, Any] = {name: str(known[name]) for name in _GCE_FIELDS}
+        # Attributes hold start scripts and keys, which are nobody's business.
+        data.update(tags=known.get("tags"), attributes=None)
+        return SelfDescribingJson(
+            "iglu:com.google.cloud.gce/instance_metadata/jsonschema/1-0-0", data
+        )
+
+    def _request(self, url: str, headers: Dict[str, str], method: str = "GET") -> str:
+        from urllib.request import ProxyHandler, Request, build_opener
+
+        # The address means this machine, so no proxy may answer.
+        opener = build_opener(ProxyHandler({}))
+        request = Request(url, headers=headers, method=method)  # noqa: S310 - the two addresses above
+        with opener.open(request, timeout=self._timeout) as response:
+            return str(response.read(1_000_000).decode())
+
+
+_EC2_FIELDS = (
+    "instanceId",
+    "availabilityZone",
+    "accountId",
+    "architecture",
+    "instanceType",
+    "version",
+    "pendingTime",
+    "imageId",
+    "privateIp",
+    "region",
+    "ramdiskId",
+    "kernelId",
+    "billingProducts",
+    "devpayProductCodes",
+)
+_GCE_FIELDS = ("cpuPlatform", "hostname", "id", "image", "machineType", "name", "zone")
+
+_NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+class ClientSession:
+    """The session of a command line or desktop program (`client_session`, 1-0-2): a global context for a tracker.
+
+    A session ends after a time without events. In an anonymous scope the user is
+    `00000000-0000-0000-0000-000000000000`, and the session before is not named.
+
+    Args:
+        path: A file that keeps the user id and the session from one run to the next. It is made for its owner alone.
+            Default: none, so that each run is a user of its own.
+        timeout: Seconds without an event that end a session. Default 1800.
+
+    Example:
+        >>> session = ClientSession(Path.home() / ".config/acme/session.json")
+        >>> tracker.add_global_contexts({"session": session})
+    """
+
+    _SAVE_AFTER = 10.0
+
+    def __init__(
+        self, path: Union[str, os.PathLike[str], None] = None, *, timeout: float = 1800.0
+    ) -> None:
+        self._path = None if path is None else Path(path)
+        self._timeout = timeout
+        self._lock = threading.RLock()
+        self._saved_at = 0.0
+        self._event_index = 0
+        self._first_event_at: Optional[str] = None
+        self._state = self._load()
+
+    def __call__(self, event: Optional[Event] = None) -> SelfDescribingJson:  # noqa: ARG002
+        """Return the entity for an event, and count the event."""
+        now = time.time()
+        with self._lock:
+            state = self._state
+            if "session_id" not in state or not 0 <= now - state["last_event"] < self._timeout:
+                state = self._state = {
+                    "user_id": state["user_id"],
+                    "session_id": new_id(),
+                    "session_index": state["session_index"] + 1,
+                    "previous_session_id": state.get("session_id"),
+                    "last_event": now,
+                }
+                self._event_index, self._first_event_at, self._saved_at = 0, None, 0.0
+            state["last_event"] = now
+            self._event_index += 1
+            if self._first_event_at is None:
+                self._first_event_at = _iso_time(now)
+            data = {
+                "userId": state["user_id"],
+                "sessionId": state["session_id"],
+                "sessionIndex": state["session_index"],
+                "eventIndex": self._event_index,
+                "previousSessionId": state.get("previous_session_id"),
+                "storageMechanism": "LOCAL_STORAGE",
+                "firstEventTimestamp": self._first_event_at,
+            }
+            if abs(now - self._saved_at) > self._SAVE_AFTER:
+                self._saved_at = now
+                self._save()
+        if current_scope().is_anonymous:
+            data.update(userId=_NOBODY, previousSessionId=None)
+        return SelfDescribingJson(f"{_SNOWPLOW}/client_session/jsonschema/1-0-2", data)
+
+    def _load(self) -> Dict[str, Any]:
+        if self._path is not None:
+            try:
+                state = json.loads(self._path.read_text(encoding="utf-8"))
+                return {
+                    "user_id": str(state["user_id"]),
+                    "session_id": str(state["session_id"]),
+                    "session_index": int(state["session_index"]),
+                    "previous_session_id": state.get("previous_session_id"),
+                    "last_event": float(state["last_event"]),
+                }
+            except FileNotFoundError:
+                pass
+            except (OSError, ValueError, LookupError, TypeError) as error:
+                logger.warning("The session file %s cannot be read: %r", self._path, error)
+        return {"user_id": new_id(), "session_index": 0, "last_event": 0.0}
+
+    def _save(self) -> None:
+        if self._path is None:
+            return
+        temporary = Path(f"{self._path}.{os.getpid()}")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.touch(mode=0o600)
+            temporary.write_text(dumps(self._state), encoding="utf-8")
+            temporary.replace(self._path)
+        except OSError as error:
+            if is_interrupt(error):
+                raise
+            logger.warning("The session file %s cannot be written: %r", self._path, error)
+
+
+def _iso_time(seconds: float) -> str:
+    from datetime import datetime, timezone
+
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")

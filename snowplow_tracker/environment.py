@@ -1,0 +1,206 @@
+"""A tracker from environment variables, for programs that are configured from outside (twelve-factor apps).
+
+| variable | meaning | default |
+|---|---|---|
+| `SNOWPLOW_ENDPOINT` | the collector: a host or a URL | none: it has to be there, unless tracking is disabled |
+| `SNOWPLOW_NAMESPACE` | the name of the tracker | `python` |
+| `SNOWPLOW_APP_ID` | the id of the application | none |
+| `SNOWPLOW_PLATFORM` | `srv`, `web`, `mob`, `app`, `pc`, `tv`, `cnsl`, `iot` or `headset` | `srv` |
+| `SNOWPLOW_EMITTER` | `async` sends in the background, `sync` in the thread that tracks | `async` |
+| `SNOWPLOW_METHOD` | `post` or `get` | `post` |
+| `SNOWPLOW_BATCH_SIZE` | how many queued events are sent at once | that of the emitter |
+| `SNOWPLOW_STORE` | the URL of a queue that outlives the process: `sqlite:///…`, `redis://…`, as for the worker | in memory |
+| `SNOWPLOW_ENQUEUE_ONLY` | `1`: only fill that queue, and leave sending to a worker | `0` |
+| `SNOWPLOW_DEBUG` | `1`: print what is tracked and delivered to stderr | `0` |
+| `SNOWPLOW_DISABLED` | `1`: nothing is queued, sent or opened; `track()` goes on to check its input | `0` |
+| `SNOWPLOW_VALIDATE` | `warn` or `raise`: check events while they are tracked | `off` |
+| `SNOWPLOW_SCHEMAS` | folders, archives and registries with the schemas for that, separated by commas | none |
+
+The worker reads `SNOWPLOW_STORE` and `SNOWPLOW_ENDPOINT` as well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
+
+from snowplow_tracker.emitters import AsyncEmitter, Emitter
+from snowplow_tracker.subject import SUPPORTED_PLATFORMS, Subject
+
+if TYPE_CHECKING:
+    from snowplow_tracker.tracker import Tracker
+
+__all__ = ["DebugPrinter", "settings_of"]
+
+_TRUE = ("1", "true", "yes", "on")
+_FALSE = ("", "0", "false", "no", "off")
+_EMITTERS = {"async": AsyncEmitter, "sync": Emitter}
+
+
+def settings_of(
+    environment: Mapping[str, str], subject: Optional[Subject], options: Dict[str, Any]
+) -> Dict[str, Any]:
+    """Return the arguments of a tracker that environment variables describe.
+
+    Args:
+        environment: The variables.
+        subject: Whom the events are about.
+        options: Options of the emitter, which go before the variables.
+
+    Raises:
+        ValueError: A variable is missing or wrong; the message names it.
+    """
+    disabled = _is_on(environment, "SNOWPLOW_DISABLED")
+    options = {**_emitter_options(environment, disabled=disabled), **options}
+    endpoint = options.pop("endpoint", None) or environment.get("SNOWPLOW_ENDPOINT")
+    if not endpoint:
+        if not disabled:
+            raise ValueError(
+                "SNOWPLOW_ENDPOINT is not set: it names the collector. SNOWPLOW_DISABLED=1 switches tracking off."
+            )
+        endpoint = "http://localhost"
+    printer = DebugPrinter() if _is_on(environment, "SNOWPLOW_DEBUG") else None
+    if printer is not None:
+        printer.listen(options)
+    if subject is None:
+        platform: Any = _one_of(environment, "SNOWPLOW_PLATFORM", SUPPORTED_PLATFORMS, "srv")
+        subject = Subject().set_platform(platform)
+    name = _one_of(environment, "SNOWPLOW_EMITTER", _EMITTERS, "async")
+    return {
+        "namespace": environment.get("SNOWPLOW_NAMESPACE") or "python",
+        "emitters": _EMITTERS[name](endpoint, **options),
+        "subject": subject,
+        "app_id": environment.get("SNOWPLOW_APP_ID") or None,
+        "validate": environment.get("SNOWPLOW_VALIDATE", "").strip().lower() or None,
+        "schemas": _listed(environment.get("SNOWPLOW_SCHEMAS", "")),
+        "printer": printer,
+    }
+
+
+def _emitter_options(environment: Mapping[str, str], *, disabled: bool) -> Dict[str, Any]:
+    options: Dict[str, Any] = {
+        "method": _one_of(environment, "SNOWPLOW_METHOD", ("post", "get"), "post")
+    }
+    size = environment.get("SNOWPLOW_BATCH_SIZE", "").strip()
+    if size:
+        if not size.isascii() or not size.isdigit() or int(size) == 0:
+            raise ValueError(f"SNOWPLOW_BATCH_SIZE must be a whole number above 0, not {size!r}.")
+        options["batch_size"] = int(size)
+    if disabled:
+        options["enabled"] = False
+        return options
+    store = environment.get("SNOWPLOW_STORE")
+    if store:
+        from snowplow_tracker._stores.urls import open_store
+
+        options["event_store"] = open_store(store)
+    if _is_on(environment, "SNOWPLOW_ENQUEUE_ONLY"):
+        if not store:
+            raise ValueError("SNOWPLOW_ENQUEUE_ONLY needs SNOWPLOW_STORE, which a worker empties.")
+        options["enqueue_only"] = True
+    return options
+
+
+def _listed(names: str) -> Optional[List[str]]:
+    return [name.strip() for name in names.split(",") if name.strip()] or None
+
+
+def _is_on(environment: Mapping[str, str], name: str) -> bool:
+    value = environment.get(name, "").strip().lower()
+    if value not in (*_TRUE, *_FALSE):
+        raise ValueError(f"{name} must be 1 or 0, not {value!r}.")
+    return value in _TRUE
+
+
+def _one_of(environment: Mapping[str, str], name: str, known: Any, default: str) -> str:
+    value = environment.get(name, "").strip().lower() or default
+    if value not in known:
+        raise ValueError(f"{name} must be {', '.join(sorted(known))}, not {value!r}.")
+    return value
+
+
+class DebugPrinter:
+    """Prints what is tracked and what becomes of it, a line for each, to standard error.
+
+    Values are printed as they are, personal data included: it is for development.
+    """
+
+    def listen(self, options: Dict[str, Any]) -> None:
+        """Have an emitter with these options tell what becomes of events."""
+        for name, report in (
+            ("on_success", self._sent),
+            ("on_failure", self._failed),
+            ("on_drop", self._dropped),
+        ):
+            options[name] = _both(report, options.get(name))
+
+    def tracked(self, parameters: Dict[str, Any]) -> None:
+        """Print an event."""
+        from snowplow_tracker.testing.records import CollectedEvent
+
+        event = CollectedEvent({name: str(value) for name, value in parameters.items()})
+        hidden = {"e", "eid", "dtm", "tv", "tna", "ue_px", "ue_pr", "cx", "co"}
+        shown = [
+            f"{name}={value}" for name, value in event.parameters.items() if name not in hidden
+        ]
+        lines = [f"tracked {event.event_name} {event.event_id}: {' '.join(shown)}"]
+        if event.data is not None:
+            lines.append(f"  data {_compact(event.data)}")
+        lines += [
+            f"  entity {each.get('schema')} {_compact(each.get('data'))}" for each in event.contexts
+        ]
+        lines += [f"  PROBLEM: {problem}" for problem in event.problems]
+        self._print(lines)
+
+    def _sent(self, events: List[Dict[str, Any]]) -> None:
+        self._print([f"delivered {len(events)}: {_ids(events)}"])
+
+    def _failed(self, sent: int, events: List[Dict[str, Any]]) -> None:
+        self._print([f"failed to deliver {len(events)} ({sent} sent): {_ids(events)}"])
+
+    def _dropped(self, events: List[Dict[str, Any]], reason: Any) -> None:
+        self._print([f"dropped {len(events)} ({getattr(reason, 'value', reason)}): {_ids(events)}"])
+
+    def _print(self, lines: List[str]) -> None:
+        if sys.stderr is not None:
+            text = "".join(f"snowplow: {_printable(line)}\n" for line in lines)
+            sys.stderr.write(text)
+
+
+def _both(report: Callable[..., None], other: Optional[Callable[..., Any]]) -> Callable[..., None]:
+    if other is None:
+        return report
+
+    def call(*arguments: Any) -> None:
+        report(*arguments)
+        other(*arguments)
+
+    return call
+
+
+def _compact(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False)
+
+
+def _printable(line: str) -> str:
+    """Return a line without characters that would move the cursor of a terminal."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)[:4000]
+
+
+def _ids(events: List[Dict[str, Any]]) -> str:
+    shown = " ".join(str(event.get("eid")) for event in events[:5])
+    return f"{shown} ..." if len(events) > 5 else shown
+
+
+def tracker_from(
+    kind: Any, environment: Optional[Mapping[str, str]], subject: Any, options: Dict[str, Any]
+) -> Tracker:
+    """Make a tracker of a class from environment variables."""
+    settings = settings_of(os.environ if environment is None else environment, subject, options)
+    printer = settings.pop("printer")
+    tracker: Tracker = kind(**settings)
+    if printer is not None:
+        tracker.after_track(printer.tracked)
+    return tracker

@@ -1,0 +1,221 @@
+"""What a tracker does to its events besides completing them: hooks, global entities, redaction.
+
+A tracker has none of it until it is asked for; see `Tracker.before_track`, `Tracker.after_track`,
+`Tracker.add_global_contexts` and `Tracker.redact`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from copy import copy, deepcopy
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from snowplow_tracker._delivery.stats import DeliveryStats
+from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._protocol import deferred
+from snowplow_tracker._protocol.contexts import copy_of_data
+from snowplow_tracker.entities import GlobalContexts
+from snowplow_tracker.events import Event, SelfDescribing
+from snowplow_tracker.redaction import Redaction
+from snowplow_tracker.scope import innermost, remove_identifiers
+from snowplow_tracker.self_describing_json import SelfDescribingJson
+from snowplow_tracker.subject import Subject
+from snowplow_tracker.typing import JsonEncoderFunction, PayloadDict
+
+if TYPE_CHECKING:
+    from snowplow_tracker.tracker import Tracker
+
+__all__ = ["AfterTrack", "BeforeTrack", "TrackerStats"]
+
+BeforeTrack = Callable[[Event], Optional[Event]]
+"""Called with an event before it is tracked. It returns the event, changed or not, another one, or None to drop it."""
+
+AfterTrack = Callable[[Dict[str, Any]], object]
+"""Called with the parameters of an event after the emitters took it."""
+
+logger = logging.getLogger("snowplow_tracker.tracker")
+
+_RESOLVED = "_Event__is_resolved"
+
+
+class TrackerStats(NamedTuple):
+    """What became of the events of one tracker."""
+
+    emitters: Tuple[Optional[DeliveryStats], ...]
+    """The counters of each emitter, in their order; None for an emitter of yours that has none."""
+    dropped_by_hooks: int
+    """Events that a hook dropped: no emitter was given them."""
+
+
+class Pipeline:
+    """The hooks, the global entities and the redaction of one tracker.
+
+    Each collection is replaced as a whole when it changes, so that events that are tracked meanwhile see the old one or
+    the new one.
+
+    Attributes:
+        global_contexts: The global entities.
+        redaction: What is removed from the payloads.
+        check: Called with the parameters of each event before the emitters get it, to validate it.
+        dropped: How many events hooks dropped.
+    """
+
+    def __init__(self) -> None:
+        self.global_contexts = GlobalContexts()
+        self.redaction = Redaction()
+        self.check: Optional[Callable[[Mapping[str, Any]], None]] = None
+        self.dropped = 0
+        self._before: Tuple[Tuple[BeforeTrack, bool], ...] = ()
+        self._after: Tuple[AfterTrack, ...] = ()
+        self._lock = threading.Lock()
+
+    def add_before(self, hook: BeforeTrack, *, must_succeed: bool) -> None:
+        """Add a hook that is called before the event is tracked, after those that are there."""
+        self._before += ((hook, must_succeed),)
+
+    def add_after(self, hook: AfterTrack) -> None:
+        """Add a hook that is called after the event was tracked, after those that are there."""
+        self._after += (hook,)
+
+    def before(self, event: Event, tracker: Tracker) -> Optional[Event]:
+        """Have the hooks change or drop an event.
+
+        Args:
+            event: The event, which stays as it is.
+            tracker: The tracker that tracks it.
+
+        Returns:
+            The event to track, or None to track none.
+        """
+        hooks = self._before
+        if not hooks or not isinstance(event, Event):
+            return event
+        current: Event = self._resolved(event, tracker)
+        for hook, must_succeed in hooks:
+            try:
+                # A copy, so that a hook which raises leaves nothing half changed.
+                changed = hook(_detached(current))
+                if changed is not None and not hasattr(changed, "build_payload"):
+                    raise TypeError(  # noqa: TRY301 - handled as what the hook itself raises
+                        f"a hook must return an Event or None, not {type(changed).__name__}"
+                    )
+            except Exception as error:
+                if is_interrupt(error):
+                    raise
+                logger.exception(
+                    "The hook %r raised; the event is %s.",
+                    hook,
+                    "dropped, since the hook must succeed"
+                    if must_succeed
+                    else "tracked without it",
+                )
+                if must_succeed:
+                    self._count_drop()
+                    return None
+                continue
+            if changed is None:
+                self._count_drop()
+                return None
+            current = changed
+        return current
+
+    def after(self, pairs: PayloadDict) -> None:
+        """Tell the hooks that an event was tracked.
+
+        Args:
+            pairs: What the emitters were given; hooks get a copy.
+        """
+        hooks = self._after
+        if not hooks:
+            return
+        complete = dict(pairs)
+        deferred.complete(complete)
+        for hook in hooks:
+            try:
+                hook(dict(complete))
+            except Exception as error:
+                if is_interrupt(error):
+                    raise
+                logger.exception("The hook %r raised.", hook)
+
+    def is_resolved(self, event: object) -> bool:
+        """Return whether an event came out of the hooks with all that its scope and its tracker add."""
+        return bool(self._before) and _RESOLVED in getattr(event, "__dict__", ())
+
+    def with_global_entities(
+        self, items: str, event: Any, json_encoder: Optional[JsonEncoderFunction]
+    ) -> str:
+        """Return entities as JSON with the global ones after them.
+
+        Args:
+            items: The entities so far, with commas between them.
+            event: The event that they are for.
+            json_encoder: Asked about objects that JSON does not know.
+        """
+        if self.is_resolved(event):
+            return items
+        more = self.global_contexts.text_for(event, json_encoder)
+        return f"{items}, {more}" if items and more else items or more
+
+    def redact(self, pairs: PayloadDict) -> None:
+        """Remove from a payload what must not be sent."""
+        self.redaction.apply(pairs)
+
+    def _count_drop(self) -> None:
+        with self._lock:
+            self.dropped += 1
+
+    def _resolved(self, event: Event, tracker: Tracker) -> Event:
+        """Return a copy of an event with all that its scope and its tracker would add, so that hooks see it."""
+        twin = _detached(event)
+        pairs = twin.payload.nv_pairs
+        scope = innermost()
+        around = None if scope is None else scope.merged()
+        subject = tracker.subject
+        entities: List[Any] = []
+        if around is not None:
+            subject = around.subject_over(subject)
+            event_subject = event.event_subject
+            said = {} if event_subject is None else event_subject.standard_nv_pairs
+            around.fill_in_own(pairs, said)
+            entities += around.entities
+        entities += self.global_contexts.entities_for(event)
+        resolved = Subject()
+        if event.event_subject is not None:
+            values = event.event_subject.combine_subject(subject)
+        else:
+            values = {} if subject is None else subject.standard_nv_pairs
+            if around is not None:
+                # What the event says itself goes before its scope.
+                values = {name: pairs.get(name, value) for name, value in values.items()}
+        resolved.standard_nv_pairs = dict(values)
+        resolved._platform_chosen = True  # noqa: SLF001 - of a class of ours
+        if around is not None and around.anonymous:
+            remove_identifiers(pairs)
+            remove_identifiers(resolved.standard_nv_pairs)
+        twin.event_subject = resolved
+        if entities:
+            twin.context = [*twin.context, *map(_copy_of_entity, entities)]
+        vars(twin)[_RESOLVED] = True
+        return twin
+
+
+def _detached(event: Event) -> Event:
+    """Return a copy of an event that shares nothing with it that a hook could change."""
+    twin = copy(event)
+    for name, value in vars(twin).items():
+        if type(value) in (dict, list):
+            vars(twin)[name] = copy_of_data(value)
+        elif hasattr(value, "to_data"):  # of a class that was generated
+            vars(twin)[name] = deepcopy(value)
+    if event.context:
+        twin.context = [_copy_of_entity(entity) for entity in event.context]
+    if isinstance(event, SelfDescribing) and type(event).event_json is SelfDescribing.event_json:
+        twin.event_json = _copy_of_entity(event.event_json)  # type: ignore[attr-defined]
+    return twin
+
+
+def _copy_of_entity(entity: Any) -> SelfDescribingJson:
+    json = entity.to_json()
+    return SelfDescribingJson(json["schema"], copy_of_data(json["data"]))

@@ -1,0 +1,1 @@
+"""Frameworks: a module for each, which nothing else imports."""

@@ -1,0 +1,403 @@
+"""What a request says about who makes it and where, whatever framework it came through."""
+
+from __future__ import annotations
+
+import logging
+import re
+from threading import get_ident
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Generic,
+    Iterable,
+    List,
+    Optional,
+    Protocol,
+    Tuple,
+    TypeVar,
+    Union,
+)
+from urllib.parse import quote
+
+from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker.events import PageView
+from snowplow_tracker.integrations._cookies import id_cookie_values, parse_cookies
+from snowplow_tracker.scope import Scope, ScopeState
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
+    from typing_extensions import TypedDict
+
+    from snowplow_tracker.tracker import Tracker
+
+    class RequestOptions(TypedDict, total=False):
+        """The options that every middleware has; see `RequestTracking`."""
+
+        trusted_proxies: Union[int, Iterable[str]]
+        useragent: bool
+        language: bool
+        page: bool
+        ip_address: bool
+        id_cookie: bool
+        cookie_prefix: str
+        cookie_suffix: Optional[str]
+        network_cookie: Optional[str]
+        privacy_signals: bool
+        is_anonymous: Optional[Callable[[Any], bool]]
+        user_id: Optional[Callable[[Any], Any]]
+        page_views: Union[bool, Callable[[Any], bool]]
+        exceptions: bool
+
+else:
+    RequestOptions = Dict[str, Any]
+
+__all__ = ["IncomingRequest", "RequestOptions", "RequestScope", "RequestTracking"]
+
+logger = logging.getLogger("snowplow_tracker.integrations")
+
+_Raw = TypeVar("_Raw")
+
+# What the pipeline takes at most; one character more and the whole event fails.
+_MAX_USERAGENT = 1000
+_MAX_URL = 10000
+_MAX_LANGUAGE = 255
+_MAX_NETWORK_ID = 128
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9%/:?#\[\]@!$&'()*+,;=~._-]+")
+_NUMBER = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_NUMBER}(?:\.{_NUMBER}){{3}}")
+_LANGUAGE = re.compile(r"[A-Za-z0-9-]{1,35}")
+
+
+class IncomingRequest(Protocol):
+    """One request, as a framework has it."""
+
+    @property
+    def raw(self) -> Any:
+        """What functions of users are called with: the framework's own request."""
+
+    @property
+    def peer(self) -> Optional[str]:
+        """The address of the other end of the connection."""
+
+    def header(self, name: str) -> Optional[str]:
+        """Return a header by its name in lower case; several of one name are joined by commas."""
+
+    def url(self, scheme: Optional[str]) -> Optional[str]:
+        """Return the URL that was asked for, with the scheme that a trusted proxy names, if there is one."""
+
+
+class RequestScope(Scope):
+    """The scope of one request. The request is looked at when its first event is tracked."""
+
+    def __init__(self, load: Callable[[], Tuple[Dict[str, Any], Optional[bool]]]) -> None:
+        """Make the scope of a request.
+
+        Args:
+            load: Looks at the request; returns parameters, and whether its events are anonymous.
+        """
+        super().__init__()
+        self._load: Optional[Callable[[], Tuple[Dict[str, Any], Optional[bool]]]] = load
+        self._loaded: Tuple[Dict[str, Any], Optional[bool]] = ({}, None)
+        self._loading_in: Optional[int] = None
+
+    def _merge(self, around: ScopeState) -> ScopeState:
+        load, thread = self._load, get_ident()
+        if (
+            load is not None and self._loading_in != thread
+        ):  # a user's function may track an event itself
+            self._loading_in = thread
+            try:
+                self._loaded = load()
+                self._load = None
+            finally:
+                self._loading_in = None
+        pairs, anonymous = self._loaded
+        if self._anonymous is not None:
+            anonymous = self._anonymous
+        if anonymous is None:
+            anonymous = around.anonymous
+        return ScopeState(
+            {**around.pairs, **pairs, **self._own_pairs()},
+            around.entities + self._entities,
+            anonymous,
+        )
+
+
+class RequestTracking(Generic[_Raw]):
+    """Opens the scope of each request, and tracks what is tracked by itself.
+
+    Args:
+        tracker: Tracks page views and exceptions. Scopes need none: they are for all trackers.
+        trusted_proxies: The proxies in front of the application, whose `X-Forwarded-For` and `X-Forwarded-Proto` are
+            believed: how many there are, or their addresses and networks. Default 0: the address of the user is that of
+            the connection, and what the headers say is ignored, since anybody can send them.
+        useragent: Carry the user agent.
+        language: Carry the language that the user likes best.
+        page: Carry the URL of the request and its referrer.
+        ip_address: Carry the IP address.
+        id_cookie: Carry domain user id, session id and session index of the JavaScript tracker's `_sp_id` cookie.
+        cookie_prefix: The `cookieName` of the JavaScript tracker. Default `"_sp_"`.
+        cookie_suffix: What comes after the dot in the cookie's name. Default: of several, the one that was used last.
+        network_cookie: The name of the collector's cookie, which holds the network user id. None: do not carry it.
+        privacy_signals: Carry no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`.
+        is_anonymous: Called with the request; returns whether its events carry no identifiers.
+        user_id: Called with the request when its first event is tracked; returns the user id, or None.
+        page_views: Track a `PageView` for each HTML page that is answered with a status of 200 to 299: True, or a
+            function that is called with the request and returns whether.
+        exceptions: Track an `application_error` for each exception that the application lets out.
+
+    Raises:
+        TypeError: An option is unknown or has the wrong type, or something is to be tracked without a tracker.
+        ValueError: A proxy is no address and no network.
+    """
+
+    def __init__(
+        self,
+        tracker: Optional[Tracker] = None,
+        *,
+        trusted_proxies: Union[int, Iterable[str]] = 0,
+        useragent: bool = True,
+        language: bool = True,
+        page: bool = True,
+        ip_address: bool = True,
+        id_cookie: bool = True,
+        cookie_prefix: str = "_sp_",
+        cookie_suffix: Optional[str] = None,
+        network_cookie: Optional[str] = "sp",
+        privacy_signals: bool = True,
+        is_anonymous: Optional[Callable[[_Raw], bool]] = None,
+        user_id: Optional[Callable[[_Raw], Any]] = None,
+        page_views: Union[bool, Callable[[_Raw], bool]] = False,
+        exceptions: bool = False,
+    ) -> None:
+        if tracker is not None and not hasattr(tracker, "track"):
+            raise TypeError(f"tracker must be a Tracker, not {type(tracker).__name__}.")
+        if tracker is None and (page_views or exceptions):
+            raise TypeError("page_views and exceptions need a tracker.")
+        for name, function in (("is_anonymous", is_anonymous), ("user_id", user_id)):
+            if function is not None and not callable(function):
+                raise TypeError(f"{name} must be a function, not {type(function).__name__}.")
+        self.tracker = tracker
+        self._proxy_count, self._proxy_networks = _checked_proxies(trusted_proxies)
+        self._useragent = useragent
+        self._language = language
+        self._page = page
+        self._ip_address = ip_address
+        self._id_cookie = id_cookie
+        self._cookie_prefix = cookie_prefix
+        self._cookie_suffix = cookie_suffix
+        self._network_cookie = network_cookie
+        self._privacy_signals = privacy_signals
+        self._is_anonymous = is_anonymous
+        self._user_id = user_id
+        self._page_views = page_views
+        self.tracks_page_views = bool(page_views)
+        self.tracks_exceptions = exceptions
+
+    def scope(self, request: IncomingRequest) -> RequestScope:
+        """Return the scope of a request, not open yet."""
+        return RequestScope(
+            # In doubt for privacy: what cannot be read may have asked for it.
+            lambda: _guarded("The request", self._values, request, in_doubt=({}, True))
+        )
+
+    def track_page_view(
+        self, request: IncomingRequest, status: int, content_type: Optional[str]
+    ) -> None:
+        """Track the view of a page, if the answer is one. To be called inside the scope of the request.
+
+        Args:
+            request: The request.
+            status: The status of the answer.
+            content_type: The `Content-Type` of the answer.
+        """
+        if not 200 <= status < 300 or not (content_type or "").startswith("text/html"):
+            return
+        wanted = self._page_views
+        if callable(wanted) and not _guarded("page_views", wanted, request.raw):
+            return
+        url = self._url(request)
+        if self.tracker is not None and url:
+            try:
+                self.tracker.track(PageView(url))
+            except (TypeError, ValueError) as error:
+                if is_interrupt(error):
+                    raise
+                logger.exception("The page view of a request could not be tracked.")
+
+    def track_exception(self, error: BaseException) -> None:
+        """Track an exception that the application let out. To be called inside the scope of the request."""
+        if self.tracker is not None and self.tracks_exceptions:
+            from snowplow_tracker.integrations.errors import track_exception
+
+            track_exception(self.tracker, error, is_fatal=False)
+
+    def _values(self, request: IncomingRequest) -> Tuple[Dict[str, Any], Optional[bool]]:
+        """Return the parameters of a request, and whether its events are anonymous."""
+        anonymous = self._asks_for_anonymity(request)
+        values: Dict[str, Any] = {}
+        if self._useragent:
+            values["ua"] = _cut(request.header("user-agent"), _MAX_USERAGENT)
+        if self._language:
+            values["lang"] = _first_language(request.header("accept-language"))
+        if self._page:
+            values["url"] = self._url(request)
+            values["refr"] = _usable_url(request.header("referer"))
+        if not anonymous:
+            values.update(self._identifiers(request))
+        # What is not known is not said, except for the address: that of the tracker is another one.
+        known = {name: value for name, value in values.items() if value or name == "ip"}
+        return known, anonymous or None
+
+    def _identifiers(self, request: IncomingRequest) -> Dict[str, Any]:
+        values: Dict[str, Any] = {}
+        if self._ip_address:
+            values["ip"] = self._client_address(request)
+        header = request.header("cookie")
+        if header and (self._id_cookie or self._network_cookie):
+            cookies = dict(parse_cookies(header))
+            if self._id_cookie:
+                values.update(id_cookie_values(cookies, self._cookie_prefix, self._cookie_suffix))
+            if self._network_cookie:
+                network_id = cookies.get(self._network_cookie, "")
+                if len(network_id) <= _MAX_NETWORK_ID and network_id.isprintable():
+                    values["tnuid"] = network_id
+        if self._user_id is not None:
+            user_id = _guarded("user_id", self._user_id, request.raw)
+            values["uid"] = None if user_id is None else str(user_id)
+        return values
+
+    def _asks_for_anonymity(self, request: IncomingRequest) -> bool:
+        if self._privacy_signals and "1" in (request.header("dnt"), request.header("sec-gpc")):
+            return True
+        if self._is_anonymous is None:
+            return False
+        # In doubt for privacy: a rule that raises does not make somebody known.
+        return bool(_guarded("is_anonymous", self._is_anonymous, request.raw, in_doubt=True))
+
+    def _url(self, request: IncomingRequest) -> Optional[str]:
+        scheme = None
+        if self._comes_from_proxy(request):
+            named = (request.header("x-forwarded-proto") or "").rpartition(",")[2].strip().lower()
+            scheme = named if named in {"http", "https"} else None
+        return _usable_url(request.url(scheme))
+
+    def _comes_from_proxy(self, request: IncomingRequest) -> bool:
+        return self._proxy_count > 0 or (
+            bool(self._proxy_networks) and self._is_proxy(_plain_address(request.peer))
+        )
+
+    def _client_address(self, request: IncomingRequest) -> Optional[str]:
+        """Return the address of the user: the last one that a trusted proxy has not written about itself."""
+        peer = _plain_address(request.peer)
+        if not self._proxy_count and not self._proxy_networks:
+            return peer
+        forwarded = [each for each in (request.header("x-forwarded-for") or "").split(",") if each]
+        if self._proxy_count:
+            if len(forwarded) < self._proxy_count:
+                return peer  # it did not come through all of them
+            return _plain_address(forwarded[-self._proxy_count])
+        address = peer
+        while self._is_proxy(address) and forwarded:
+            address = _plain_address(forwarded.pop())
+        return address
+
+    def _is_proxy(self, address: Optional[str]) -> bool:
+        from ipaddress import ip_address
+
+        if address is None:
+            return False
+        known = ip_address(address)
+        return any(known in network for network in self._proxy_networks)
+
+
+def _guarded(
+    name: str, function: Callable[[Any], Any], argument: Any, *, in_doubt: Any = None
+) -> Any:
+    try:
+        return function(argument)
+    except Exception as error:
+        if is_interrupt(error):
+            raise
+        logger.exception("%s raised; events of this request go without what it says.", name)
+        return in_doubt
+
+
+def _checked_proxies(
+    proxies: Union[int, Iterable[str]],
+) -> Tuple[int, List[Union[IPv4Network, IPv6Network]]]:
+    from ipaddress import ip_network
+
+    if isinstance(proxies, bool) or (isinstance(proxies, int) and proxies < 0):
+        raise TypeError(
+            f"trusted_proxies must be how many there are, or a list of networks, not {proxies!r}."
+        )
+    if isinstance(proxies, int):
+        return proxies, []
+    if isinstance(proxies, str):
+        raise TypeError(f"trusted_proxies must be a list of networks, also for one: [{proxies!r}].")
+    return 0, [ip_network(network, strict=False) for network in proxies]
+
+
+def _plain_address(text: Optional[str]) -> Optional[str]:
+    """Return an IP address without a port, brackets, zone and blanks, or None for what is none."""
+    if not text:
+        return None
+    address = text.strip()
+    if _IPV4.fullmatch(address):
+        return address
+    from ipaddress import ip_address
+
+    address = address.strip('"')
+    if address.startswith("["):
+        address = address[1:].partition("]")[0]
+    elif address.count(":") == 1:
+        address = address.partition(":")[0]
+    try:
+        return str(ip_address(address.partition("%")[0]))
+    except ValueError:
+        return None
+
+
+def _cut(text: Optional[str], length: int) -> Optional[str]:
+    return text[:length] if text else None
+
+
+def _usable_url(url: Optional[str]) -> Optional[str]:
+    """Return a URL that the pipeline takes, or None: one that it does not take would cost the whole event."""
+    if not url:
+        return None
+    if _URL.fullmatch(url) is None:
+        url = quote(url, safe="%/:?#[]@!$&'()*+,;=~-._")
+    if len(url) > _MAX_URL:
+        url = url.partition("?")[0]
+    return url if len(url) <= _MAX_URL and _URL.fullmatch(url) else None
+
+
+def _first_language(header: Optional[str]) -> Optional[str]:
+    """Return the language of an `Accept-Language` header that is liked best, of several the first."""
+    best: Optional[str] = None
+    best_quality = 0.0
+    for part in (header or "")[:1000].split(","):
+        tag, _, parameters = part.partition(";")
+        tag = tag.strip()
+        quality = _quality(parameters)
+        if quality > best_quality and _LANGUAGE.fullmatch(tag):
+            best, best_quality = tag, quality
+            if quality >= 1:
+                break
+    return best
+
+
+def _quality(parameters: str) -> float:
+    name, _, value = parameters.strip().partition("=")
+    if name.strip() != "q":
+        return 1.0
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0

@@ -1,0 +1,127 @@
+"""Celery: the scope of whoever calls a task travels with it.
+
+    setup_celery(tracker, propagate_scope=True, task_events=True)
+
+Call it where the Celery application is made, so that clients and workers both run it. That events are sent when a
+worker ends, or a child of its pool, needs no set-up.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Dict, Optional
+
+from celery import signals
+
+from snowplow_tracker.events import StructuredEvent
+from snowplow_tracker.scope import Scope, innermost
+
+if TYPE_CHECKING:
+    from snowplow_tracker.tracker import Tracker
+
+__all__ = ["setup_celery"]
+
+logger = logging.getLogger("snowplow_tracker.integrations")
+
+_HEADER = "snowplow_scope"
+_OPEN = "_snowplow_open"
+_UID = "snowplow_tracker.integrations.celery"
+
+
+def setup_celery(
+    tracker: Optional[Tracker] = None,
+    *,
+    propagate_scope: bool = False,
+    task_events: bool = False,
+) -> None:
+    """Open a scope for each task in a worker.
+
+    What a task sets on its scope does not reach the next task. Called again, it replaces what was set up before.
+
+    Args:
+        tracker: Tracks the events of tasks.
+        propagate_scope: Have the scope that is open where a task is called travel in the headers of its message, and
+            events in the task carry the same. What is in the scope is then in the broker, personal data included.
+        task_events: Track a `StructuredEvent` for each end of a task: category `celery`, action `task_done`,
+            `task_failed` or `task_retried`, the name of the task as label, its id as property, its seconds as value.
+
+    Raises:
+        TypeError: `task_events` is asked for without a tracker.
+
+    .. versionadded:: 1.2.0
+    """
+    if tracker is None and task_events:
+        raise TypeError("task_events needs a tracker.")
+    tasks = _Tasks(tracker)
+    wanted = {
+        signals.before_task_publish: tasks.send_scope if propagate_scope else None,
+        signals.task_prerun: tasks.open_scope,
+        signals.task_postrun: tasks.close_scope,
+        signals.task_success: tasks.succeeded if task_events else None,
+        signals.task_failure: tasks.failed if task_events else None,
+        signals.task_retry: tasks.retried if task_events else None,
+    }
+    for signal, receiver in wanted.items():
+        signal.disconnect(dispatch_uid=_UID)
+        if receiver is not None:
+            signal.connect(receiver, weak=False, dispatch_uid=_UID)
+
+
+class _Tasks:
+    def __init__(self, tracker: Optional[Tracker]) -> None:
+        self._tracker = tracker
+
+    def send_scope(self, headers: Optional[Dict[str, Any]] = None, **_: Any) -> None:
+        scope = innermost()
+        if scope is None or headers is None or _HEADER in headers:
+            return
+        try:
+            headers[_HEADER] = json.dumps(scope.as_dict())
+        except (TypeError, ValueError):
+            logger.exception("The scope of a task could not be sent with it.")
+
+    def open_scope(self, task: Any = None, **_: Any) -> None:
+        scope = _received_scope(task.request)
+        scope.__enter__()
+        setattr(task.request, _OPEN, (scope, time.monotonic()))
+
+    def close_scope(self, task: Any = None, **_: Any) -> None:
+        scope, _started = getattr(task.request, _OPEN, (None, 0.0))
+        if scope is not None:
+            scope.__exit__()
+
+    def succeeded(self, sender: Any = None, **_: Any) -> None:
+        self._track("task_done", sender)
+
+    def failed(self, sender: Any = None, **_: Any) -> None:
+        self._track("task_failed", sender)
+
+    def retried(self, sender: Any = None, **_: Any) -> None:
+        self._track("task_retried", sender)
+
+    def _track(self, action: str, task: Any) -> None:
+        request = task.request
+        _scope, started = getattr(request, _OPEN, (None, time.monotonic()))
+        if self._tracker is not None:
+            self._tracker.track(
+                StructuredEvent(
+                    "celery",
+                    action,
+                    label=task.name,
+                    property_=request.id,
+                    value=round(time.monotonic() - started, 3),
+                )
+            )
+
+
+def _received_scope(request: Any) -> Scope:
+    text = request.get(_HEADER) or (request.get("headers") or {}).get(_HEADER)
+    if text is None:
+        return Scope()
+    try:
+        return Scope.from_dict(json.loads(text))
+    except (TypeError, ValueError):
+        logger.warning("The scope that came with a task cannot be read, and is left out.")
+        return Scope()

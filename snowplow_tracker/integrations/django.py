@@ -1,0 +1,208 @@
+"""Django, under WSGI and ASGI: a scope per request.
+
+    MIDDLEWARE = ["snowplow_tracker.integrations.django.SnowplowMiddleware", ...]
+    SNOWPLOW = {"tracker": "shop.tracking.tracker", "user": True}
+
+Put it first, so that all other middleware runs inside the scope. `SNOWPLOW` may be left out: a scope needs no tracker.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Iterable, Iterator, Optional
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from snowplow_tracker.integrations._request import RequestScope, RequestTracking
+from snowplow_tracker.integrations.wsgi import environ_name
+
+try:
+    from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+except ImportError:  # before asgiref 3.6
+    from asyncio import coroutines, iscoroutinefunction
+
+    def markcoroutinefunction(function: Any) -> Any:
+        """Have Django take an object for a coroutine function."""
+        function._is_coroutine = coroutines._is_coroutine  # type: ignore[attr-defined] # noqa: SLF001
+        return function
+
+
+if TYPE_CHECKING:
+    from snowplow_tracker.tracker import Tracker
+
+__all__ = ["SnowplowMiddleware"]
+
+
+class SnowplowMiddleware:
+    """Django middleware: every event inside a request carries who makes it and where.
+
+    It reads the setting `SNOWPLOW`, a dictionary. Functions of yours in it are called with the `HttpRequest`.
+
+    Keys of the setting:
+        * `tracker`: tracks page views and exceptions; a tracker, a function that returns one, or the dotted path of
+          either. Scopes need none: they are for all trackers.
+        * `user`: carry the primary key of `request.user`, once it is logged in. Under WSGI it is asked for when the
+          first event is tracked, so that requests which track nothing make no query; under ASGI, where an event cannot
+          wait for a database, before the view runs, in requests with a session cookie. Default False.
+        * `trusted_proxies`: how many proxies are in front of the application, or a list of their networks; only then
+          are `X-Forwarded-For` and `X-Forwarded-Proto` believed. Default 0.
+        * `useragent`, `language`, `page` (URL and referrer), `ip_address`, `id_cookie` (the JavaScript tracker's
+          `_sp_id`): whether events carry it. Default True.
+        * `cookie_prefix` (default `"_sp_"`), `cookie_suffix` (default: the cookie that was used last): the name of that
+          cookie. `network_cookie`: the name of the collector's cookie (default `"sp"`), or None.
+        * `privacy_signals`: no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`. Default True.
+        * `is_anonymous(request)`: whether events of this request carry no identifiers.
+        * `user_id(request)`: the user, in a way of your own; under ASGI it must not query the database.
+        * `page_views`: track a `PageView` for each HTML page answered with 2xx: True, or a function of the request that
+          says whether. Default False.
+        * `exceptions`: track an `application_error` for each exception of a view. Default False.
+
+    Raises:
+        ImproperlyConfigured: The setting is wrong; the message says what of it.
+
+    .. versionadded:: 1.2.0
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[Any], Any]) -> None:
+        self.get_response = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        options = dict(getattr(settings, "SNOWPLOW", None) or {})
+        wants_user = options.pop("user", False)
+        if wants_user and "user_id" not in options:
+            options["user_id"] = _remembered_user_id if self._is_async else _user_id
+        try:
+            tracker = _tracker_of(options.pop("tracker", None))
+            self._tracking: RequestTracking[Any] = RequestTracking(tracker, **options)
+        except (TypeError, ValueError, ImportError) as error:
+            raise ImproperlyConfigured(f"The setting SNOWPLOW is wrong: {error}") from error
+        if self._is_async:
+            markcoroutinefunction(self)
+        if wants_user:
+            self.process_view: Any = (
+                self._remember_user_async if self._is_async else self._remember_user
+            )
+        if self._tracking.tracks_exceptions:
+            self.process_exception: Any = (
+                self._track_exception_async if self._is_async else self._track_exception
+            )
+
+    def __call__(self, request: Any) -> Any:
+        """Answer a request."""
+        if self._is_async:
+            return self._answer(request)
+        incoming = DjangoRequest(request)
+        with self._tracking.scope(incoming) as scope:
+            response = self.get_response(request)
+            self._track_page_view(incoming, response)
+        return _with_streams(response, scope)
+
+    async def _answer(self, request: Any) -> Any:
+        incoming = DjangoRequest(request)
+        with self._tracking.scope(incoming) as scope:
+            response = await self.get_response(request)
+            self._track_page_view(incoming, response)
+        return _with_streams(response, scope)
+
+    def _track_page_view(self, request: DjangoRequest, response: Any) -> None:
+        if self._tracking.tracks_page_views:
+            self._tracking.track_page_view(
+                request, response.status_code, response.get("Content-Type")
+            )
+
+    def _track_exception(self, request: Any, exception: BaseException) -> None:  # noqa: ARG002
+        self._tracking.track_exception(exception)
+
+    async def _track_exception_async(self, request: Any, exception: BaseException) -> None:  # noqa: ARG002
+        self._tracking.track_exception(exception)
+
+    def _remember_user(self, request: Any, view: Any, *_: Any) -> None:
+        """Find out who the user is before an asynchronous view, which may not wait for the database."""
+        if iscoroutinefunction(view) and settings.SESSION_COOKIE_NAME in request.COOKIES:
+            request._snowplow_user_id = _user_id(request)  # noqa: SLF001
+
+    async def _remember_user_async(self, request: Any, *_: Any) -> None:
+        """Find out who the user is where that may wait for the database."""
+        from asgiref.sync import sync_to_async
+
+        if settings.SESSION_COOKIE_NAME in request.COOKIES:
+            request._snowplow_user_id = await sync_to_async(_user_id)(request)  # noqa: SLF001
+
+
+class DjangoRequest:
+    """A request as Django has it."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, request: Any) -> None:
+        self.raw = request
+
+    @property
+    def peer(self) -> Optional[str]:
+        """The address of the other end of the connection."""
+        return self.raw.META.get("REMOTE_ADDR")  # type: ignore[no-any-return]
+
+    def header(self, name: str) -> Optional[str]:
+        """Return a header by its name in lower case."""
+        value = self.raw.META.get(environ_name(name))
+        return value if isinstance(value, str) else None
+
+    def url(self, scheme: Optional[str]) -> Optional[str]:
+        """Return the URL that was asked for."""
+        meta = self.raw.META
+        host = meta.get("HTTP_HOST") or f"{meta.get('SERVER_NAME')}:{meta.get('SERVER_PORT')}"
+        return f"{scheme or self.raw.scheme}://{host}{self.raw.get_full_path()}"
+
+
+def _tracker_of(setting: Any) -> Optional[Tracker]:
+    found = import_string(setting) if isinstance(setting, str) else setting
+    if found is not None and not hasattr(found, "track") and callable(found):
+        found = found()
+    return found  # type: ignore[no-any-return]
+
+
+def _user_id(request: Any) -> Any:
+    if hasattr(request, "_snowplow_user_id"):
+        return request._snowplow_user_id  # noqa: SLF001
+    user = getattr(request, "user", None)
+    return user.pk if user is not None and user.is_authenticated else None
+
+
+def _remembered_user_id(request: Any) -> Any:
+    return getattr(request, "_snowplow_user_id", None)
+
+
+def _with_streams(response: Any, scope: RequestScope) -> Any:
+    """Have a response that is still to be made be made inside the scope."""
+    if not getattr(response, "streaming", False) or hasattr(response, "file_to_stream"):
+        return response
+    if getattr(response, "is_async", False):
+        response.streaming_content = _in_scope_async(response.streaming_content, scope)
+    else:
+        response.streaming_content = _in_scope(response.streaming_content, scope)
+    return response
+
+
+def _in_scope(parts: Iterable[Any], scope: RequestScope) -> Iterator[Any]:
+    iterator = iter(parts)
+    while True:
+        with scope:
+            try:
+                part = next(iterator)
+            except StopIteration:
+                return
+        yield part
+
+
+async def _in_scope_async(parts: Any, scope: RequestScope) -> AsyncIterator[Any]:
+    iterator = parts.__aiter__()
+    while True:
+        with scope:
+            try:
+                part = await iterator.__anext__()
+            except StopAsyncIteration:
+                return
+        yield part

@@ -1,0 +1,235 @@
+"""Exceptions as `application_error` events (com.snowplowanalytics.snowplow, 1-0-2).
+
+    install_excepthook(tracker)                                  # what ends the program or a thread
+    logging.getLogger().addHandler(SnowplowHandler(tracker))     # what is logged as an error
+
+An event has the class and the message of the exception, where it was raised, and its traceback. It never has local
+variables. Messages may hold personal data: `Tracker.redact("$.message", ...)` removes them.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import traceback
+from contextvars import ContextVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional
+
+from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker.events import SelfDescribing
+from snowplow_tracker.self_describing_json import SelfDescribingJson
+
+if TYPE_CHECKING:
+    from snowplow_tracker.tracker import Tracker
+
+__all__ = ["SnowplowHandler", "error_event", "install_excepthook", "track_exception"]
+
+_SCHEMA = "iglu:com.snowplowanalytics.snowplow/application_error/jsonschema/1-0-2"
+_MAX_MESSAGE = 2048
+_MAX_NAME = 1024
+_MAX_TRACE = 8192
+_MAX_INTEGER = 2**31 - 1
+_MAX_FRAMES = 50
+
+# What is raised or logged while an error is being tracked is not tracked.
+_is_tracking: ContextVar[bool] = ContextVar("snowplow_tracker.errors", default=False)
+
+
+def error_event(
+    error: BaseException, *, message: Optional[str] = None, is_fatal: bool = False
+) -> SelfDescribing:
+    """Return the event of an exception, with each string cut to what its schema allows.
+
+    Args:
+        error: The exception.
+        message: What to say instead of the exception's own message.
+        is_fatal: Whether it ended the program or the thread.
+
+    .. versionadded:: 1.2.0
+    """
+    kind = type(error)
+    name = _full_name(kind)
+    cause = error.__cause__
+    if cause is None and not error.__suppress_context__:
+        cause = error.__context__
+    data: Dict[str, Any] = {
+        "message": message or _message(error) or name,
+        "exceptionName": name,
+        "stackTrace": _trace(error),
+        "causeStackTrace": None if cause is None else _trace(cause),
+        "isFatal": is_fatal,
+        **_place(error.__traceback__),
+    }
+    return _event(data)
+
+
+def track_exception(tracker: Tracker, error: BaseException, *, is_fatal: bool = False) -> None:
+    """Track an exception. What goes wrong meanwhile is logged, and stays here.
+
+    An exception that is raised while another one is being tracked, by a hook for instance, is not tracked.
+
+    Args:
+        tracker: The tracker.
+        error: The exception.
+        is_fatal: Whether it ended the program or the thread.
+
+    .. versionadded:: 1.2.0
+    """
+    _track(tracker, lambda: error_event(error, is_fatal=is_fatal))
+
+
+def install_excepthook(tracker: Tracker) -> Callable[[], None]:
+    """Track the exceptions that end the program or a thread of it, and then call the hooks that were there.
+
+    `KeyboardInterrupt` and `SystemExit` are no errors. What was tracked is sent when the program ends, as always.
+
+    Args:
+        tracker: The tracker.
+
+    Returns:
+        A function that puts the hooks back, unless others were installed over them meanwhile.
+
+    .. versionadded:: 1.2.0
+    """
+    earlier, earlier_of_threads = sys.excepthook, threading.excepthook
+
+    def excepthook(kind: type, error: BaseException, traceback_: Optional[TracebackType]) -> None:
+        if isinstance(error, Exception):
+            track_exception(tracker, error, is_fatal=True)
+        earlier(kind, error, traceback_)
+
+    def excepthook_of_threads(arguments: threading.ExceptHookArgs) -> None:
+        if isinstance(arguments.exc_value, Exception):
+            track_exception(tracker, arguments.exc_value, is_fatal=True)
+        earlier_of_threads(arguments)
+
+    def uninstall() -> None:
+        if sys.excepthook is excepthook:
+            sys.excepthook = earlier
+        if threading.excepthook is excepthook_of_threads:
+            threading.excepthook = earlier_of_threads
+
+    sys.excepthook = excepthook
+    threading.excepthook = excepthook_of_threads
+    return uninstall
+
+
+class SnowplowHandler(logging.Handler):
+    """A logging handler that tracks records as `application_error`, with their exception if they have one.
+
+    Records of this package, and what is logged while a record is being tracked, are left out.
+
+    Args:
+        tracker: The tracker.
+        level: The level from which on records are tracked. Default: `logging.ERROR`.
+
+    .. versionadded:: 1.2.0
+    """
+
+    def __init__(self, tracker: Tracker, level: int = logging.ERROR) -> None:
+        super().__init__(level)
+        self._tracker = tracker
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Track a record."""
+        if record.name.partition(".")[0] == "snowplow_tracker":
+            return
+        _track(self._tracker, lambda: _record_event(record))
+
+
+def _record_event(record: logging.LogRecord) -> SelfDescribing:
+    message = record.getMessage()
+    is_fatal = record.levelno >= logging.CRITICAL
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None:
+        said = _message(error)
+        return error_event(
+            error, message=f"{message}: {said}" if said else message, is_fatal=is_fatal
+        )
+    data = {
+        "message": message or record.name,
+        "className": record.name,
+        "fileName": record.pathname,
+        "lineNumber": record.lineno,
+        "isFatal": is_fatal,
+    }
+    return _event(data)
+
+
+def _track(tracker: Tracker, make: Callable[[], SelfDescribing]) -> None:
+    if _is_tracking.get():
+        return
+    token = _is_tracking.set(True)
+    try:
+        tracker.track(make())
+    except Exception as error:
+        if is_interrupt(error):
+            raise
+        logging.getLogger("snowplow_tracker.integrations").warning(
+            "An error could not be tracked: %r", error
+        )
+    finally:
+        _is_tracking.reset(token)
+
+
+def _event(data: Dict[str, Any]) -> SelfDescribing:
+    thread = threading.current_thread()
+    data.update(
+        programmingLanguage="PYTHON",
+        threadName=thread.name,
+        threadId=getattr(thread, "native_id", None),
+    )
+    limits = {"message": _MAX_MESSAGE, "stackTrace": _MAX_TRACE, "causeStackTrace": _MAX_TRACE}
+    kept: Dict[str, Any] = {}
+    for name, value in data.items():
+        if isinstance(value, str):
+            kept[name] = value[: limits.get(name, _MAX_NAME)]
+        elif isinstance(value, bool) or (isinstance(value, int) and 0 <= value <= _MAX_INTEGER):
+            kept[name] = value
+    return SelfDescribing(SelfDescribingJson(_SCHEMA, kept))
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failure:  # whatever its class raises
+        if is_interrupt(failure):
+            raise
+        return ""
+
+
+def _full_name(kind: type) -> str:
+    module = kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def _trace(error: BaseException) -> str:
+    """Return the traceback of an exception, the most recent calls where it is too long."""
+    try:
+        lines = traceback.format_exception(
+            type(error), error, error.__traceback__, limit=-_MAX_FRAMES, chain=False
+        )
+    except Exception as failure:  # what its class raises when it is shown
+        if is_interrupt(failure):
+            raise
+        return _full_name(type(error))
+    text = "".join(lines)
+    return text if len(text) <= _MAX_TRACE else f"...\n{text[4 - _MAX_TRACE :]}"
+
+
+def _place(trace: Optional[TracebackType]) -> Dict[str, Any]:
+    """Return where an exception was raised."""
+    if trace is None:
+        return {}
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    module = trace.tb_frame.f_globals.get("__name__")
+    name = getattr(code, "co_qualname", code.co_name)
+    return {
+        "className": f"{module}.{name}" if module else name,
+        "fileName": code.co_filename[-_MAX_NAME:],
+        "lineNumber": trace.tb_lineno,
+    }

@@ -1,0 +1,96 @@
+"""Flask: a scope per request.
+
+SnowplowExtension(app, tracker, user_id=lambda request: current_user.get_id())
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, cast
+
+from flask import Flask, has_request_context, request
+
+from snowplow_tracker.integrations._request import RequestOptions, RequestTracking
+from snowplow_tracker.integrations.wsgi import SnowplowMiddleware
+from snowplow_tracker.typing import Unpack
+
+if TYPE_CHECKING:
+    from snowplow_tracker.tracker import Tracker
+
+__all__ = ["SnowplowExtension"]
+
+_CALLED_WITH_REQUEST = ("user_id", "is_anonymous", "page_views")
+
+
+class SnowplowExtension:
+    """A Flask extension: every event inside a request carries who makes it and where.
+
+    Args:
+        app: The application; without one, call `init_app`.
+        tracker: Tracks page views and exceptions. Scopes need none: they are for all trackers.
+        **options: See below; functions of yours are called with `flask.request`.
+
+    Options, all of which are keywords:
+        * `trusted_proxies`: how many proxies are in front of the application, or a list of their networks; only then
+          are `X-Forwarded-For` and `X-Forwarded-Proto` believed. Default 0. Leave it where `ProxyFix` is used.
+        * `useragent`, `language`, `page` (URL and referrer), `ip_address`, `id_cookie` (the JavaScript tracker's
+          `_sp_id`): whether events carry it. Default True.
+        * `cookie_prefix` (default `"_sp_"`), `cookie_suffix` (default: the cookie that was used last): the name of that
+          cookie. `network_cookie`: the name of the collector's cookie (default `"sp"`), or None.
+        * `privacy_signals`: no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`. Default True.
+        * `is_anonymous(request)`: whether events of this request carry no identifiers.
+        * `user_id(request)`: the user, asked when the first event is tracked.
+        * `page_views`: track a `PageView` for each HTML page answered with 2xx: True, or a function of the request that
+          says whether. Default False.
+        * `exceptions`: track an `application_error` for each exception that no error handler took. Default False.
+
+    Raises:
+        TypeError: An option is unknown or has the wrong type, or something is to be tracked without a tracker.
+        ValueError: A proxy is no address and no network.
+
+    .. versionadded:: 1.2.0
+    """
+
+    def __init__(
+        self,
+        app: Optional[Flask] = None,
+        tracker: Optional[Tracker] = None,
+        **options: Unpack[RequestOptions],
+    ) -> None:
+        RequestTracking(tracker, **options)  # what is wrong with the options is told here
+        self._tracker = tracker
+        self._options = cast("Dict[str, Any]", options)
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Open a scope for each request of an application.
+
+        Args:
+            app: The application.
+        """
+        options = dict(self._options)
+        for name in _CALLED_WITH_REQUEST:
+            if callable(options.get(name)):
+                options[name] = _with_request(app, options[name])
+        tracks_exceptions = options.pop("exceptions", False)
+        middleware = SnowplowMiddleware(app.wsgi_app, self._tracker, **options)
+        app.wsgi_app = middleware
+        app.extensions["snowplow_tracker"] = self
+        if tracks_exceptions:
+            # Flask makes a page of every exception, so that a middleware sees none.
+            app.teardown_request(self._track_exception)
+
+    def _track_exception(self, error: Optional[BaseException]) -> None:
+        from snowplow_tracker.integrations.errors import track_exception
+
+        if self._tracker is not None and error is not None:
+            track_exception(self._tracker, error)
+
+
+def _with_request(app: Flask, function: Callable[[Any], Any]) -> Callable[[Dict[str, Any]], Any]:
+    def call(environ: Dict[str, Any]) -> Any:
+        if has_request_context():
+            return function(request)
+        return function(app.request_class(environ))  # while a body is streamed
+
+    return call

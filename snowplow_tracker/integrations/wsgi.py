@@ -1,0 +1,203 @@
+"""WSGI applications: Flask, Pyramid, Bottle, Django and all others.
+
+    app = SnowplowMiddleware(app)
+
+Every event that is tracked while a request is answered carries its user agent, language, URL, referrer, IP address and
+the ids in its cookies.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, Optional, Tuple
+from urllib.parse import quote
+
+from snowplow_tracker.integrations._request import RequestOptions, RequestScope, RequestTracking
+from snowplow_tracker.typing import Unpack
+
+if TYPE_CHECKING:
+    from snowplow_tracker.tracker import Tracker
+
+__all__ = ["SnowplowMiddleware"]
+
+Environ = Dict[str, Any]
+StartResponse = Callable[..., Any]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~-]*")
+
+
+@lru_cache(maxsize=64)
+def environ_name(header: str) -> str:
+    """Return the name that a header has in the environment of CGI, WSGI and Django."""
+    return "HTTP_" + header.upper().replace("-", "_")
+
+
+class SnowplowMiddleware:
+    """A WSGI application that opens a scope for each request to another one.
+
+    Args:
+        app: The application.
+        tracker: Tracks page views and exceptions. Scopes need none: they are for all trackers.
+        **options: See below; functions of yours are called with the WSGI environment.
+
+    Options, all of which are keywords:
+        * `trusted_proxies`: how many proxies are in front of the application, or a list of their networks; only then
+          are `X-Forwarded-For` and `X-Forwarded-Proto` believed. Default 0.
+        * `useragent`, `language`, `page` (URL and referrer), `ip_address`, `id_cookie` (the JavaScript tracker's
+          `_sp_id`): whether events carry it. Default True.
+        * `cookie_prefix` (default `"_sp_"`), `cookie_suffix` (default: the cookie that was used last): the name of that
+          cookie. `network_cookie`: the name of the collector's cookie (default `"sp"`), or None.
+        * `privacy_signals`: no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`. Default True.
+        * `is_anonymous(environ)`: whether events of this request carry no identifiers.
+        * `user_id(environ)`: the user, asked when the first event is tracked.
+        * `page_views`: track a `PageView` for each HTML page answered with 2xx: True, or a function of the environment
+          that says whether. Default False.
+        * `exceptions`: track an `application_error` for each exception that the application lets out. Default False.
+
+    Raises:
+        TypeError: An option is unknown or has the wrong type, or something is to be tracked without a tracker.
+        ValueError: A proxy is no address and no network.
+
+    .. versionadded:: 1.2.0
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        tracker: Optional[Tracker] = None,
+        **options: Unpack[RequestOptions],
+    ) -> None:
+        self.app = app
+        self._tracking: RequestTracking[Environ] = RequestTracking(tracker, **options)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
+        tracking = self._tracking
+        request = WSGIRequest(environ)
+        scope = tracking.scope(request)
+        answer: Optional[_Answer] = None
+        if tracking.tracks_page_views:
+            answer = _Answer(start_response)
+            start_response = answer.start_response
+        with scope:
+            try:
+                body = self.app(environ, start_response)
+            except Exception as error:
+                tracking.track_exception(error)
+                raise
+        if answer is None and type(body) in (list, tuple):
+            return body  # nothing of the application runs any more
+        kind = _SizedBody if hasattr(body, "__len__") else _Body
+        return kind(body, scope, tracking, request, answer)
+
+
+class WSGIRequest:
+    """A request as WSGI has it."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, environ: Environ) -> None:
+        self.raw = environ
+
+    @property
+    def peer(self) -> Optional[str]:
+        """The address of the other end of the connection."""
+        return self.raw.get("REMOTE_ADDR")
+
+    def header(self, name: str) -> Optional[str]:
+        """Return a header by its name in lower case."""
+        value = self.raw.get(environ_name(name))
+        return value if isinstance(value, str) else None
+
+    def url(self, scheme: Optional[str]) -> Optional[str]:
+        """Return the URL that was asked for."""
+        environ = self.raw
+        scheme = scheme or environ.get("wsgi.url_scheme") or "http"
+        host = environ.get("HTTP_HOST")
+        if not host:
+            host = environ.get("SERVER_NAME") or "localhost"
+            port = environ.get("SERVER_PORT")
+            if port and port != {"http": "80", "https": "443"}.get(scheme):
+                host = f"{host}:{port}"
+        # The path is the bytes of the request as Latin-1, percent signs decoded.
+        path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
+        query = environ.get("QUERY_STRING")
+        if _PLAIN_PATH.fullmatch(path) is None:
+            path = quote(path.encode("latin-1", "replace"), safe="/;=,:@!$&()*+~")
+        url = f"{scheme}://{host}{path}"
+        return f"{url}?{query}" if query else url
+
+
+class _Answer:
+    """Remembers with which status and content type the application started its answer."""
+
+    def __init__(self, start_response: StartResponse) -> None:
+        self._start_response = start_response
+        self.started: Optional[Tuple[int, Optional[str]]] = None
+
+    def start_response(self, status: str, headers: Any, *exc_info: Any) -> Any:
+        content_type = next(
+            (value for name, value in headers if name.lower() == "content-type"), None
+        )
+        code = status[:3]
+        self.started = (int(code) if code.isdigit() else 0, content_type)
+        return self._start_response(status, headers, *exc_info)
+
+
+class _Body:
+    """The body of an answer, each part of which is made inside the scope of the request."""
+
+    def __init__(
+        self,
+        body: Iterable[bytes],
+        scope: RequestScope,
+        tracking: RequestTracking[Environ],
+        request: WSGIRequest,
+        answer: Optional[_Answer],
+    ) -> None:
+        self._body = body
+        self._iterator: Optional[Iterator[bytes]] = None
+        self._scope = scope
+        self._tracking = tracking
+        self._request = request
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        with self._scope:
+            try:
+                if self._iterator is None:
+                    self._iterator = iter(self._body)
+                return next(self._iterator)
+            except StopIteration:
+                raise
+            except Exception as error:
+                self._tracking.track_exception(error)
+                raise
+
+    def close(self) -> None:
+        """Close the body, as servers do at the end of every answer, and track the view of the page."""
+        answer, self._answer = self._answer, None
+        with self._scope:
+            try:
+                if answer is not None and answer.started is not None:
+                    self._tracking.track_page_view(self._request, *answer.started)
+            finally:
+                close = getattr(self._body, "close", None)
+                if close is not None:
+                    close()
+
+
+class _SizedBody(_Body):
+    """A body whose number of parts is known: servers make a `Content-Length` of a single one."""
+
+    def __len__(self) -> int:
+        return len(self._body)  # type: ignore[arg-type]
+
+    def __bool__(self) -> bool:
+        return True

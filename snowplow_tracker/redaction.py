@@ -1,0 +1,219 @@
+"""Redaction: personal data that must not leave the process, removed from every event in one place.
+
+    tracker.redact("ip", cut_ip)
+    tracker.redact("uid", hashed("a secret of yours"))
+    tracker.redact("$..email", remove)
+    tracker.redact("$.customer.name", cut(1), schema="iglu:com.acme.*/*/jsonschema/*-*-*")
+
+Rules apply to what is about to be queued, whatever put it there: the event, its subject, its scope, the tracker or a
+hook.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from typing import Any, Callable, List, Optional, Tuple, Union
+
+from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._protocol import deferred
+from snowplow_tracker._protocol.json import dumps
+from snowplow_tracker._protocol.schema_rules import RuleSet
+from snowplow_tracker.typing import PayloadDict
+
+__all__ = ["Redact", "Redaction", "cut", "cut_ip", "cut_query", "hashed", "remove"]
+
+Redact = Callable[[Any], Any]
+"""Called with a value. It returns the one to send instead, or None to send none."""
+
+logger = logging.getLogger("snowplow_tracker.tracker")
+
+_PATH = re.compile(r"(\.\.|\.)([\w-]+|\*)|\[(\d+|\*)\]|\['([^']+)'\]")
+
+_Step = Tuple[bool, Union[str, int]]
+"""Whether to look at any depth, and the key, index, or `*`."""
+
+
+def remove(value: Any) -> None:
+    """Send no value."""
+
+
+def hashed(key: str) -> Redact:
+    """Return a function that replaces a value by its HMAC-SHA256 in hexadecimal: the same value has the same one.
+
+    Args:
+        key: A secret, without which nobody can try out which value it was.
+
+    Raises:
+        ValueError: The key is empty.
+    """
+    if not key:
+        raise ValueError("key is empty: anybody could find the values by trying.")
+    import hashlib
+    import hmac
+
+    secret = key.encode()
+
+    def hash_value(value: Any) -> str:
+        return hmac.new(secret, str(value).encode(errors="replace"), hashlib.sha256).hexdigest()
+
+    return hash_value
+
+
+def cut(length: int) -> Redact:
+    """Return a function that keeps the first characters of a value.
+
+    Args:
+        length: How many.
+    """
+
+    def cut_value(value: Any) -> str:
+        return str(value)[:length]
+
+    return cut_value
+
+
+def cut_ip(value: Any) -> Optional[str]:
+    """Return the network of an IP address: three of four numbers (IPv4), or the first 48 bits (IPv6).
+
+    Args:
+        value: The address. What is none is not sent.
+    """
+    import ipaddress
+
+    try:
+        address = ipaddress.ip_address(str(value))
+    except ValueError:
+        return None
+    bits = 24 if address.version == 4 else 48
+    network = ipaddress.ip_network(f"{address}/{bits}", strict=False)
+    return str(network.network_address)
+
+
+def cut_query(value: Any) -> str:
+    """Return a URL without its query, its fragment and its userinfo.
+
+    Args:
+        value: The URL.
+    """
+    url = re.split(r"[?#]", str(value), maxsplit=1)[0]
+    return re.sub(r"(?<=//)[^/@]*@", "", url)
+
+
+class Redaction:
+    """The rules of one tracker, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self._parameters: Tuple[Tuple[str, Redact], ...] = ()
+        self._paths: Tuple[Tuple[List[_Step], Redact, Optional[RuleSet]], ...] = ()
+
+    def add(self, target: str, action: Redact, schema: Optional[str] = None) -> None:
+        """Add a rule.
+
+        Args:
+            target: The name of a parameter of the protocol, or a JSON path in the data of self-describing events and
+                entities.
+            action: What becomes of the value.
+            schema: A schema rule: the path applies to data of these schemas alone.
+
+        Raises:
+            TypeError: The action is no function.
+            ValueError: The target or the schema rule has a wrong form.
+        """
+        if not callable(action):
+            raise TypeError(f"action must be a function, not {type(action).__name__}.")
+        if not isinstance(target, str) or not target:
+            raise ValueError("target must be the name of a parameter or a JSON path.")
+        if not target.startswith("$"):
+            if schema is not None:
+                raise ValueError("schema goes with a JSON path, and a parameter has no schema.")
+            self._parameters += ((target, action),)
+        else:
+            rules = None if schema is None else RuleSet(schema)
+            self._paths += ((_parsed(target), action, rules),)
+
+    def apply(self, pairs: PayloadDict) -> None:
+        """Redact a payload in place.
+
+        A value whose action raises is not sent: the rule is there because the value must not get out.
+        """
+        for name, action in self._parameters:
+            if name in pairs:
+                value = _redacted(action, pairs[name])
+                if value is None or value == "":
+                    del pairs[name]
+                else:
+                    pairs[name] = value
+        if self._paths:
+            for envelope in (deferred.UNSTRUCT_EVENT, deferred.CONTEXTS):
+                envelope.change(pairs, self._apply_to_data)
+
+    def _apply_to_data(self, text: str) -> str:
+        """Redact one self-describing JSON, or a list of them."""
+        held = json.loads(text)
+        for each in held if isinstance(held, list) else [held]:
+            for path, action, rules in self._paths:
+                if rules is None or rules.matches(str(each.get("schema"))):
+                    _redact_path(each.get("data"), path, action)
+        return dumps(held)
+
+
+def _redacted(action: Redact, value: Any) -> Any:
+    try:
+        return action(value)
+    except Exception as error:
+        if is_interrupt(error):
+            raise
+        logger.exception("The redaction %r raised; the value is not sent.", action)
+        return None
+
+
+def _parsed(path: str) -> List[_Step]:
+    steps: List[_Step] = []
+    position = 1
+    while position < len(path):
+        match = _PATH.match(path, position)
+        if match is None:
+            raise ValueError(
+                f"{path!r} is no JSON path that is understood here: $.a.b, $.a[0], $.a[*].b, $['a b'] and $..a are."
+            )
+        dots, name, index, quoted = match.groups()
+        key: Union[str, int] = name or quoted or index
+        if index is not None and index != "*":
+            key = int(index)
+        steps.append((dots == "..", key))
+        position = match.end()
+    if not steps:
+        raise ValueError("$ alone would be all of the data; drop the event by a hook instead.")
+    return steps
+
+
+def _redact_path(data: Any, path: List[_Step], action: Redact) -> None:
+    (anywhere, key), *others = path
+    for place in _places(data, key):
+        if others:
+            _redact_path(data[place], others, action)
+        else:
+            data[place] = _redacted(action, data[place])
+            if data[place] is None and isinstance(data, dict):
+                del data[place]
+    if anywhere:
+        for value in _values(data):
+            _redact_path(value, path, action)
+
+
+def _places(data: Any, key: Union[str, int]) -> List[Any]:
+    if isinstance(data, dict):
+        return list(data) if key == "*" else [key] if key in data else []
+    if isinstance(data, list):
+        if key == "*":
+            return list(range(len(data)))
+        return [key] if isinstance(key, int) and key < len(data) else []
+    return []
+
+
+def _values(data: Any) -> List[Any]:
+    if isinstance(data, dict):
+        return list(data.values())
+    return data if isinstance(data, list) else []

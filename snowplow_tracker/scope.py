@@ -1,0 +1,573 @@
+"""Scopes: what every event inside a request, a task or a job carries.
+
+A web application knows who makes a request when the request comes in, and tracks much later, in functions that know
+nothing of requests. A scope carries what is known from one to the other:
+
+    with Scope(user_id="user-7", page_url="https://shop.example.com/lamps"):
+        tracker.track(StructuredEvent("shop", "add-to-basket"))   # has uid and url
+
+What an event says itself goes before its scope, an inner scope before an outer one, and all of them before the
+tracker's subject, field by field. Entities add up.
+
+A scope belongs to the flow of control that opened it, as a `contextvars.ContextVar` does: threads, asyncio tasks and
+greenlets that serve others never see it. asyncio tasks that are created inside see it, and so do functions that an
+asynchronous framework runs in its thread pool. For a thread or a greenlet that you start yourself, see `propagate`.
+
+The middleware in `snowplow_tracker.integrations` opens a scope per request.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+from functools import wraps
+from types import TracebackType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Tuple,
+    Type,
+    TypeVar,
+    cast,
+)
+
+from snowplow_tracker._protocol.contexts import KeptEntity, joined
+from snowplow_tracker._protocol.parameters import sent_value
+from snowplow_tracker.events.event import own_pairs
+from snowplow_tracker.self_describing_json import SelfDescribingJson
+from snowplow_tracker.subject import DEFAULT_PLATFORM, Subject
+from snowplow_tracker.typing import JsonEncoderFunction, Unpack
+
+if TYPE_CHECKING:
+    from typing_extensions import TypedDict
+
+    class ScopeValues(TypedDict, total=False):
+        """The values that a `Scope` takes by name."""
+
+        platform: Optional[str]
+        user_id: Optional[str]
+        domain_user_id: Optional[str]
+        domain_session_id: Optional[str]
+        domain_session_index: Optional[int]
+        network_user_id: Optional[str]
+        ip_address: Optional[str]
+        useragent: Optional[str]
+        lang: Optional[str]
+        timezone: Optional[str]
+        page_url: Optional[str]
+        page_title: Optional[str]
+        referrer: Optional[str]
+
+else:
+    ScopeValues = Dict[str, Any]
+
+__all__ = ["Scope", "ScopeValues", "current_scope", "propagate"]
+
+_Scope = TypeVar("_Scope", bound="Scope")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+PARAMETERS = {
+    "platform": "p",
+    "user_id": "uid",
+    "domain_user_id": "duid",
+    "domain_session_id": "sid",
+    "domain_session_index": "vid",
+    "network_user_id": "tnuid",
+    "ip_address": "ip",
+    "useragent": "ua",
+    "lang": "lang",
+    "timezone": "tz",
+    "page_url": "url",
+    "page_title": "page",
+    "referrer": "refr",
+}
+"""The parameter of the tracker protocol for each value that has a name."""
+
+IDENTIFIERS = ("uid", "duid", "tnuid", "nuid", "sid", "vid", "ip")
+"""The parameters that say who somebody is, which no anonymous event has."""
+
+# What a `Subject` has. All else belongs to the event, and gives way to what the event says.
+_OF_SUBJECT = frozenset(
+    "p uid duid tnuid sid vid ip ua lang tz res vp cd cs ds cookie".split()  # noqa: SIM905
+)
+# What the tracker says about an event and about itself: a scope that said it would make events wrong.
+_RESERVED = frozenset(
+    ("e", "eid", "dtm", "stm", "tv", "tna", "aid", "ue_px", "ue_pr", "cx", "co", "ttm")
+)
+
+
+class ScopeState:
+    """The values of a scope together with those of the scopes around it. It never changes.
+
+    Attributes:
+        pairs: Parameters, some of them None: those are not sent.
+        entities: The entities, of outer scopes first.
+        anonymous: Whether events carry no identifiers.
+        has_more: Whether there is more than parameters.
+    """
+
+    __slots__ = (
+        "_blank",
+        "_filled",
+        "_names",
+        "_subject",
+        "_text",
+        "anonymous",
+        "entities",
+        "has_more",
+        "pairs",
+    )
+
+    def __init__(
+        self,
+        pairs: Dict[str, Any],
+        entities: Tuple[KeptEntity, ...],
+        anonymous: Optional[bool],
+    ) -> None:
+        self.pairs = pairs
+        self.entities = entities
+        self.anonymous = anonymous
+        self.has_more = bool(entities or anonymous)
+        self._names = pairs.keys()
+        self._filled = {
+            name: value for name, value in pairs.items() if value is not None and value != ""
+        }
+        self._blank = tuple(name for name in pairs if name not in self._filled)
+        self._subject = {name: value for name, value in pairs.items() if name in _OF_SUBJECT}
+        self._text: Optional[Tuple[Optional[JsonEncoderFunction], str]] = None
+
+    def subject_over(self, subject: Optional[Subject]) -> Optional[Subject]:
+        """Return a subject with the fields of the scope over those of another one."""
+        if not self._subject:
+            return subject
+        combined = Subject()
+        own = self._subject
+        combined.standard_nv_pairs = (
+            dict(own) if subject is None else {**subject.standard_nv_pairs, **own}
+        )
+        return combined
+
+    def put_over_subject(self, pairs: Dict[str, Any], event: Any) -> None:
+        """Add the parameters to an event that was built with the tracker's subject, and has none of its own.
+
+        Args:
+            pairs: The event as it was built.
+            event: What it was built of, of one of our types.
+        """
+        # fast path: calls into C instead of a loop, since every event inside a scope takes this way.
+        pairs.update(self._filled)
+        if self._blank:
+            for name in self._blank:
+                pairs.pop(name, None)
+        own = own_pairs(event)
+        if own and not self._names.isdisjoint(own):
+            names = self._names
+            for name, value in own.items():
+                if name in names:
+                    pairs[name] = value  # noqa: PERF403 - a comprehension is a call
+
+    def fill_in(self, pairs: Dict[str, Any], event: Any, subject: Optional[Subject]) -> None:
+        """Add the parameters to an event that was built with the subject of `subject_over`.
+
+        Args:
+            pairs: The event as it was built.
+            event: What it was built of, of any type.
+            subject: The tracker's subject.
+        """
+        own = own_pairs(event) or {}
+        event_subject = getattr(event, "event_subject", None)
+        said = {} if event_subject is None else event_subject.standard_nv_pairs
+        of_tracker = {} if subject is None else subject.standard_nv_pairs
+        for name, value in self._filled.items():
+            if name in own or name in said or name in self._subject:
+                continue
+            if name not in pairs or pairs[name] == of_tracker.get(name):
+                pairs[name] = value
+        if not self._names.isdisjoint(own):
+            # A tracker's subject goes over the event's own parameters, as it always did; a scope does not.
+            pairs.update(
+                [(name, own[name]) for name in own if name in self._subject and name not in said]
+            )
+
+    def fill_in_own(self, pairs: Dict[str, Any], said: Mapping[str, Any]) -> None:
+        """Add the parameters that are not those of whom an event is about to its own.
+
+        Args:
+            pairs: What the event says itself.
+            said: What its subject says.
+        """
+        for name, value in self._filled.items():
+            if name not in self._subject and name not in said:
+                pairs.setdefault(name, value)
+
+    def entities_text(self, json_encoder: Optional[JsonEncoderFunction]) -> str:
+        """Return the entities as JSON with commas between them."""
+        kept = self._text
+        if kept is None or kept[0] is not json_encoder:
+            kept = self._text = (json_encoder, joined(self.entities, json_encoder))
+        return kept[1]
+
+
+_NOTHING = ScopeState({}, (), None)
+
+_CURRENT: ContextVar[Optional[Scope]] = ContextVar("snowplow_tracker.scope", default=None)
+
+innermost: Callable[[], Optional[Scope]] = _CURRENT.get
+"""Return the innermost open scope, or None. It is what the tracker calls for each event."""
+
+
+def remove_identifiers(pairs: Dict[str, Any]) -> None:
+    """Remove from an event who it is about."""
+    for name in IDENTIFIERS:
+        pairs.pop(name, None)
+
+
+class Scope:
+    """What every event that is tracked inside of it carries.
+
+    It is a context manager for `with`, also in coroutines, and a decorator for functions and coroutine functions; each
+    call of a decorated function has a scope of its own with these values.
+
+    Args:
+        subject: Fields of a `Subject`: all that were set on it. Its platform counts only where it was chosen.
+        entities: Entities for every event. They are taken as they are now; to change one, remove it and add another.
+        parameters: Values for any other parameter of the tracker protocol, by its name there (`{"res": "800x600"}`).
+        anonymous: `True`: no event carries who it is about (user, domain user, network user, session, IP address),
+            whoever set it, the event included. `False` ends this inside an anonymous scope. By default as outside.
+        **values: `user_id`, `domain_user_id`, `domain_session_id` (a UUID), `domain_session_index`, `network_user_id`,
+            `ip_address`, `useragent`, `lang`, `timezone`, `platform`, `page_url`, `page_title`, `referrer`. `None`
+            is not sent, and keeps what is set further out from being sent.
+
+    Raises:
+        TypeError: A value has a name that a scope does not know.
+        ValueError: `entities` holds something else than entities, or `parameters` names one that each event has for
+            itself, such as `eid`.
+
+    Example:
+        >>> with Scope(user_id="user-7") as scope:
+        ...     tracker.track(PageView("https://example.com"))
+        ...     scope.set(page_title="Basket")
+        ...     scope.add_entity(SelfDescribingJson("iglu:com.acme/basket/jsonschema/1-0-0", {}))
+
+    .. versionadded:: 1.2.0
+    """
+
+    def __init__(
+        self,
+        subject: Optional[Subject] = None,
+        entities: Iterable[SelfDescribingJson] = (),
+        *,
+        parameters: Optional[Mapping[str, Any]] = None,
+        anonymous: Optional[bool] = None,
+        **values: Unpack[ScopeValues],
+    ) -> None:
+        self._pairs: Dict[str, Any] = {}
+        self._entities: Tuple[KeptEntity, ...] = ()
+        self._anonymous = anonymous
+        self._outer: Optional[Scope] = None
+        self._token: Optional[Token[Optional[Scope]]] = None
+        # Changes replace `_version` after they are made, so that what was merged meanwhile is merged again.
+        self._version = object()
+        self._cache: Optional[Tuple[object, Optional[ScopeState], ScopeState]] = None
+        if subject is not None:
+            self._pairs.update(_chosen(subject))
+        if parameters:
+            self._pairs.update(_checked_parameters(parameters))
+        if values:
+            self._pairs.update(_named(values))
+        for entity in entities:
+            self._entities += (KeptEntity(entity),)
+
+    def set(
+        self,
+        subject: Optional[Subject] = None,
+        *,
+        parameters: Optional[Mapping[str, Any]] = None,
+        anonymous: Optional[bool] = None,
+        **values: Unpack[ScopeValues],
+    ) -> None:
+        """Set values for the events from now on. Events that are tracked already stay as they are.
+
+        Args:
+            subject: Fields of a `Subject`: all that were set on it.
+            parameters: Values for any other parameter of the tracker protocol, by its name there.
+            anonymous: Whether events carry no identifiers; `None` changes nothing.
+            **values: Those of the constructor, by name. `None` is not sent, and keeps what is set further out from being
+                sent.
+
+        Raises:
+            TypeError: A value has a name that a scope does not know.
+            ValueError: `parameters` names a parameter that each event has for itself.
+        """
+        changes = {} if subject is None else _chosen(subject)
+        if parameters:
+            changes.update(_checked_parameters(parameters))
+        if values:
+            changes.update(_named(values))
+        self._pairs.update(changes)
+        if anonymous is not None:
+            self._anonymous = anonymous
+        self._version = object()
+
+    def add_entity(self, entity: SelfDescribingJson) -> None:
+        """Add an entity to the events from now on, as it is now.
+
+        Args:
+            entity: The entity. Its data may be changed afterwards, without an effect on events.
+
+        Raises:
+            ValueError: It is not a `SelfDescribingJson`.
+        """
+        self._entities += (KeptEntity(entity),)
+        self._version = object()
+
+    def remove_entities(self, schema: Optional[str] = None) -> None:
+        """Remove entities of this scope from the events from now on. Those of outer scopes stay.
+
+        Args:
+            schema: The URI of a schema; entities of others stay. By default all are removed.
+        """
+        self._entities = tuple(
+            entity for entity in self._entities if schema is not None and entity.schema != schema
+        )
+        self._version = object()
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether events carry no identifiers now, by this scope or by one around it."""
+        return bool(self.merged().anonymous)
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Return what events carry now, outer scopes included, in a form that JSON can hold.
+
+        It is how a scope travels to another process; `from_dict` is the way back. Values are strings there.
+
+        Raises:
+            TypeError: An entity holds something that has no JSON form.
+        """
+        import json
+
+        merged = self.merged()
+        return {
+            "parameters": {
+                name: None if value is None else str(value) for name, value in merged.pairs.items()
+            },
+            "entities": [json.loads(entity.text(None)) for entity in merged.entities],
+            "anonymous": merged.anonymous,
+        }
+
+    @classmethod
+    def from_dict(cls: Type[_Scope], values: Mapping[str, Any]) -> _Scope:
+        """Return a scope with what `as_dict` returned.
+
+        Args:
+            values: What `as_dict` returned, perhaps in another process.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        try:
+            parameters, entities = values["parameters"], values["entities"]
+            return cls(
+                entities=[SelfDescribingJson(each["schema"], each["data"]) for each in entities],
+                parameters=dict(parameters),
+                anonymous=values["anonymous"],
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"This is not what Scope.as_dict returns: {error!r}") from None
+
+    def __enter__(self: _Scope) -> _Scope:
+        """Open the scope.
+
+        Raises:
+            RuntimeError: It is open already.
+        """
+        if self._token is not None:
+            raise RuntimeError("This scope is open already. Make another one to open it twice.")
+        self._outer = _CURRENT.get()
+        self._token = _CURRENT.set(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]] = None,
+        error: Optional[BaseException] = None,
+        traceback: Optional[TracebackType] = None,
+    ) -> None:
+        """Close the scope. What runs on in tasks and threads that were started inside keeps it."""
+        token, self._token = self._token, None
+        if token is None:
+            return
+        try:
+            _CURRENT.reset(token)
+        except ValueError:
+            # An asynchronous generator may be closed by another task than the one that ran it.
+            if _CURRENT.get() is self:
+                _CURRENT.set(self._outer)
+
+    def __call__(self, function: _Function) -> _Function:
+        """Decorate a function or a coroutine function: each call has a scope of its own with these values.
+
+        Raises:
+            TypeError: It is a generator function, whose scope would be that of whoever iterates, or no function at all.
+        """
+        import inspect
+
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                "A generator function cannot have a scope: open one inside of it, around what does not yield."
+            )
+        if not callable(function):
+            raise TypeError(
+                f"Scope decorates functions, not an object of type {type(function).__name__}."
+            )
+        if inspect.iscoroutinefunction(function):
+
+            @wraps(function)
+            async def in_scope(*arguments: Any, **named: Any) -> Any:
+                with self._copy():
+                    return await function(*arguments, **named)
+
+        else:
+
+            @wraps(function)
+            def in_scope(*arguments: Any, **named: Any) -> Any:
+                with self._copy():
+                    return function(*arguments, **named)
+
+        return cast("_Function", in_scope)
+
+    def _copy(self) -> Scope:
+        copied = Scope()
+        copied._pairs = dict(self._pairs)
+        copied._entities = self._entities
+        copied._anonymous = self._anonymous
+        return copied
+
+    def _own_pairs(self) -> Dict[str, Any]:
+        """Return the parameters of this scope alone, in a dictionary of its own."""
+        return dict(self._pairs)
+
+    def merged(self) -> ScopeState:
+        """Return all that an event carries, outer scopes included. What is returned never changes."""
+        outer = self._outer
+        around = None if outer is None else outer.merged()
+        cache = self._cache
+        if cache is not None and cache[0] is self._version and cache[1] is around:
+            return cache[2]
+        version = self._version
+        merged = self._merge(_NOTHING if around is None else around)
+        self._cache = (version, around, merged)
+        return merged
+
+    def _merge(self, around: ScopeState) -> ScopeState:
+        pairs = {**around.pairs, **self._own_pairs()}
+        anonymous = around.anonymous if self._anonymous is None else self._anonymous
+        return ScopeState(pairs, around.entities + self._entities, anonymous)
+
+    def __repr__(self) -> str:
+        """Return the names of what is set, and no values: they are personal data."""
+        shown = sorted(self._pairs)
+        if self._entities:
+            shown.append(f"{len(self._entities)} entities")
+        if self._anonymous is not None:
+            shown.append(f"anonymous={self._anonymous}")
+        state = "closed" if self._token is None else "open"
+        return f"<{type(self).__name__} {state}: {', '.join(shown) or 'nothing set'}>"
+
+
+def current_scope() -> Scope:
+    """Return the innermost open scope, for code that learns something while a request is served.
+
+    Outside of any scope it returns a new one that is not open, so that what is set on it has no effect: the same
+    function works in a request, in a test and in a shell.
+
+    Example:
+        >>> def log_in(user):
+        ...     current_scope().set(user_id=user.id)
+
+    .. versionadded:: 1.2.0
+    """
+    return _CURRENT.get() or Scope()
+
+
+def propagate(function: _Function) -> _Function:
+    """Return a function that runs in the scope that is open now, whichever thread calls it.
+
+    Threads and greenlets start outside of any scope.
+
+    Args:
+        function: The function, or coroutine function. It may run several times at once, and after the scope was closed.
+
+    Example:
+        >>> threading.Thread(target=propagate(send_invoice)).start()
+        >>> pool.submit(propagate(send_invoice), order)
+
+    .. versionadded:: 1.2.0
+    """
+    import inspect
+
+    scope = _CURRENT.get()
+
+    if inspect.iscoroutinefunction(function):
+
+        @wraps(function)
+        async def in_scope(*arguments: Any, **named: Any) -> Any:
+            token = _CURRENT.set(scope)
+            try:
+                return await function(*arguments, **named)
+            finally:
+                _CURRENT.reset(token)
+
+    else:
+
+        @wraps(function)
+        def in_scope(*arguments: Any, **named: Any) -> Any:
+            token = _CURRENT.set(scope)
+            try:
+                return function(*arguments, **named)
+            finally:
+                _CURRENT.reset(token)
+
+    return cast("_Function", in_scope)
+
+
+def _chosen(subject: Subject) -> Dict[str, Any]:
+    """Return the parameters that were set on a subject."""
+    if not hasattr(subject, "standard_nv_pairs"):
+        raise TypeError(f"subject must be a Subject, not {type(subject).__name__}.")
+    pairs = dict(subject.standard_nv_pairs)
+    if pairs.get("p") == DEFAULT_PLATFORM and not subject._platform_chosen:  # noqa: SLF001
+        del pairs["p"]
+    return pairs
+
+
+def _named(values: Mapping[str, Any]) -> Dict[str, Any]:
+    pairs: Dict[str, Any] = {}
+    unknown: List[str] = []
+    for name, value in values.items():
+        parameter = PARAMETERS.get(name)
+        if parameter is None:
+            unknown.append(name)
+        else:
+            pairs[parameter] = sent_value(parameter, value)
+    if unknown:
+        raise TypeError(
+            f"A scope has no value {', '.join(unknown)}. It has {', '.join(PARAMETERS)}; other parameters go into "
+            "parameters={...}."
+        )
+    return pairs
+
+
+def _checked_parameters(parameters: Mapping[str, Any]) -> Dict[str, Any]:
+    for name in parameters:
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"parameters has a name that is no string: {name!r}.")
+        if name in _RESERVED:
+            raise ValueError(f"parameters cannot hold {name!r}, which each event has for itself.")
+    return {str(name): sent_value(name, value) for name, value in parameters.items()}

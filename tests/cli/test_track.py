@@ -1,0 +1,246 @@
+"""The command `track`, against a real collector."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from snowplow_tracker._cli.main import main
+from snowplow_tracker.testing import Collector, Response
+from support.iglu import SCHEMAS
+
+SCHEMA = "iglu:org.beta/product/jsonschema/1-0-0"
+
+
+@pytest.fixture
+def collector():
+    """A collector."""
+    with Collector() as running:
+        yield running
+
+
+def track(collector, *arguments, before=()):
+    return main(["track", "--endpoint", collector.endpoint, *before, *map(str, arguments)])
+
+
+def test_a_page_view_is_delivered(collector, capsys):
+    """A page view with subject, entity, time and application arrives, and the status is 0."""
+    entity = json.dumps({"schema": SCHEMA, "data": {"id": 1}})
+    subject = ["--user-id", "u", "--lang", "en", "--ip-address", "203.0.113.7", "--platform", "web"]
+    arguments = [
+        "page-view",
+        "https://a.example/",
+        "--title",
+        "A",
+        "--entity",
+        entity,
+        "--true-timestamp",
+        "1000",
+    ]
+    assert track(collector, *arguments, *subject, before=["--app-id", "shop"]) == 0
+    assert capsys.readouterr().out == "1 event delivered\n"
+    (event,) = collector.good
+    expected = {
+        "e": "pv",
+        "page": "A",
+        "uid": "u",
+        "lang": "en",
+        "ip": "203.0.113.7",
+        "p": "web",
+        "aid": "shop",
+    }
+    assert {name: event[name] for name in expected} == expected
+    assert event["ttm"] == "1000"
+    assert event.contexts == [{"schema": SCHEMA, "data": {"id": 1}}]
+
+
+def test_a_structured_event_is_delivered(collector):
+    """A structured event with a value arrives, by GET too."""
+    arguments = [
+        "structured",
+        "--category",
+        "a",
+        "--action",
+        "b",
+        "--label",
+        "c",
+        "--property",
+        "d",
+        "--value",
+        "2.5",
+    ]
+    assert track(collector, *arguments, before=["--method", "get"]) == 0
+    (event,) = collector.good
+    assert [event[f"se_{name}"] for name in ("ca", "ac", "la", "pr", "va")] == [
+        "a",
+        "b",
+        "c",
+        "d",
+        "2.5",
+    ]
+
+
+@pytest.mark.parametrize("way", ["argument", "file", "stdin"])
+@pytest.mark.parametrize("with_schema", [True, False])
+def test_data_comes_from_anywhere(collector, tmp_path, monkeypatch, way, with_schema):
+    """Data is an argument, a file or the standard input, with its schema or beside it."""
+    value = {"id": 1} if with_schema else {"schema": SCHEMA, "data": {"id": 1}}
+    text = json.dumps(value)
+    (tmp_path / "a.json").write_text(text)
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    given = {"argument": text, "file": f"@{tmp_path / 'a.json'}", "stdin": "-"}[way]
+    schema = ["--schema", SCHEMA] if with_schema else []
+    assert track(collector, "self-describing", given, *schema) == 0
+    (event,) = collector.good
+    assert (event.schema, event.data) == (SCHEMA, {"id": 1})
+
+
+def test_many_come_line_by_line(collector, tmp_path, capsys):
+    """Each good line arrives with its own entities and time; each bad one is named, and the status says so."""
+    entity = {"schema": SCHEMA, "data": {"id": 2}}
+    lines = [
+        {"schema": SCHEMA, "data": {"id": 1}, "context": [entity], "true_timestamp": 1000},
+        {"schema": "nonsense", "data": {}},
+        {"schema": SCHEMA, "data": 5},
+        {"schema": SCHEMA, "data": {}, "context": {}},
+        {"schema": SCHEMA, "data": {}, "true_timestamp": "today"},
+        [],
+        {"schema": SCHEMA, "data": {"id": 3}},
+    ]
+    file = tmp_path / "a.jsonl"
+    file.write_text("".join(f"{json.dumps(each)}\n" for each in lines) + "no json\n")
+    assert track(collector, "self-describing", "--lines", file) == 1
+    assert sorted(each.data["id"] for each in collector.good) == [1, 3]
+    first = next(each for each in collector.good if each.data["id"] == 1)
+    assert (first.contexts, first["ttm"]) == ([entity], "1000")
+    said = capsys.readouterr().err.splitlines()
+    assert [f"a.jsonl:{number}: " in line for number, line in zip([2, 3, 4, 5, 6, 8], said)] == [
+        True
+    ] * 6
+    assert len(said) == 6
+
+
+def test_thousands_arrive(collector, tmp_path, capsys):
+    """More events than any batch holds arrive, each once, and the progress is shown."""
+    file = tmp_path / "a.jsonl"
+    file.write_text("".join(f'{{"id": {number}}}\n' for number in range(3_000)))
+    assert track(collector, "self-describing", "--schema", SCHEMA, "--lines", file) == 0
+    assert sorted(each.data["id"] for each in collector.good) == list(range(3_000))
+    assert "3,000 events delivered" in capsys.readouterr().out
+
+
+def test_schemas_are_applied_before_sending(collector, capsys):
+    """With schemas an event that is not valid is not sent, and the status says so."""
+    pytest.importorskip("jsonschema")
+    before = ["--schemas", str(SCHEMAS)]
+    assert (
+        track(collector, "self-describing", "--schema", SCHEMA, '{"id": "1"}', before=before) == 1
+    )
+    assert '$.id: must be an integer, not "1"' in capsys.readouterr().err
+    entity = json.dumps({"schema": SCHEMA, "data": {}})
+    assert (
+        track(collector, "page-view", "https://a.example", "--entity", entity, before=before) == 1
+    )
+    assert "context[0] at $.id: id is missing" in capsys.readouterr().err
+    assert collector.events == []
+
+
+def test_the_status_says_that_nobody_answered(capsys):
+    """A collector that is down: status 3, within the timeout, and the log says why."""
+    with Collector() as gone:
+        pass
+    assert track(gone, "page-view", "https://a.example", before=["--timeout", "0.5"]) == 3
+    said = capsys.readouterr().err
+    assert "refused" in said
+    assert "not delivered in time: 1 of 1" in said
+
+
+def test_the_status_says_that_the_collector_refused(capsys):
+    """A collector that refuses for good: status 4."""
+    with Collector(respond=lambda _request: Response(403)) as refusing:
+        assert track(refusing, "page-view", "https://a.example") == 4
+    assert "dropped: 1 of 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["self-describing"],
+        ["self-describing", "{}", "--lines", "a"],
+        ["self-describing", "{no json"],
+        ["self-describing", "@/nowhere"],
+        ["page-view", "https://a.example", "--entity", "5"],
+        ["page-view", "https://a.example", "--entity", "@/nowhere"],
+        ["page-view", "https://a.example", "--platform", "toaster"],
+    ],
+)
+def test_what_makes_no_sense_is_one_line(collector, capsys, arguments):
+    """Arguments that make no sense: status 2, one line, and nothing is sent."""
+    assert track(collector, *arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert collector.events == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["page-view"],
+        ["nonsense"],
+        ["structured", "--category", "a", "--action", "b", "--value", "nan"],
+        ["structured", "--category", "a"],
+    ],
+)
+def test_a_wrong_command_line_is_one_line(collector, capsys, arguments):
+    """What the command line lacks is said in one line that points to the help."""
+    with pytest.raises(SystemExit) as caught:
+        track(collector, *arguments)
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "-h" in said
+
+
+@pytest.mark.parametrize("command", ["generate", "validate", "track"])
+def test_the_help_teaches_by_an_example(capsys, command):
+    """The help of each command has an example and the exit statuses."""
+    with pytest.raises(SystemExit) as caught:
+        main([command, "-h"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert f"Example:\n  snowplow-tracker {command} " in text
+    assert "Exit status:" in text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_an_interrupt_ends_it():
+    """Ctrl-C while it waits for input: status 130, without a traceback."""
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "snowplow_tracker",
+            "track",
+            "--endpoint",
+            "localhost:9",
+            "self-describing",
+            "--lines",
+            "-",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        process.stdin.write("no json\n")
+        process.stdin.flush()
+        assert "-:1:" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in said

@@ -1,0 +1,175 @@
+"""Interrupts: what a signal handler raises comes out of the tracker, and breaks nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from support.collector_with_faults import CollectorWithFaults
+from support.processes import run_program
+
+KINDS = {
+    "sync": 'Emitter(URL, protocol="http", batch_size=5)',
+    "threaded": "AsyncEmitter(URL, batch_size=5)",
+    "get": 'Emitter(URL, protocol="http", batch_size=5, method="get")',
+    "drop_oldest": 'Emitter(URL, protocol="http", batch_size=5, buffer_capacity=6, overflow="drop_oldest")',
+}
+
+RANDOM_MOMENTS = """
+    import json, random, signal, sys, time
+    from snowplow_tracker import AsyncEmitter, Emitter, PageView, Tracker
+
+    URL, maker, rounds, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+
+    class TimeLimit(Exception):
+        pass
+
+    armed = False
+    came = 0
+    random.seed(seed)
+
+    def interrupt(*_):
+        global came
+        if armed:
+            came += 1
+            raise random.choice([KeyboardInterrupt, TimeLimit, TimeoutError])
+
+    signal.signal(signal.SIGALRM, interrupt)
+    returned, wedged, miscounted, swallowed = [], [], [], []
+    for number in range(rounds):
+        if number % 50 == 0:
+            emitter = eval(maker)
+            tracker = Tracker("x", emitter)
+            mine = []
+        try:
+            armed = True
+            before = came
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-5, 9e-4))
+            while came == before:
+                mine.append(tracker.track(PageView("https://example.com/")))
+                if random.random() < 0.3:
+                    emitter.flush()
+            swallowed.append(number)
+        except (KeyboardInterrupt, TimeLimit, TimeoutError):
+            pass
+        finally:
+            armed = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if emitter.sync_flush(timeout=10):
+            wedged.append(number)
+        stats = emitter.stats()
+        gone = stats.sent + sum(stats.dropped.values())
+        if stats.tracked != stats.queued + stats.in_flight + gone or gone < len(mine):
+            miscounted.append((number, repr(stats), len(mine)))
+        if number % 50 == 49 or number == rounds - 1:
+            returned.extend(mine)
+            dropped = sum(stats.dropped.values())
+    print(json.dumps({
+        "wedged": wedged, "miscounted": miscounted, "swallowed": swallowed, "came": came,
+        "returned": returned, "dropped": dropped,
+    }))
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_interrupt_at_a_random_moment(kind: str, collector: CollectorWithFaults) -> None:
+    """After an interrupt at any moment of `track` and `flush` the emitter goes on, and each event is in a counter."""
+    done = run_program(RANDOM_MOMENTS, collector.endpoint, KINDS[kind], 150, 1, deadline=150)
+    assert done.status == 0, done
+    told = json.loads(done.output)
+    assert told["came"] == 150
+    assert (told["wedged"], told["miscounted"]) == ([], [])
+    # The interpreter itself ignores what is raised in a finalizer, of a socket for instance.
+    assert len(told["swallowed"]) <= 1
+    if kind != "drop_oldest":
+        assert set(told["returned"]) <= set(collector.arrived)
+
+
+LIMIT = """
+    import signal, socket, sys
+    from snowplow_tracker import AsyncEmitter, Emitter, PageView, Tracker
+
+    class TimeLimit({base}):
+        pass
+
+    def stop(*_):
+        raise TimeLimit
+
+    silent = socket.socket()
+    silent.bind(("127.0.0.1", 0))
+    silent.listen()
+    url = "http://127.0.0.1:%d" % silent.getsockname()[1]
+    signal.signal(signal.SIGALRM, stop)
+    emitter = {emitter}
+    tracker = Tracker("n", emitter)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        tracker.track(PageView("https://example.com/"))
+        {call}
+    except TimeLimit:
+        left = emitter.stats()
+        print("out", left.queued + left.in_flight)
+    silent.close()
+"""
+
+
+@pytest.mark.parametrize("base", ["Exception", "TimeoutError", "ConnectionError", "BaseException"])
+@pytest.mark.parametrize(
+    ("emitter", "call"),
+    [
+        ("Emitter(url, batch_size=1, exit_timeout=0.1)", "pass"),
+        ("Emitter(url, batch_size=10, exit_timeout=0.1)", "emitter.flush()"),
+        ("Emitter(url, batch_size=10, exit_timeout=0.1)", "emitter.close()"),
+        ("AsyncEmitter(url, batch_size=10, exit_timeout=0.1)", "emitter.sync_flush(timeout=5)"),
+        ("AsyncEmitter(url, batch_size=10, exit_timeout=0.1)", "emitter.close(timeout=5)"),
+    ],
+)
+def test_a_time_limit_comes_out(base: str, emitter: str, call: str) -> None:
+    """What a signal handler raises while the collector is silent comes out, whatever its class; the event stays."""
+    done = run_program(LIMIT.format(base=base, emitter=emitter, call=call), deadline=20)
+    assert done.status == 0, done
+    assert done.output == "out 1\n"
+    assert done.seconds < 5
+
+
+HANDLER = """
+    import signal, sys
+    from snowplow_tracker import AsyncEmitter, Emitter, PageView, StructuredEvent, Tracker
+
+    tracked = 0
+
+    def handle(*_):
+        global tracked
+        tracker.track(StructuredEvent("app", "stopping"))
+        tracked += 1
+
+    signal.signal(signal.SIGALRM, handle)
+    for number in range(40):
+        emitter = {emitter}
+        tracker = Tracker("x", emitter)
+        signal.setitimer(signal.ITIMER_REAL, 0.0001 + number * 0.00005, 0.0005)
+        for _ in range(60):
+            tracker.track(PageView("https://example.com/"))
+        emitter.sync_flush(timeout=10)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        assert emitter.close() == 0
+        assert emitter.stats().tracked == emitter.stats().sent, emitter.stats()
+    print(tracked)
+"""
+
+
+@pytest.mark.parametrize(
+    "emitter",
+    [
+        'Emitter(sys.argv[1], protocol="http")',
+        "AsyncEmitter(sys.argv[1])",
+        "AsyncEmitter(sys.argv[1], batch_size=1, thread_count=3)",
+    ],
+)
+def test_a_signal_handler_that_tracks(emitter: str, collector: CollectorWithFaults) -> None:
+    """A handler that tracks, wherever it comes in between, waits for nobody, and loses nothing."""
+    done = run_program(HANDLER.format(emitter=emitter), collector.endpoint, deadline=90)
+    assert done.status == 0, done
+    assert int(done.output) > 20
+    assert len(collector.arrived) == int(done.output) + 40 * 60

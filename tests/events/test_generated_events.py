@@ -1,0 +1,104 @@
+"""The events and entities of public schemas that come with the package."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snowplow_tracker import Tracker
+from snowplow_tracker.events import agents, ecommerce, web
+from snowplow_tracker.iglu.typed import TypedEntity, TypedEvent
+from snowplow_tracker.testing import RecordingEmitter
+
+SCHEMAS = Path(__file__).parent / "schemas"
+
+# How each module is written: its vendor, and the schemas that are of entities. All others are of events.
+MODULES = {
+    "agents": ("com.snowplow.agent.tracking", ["agent_context", "message_context", "tool_context"]),
+    "ecommerce": (
+        "com.snowplowanalytics.snowplow.ecommerce",
+        [
+            *("cart", "checkout_step", "page", "product", "promotion", "refund"),
+            *("transaction", "transaction_error", "user"),
+        ],
+    ),
+    "web": ("com.snowplowanalytics.snowplow", ["consent_document"]),
+}
+
+
+def command(module):
+    """The command that writes a module: run it without `--check` after a change of the schemas."""
+    vendor, entities = MODULES[module]
+    names = sorted(path.name for path in (SCHEMAS / vendor).iterdir())
+    arguments = ["generate", "--schemas", str(SCHEMAS), "--schema", f"iglu:{vendor}/*/jsonschema/*"]
+    for name in names:
+        arguments += ["--entities" if name in entities else "--events", name]
+    path = Path(importlib.import_module(f"snowplow_tracker.events.{module}").__file__)
+    return [sys.executable, "-m", "snowplow_tracker", *arguments, "--out", str(path)]
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_they_are_what_their_schemas_say(module):
+    """A module is what the generator writes from the schemas beside this test."""
+    result = subprocess.run(
+        [*command(module), "--check"], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def classes(module):
+    return [
+        found
+        for _, found in inspect.getmembers(module, inspect.isclass)
+        if found.__module__ == module.__name__ and hasattr(found, "SCHEMA")
+    ]
+
+
+def test_all_that_was_promised_is_there():
+    """Ecommerce, agents, links, searches, timings, forms, consent and errors each have their class."""
+    names = {found.__name__ for module in (agents, ecommerce, web) for found in classes(module)}
+    assert len(names) == 32
+    assert {"LinkClick", "SiteSearch", "Timing", "ChangeForm", "SubmitForm"} <= names
+    assert {"ConsentGranted", "ConsentWithdrawn", "ApplicationError"} <= names
+    assert {"SnowplowEcommerceAction", "Product", "Cart", "Transaction", "Refund"} <= names
+    assert {"AgentInvocation", "AgentStep", "ToolExecution"} <= names
+
+
+def test_a_purchase():
+    """An action with its entities goes straight into `track`."""
+    emitter = RecordingEmitter()
+    tracker = Tracker("n", emitter)
+    tracker.before_track(lambda event: event)
+    purchase = ecommerce.SnowplowEcommerceAction(
+        type="transaction",
+        context=[
+            ecommerce.Transaction(
+                transaction_id="A-1017",
+                revenue=59.8,
+                currency="EUR",
+                payment_method="card",
+                total_quantity=2,
+            ),
+            ecommerce.Product(
+                id="lamp-3", category="lamps", price=29.9, currency="EUR", quantity=2
+            ),
+        ],
+    )
+    tracker.track(purchase)
+    [event] = emitter.events
+    assert event.event_name == "snowplow_ecommerce_action"
+    assert event.data == {"type": "transaction"}
+    assert [each["schema"].split("/")[1] for each in event.contexts] == ["transaction", "product"]
+    assert event.problems == []
+
+
+def test_events_and_entities_are_told_apart():
+    """What is an event can be tracked, what is an entity can be in a context."""
+    assert issubclass(agents.AgentInvocation, TypedEvent)
+    assert issubclass(agents.AgentContext, TypedEntity)
+    assert issubclass(web.ConsentDocument, TypedEntity)

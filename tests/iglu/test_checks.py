@@ -1,0 +1,103 @@
+"""The opt-in of a tracker that checks events while they are tracked."""
+
+import logging
+import time
+
+import pytest
+
+from snowplow_tracker import SelfDescribing, SelfDescribingJson, StructuredEvent, Tracker
+from snowplow_tracker.iglu import HttpRegistry, Resolver
+from snowplow_tracker.iglu.checks import InvalidEventError, checker
+from snowplow_tracker.testing import RecordingEmitter
+from support.iglu import SCHEMAS
+
+pytest.importorskip("jsonschema")
+
+SCHEMA = "iglu:org.beta/product/jsonschema/1-0-0"
+LOGGER = "snowplow_tracker.validation"
+
+
+def pairs(data):
+    """Return the finished pairs of an event with this data."""
+    event = SelfDescribing(SelfDescribingJson(SCHEMA, data))
+    return Tracker("t", RecordingEmitter()).complete_payload(event).nv_pairs
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch):
+    for name in ("SNOWPLOW_VALIDATE", "SNOWPLOW_SCHEMAS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("mode", [None, "off", "", "0"])
+def test_it_is_off_by_default(mode):
+    """Off, there is no function to call."""
+    assert checker(mode, SCHEMAS) is None
+
+
+def test_the_environment_can_turn_it_on(monkeypatch):
+    """SNOWPLOW_VALIDATE and SNOWPLOW_SCHEMAS stand for the parameters, which win over them."""
+    monkeypatch.setenv("SNOWPLOW_VALIDATE", "Raise")
+    monkeypatch.setenv("SNOWPLOW_SCHEMAS", f" {SCHEMAS} , ")
+    assert checker("off") is None
+    with pytest.raises(InvalidEventError):
+        checker()(pairs({"id": "5"}))
+
+
+@pytest.mark.parametrize("environment", [True, False])
+def test_an_unknown_mode_is_refused_by_name(monkeypatch, environment):
+    """A mode that there is not is refused where it was given."""
+    if environment:
+        monkeypatch.setenv("SNOWPLOW_VALIDATE", "yes")
+    with pytest.raises(ValueError, match='must be "off", "warn" or "raise", not \'yes\'') as caught:
+        checker(None if environment else "yes")
+    assert str(caught.value).startswith("SNOWPLOW_VALIDATE" if environment else "validate")
+
+
+@pytest.mark.parametrize("schemas", [SCHEMAS, str(SCHEMAS), [SCHEMAS], Resolver(SCHEMAS)])
+def test_raise_raises_with_all_problems(schemas):
+    """With "raise" the error names the event, the JSON path, and what was there; good events pass."""
+    check = checker("raise", schemas)
+    check(pairs({"id": 5}))
+    with pytest.raises(
+        InvalidEventError, match=r'event at \$\.id: must be an integer, not "5"'
+    ) as caught:
+        check(pairs({"id": "5"}))
+    assert [each.path for each in caught.value.problems] == ["$.id"]
+    assert SCHEMA in str(caught.value)
+
+
+def test_without_schemas_the_protocol_is_checked():
+    """Without schemas the rules of the protocol alone apply, and nothing is needed for them."""
+    check = checker("raise")
+    check(pairs({"id": "5"}))
+    structured = (
+        Tracker("t", RecordingEmitter()).complete_payload(StructuredEvent("a", "b")).nv_pairs
+    )
+    check(structured)
+    with pytest.raises(InvalidEventError, match=r"structured event .*\n.* eid"):
+        check({**structured, "eid": "no id"})
+
+
+def test_warn_logs_and_goes_on(caplog):
+    """With "warn" the same is logged, once for each event."""
+    with caplog.at_level(logging.WARNING, LOGGER):
+        check = checker("warn", SCHEMAS)
+        check(pairs({"id": 5}))
+        check(pairs({"id": "5"}))
+    (record,) = caplog.records
+    assert record.name == LOGGER
+    assert 'event at $.id: must be an integer, not "5"' in record.getMessage()
+
+
+def test_warn_never_waits_for_a_registry(registry, caplog):
+    """With "warn" and a registry on the network the event is checked by a thread, when the schema is there."""
+    resolver = Resolver(HttpRegistry(registry.url, cache=None))
+    with caplog.at_level(logging.WARNING, LOGGER):
+        check = checker("warn", resolver)
+        check(pairs({"id": "5"}))
+        deadline = time.monotonic() + 10
+        while not caplog.records and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert [each.threadName for each in caplog.records] == ["snowplow-validation"]
+    assert len(registry.asked) == 1

@@ -1,0 +1,108 @@
+"""Frameworks that use the middleware as it is."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from snowplow_tracker import StructuredEvent, Tracker
+from snowplow_tracker.integrations.asgi import SnowplowMiddleware as ASGIMiddleware
+from snowplow_tracker.integrations.wsgi import SnowplowMiddleware
+from snowplow_tracker.testing import RecordingEmitter
+from support.frameworks import need_module
+
+
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
+def test_pyramid():
+    """A Pyramid application is wrapped like any WSGI application."""
+    config_module = need_module("pyramid.config")
+    from pyramid.response import Response
+
+    emitter = RecordingEmitter()
+    tracker = Tracker("n", emitter)
+
+    def view(request):
+        tracker.track(StructuredEvent("a", "b"))
+        return Response("<p>page</p>")
+
+    with config_module.Configurator() as config:
+        config.add_route("page", "/page")
+        config.add_view(view, route_name="page")
+        app = SnowplowMiddleware(config.make_wsgi_app(), tracker, page_views=True)
+    from webob import Request
+
+    request = Request.blank("/page?x=1", base_url="https://a.example")
+    request.user_agent = "Mozilla"
+    response = request.get_response(app)
+    assert response.status_int == 200
+    structured, view_event = emitter.events
+    assert (structured["url"], structured["ua"]) == ("https://a.example/page?x=1", "Mozilla")
+    assert view_event["e"] == "pv"
+
+
+def test_litestar():
+    """A Litestar application is wrapped like any ASGI application."""
+    litestar = need_module("litestar")
+    httpx = need_module("httpx")
+    emitter = RecordingEmitter()
+    tracker = Tracker("n", emitter)
+
+    @litestar.get("/page", sync_to_thread=True)
+    def page() -> str:
+        tracker.track(StructuredEvent("a", "b"))
+        return "ok"
+
+    app = ASGIMiddleware(litestar.Litestar([page]), tracker)
+
+    async def main():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="https://a.example") as client:
+            return await client.get("/page?x=1", headers={"User-Agent": "Mozilla"})
+
+    assert asyncio.run(main()).status_code == 200
+    [event] = emitter.events
+    assert (event["url"], event["ua"]) == ("https://a.example/page?x=1", "Mozilla")
+
+
+async def no_lifespan(scope, receive, send):
+    assert scope["type"] == "http"
+
+
+async def failing_lifespan(scope, receive, send):
+    await receive()
+    raise LookupError("the database is gone")
+
+
+def run_lifespan(app):
+    incoming = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    sent = []
+
+    async def receive():
+        return incoming.pop(0)
+
+    async def send(message):
+        sent.append(message["type"])
+
+    asyncio.run(app({"type": "lifespan"}, receive, send))
+    return sent
+
+
+def test_an_application_without_a_lifespan():
+    """The middleware answers the lifespan itself, and closes the tracker before shutdown is complete."""
+    emitter = RecordingEmitter()
+    sent = run_lifespan(ASGIMiddleware(no_lifespan, Tracker("n", emitter)))
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert emitter.closed
+    emitter = RecordingEmitter()
+    run_lifespan(ASGIMiddleware(no_lifespan, Tracker("n", emitter), close_tracker=False))
+    assert not emitter.closed
+
+
+def test_a_start_that_fails_is_not_hidden():
+    """An application that fails while it starts says so to the server."""
+    try:
+        run_lifespan(ASGIMiddleware(failing_lifespan, Tracker("n", RecordingEmitter())))
+    except LookupError:
+        return
+    raise AssertionError("the error was swallowed")
