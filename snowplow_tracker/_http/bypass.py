@@ -13,9 +13,10 @@ from __future__ import annotations
 import os
 import re
 import sys
+from functools import partial
 from importlib.machinery import PathFinder
 from types import FunctionType
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import urlencode
 
 from snowplow_tracker._http.keep_alive import Origin
@@ -26,11 +27,11 @@ _PLAIN_URL = re.compile(
     r"(https?)://([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::([0-9]{1,5}))?(/[A-Za-z0-9._~/-]*)",
     re.ASCII,
 )
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9-]+", re.ASCII)
 _PLAIN_HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
 _SPECIAL_HEADERS = frozenset(
     [
         "accept-encoding",
-        "authorization",
         "connection",
         "content-length",
         "cookie",
@@ -118,7 +119,11 @@ def plan(
     }
     names = {name.lower(): name for name in own}
     for name, value in headers.items():
-        if name.lower() in _SPECIAL_HEADERS or not _PLAIN_HEADER.fullmatch(value):
+        if (
+            name.lower() in _SPECIAL_HEADERS
+            or not _PLAIN_NAME.fullmatch(name)
+            or not _PLAIN_HEADER.fullmatch(value)
+        ):
             return None
         own.pop(names.get(name.lower(), ""), None)
         own[name] = value
@@ -268,16 +273,17 @@ def _version_in(package: str, file_name: str, variable: str) -> Optional[str]:
     return None
 
 
-def tls_context() -> Any:
-    """Make what verifies the collector's certificate, as requests with this urllib3 would.
+def tls_context() -> Callable[[], Any]:
+    """Prepare what verifies the collector's certificate, as requests with this urllib3 would.
 
     A context for each new connection: a bundle of authorities that was renewed is read again.
+
+    Returns:
+        What makes the context, once there is a connection.
 
     Raises:
         OSError: The environment names a bundle that is not there.
     """
-    import ssl
-
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     if bundle:
         if not os.path.exists(bundle):  # noqa: PTH110 - as above
@@ -288,6 +294,12 @@ def tls_context() -> Any:
         import certifi
 
         bundle = certifi.where()
+    return partial(_make_context, bundle)
+
+
+def _make_context(bundle: str) -> Any:
+    import ssl
+
     is_folder = os.path.isdir(bundle)  # noqa: PTH112 - as above
     context = ssl.create_default_context(
         cafile=None if is_folder else bundle, capath=bundle if is_folder else None

@@ -44,20 +44,21 @@ class _Connection(http.client.HTTPConnection):
 
     response_class = Response
     connect_by: Optional[float] = None
-    context: Any = None
+    context_factory: Optional[Callable[[], Any]] = None
 
     def connect(self) -> None:
         """Connect by the moment that is set."""
         self.sock = connect(self.host, self.port, self.connect_by)
-        if self.context is not None:
-            self._wrap()
+        if self.context_factory is not None:
+            self._wrap(self.context_factory)
 
-    def _wrap(self) -> None:
+    def _wrap(self, context_factory: Callable[[], Any]) -> None:
         plain = self.sock
         try:
+            context = context_factory()
             if self.connect_by is not None:
                 plain.settimeout(max(0.001, self.connect_by - time.monotonic()))
-            self.sock = self.context.wrap_socket(plain, server_hostname=self.host)
+            self.sock = context.wrap_socket(plain, server_hostname=self.host)
         except BaseException:
             plain.close()
             self.sock = None
@@ -71,10 +72,10 @@ class KeepAliveClient:
     end; whatever else happens, an interrupt too, closes it.
 
     Args:
-        context_factory: Makes the TLS context of a new connection.
+        context_factory: Returns what makes the TLS context of a new connection; raises where there can be none.
     """
 
-    def __init__(self, context_factory: Callable[[], Any]) -> None:
+    def __init__(self, context_factory: Callable[[], Callable[[], Any]]) -> None:
         self._context_factory = context_factory
         self._pid = os.getpid()
         self._idle: List[Tuple[Origin, _Connection, float]] = []
@@ -111,7 +112,7 @@ class KeepAliveClient:
             connection.default_port = http.client.HTTPS_PORT
             if origin.port is None:
                 connection.port = http.client.HTTPS_PORT
-            connection.context = self._context_factory()
+            connection.context_factory = self._context_factory()
         connection.connect()
         return connection
 

@@ -127,15 +127,22 @@ class _TimedReader(io.RawIOBase):
 
     def __init__(self, sock: Any, by: Optional[float]) -> None:
         self._sock = sock
-        self.by = by
+        # With this the socket stays open although its connection closes it: an answer may go on until its end.
+        self._file = sock.makefile("rb", buffering=0)
+        self._by = by
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if self.by is not None:
-            self._sock.settimeout(max(_MIN_SECONDS, self.by - time.monotonic()))
-        return int(self._sock.recv_into(buffer))
+        if self._by is not None:
+            self._sock.settimeout(max(_MIN_SECONDS, self._by - time.monotonic()))
+        return int(self._file.readinto(buffer) or 0)
 
 
 class _TimedSocket:

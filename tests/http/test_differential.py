@@ -170,7 +170,14 @@ def kind_of(error: BaseException) -> str:
 
 
 def outcome(
-    way: str, url: str, *, method: str = "post", timeout: Any = 5.0, count: int = 1, **options: Any
+    way: str,
+    url: str,
+    *,
+    method: str = "post",
+    timeout: Any = 5.0,
+    count: int = 1,
+    pause: float = 0.0,
+    **options: Any,
 ) -> List[Any]:
     """Make requests one of the two ways; return the statuses, or the kinds of errors."""
     transport = Transport()
@@ -181,6 +188,7 @@ def outcome(
         if method == "post":
             options = {"data": BODY, "headers": {"Content-Type": "application/json"}, **options}
         for _ in range(count):
+            time.sleep(pause)
             try:
                 response = getattr(transport, method)(
                     url, timeout=timeout, allow_redirects=False, **options
@@ -288,7 +296,9 @@ def test_connections_are_kept() -> None:
         assert both(f"http://127.0.0.1:{server.port}/", count=3) == [(200, None)] * 3
         assert server.connections == 2  # one each way
     with served(answer(OK, close=True)) as server:
-        results = [outcome(way, f"http://127.0.0.1:{server.port}/", count=3) for way in WAYS]
+        url = f"http://127.0.0.1:{server.port}/"
+        # The news that the server closed its end takes its time to arrive.
+        results = [outcome(way, url, count=3, pause=0.3) for way in WAYS]
     assert results == [[(200, None)] * 3] * 2
 
 
@@ -500,8 +510,9 @@ def test_a_wrong_bundle(
     if content:
         bundle.write_text(content)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-    (result,) = both("https://localhost:9/")
-    assert result in ("bundle", "tls")
+    with served(answer(OK)) as server:
+        (result,) = both(f"https://localhost:{server.port}/", timeout=2.0)
+    assert result in ("bundle", "tls", "no answer")
 
 
 @pytest.mark.parametrize("way", WAYS)
