@@ -208,7 +208,7 @@ def servers(session: nox.Session) -> None:
     session.env["SNOWPLOW_TRACKER_TEST_INSTALLED"] = "1"
     session.env["SNOWPLOW_TRACKER_TEST_SERVERS"] = "1"
     session.run(
-        *limited(300, "python", "-m", "pytest", "--numprocesses=2", "tests/servers"), external=True
+        *limited(300, "python", "-m", "pytest", "--numprocesses=3", "tests/servers"), external=True
     )
 
 
