@@ -91,8 +91,10 @@ class Flushing:
             and self.core.all_ended(checkpoint.permits)
         )
 
-    def by_workers(self, flush: Callable[[], Any], timeout: Optional[float]) -> int:
-        """Ask for a flush, and wait for what the worker threads make of it."""
+    def by_workers(
+        self, flush: Callable[[], Any], timeout: Optional[float], alive: Callable[[], bool]
+    ) -> int:
+        """Ask for a flush, and wait for what the worker threads make of it, as long as there are any."""
         core = self.core
         deadline = None if timeout is None else core.clock() + timeout
         checkpoint = self.checkpoint()

@@ -9,9 +9,9 @@ import threading
 import time
 from typing import Callable, List, Optional
 
-from snowplow_tracker._delivery.locking import note_thread_start
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
+from snowplow_tracker._process.locking import note_thread_start
 
 __all__ = ["Workers", "start_daemon"]
 
@@ -128,7 +128,11 @@ class Workers:
 
     def alive(self) -> bool:
         """Whether at least one thread runs or is being started."""
-        return any(thread.is_alive() for thread in self._threads)
+        # A thread that has not begun when the process ends may never begin: in an interpreter that allows none.
+        may_begin = not process_exit.is_exiting
+        return any(
+            each.is_alive() and (may_begin or each.thread is not None) for each in self._threads
+        )
 
     def forget(self) -> None:
         """Forget the threads of the parent process."""

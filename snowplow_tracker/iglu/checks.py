@@ -8,6 +8,7 @@ import queue
 import threading
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Union
 
+from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker.iglu.resolver import Resolver
 from snowplow_tracker.iglu.validation import Problem, load_extra, validate_event
 
@@ -139,6 +140,13 @@ class _Warner:
             self._check(waiting.get())
 
     def _check(self, parameters: Mapping[str, Any]) -> None:
-        problems = validate_event(_as_sent(parameters), self._resolver)
+        try:
+            problems = validate_event(_as_sent(parameters), self._resolver)
+        except Exception as error:
+            # What only warns must neither end the caller nor the thread.
+            if is_interrupt(error):
+                raise
+            logger.exception("An event could not be checked")
+            return
         if problems:
             logger.warning("%s", _described(parameters, problems))

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 _EVENT_SPECIFICATION = "iglu:com.snowplowanalytics.snowplow/event_specification/jsonschema/1-0-4"
-_OF_EVENTS = ("event_subject", "context", "true_timestamp")
+_OF_EVENTS = ("event_subject", "context", "true_timestamp", "event_id", "created_timestamp")
 
 
 class TypedData:
@@ -91,6 +91,8 @@ class TypedEntity(TypedData, SelfDescribingJson):
 class TypedEvent(TypedData, SelfDescribing):
     """A self-describing event of one schema.
 
+    Its `event_id` and `created_timestamp`, which few events need, are set as attributes.
+
     Args:
         event_subject: The subject of this event, where it is not the tracker's.
         context: The entities that belong to the event.
@@ -109,7 +111,7 @@ class TypedEvent(TypedData, SelfDescribing):
         context: Optional[List[SelfDescribingJson]] = None,
         true_timestamp: Timestamp = None,
     ) -> None:
-        Event.__init__(self, _PAIRS, event_subject, context, true_timestamp)
+        self._start({"e": "ue"}, event_subject, context, true_timestamp)
 
     @property
     def event_json(self) -> SelfDescribingJson:
@@ -137,7 +139,7 @@ class TypedEventOrEntity(TypedEvent, TypedEntity):
         context: Optional[List[SelfDescribingJson]] = None,
         true_timestamp: Timestamp = None,
     ) -> None:
-        Event.__init__(self, _PAIRS, event_subject, context, true_timestamp)
+        self._start({"e": "ue"}, event_subject, context, true_timestamp)
 
     @property
     def event_json(self) -> SelfDescribingJson:
@@ -164,9 +166,6 @@ class SpecifiedEvent(TypedEvent):
     def context(self, value: Optional[List[SelfDescribingJson]]) -> None:
         others = [each for each in value or () if each is not self.SPECIFICATION]
         vars(Event)["context"].__set__(self, [*others, self.SPECIFICATION])
-
-
-_PAIRS = {"e": "ue"}
 
 
 def event_specification(
