@@ -63,6 +63,15 @@ STRINGS = [
     (urllib.parse.urlparse("https://acme.com/a?b"), "https://acme.com/a?b"),
     (Lazy(["now"]), "now"),
 ]
+
+
+def make_pydantic_url(pydantic):
+    """Return a URL of pydantic 2, where it is an object, or 1, where it is a string of a subclass."""
+    if hasattr(pydantic, "TypeAdapter"):
+        return pydantic.AnyUrl("https://acme.com/a")
+    return pydantic.parse_obj_as(pydantic.AnyUrl, "https://acme.com/a")
+
+
 # module, what makes the object, its string
 OF_LIBRARIES = [
     ("yarl", lambda yarl: yarl.URL("https://acme.com/a"), "https://acme.com/a"),
@@ -73,7 +82,7 @@ OF_LIBRARIES = [
         "https://acme.com/a",
     ),
     ("furl", lambda furl: furl.furl("https://acme.com/a"), "https://acme.com/a"),
-    ("pydantic", lambda pydantic: pydantic.AnyUrl("https://acme.com/a"), "https://acme.com/a"),
+    ("pydantic", make_pydantic_url, "https://acme.com/a"),
     ("werkzeug.local", lambda module: module.LocalProxy(lambda: "now"), "now"),
     ("babel.support", lambda module: module.LazyProxy(lambda: "now", enable_cache=False), "now"),
     ("django.utils.functional", lambda module: module.lazystr("now"), "now"),
