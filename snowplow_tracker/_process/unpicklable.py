@@ -26,13 +26,8 @@ class Unpicklable:
         return twin
 
 
-<<<<<<< HEAD
 def _pickles_itself(kind: Any) -> bool:
     return kind.__reduce__ is not object.__reduce__ or getattr(
-=======
-def _pickles_itself(kind: type) -> bool:
-    return getattr(kind, "__reduce__") is not object.__reduce__ or getattr(  # noqa: B009 - for mypy
->>>>>>> main
         kind, "__getstate__", None
     ) is not getattr(object, "__getstate__", None)
 

@@ -98,14 +98,14 @@ class Journal:
         self._good = 0
         self._bad = 0
         self._generation = 0
-        self._closed = True
+        self._closed = self._released = True
         self._waiting: queue.Queue[Optional[_Waiting]] = queue.Queue(_MAX_WAITING)
         self._judge: Optional[threading.Thread] = None
 
     def open(self) -> None:
         """Begin to judge, or go on after a `close`; what was kept stays."""
         if self._closed:
-            self._closed = False
+            self._closed = self._released = False
             self._judge = threading.Thread(
                 target=self._run, name="snowplow-collector-judge", daemon=True
             )
@@ -120,13 +120,18 @@ class Journal:
         if not self._closed:
             self._waiting.put((self._generation, request))
 
+    def release(self) -> None:
+        """Let everybody go who waits: there is about to be no more."""
+        with self._changed:
+            self._released = True
+            self._changed.notify_all()
+
     def close(self) -> None:
-        """Stop to judge, and let everybody go who waits."""
+        """Judge what has arrived, and then stop."""
         if self._closed:
             return
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self.release()
+        self._closed = True
         self._waiting.put(None)
         if self._judge is not None:
             self._judge.join(_CLOSE_TIMEOUT)
@@ -178,7 +183,7 @@ class Journal:
         """
         deadline = None if timeout is None else monotonic() + timeout
         with self._changed:
-            while not self._closed and self._generation == generation and self._last <= after:
+            while not self._released and self._generation == generation and self._last <= after:
                 left = None if deadline is None else deadline - monotonic()
                 if left is not None and left <= 0:
                     break
@@ -191,8 +196,8 @@ class Journal:
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed."""
-        return self._closed
+        """Whether there is about to be no more."""
+        return self._released
 
     @property
     def generation(self) -> int:

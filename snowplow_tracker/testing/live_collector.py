@@ -107,14 +107,19 @@ class LiveCollector(Collector):
         Raises:
             OSError: the port is taken.
         """
-        super().start()
+        # First, so that what arrives at once is not lost.
         self.journal.open()
-        return self
+        try:
+            return super().start()
+        except OSError:
+            self.journal.close()
+            raise
 
     def stop(self) -> None:
         """Cut all connections, the pages' included."""
-        self.journal.close()
+        self.journal.release()
         super().stop()
+        self.journal.close()
 
     def clear(self) -> None:
         """Forget what arrived so far."""
