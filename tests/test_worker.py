@@ -232,7 +232,7 @@ def test_events_that_are_refused_for_good_show_in_the_status(sqlite_url, start):
     with Collector(respond=lambda _: Response(422)) as collector:
         status, errors = end(start(sqlite_url, collector.endpoint, "--exit-when-empty"))
     assert status == 4
-    assert "Given up (rejected): 2 events, status 422 from" in errors
+    assert "Dropped (rejected): 2 events" in errors
     assert "2 dropped, 0 left" in errors
 
 
