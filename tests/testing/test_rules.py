@@ -176,7 +176,13 @@ def cases():
     for name in UUIDS:
         yield name, str(uuid.UUID(int=7)), True
         yield name, str(uuid.UUID(int=0x5D047A9ED02D4BEC90000000000ABCDE)).upper(), True
-        for value in (uuid.UUID(int=0x5D047A9ED02D4BEC90000000000ABCDE).hex, "1-1-1-1-1", f"{{{uuid.UUID(int=0x5D047A9ED02D4BEC90000000000ABCDE)}}}", "", "session-7"):
+        for value in (
+            uuid.UUID(int=0x5D047A9ED02D4BEC90000000000ABCDE).hex,
+            "1-1-1-1-1",
+            f"{{{uuid.UUID(int=0x5D047A9ED02D4BEC90000000000ABCDE)}}}",
+            "",
+            "session-7",
+        ):
             yield name, value, False
     for name in CURRENCIES:
         yield name, "EUR", True
@@ -262,7 +268,13 @@ CASES = list(cases())
 
 
 def an_event(**changes):
-    event = {"e": "pv", "p": "srv", "tv": "py", "eid": str(uuid.UUID(int=0x5D047A9ED02D4BEC90000000000ABCDE)), "dtm": "1700000000000"}
+    event = {
+        "e": "pv",
+        "p": "srv",
+        "tv": "py",
+        "eid": str(uuid.UUID(int=0x5D047A9ED02D4BEC90000000000ABCDE)),
+        "dtm": "1700000000000",
+    }
     event.update(changes)
     if event["e"] == "ue":
         event.setdefault(
