@@ -99,6 +99,8 @@ class Journal:
         self._changed = threading.Condition()
         self._size = 0
         self._waiting_bytes = 0
+        self._added = 0
+        self._judged = 0
         self._last = 0
         self._good = 0
         self._bad = 0
@@ -131,6 +133,7 @@ class Journal:
             while self._waiting_bytes > _MAX_WAITING_BYTES and not self._released:
                 self._changed.wait()
             self._waiting_bytes += request.size
+            self._added += 1
         self._waiting.put((self._generation, request))
 
     def release(self) -> None:
@@ -156,6 +159,21 @@ class Journal:
             self._entries.clear()
             self._size = self._good = self._bad = 0
             self._changed.notify_all()
+
+    def catch_up(self, timeout: float) -> None:
+        """Wait until what was added so far is judged.
+
+        Args:
+            timeout: seconds to wait at most.
+        """
+        deadline = monotonic() + timeout
+        with self._changed:
+            wanted = self._added
+            while self._judged < wanted and not self._released:
+                left = deadline - monotonic()
+                if left <= 0:
+                    return
+                self._changed.wait(left)
 
     @property
     def counts(self) -> Dict[str, int]:
@@ -227,6 +245,7 @@ class Journal:
             judged = _judge(request)
             with self._changed:
                 self._waiting_bytes -= size
+                self._judged += 1
                 self._changed.notify_all()
                 if generation != self._generation:
                     # Cleared while it waited.
