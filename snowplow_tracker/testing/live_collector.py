@@ -150,7 +150,7 @@ class LiveCollector(Collector):
         )
         if incoming.method not in allowed:
             return Response(405, {"Allow": ", ".join(allowed)}, b"not allowed")
-        if not path.startswith("/page/"):
+        if path.startswith("/micro/"):
             # Who has been told that an event arrived finds it among the events.
             self.journal.catch_up(_CATCH_UP)
         answer = route(CollectedRequest(incoming.method, incoming.target, headers, incoming.body))
