@@ -435,6 +435,9 @@ def urlsplit_host(origin: str) -> str:
 
 def _host_name(host: str) -> str:
     name = host.lower()
+    if "@" in name:
+        # What is before it is no host.
+        return ""
     if name.startswith("["):
         return name[1:].partition("]")[0]
     return name.partition(":")[0].rstrip(".")

@@ -234,7 +234,14 @@ READ = ["/", "/page/stream", "/page/event?n=1", "/page/export", "/micro/all", "/
 @pytest.mark.parametrize("path", [*READ, "/micro/reset", f"{TP2}?e=pv", "/i?e=pv", "/health"])
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:9090", "127.0.0.1.evil.example", "10.0.0.1", "localhost.evil"],
+    [
+        "evil.example",
+        "evil.example:9090",
+        "127.0.0.1.evil.example",
+        "10.0.0.1",
+        "localhost.evil",
+        "localhost:80@evil.example",
+    ],
 )
 def test_a_foreign_host_is_refused(collector, path, host):
     """A name that somebody points at this machine does not open it to their page."""
