@@ -10,7 +10,6 @@ import weakref
 from os import getpid
 from types import TracebackType
 from typing import Any, Callable, Dict, Literal, Mapping, Optional, Type, TypeVar
-from urllib.parse import urlsplit
 
 from snowplow_tracker._compat.queue import LegacyQueue
 from snowplow_tracker._compat.requester import Requester as Requester
@@ -36,8 +35,16 @@ from snowplow_tracker._delivery.options import (
 from snowplow_tracker._delivery.outcome import NO_ANSWER, HttpStatus, read_status
 from snowplow_tracker._delivery.sender import DropCallback, Sender, Timeout
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
-from snowplow_tracker._delivery.transport import Transport
-from snowplow_tracker._http.endpoint import redact
+from snowplow_tracker._http.deadline import DEADLINE
+from snowplow_tracker._http.endpoint import (
+    GET_PATH,
+    METHODS,
+    PROTOCOLS,
+    collector_uri,
+    post_path,
+    redact,
+)
+from snowplow_tracker._http.transport import Transport
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
 from snowplow_tracker._process.interrupts import is_interrupt
@@ -89,11 +96,7 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_MAX_LENGTH = 10
 """Events in a batch, where `batch_size` is not given."""
-PROTOCOLS = {"http", "https"}
-METHODS = {"get", "post"}
 
-_POST_PATH = "/com.snowplowanalytics.snowplow/tp2"
-_GET_PATH = "/i"
 _LOOPBACK = ("localhost", "127.", "[::1]", "::1")
 
 Overflow = Literal["wait", "drop_newest", "drop_oldest", "block"]
@@ -219,7 +222,7 @@ class Emitter(EmitterProtocol):
         self.server_anonymisation = server_anonymisation
         self.enqueue_only = enqueue_only
         self.enabled = enabled and not is_disabled_by_environment()
-        self.endpoint = _collector_uri(endpoint, protocol, port, method, path)
+        self.endpoint = collector_uri(endpoint, protocol, port, method, path)
         self.method = method
         self.batch_size = _batch_size(batch_size, buffer_capacity, method)
         self.byte_limit = byte_limit
@@ -249,7 +252,7 @@ class Emitter(EmitterProtocol):
         self.request_method = Requester(post=self._transport.post, get=self._transport.get)
         fork.register(self)
         if sends:
-            self._transport.prepare(self.endpoint, method)
+            self._transport.prepare(self.endpoint)
             if flush_interval is not None and not self._thread_count():
                 self.set_flush_timer(flush_interval)
         logger.debug("Emitter initialized with endpoint %s", redact(self.endpoint))
@@ -293,7 +296,7 @@ class Emitter(EmitterProtocol):
             TypeError: The endpoint is not text.
             ValueError: It is empty, or no URL can be made of it.
         """
-        return _collector_uri(endpoint, protocol, port, method, None)
+        return collector_uri(endpoint, protocol, port, method, None)
 
     @property
     def event_store(self) -> EventStore:
@@ -517,6 +520,7 @@ class Emitter(EmitterProtocol):
         configured = (
             DEFAULT_REQUEST_TIMEOUT if self.request_timeout is None else self.request_timeout
         )
+        token = DEADLINE.set(self._engine.deadline())
         try:
             # A redirect turns a POST into a GET without its body, which the collector answers with 200.
             response = function(
@@ -529,6 +533,8 @@ class Emitter(EmitterProtocol):
             status = HttpStatus(NO_ANSWER)
             status.error = error
             return status
+        finally:
+            DEADLINE.reset(token)
         return read_status(response)
 
     def _headers(self) -> Dict[str, str]:
@@ -539,8 +545,8 @@ class Emitter(EmitterProtocol):
 
     def _post_endpoint(self) -> str:
         """Where POST goes: with method GET, events that are too long for a URL are posted."""
-        if self.method == "get" and self.endpoint.endswith(_GET_PATH):
-            return self.endpoint[: -len(_GET_PATH)] + _post_path(self.path)
+        if self.method == "get" and self.endpoint.endswith(GET_PATH):
+            return self.endpoint[: -len(GET_PATH)] + post_path(self.path)
         return self.endpoint
 
     @staticmethod
@@ -864,51 +870,6 @@ def _batch_size(batch_size: Optional[int], buffer_capacity: Optional[int], metho
     if batch_size is None:
         batch_size = DEFAULT_MAX_LENGTH if method == "post" else 1
     return batch_size if buffer_capacity is None else min(batch_size, buffer_capacity)
-
-
-def _post_path(path: Optional[str]) -> str:
-    return _POST_PATH if path is None else "/" + path.strip("/")
-
-
-def _collector_uri(
-    endpoint: str, protocol: str, port: Optional[int], method: str, path: Optional[str]
-) -> str:
-    if not isinstance(endpoint, str):
-        raise TypeError(f"endpoint must be text, got {type(endpoint).__name__}.")
-    if not endpoint:
-        raise ValueError("No endpoint provided.")
-    one_of(protocol, PROTOCOLS, name="protocol")
-    one_of(method, METHODS, name="method")
-    scheme, separator, rest = endpoint.partition("://")
-    if separator:
-        protocol = scheme.lower()
-        if protocol not in PROTOCOLS:
-            raise ValueError(f"endpoint must be http or https, got {endpoint!r}.")
-    else:
-        rest = endpoint
-    host, slash, own_path = rest.rstrip("/").partition("/")
-    url = f"{protocol}://{host}"
-    try:
-        parts = urlsplit(url)
-        own_port = parts.port
-    except ValueError as error:
-        raise ValueError(f"endpoint {endpoint!r} is not a usable host or URL: {error}.") from None
-    if (
-        not parts.hostname
-        or parts.query
-        or parts.fragment
-        or any(c.isspace() or c in "\\?#" for c in rest)
-    ):
-        raise ValueError(f"endpoint {endpoint!r} is not a usable host or URL.")
-    if port is not None:
-        check_number("port", port)
-        if port > 65_535:
-            raise ValueError("port must not be greater than 65535.")
-        if own_port is None:
-            url += f":{port}"
-        elif own_port != port:
-            raise ValueError(f"port is {port}, but endpoint {endpoint!r} says {own_port}.")
-    return url + slash + own_path + (_GET_PATH if method == "get" else _post_path(path))
 
 
 def _warn_of_plain_http(endpoint: str, protocol: str, url: str) -> None:

@@ -24,9 +24,9 @@ from typing import (
     Union,
 )
 
-from snowplow_tracker._protocol.event_ids import new_id
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._protocol.contexts import KeptEntity
+from snowplow_tracker._protocol.event_ids import new_id
 from snowplow_tracker._protocol.json import dumps
 from snowplow_tracker._protocol.schema_rules import RuleSet, SchemaRule, event_schema
 from snowplow_tracker.scope import current_scope

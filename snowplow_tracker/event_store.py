@@ -19,8 +19,8 @@ from typing import (
     Tuple,
 )
 
-from snowplow_tracker._delivery.atomic import all_at_once, move_back, move_oldest
-from snowplow_tracker._delivery.locking import (
+from snowplow_tracker._process.atomic import all_at_once, move_back, move_oldest
+from snowplow_tracker._process.locking import (
     Signal,
     held_by_this_thread,
     holds_locks,

@@ -10,7 +10,9 @@ import time
 import weakref
 from typing import Any, Callable, List, Optional
 
-from snowplow_tracker._delivery import lifecycle, untold
+from snowplow_tracker._delivery import untold
+from snowplow_tracker._process import exit as process_exit
+from snowplow_tracker._process import fork
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._stores.bodies import decode_all, encode
 from snowplow_tracker._stores.handed_out import HandedOut, LeasedEvent
@@ -156,7 +158,7 @@ class RedisEventStore(EventStore):
         self._own_consumer = consumer
         self._errors = redis_module().exceptions
         self._start()
-        lifecycle.register(self)
+        fork.register(self)
 
     def _start(self) -> None:
         """Set up what belongs to one process."""
@@ -227,6 +229,8 @@ class RedisEventStore(EventStore):
             `StreamEvent` objects; none while Redis cannot be reached.
         """
         self._check_process()
+        if self._link.is_calling():
+            return []
         if self._writer.unwritten and not self._link.failing:
             self._writer.flush(self.socket_timeout)
         if not self._link.may_try():
@@ -449,7 +453,7 @@ class RedisEventStore(EventStore):
                 taken = writer.add(body)
         if not taken:
             self._report_full(1)
-        if lifecycle.is_exiting:
+        if process_exit.is_exiting:
             self._finish_at_exit(self.exit_timeout)  # nobody else will come for it
         return taken
 
@@ -618,6 +622,6 @@ def _hold_or_release(store: Optional[RedisEventStore], *, busy: bool) -> None:
     store._count_again()
     this: Any = store
     if busy:
-        lifecycle.hold(this)
+        process_exit.hold(this)
     else:
-        lifecycle.release(this)
+        process_exit.release(this)

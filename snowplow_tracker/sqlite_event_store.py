@@ -466,20 +466,34 @@ class SQLiteEventStore(EventStore):
         if self._until_look_at_log < 0:
             self._look_at_log(connection)
         if self._disk_is_full:
-            # What the reserve freed is for delivery alone.
-            if not self._file.has_reserve() and not self._file.make_reserve():
-                raise SQLiteStoreError("the disk is full")
+            if not self._file.has_reserve():
+                self._file.checkpoint(connection)
+                if not self._file.make_reserve():
+                    # What it freed is for delivery alone.
+                    raise SQLiteStoreError("the disk is full")
             self._disk_is_full = False
         try:
             added = connection.execute(_ADD, (body, self.buffer_capacity)).rowcount > 0
         except sqlite3.OperationalError as error:
-            if is_full(error):
-                if self._file.is_at_max_size(connection):
-                    return False
-                self._disk_is_full = True
-            raise
+            if not is_full(error) and "disk I/O" not in str(error):  # a limit on the size of files
+                raise
+            if self._file.is_at_max_size(connection):
+                return False
+            added = self._insert_into_full_disk(connection, body)
         if added and self._file.last_count is not None:
             self._file.last_count += 1
+        return added
+
+    def _insert_into_full_disk(self, connection: sqlite3.Connection, body: str) -> bool:
+        # The write-ahead log takes several times the space that its events take in the file, and to move them there
+        # takes some first.
+        self._disk_is_full = True
+        self._file.use_reserve()
+        self._file.checkpoint(connection)
+        if not self._file.make_reserve():
+            raise SQLiteStoreError("the disk is full")
+        added = connection.execute(_ADD, (body, self.buffer_capacity)).rowcount > 0
+        self._disk_is_full = False
         return added
 
     def _look_at_log(self, connection: sqlite3.Connection) -> None:

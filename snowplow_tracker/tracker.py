@@ -23,13 +23,13 @@ from typing import (
 )
 from warnings import warn as warn
 
+from snowplow_tracker._compat.keywords import takes_keyword
 from snowplow_tracker._compat.tracking import DeprecatedTracking
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._protocol import deferred, text
 from snowplow_tracker._protocol.event_ids import new_id
 from snowplow_tracker._protocol.json import check_json_encoder
 from snowplow_tracker._protocol.parameters import canonical_uuid, sent_value, warn_once
-from snowplow_tracker._signatures import takes_keyword
 from snowplow_tracker.constants import BASE_SCHEMA_PATH as BASE_SCHEMA_PATH
 from snowplow_tracker.constants import DEFAULT_ENCODE_BASE64 as DEFAULT_ENCODE_BASE64
 from snowplow_tracker.constants import SCHEMA_TAG as SCHEMA_TAG

@@ -24,6 +24,19 @@ _package = Path(snowplow_tracker.__file__).resolve().parent
 _refused_addresses: List[str] = []
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return how many processes run the tests: none beside this one for single tests and files.
+
+    Most tests wait for something, so that a processor serves two of them.
+    """
+    chosen = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS")
+    if chosen:
+        return int(chosen)
+    if all(".py" in argument for argument in config.args):
+        return 0
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_report_header() -> List[str]:
     return [f"snowplow_tracker {snowplow_tracker.__version__} from {_package}"]
 

@@ -7,6 +7,7 @@ process with a hard limit of time, against a collector in this process; a markdo
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -633,6 +634,39 @@ def get(package: Package, name: str) -> str:
         return f"{len(collector.arrived)} of 10 arrived; {outcome(done, 10) or done.output.strip()}"
 
 
+# What our package has to show in the short form, as patterns; a row is found by its title.
+PROMISES: Dict[str, str] = {
+    "2 503 with": r"^sync: 0 requests inside .*threaded: 0 requests inside",
+    "3 … `flush`": r"^sync: back after [12]\.\d s; threaded: back after [12]\.\d s$",
+    "4 answers lost": r"^sync: 100 of 100 .*threaded: 100 of 100",
+    "5 redirects": r"^(?!.*(still running|ended with|at the other address)).*10 of 10 arrived, 10 reported",
+    "6 413": r"^sync: 300 of 300 .*threaded: 300 of 300",
+    "7 refused": r"^sync: 1 request; 10 told .*threaded: 1 request; 10 told",
+    "8 a callback": r"^sync: 30 of 30 arrived, nothing escaped.*threaded: 30 of 30 arrived, nothing",
+    "9 the end of": r"^(sync|threaded): normal 25 / 25, sys.exit 25 / 25, exception 25 / 25, fork 25 / 25",
+    "9 … with the": r"^sync: ends after [0-9.]+ s and says so; threaded: ends after [0-9.]+ s and says so",
+    "13 2,000": r"^sync: 1 threads.*threaded: 1 threads",
+    "14 gevent": r"^sync: 50 of 50 arrived; threaded: 50 of 50 arrived$",
+    "15 a custom": r"^sync: 10 of 10 arrived; .*threaded: 10 of 10 arrived; ",
+    "16 clock": r"^sync: 10 of 10 .*threaded: 10 of 10 ",
+    "17 GET": r"^sync: 10 of 10 .*threaded: 10 of 10 ",
+}
+
+
+def check(package: Package) -> int:
+    """Print what our package shows in the short rows, and return how many of them break a promise."""
+    broken = 0
+    for title, measure in ROWS.items():
+        for start, promise in PROMISES.items():
+            if title.startswith(start):
+                found = measure(package)
+                kept = re.search(promise, found) is not None
+                broken += not kept
+                print(f"{'ok    ' if kept else 'BROKEN'} {title}: {found}", flush=True)
+    print(f"{len(PROMISES) - broken} passed, {broken} failed")
+    return broken
+
+
 def _dedent(program: str) -> str:
     import textwrap
 
@@ -666,7 +700,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows", nargs="*", help="the rows to run, by their first word")
     parser.add_argument("--environment", type=Path, help="keep the environment of 1.1.0 here")
+    parser.add_argument("--check", action="store_true", help="the short form, our package alone")
     arguments = parser.parse_args()
+    if arguments.check:
+        sys.exit(check(Package("ours", sys.executable, "")) > 0)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.environment or Path(temporary, "environment")
         packages = [

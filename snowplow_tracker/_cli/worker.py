@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager, suppress
-from typing import Any, Callable, Iterator, List, Optional
+from typing import Any, Callable, Iterator, List, Optional, Sequence
 
 from snowplow_tracker._stores.protocol import DurableEventStore
 from snowplow_tracker._stores.redaction import redact
@@ -341,12 +341,23 @@ def _told_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     old = [signal.signal(number, first) for number in numbers]
     try:
         yield
-    finally:
-        for number, handler in zip(numbers, old):
-            signal.signal(number, handler)
+    except KeyboardInterrupt:
+        raise  # the process ends, and nothing may come in between
+    except BaseException:
+        _restore(numbers, old)
+        raise
+    else:
+        _restore(numbers, old)
+
+
+def _restore(numbers: Sequence[int], handlers: Sequence[Any]) -> None:
+    for number, handler in zip(numbers, handlers):
+        signal.signal(number, handler)
 
 
 def _interrupt(_number: int, _frame: object) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

@@ -22,7 +22,7 @@ The life of an event
 What there is, from the bottom up; imports run in this direction only:
 
 - `stats`, `outcome`, `retry`, `options`: values and pure functions.
-- `atomic`, `locking`: what relies on one call being atomic, and locks that an interrupt cannot leave behind.
+- `_process.atomic`, `_process.locking`: what relies on one call being atomic, and locks that an interrupt cannot leave behind.
 - `ledger`, `breaker`, `demand`: state machines that know no thread, no clock and no store. Each has its invariant in its
   docstring, and tests of its own with a clock that the test moves.
 - `core`: the one lock over them, and the permits.

@@ -11,14 +11,14 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from snowplow_tracker._delivery.breaker import CircuitBreaker
 from snowplow_tracker._delivery.demand import Demand, Phase
 from snowplow_tracker._delivery.ledger import Batch, Ledger
-from snowplow_tracker._delivery.locking import (
+from snowplow_tracker._delivery.retry import RetryPolicy
+from snowplow_tracker._process.locking import (
     Signal,
     held_by_this_thread,
     holds_locks,
     new_lock,
     release_if_leaked,
 )
-from snowplow_tracker._delivery.retry import RetryPolicy
 
 __all__ = ["Core", "Permit", "permit_in_use"]
 

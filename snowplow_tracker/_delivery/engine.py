@@ -22,7 +22,6 @@ from snowplow_tracker._delivery.core import Core, permit_in_use
 from snowplow_tracker._delivery.demand import Phase
 from snowplow_tracker._delivery.dispatch import Dispatch
 from snowplow_tracker._delivery.flushing import Flushing
-from snowplow_tracker._delivery.locking import held_by_this_thread, holds_locks
 from snowplow_tracker._delivery.retry import RetryPolicy
 from snowplow_tracker._delivery.sender import Owner, Timeout
 from snowplow_tracker._delivery.sending import Sending, Step
@@ -33,6 +32,7 @@ from snowplow_tracker._delivery.threads import Workers
 from snowplow_tracker._http.endpoint import redact
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process.event_loops import in_event_loop
+from snowplow_tracker._process.locking import held_by_this_thread, holds_locks
 from snowplow_tracker._wording import events_text
 from snowplow_tracker.event_store import EventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
@@ -485,6 +485,11 @@ class Engine:
     def is_inside(self) -> bool:
         """Return whether the calling code runs within a delivery: a callback or a signal handler is asking."""
         return self._flushing.is_inside()
+
+    def deadline(self) -> Optional[float]:
+        """Return when the flush that makes a request of this thread ends; None for no end."""
+        permit = permit_in_use(self.core)
+        return None if permit is None else permit.deadline
 
     def clip(self, timeout: Timeout) -> Timeout:
         """Shorten a request timeout to the deadline of the flush that makes the request."""

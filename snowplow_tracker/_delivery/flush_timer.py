@@ -8,8 +8,8 @@ import time
 import weakref
 from typing import Any, Optional
 
-from snowplow_tracker._delivery.locking import Signal, new_lock
 from snowplow_tracker._delivery.threads import Starting, start_daemon
+from snowplow_tracker._process.locking import Signal, new_lock
 
 __all__ = ["FlushTimer"]
 

@@ -9,10 +9,10 @@ from typing import Optional
 from snowplow_tracker._delivery.core import Core, Permit, permit_in_use
 from snowplow_tracker._delivery.dispatch import Dispatch, is_own_method
 from snowplow_tracker._delivery.ledger import Batch
-from snowplow_tracker._delivery.locking import holds_locks
 from snowplow_tracker._delivery.sender import Owner
 from snowplow_tracker._delivery.settlement import Settlement, passes_on
 from snowplow_tracker._delivery.stats import DropReason
+from snowplow_tracker._process.locking import holds_locks
 from snowplow_tracker.typing import PayloadDictList
 
 __all__ = ["Sending", "Step"]

@@ -6,10 +6,10 @@ import threading
 from functools import partial
 from typing import Any, Callable, Optional
 
+from snowplow_tracker._compat.keywords import names_parameter
 from snowplow_tracker._delivery.ledger import Batch, Progress
 from snowplow_tracker._delivery.stats import Tally
 from snowplow_tracker._protocol import deferred
-from snowplow_tracker._signatures import names_parameter
 from snowplow_tracker.event_store import EventStore, InMemoryEventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 

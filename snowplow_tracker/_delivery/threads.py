@@ -9,9 +9,9 @@ import threading
 import time
 from typing import Callable, List, Optional
 
-from snowplow_tracker._delivery.locking import note_thread_start
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
+from snowplow_tracker._process.locking import note_thread_start
 
 __all__ = ["Workers", "start_daemon"]
 

@@ -1,11 +1,109 @@
-"""Stub until the http branch is merged."""
+"""Where requests go, and how much of that may be shown."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Optional
+from urllib.parse import urlsplit
+
+from snowplow_tracker.contracts import one_of
+
+__all__ = ["GET_PATH", "METHODS", "PROTOCOLS", "collector_uri", "post_path", "printable", "redact"]
+
+PROTOCOLS = {"http", "https"}
+METHODS = {"get", "post"}
+
+_POST_PATH = "/com.snowplowanalytics.snowplow/tp2"
+GET_PATH = "/i"
+
+_USERINFO = re.compile(r"(?<=://)[^\s/?#'\"]*@")
+_QUERY = re.compile(r"(?<=[?&])([^\s=&#'\"]+)=[^\s&#'\"]*")
+_MAX_SHOWN = 200
 
 
-def redact(url: str) -> str:
-    """Return a URL without what must not be shown."""
-    return url
+def collector_uri(
+    endpoint: Any, protocol: str, port: Optional[int], method: str, path: Optional[str]
+) -> str:
+    """Build the URL that requests go to.
+
+    Args:
+        endpoint: The collector: a host, a host with a path, or a URL.
+        protocol: Where the endpoint does not say.
+        port: Where the endpoint does not say.
+        method: `"post"` or `"get"`: they have different paths.
+        path: Of POST requests; None for Snowplow's.
+
+    Raises:
+        TypeError: The endpoint is no string, or the port no integer.
+        ValueError: It is empty, or no URL can be made of it.
+    """
+    if not isinstance(endpoint, str):
+        raise TypeError(f"endpoint must be a string, got {type(endpoint).__name__}.")
+    if not endpoint:
+        raise ValueError("No endpoint provided.")
+    one_of(protocol, PROTOCOLS, name="protocol")
+    one_of(method, METHODS, name="method")
+    shown = redact(endpoint)
+    scheme, separator, rest = endpoint.partition("://")
+    if separator:
+        protocol = scheme.lower()
+        if protocol not in PROTOCOLS:
+            raise ValueError(f"endpoint must be http or https, got {shown!r}.")
+        if "://" in rest:
+            raise ValueError(f"endpoint {shown!r} has two schemes: give it one.")
+    else:
+        rest = endpoint
+    host, slash, own_path = rest.rstrip("/").partition("/")
+    if host.count(":") > 1 and not host.rpartition("@")[2].startswith("["):
+        raise ValueError(
+            f"endpoint {shown!r} looks like an IPv6 address: write it in brackets, as in [::1] or [::1]:8080."
+        )
+    url = f"{protocol}://{host}"
+    try:
+        parts = urlsplit(url)
+        own_port = parts.port
+    except ValueError as error:
+        raise ValueError(f"endpoint {shown!r} is not a usable host or URL: {error}.") from None
+    if (
+        not parts.hostname
+        or parts.query
+        or parts.fragment
+        or any(c.isspace() or not c.isprintable() or c in "\\?#" for c in rest)
+    ):
+        raise ValueError(f"endpoint {shown!r} is not a usable host or URL.")
+    if port is not None:
+        url += _port_to_add(port, own_port, shown)
+    return url + slash + own_path + (GET_PATH if method == "get" else post_path(path))
 
 
-def printable(string: str, limit: int = 200) -> str:
-    """Return what a collector sent, fit for a log."""
-    return string[:limit]
+def _port_to_add(port: Any, own_port: Optional[int], shown: str) -> str:
+    if isinstance(port, bool) or not isinstance(port, int):
+        raise TypeError(f"port must be an integer, got {type(port).__name__}.")
+    if not 0 < port <= 65_535:
+        raise ValueError(f"port must be between 1 and 65535, got {port}.")
+    if own_port is None:
+        return f":{port}"
+    if own_port != port:
+        raise ValueError(f"port is {port}, but endpoint {shown!r} says {own_port}.")
+    return ""
+
+
+def post_path(path: Optional[str]) -> str:
+    """Return the path of POST requests."""
+    return _POST_PATH if path is None else "/" + path.strip("/")
+
+
+def redact(string: str) -> str:
+    """Return a URL, or a string with URLs in it, without user names, passwords and the values of queries."""
+    return _QUERY.sub(r"\1=…", _USERINFO.sub("", string))
+
+
+def printable(string: str, limit: int = _MAX_SHOWN) -> str:
+    """Return what a collector sent, fit for a log: control characters escaped, and cut.
+
+    Args:
+        string: A reason phrase, a header.
+        limit: The most characters.
+    """
+    cut = string if len(string) <= limit else string[:limit] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)

@@ -20,7 +20,8 @@ import logging
 import signal
 import sys
 import time
-from typing import Any, Callable, Dict, List, Tuple
+from contextvars import ContextVar
+from typing import Any, Callable, Dict, FrozenSet, List, Tuple
 
 from snowplow_tracker._process import fork, libraries, signals
 from snowplow_tracker._process.fork import register as register
@@ -46,6 +47,8 @@ is_exiting = False
 
 _holding: Dict[int, Any] = {}
 """Emitters with events to deliver, by identity, which keeps them alive."""
+_finishing: ContextVar[FrozenSet[int]] = ContextVar("finishing", default=frozenset())
+"""The emitters, by identity, that this thread or greenlet has sending for the last time."""
 _last: List[Callable[[], None]] = []
 _is_flushing = False
 _exit_started = 0.0
@@ -91,7 +94,19 @@ def finish(emitter: Any) -> None:
         emitter: As for `hold`.
     """
     elapsed = time.monotonic() - _exit_started if emitter.retry_delay else 0.0
-    emitter._finish_at_exit(max(0.1, emitter.exit_timeout - elapsed))
+    _for_the_last_time(emitter, emitter._finish_at_exit, max(0.1, emitter.exit_timeout - elapsed))
+
+
+def _for_the_last_time(emitter: Any, function: Callable[[float], None], timeout: float) -> None:
+    """Have an emitter send, unless that is what the caller does: it may log, and the program track what is logged."""
+    finishing = _finishing.get()
+    if id(emitter) in finishing:
+        return  # the caller sends this event too, or counts it
+    token = _finishing.set(finishing | {id(emitter)})
+    try:
+        function(timeout)
+    finally:
+        _finishing.reset(token)
 
 
 def begin() -> List[Any]:
@@ -139,7 +154,7 @@ def _flush_by_turns(alone: List[Any]) -> None:
 def _at_the_end(emitter: Any, function: Callable[[float], None], *, share: int = 1) -> None:
     rest = emitter.exit_timeout - (time.monotonic() - _exit_started)
     try:
-        function(max(0.0, rest / share))
+        _for_the_last_time(emitter, function, max(0.0, rest / share))
     except Exception as error:
         if is_interrupt(error):
             raise

@@ -167,7 +167,7 @@ def _json_form(value: Any) -> object:
 
 def _form_by_class(value: Any, kind: Any) -> object:
     if hasattr(kind, "_get_current_object"):  # a proxy of werkzeug
-        return value._get_current_object()  # noqa: SLF001 - public there, whatever its name
+        return _asked(value, value._get_current_object)  # noqa: SLF001 - public there, whatever its name
     if callable(getattr(kind, "model_dump", None)):  # pydantic 2
         is_model = hasattr(kind, "__pydantic_serializer__")
         return value.model_dump(warnings=False) if is_model else value.model_dump()
@@ -187,10 +187,20 @@ def _form_by_class(value: Any, kind: Any) -> object:
     if issubclass(kind, Mapping):
         return dict(value)
     if has_string_form(value):
-        return plain(str(value))
+        return plain(_asked(value, lambda: str(value)))
     if issubclass(kind, Collection):
         return list(value)
     raise _NoJsonFormError(f"{type_name(value)} has no JSON form.")
+
+
+def _asked(value: object, question: Callable[[], object]) -> object:
+    """Return what an object says of itself, or say which object could not."""
+    try:
+        return question()
+    except Exception as error:
+        if is_interrupt(error):
+            raise
+        raise _NoJsonFormError(f"{type_name(value)} has no JSON form: {error}") from error
 
 
 def _fields(value: Any, kind: Any) -> Optional[Iterable[str]]:
@@ -316,7 +326,6 @@ class _Mending:
     def _copy(self, value: Any) -> object:
         """Return what a value is in JSON; a container is opened, and filled later."""
         copied: List[Any] = []
-        mended: object
         while True:
             mended: object = value
             if value is None or isinstance(value, str):

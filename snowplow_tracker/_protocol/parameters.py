@@ -461,7 +461,8 @@ def _time(value: Any) -> Optional[int]:
 def _in_milliseconds(number: Any) -> int:
     whole: int = _int(number)
     if _SECONDS[0] <= whole < _SECONDS[1]:
-        return int(round(number * 1000))
+        rounded: int = round(number * 1000)
+        return rounded
     if _MICROSECONDS[0] < whole < _MICROSECONDS[1]:
         return whole // 1000
     if _NANOSECONDS[0] <= whole < _NANOSECONDS[1]:

@@ -259,7 +259,7 @@ class RedisWriter:
             ):
                 continue
             rest = deadline - time.monotonic()
-            if rest <= 0 or self._link.is_calling():
+            if rest <= 0:
                 return False
             time.sleep(min(rest, _PAUSE))
 

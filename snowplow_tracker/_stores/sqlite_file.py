@@ -205,10 +205,8 @@ class SQLiteFile:
     def _count_old(self) -> Optional[int]:
         connection = self._connection
         if connection is not None:
-            try:
+            with suppress(sqlite3.Error, TypeError):  # then what was known must do
                 self.last_count = connection.execute(_COUNT).fetchone()[0]
-            except (sqlite3.Error, TypeError):
-                pass  # what was known must do
         count, self.last_count = self.last_count, None
         return count
 
@@ -352,6 +350,9 @@ class SQLiteFile:
 
     def make_reserve(self) -> bool:
         """Set disk space aside; return whether there is some."""
+        return any(self._make_reserve(size) for size in (_RESERVE_BYTES, _RESERVE_BYTES // 4))
+
+    def _make_reserve(self, size: int) -> bool:
         try:
             number = os.open(self._reserve, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         except FileExistsError:
@@ -360,9 +361,9 @@ class SQLiteFile:
             return False
         try:
             if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(number, 0, _RESERVE_BYTES)
+                os.posix_fallocate(number, 0, size)
             else:
-                os.write(number, b"\0" * _RESERVE_BYTES)
+                os.write(number, b"\0" * size)
         except OSError:
             self.use_reserve()
             return False

@@ -13,6 +13,21 @@ from snowplow_tracker.self_describing_json import SelfDescribingJson
 from snowplow_tracker.subject import Subject
 from snowplow_tracker.typing import Timestamp
 
+__all__ = [
+    "AgentCompletion",
+    "AgentContext",
+    "AgentDecisionLogged",
+    "AgentInvocation",
+    "AgentStep",
+    "ConstraintViolation",
+    "MessageContext",
+    "MessageReceived",
+    "MessageSent",
+    "ToolContext",
+    "ToolExecution",
+    "UserIntentDetected",
+]
+
 
 class AgentCompletion(TypedEvent):
     """An AI agent has finished what it was asked for.

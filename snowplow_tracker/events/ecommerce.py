@@ -13,6 +13,19 @@ from snowplow_tracker.self_describing_json import SelfDescribingJson
 from snowplow_tracker.subject import Subject
 from snowplow_tracker.typing import Timestamp
 
+__all__ = [
+    "Cart",
+    "CheckoutStep",
+    "Page",
+    "Product",
+    "Promotion",
+    "Refund",
+    "SnowplowEcommerceAction",
+    "Transaction",
+    "TransactionError",
+    "User",
+]
+
 
 class Cart(TypedEntity):
     """A shopping cart after what was done to it.

@@ -13,6 +13,20 @@ from snowplow_tracker.self_describing_json import SelfDescribingJson
 from snowplow_tracker.subject import Subject
 from snowplow_tracker.typing import Timestamp
 
+__all__ = [
+    "ApplicationError",
+    "ChangeForm",
+    "ConsentDocument",
+    "ConsentGranted",
+    "ConsentWithdrawn",
+    "FocusForm",
+    "LinkClick",
+    "SiteSearch",
+    "SubmitForm",
+    "SubmitFormElement",
+    "Timing",
+]
+
 
 _ApplicationError_ProgrammingLanguage = Literal[
     "JAVA",

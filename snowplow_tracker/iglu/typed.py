@@ -111,7 +111,7 @@ class TypedEvent(TypedData, SelfDescribing):
         context: Optional[List[SelfDescribingJson]] = None,
         true_timestamp: Timestamp = None,
     ) -> None:
-        Event.__init__(self, _PAIRS, event_subject, context, true_timestamp)
+        self._start({"e": "ue"}, event_subject, context, true_timestamp)
 
     @property
     def event_json(self) -> SelfDescribingJson:
@@ -139,7 +139,7 @@ class TypedEventOrEntity(TypedEvent, TypedEntity):
         context: Optional[List[SelfDescribingJson]] = None,
         true_timestamp: Timestamp = None,
     ) -> None:
-        Event.__init__(self, _PAIRS, event_subject, context, true_timestamp)
+        self._start({"e": "ue"}, event_subject, context, true_timestamp)
 
     @property
     def event_json(self) -> SelfDescribingJson:
@@ -166,9 +166,6 @@ class SpecifiedEvent(TypedEvent):
     def context(self, value: Optional[List[SelfDescribingJson]]) -> None:
         others = [each for each in value or () if each is not self.SPECIFICATION]
         vars(Event)["context"].__set__(self, [*others, self.SPECIFICATION])
-
-
-_PAIRS = {"e": "ue"}
 
 
 def event_specification(

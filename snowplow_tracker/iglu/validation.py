@@ -17,6 +17,7 @@ import re
 import warnings
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from importlib import import_module
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
@@ -201,6 +202,7 @@ def _compiled(schema: Dict[str, Any], resolver: Resolver) -> Any:
             "patternProperties": _check_pattern_properties,
             "additionalProperties": _check_additional_properties,
             "multipleOf": _check_multiple,
+            "required": _check_required,
         },
     )
     # Without `id` and `$schema` a schema cannot change how, or against what address, its `$ref` is read.
@@ -216,6 +218,11 @@ def _problems(validator: Any, data: Any, uri: str) -> List[Problem]:
             problems.append(_problem(error, uri))
             if len(problems) == _MAX_PROBLEMS:
                 break
+    except ValueError:
+        # The library writes the value into its message, which Python refuses for thousands of digits.
+        problems.append(
+            Problem("$", "it has a number of too many digits to be checked", schema=uri)
+        )
     except RecursionError:
         problems.append(Problem("$", "the data is nested too deeply to be checked", schema=uri))
     except referencing.exceptions.Unresolvable as error:
@@ -230,9 +237,8 @@ def _problem(error: Any, uri: str) -> Problem:
     keyword, wanted, found = error.validator, error.validator_value, error.instance
     path = _json_path(error.absolute_path)
     if keyword == "required":
-        missing = re.match(r"'(.*)' is a required property", error.message)
-        name = missing[1] if missing else str(wanted)
-        return Problem(_step(path, name), f"{name} is missing", None, wanted, uri)
+        missing = error.message
+        return Problem(_step(path, missing), f"{missing} is missing", None, wanted, uri)
     if keyword == "additionalProperties" and error.cause is None and wanted is False:
         extra = error.message
         allowed = sorted(error.schema.get("properties") or ())
@@ -340,14 +346,14 @@ def _step(path: str, name: str) -> str:
 def _check_format(_validator: Any, wanted: Any, value: Any, _schema: Any) -> Iterator[Any]:
     check = _FORMATS.get(wanted) if isinstance(wanted, str) else None
     if check is not None and isinstance(value, str) and not check(value):
-        yield _error(f"{value!r} is not of the format {wanted}")
+        yield _error("format")
 
 
 def _check_pattern(validator: Any, pattern: Any, value: Any, _schema: Any) -> Iterator[Any]:
     if validator.is_type(value, "string"):
         expression = _expression(pattern)
         if expression is not None and not expression.search(value):
-            yield _error(f"{value!r} does not match {pattern}")
+            yield _error("pattern")
 
 
 def _check_pattern_properties(
@@ -378,6 +384,13 @@ def _check_additional_properties(
             yield _error(name)
 
 
+def _check_required(validator: Any, wanted: Any, value: Any, _schema: Any) -> Iterator[Any]:
+    if validator.is_type(value, "object"):
+        for name in wanted:
+            if name not in value:
+                yield _error(name)  # the name alone: `_problem` makes the sentence
+
+
 def _check_multiple(validator: Any, divisor: Any, value: Any, _schema: Any) -> Iterator[Any]:
     if validator.is_type(value, "number"):
         try:
@@ -385,13 +398,15 @@ def _check_multiple(validator: Any, divisor: Any, value: Any, _schema: Any) -> I
             if isinstance(value, int) and isinstance(divisor, int):
                 exact = value % divisor == 0
             else:
-                numerator, denominator = Decimal(repr(value)).as_integer_ratio()
-                over, under = Decimal(repr(divisor)).as_integer_ratio()
-                exact = (numerator * under) % (denominator * over) == 0
+                exact = _decimal(value) % _decimal(divisor) == 0
         except (ValueError, OverflowError, ZeroDivisionError, InvalidOperation):
             exact = False
         if not exact:
-            yield _error(f"{value!r} is not a multiple of {divisor}")
+            yield _error("multipleOf")
+
+
+def _decimal(number: Any) -> Fraction:
+    return Fraction(number if isinstance(number, int) else Decimal(repr(number)))
 
 
 def _error(message: str) -> Any:

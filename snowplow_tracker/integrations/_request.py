@@ -66,7 +66,12 @@ _MAX_URL = 10000
 _MAX_LANGUAGE = 255
 _MAX_NETWORK_ID = 128
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9%/:?#\[\]@!$&'()*+,;=~._-]+")
+_SITE = r"[A-Za-z][A-Za-z0-9+.-]*://(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+_PLACE = r"(?:[A-Za-z0-9/:?@!$&'()*+,;=~._-]|%[0-9A-Fa-f]{2})*"
+_URL = re.compile(rf"{_SITE}(?:[/?]{_PLACE})?(?:#{_PLACE})?")
+_SPLIT_URL = re.compile(rf"({_SITE})([/?#].*|)", re.DOTALL)
+_BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_DEFAULT_PORT = re.compile(r"^(http://[^/?#]*):80(?=[/?#]|$)|^(https://[^/?#]*):443(?=[/?#]|$)")
 _NUMBER = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"{_NUMBER}(?:\.{_NUMBER}){{3}}")
 _LANGUAGE = re.compile(r"[A-Za-z0-9-]{1,35}")
@@ -284,7 +289,7 @@ class RequestTracking(Generic[_Raw]):
         if self._comes_from_proxy(request):
             named = (request.header("x-forwarded-proto") or "").rpartition(",")[2].strip().lower()
             scheme = named if named in {"http", "https"} else None
-        return _usable_url(request.url(scheme))
+        return _usable_url(_DEFAULT_PORT.sub(r"\1\2", request.url(scheme) or ""))
 
     def _comes_from_proxy(self, request: IncomingRequest) -> bool:
         return self._proxy_count > 0 or (
@@ -372,10 +377,18 @@ def _usable_url(url: Optional[str]) -> Optional[str]:
     if not url:
         return None
     if _URL.fullmatch(url) is None:
-        url = quote(url, safe="%/:?#[]@!$&'()*+,;=~-._")
+        parts = _SPLIT_URL.fullmatch(url)
+        if parts is None:
+            return None
+        place, mark, fragment = parts.group(2).partition("#")
+        url = f"{parts.group(1)}{_quoted(place)}{mark}{_quoted(fragment)}"
     if len(url) > _MAX_URL:
         url = url.partition("?")[0]
-    return url if len(url) <= _MAX_URL and _URL.fullmatch(url) else None
+    return url if len(url) <= _MAX_URL else None
+
+
+def _quoted(place: str) -> str:
+    return quote(_BARE_PERCENT.sub("%25", place), safe="%/:?@!$&'()*+,;=~-._")
 
 
 def _first_language(header: Optional[str]) -> Optional[str]:

@@ -162,6 +162,21 @@ def test_what_is_not_self_describing_is_a_problem(resolver, value):
     assert validate_self_describing(value, resolver)
 
 
+@pytest.mark.parametrize(
+    ("schema", "data", "path"),
+    [
+        ({"required": ['it\'s "x"']}, {}, '$["it\'s \\"x\\""]'),
+        pytest.param({"minimum": 1.5, "maximum": 2}, 10**5_000, "$", id="5,001 digits"),
+        ({"multipleOf": 0.01}, 1e-3, "$"),
+        ({"enum": [1]}, True, "$"),
+        ({"oneOf": [{"type": "number"}, {"type": "integer"}]}, 1, "$"),
+    ],
+)
+def test_odd_values_are_told_plainly(tmp_path, schema, data, path):
+    """Names with quotes, numbers of thousands of digits, and booleans that equal numbers have one clear problem."""
+    assert [each.path for each in of_schema(tmp_path, schema, data)] == [path]
+
+
 def test_objects_of_the_tracker_are_taken(resolver):
     """A `SelfDescribingJson` is validated as what it sends."""
     entity = SelfDescribingJson("iglu:org.beta/product/jsonschema/1-0-0", {"id": "5"})

@@ -35,7 +35,7 @@ def test_pyramid():
     request = Request.blank("/page?x=1", base_url="https://a.example")
     request.user_agent = "Mozilla"
     response = request.get_response(app)
-    assert response.status_int == 200
+    assert (response.status_int, response.body) == (200, b"<p>page</p>")
     structured, view_event = emitter.events
     assert (structured["url"], structured["ua"]) == ("https://a.example/page?x=1", "Mozilla")
     assert view_event["e"] == "pv"

@@ -80,6 +80,9 @@ def test_the_address_behind_proxies(peer, forwarded, trusted, address):
         ({"SCRIPT_NAME": "/shop", "PATH_INFO": "/\xc3\xa4"}, 0, "http://a.example/shop/%C3%A4"),
         ({"QUERY_STRING": 'q="<x>|'}, 0, "http://a.example/?q=%22%3Cx%3E%7C"),
         ({"HTTP_HOST": "", "SERVER_NAME": "s", "SERVER_PORT": "81"}, 0, "http://s:81/"),
+        ({"HTTP_HOST": "a.example:80"}, 0, "http://a.example/"),
+        ({"HTTP_HOST": "a.example:8080"}, 0, "http://a.example:8080/"),
+        ({"HTTP_HOST": "a.example:443", "wsgi.url_scheme": "https"}, 0, "https://a.example/"),
         ({"QUERY_STRING": "q" * 20_000}, 0, "http://a.example/"),
     ],
 )

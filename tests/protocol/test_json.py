@@ -348,6 +348,26 @@ class LikeProxy:
         return {"a": 1}
 
 
+class FailingProxy:
+    def _get_current_object(self):
+        raise RuntimeError("not bound")
+
+
+class FailingString:
+    def __str__(self):
+        raise KeyError("lost")
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [(FailingProxy, "not bound"), (FailingString, "'lost'")]
+)
+def test_an_object_that_cannot_say_what_it_is_is_named(kind, reason):
+    """The error of a proxy without an object says where in the data it is."""
+    with pytest.raises(TypeError) as caught:
+        protocol_json.dumps({"a": [kind()]})
+    assert str(caught.value) == f"data.a[0]: {__name__}.{kind.__name__} has no JSON form: {reason}"
+
+
 class WithString:
     def __str__(self):
         return "s"

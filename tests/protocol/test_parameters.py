@@ -270,7 +270,7 @@ def test_ids_that_are_none(caplog):
         "6ba7b8109dad-11d1-80b4-00c0-4fd430c8",
         ID[:-1],
         ID[:-1] + "g",
-        "－".join(ID),
+        "\uff0d".join(ID),
     ):
         assert Subject().set_domain_session_id(value).standard_nv_pairs["sid"] == value
     assert Event({"eid": "mine"}).payload.get()["eid"] == "mine"

@@ -297,19 +297,40 @@ def test_a_disk_that_others_filled_does_not_stop_delivery(small_disk: Path) -> N
         store.cleanup(batch, need_retry=False)
     assert found == list(range(300))
     (small_disk / "other").unlink()
+    (small_disk / "more").unlink()
     assert until(lambda: store.add_event({"eid": "id-1000"}))
     assert drain(store) == [1_000]
     store.close()
 
 
 def test_a_file_that_may_not_grow_does_not_stop_delivery(path: Path) -> None:
-    """The same for a limit of the process on the size of files."""
-    limit = """
-    import resource, signal
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_200_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-"""
-    finished = run_program(limit + FULL_DISK, path, deadline=120)
+    """Where a limit on the size of files lets nothing be written, events go out, each once, and are forgotten later."""
+    program = """
+        import resource, signal, sys
+        from snowplow_tracker.sqlite_event_store import SQLiteEventStore
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_200_000, most))
+        store = SQLiteEventStore(sys.argv[1])
+        accepted = 0
+        while store.add_event({"eid": str(accepted), "x": "y" * 800}):
+            accepted += 1
+        assert accepted > 500, accepted
+        delivered = []
+        for _ in range(accepted // 200 + 2):
+            batch = store.get_events_batch(max_events=200)
+            delivered += [int(event["eid"]) for event in batch]
+            store.cleanup(batch, need_retry=False)
+        assert delivered == list(range(accepted)), (len(delivered), accepted)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        store.cleanup([], need_retry=False)
+        assert store.remaining() == 0, store.remaining()
+        assert store.add_event({"eid": "after"})
+        assert store.size() == 1
+        store.close()
+    """
+    finished = run_program(program, path, deadline=120)
     assert finished.status == 0, finished.errors
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import signal
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from support.programs import need
 __all__ = ["RedisServer", "redis_server"]
 
 _START_TIMEOUT = 15.0
+# Each process that runs tests draws others.
+_PORTS = random.SystemRandom()
 
 
 class RedisServer:
@@ -38,8 +41,7 @@ class RedisServer:
         self._options = options
         self._tls = tls
         self._process: Optional[subprocess.Popen[bytes]] = None
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        self.port: int = _free_port()
         scheme, query = (
             ("rediss", f"?ssl_ca_certs={directory}/public.pem") if tls else ("redis", "")
         )
@@ -107,6 +109,14 @@ class RedisServer:
             yield
         finally:
             self._process.send_signal(signal.SIGCONT)
+
+
+def _free_port() -> int:
+    """Return a port below those that the system gives out, so that nobody gets it between now and the start."""
+    while True:
+        port = _PORTS.randrange(10_000, 30_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextlib.contextmanager

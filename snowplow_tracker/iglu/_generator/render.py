@@ -65,7 +65,14 @@ def module_text(
     for model in classes:
         blocks.extend(map(writer.nested, model.nested))
         blocks.append(writer.whole(model, bases[model.name], specifications.get(model.name)))
-    return _HEAD + writer.imports() + "".join(f"\n\n{block}" for block in blocks)
+    names = [each.name for model in classes for each in (*model.nested, model)]
+    return _HEAD + writer.imports() + _all(names) + "".join(f"\n\n{block}" for block in blocks)
+
+
+def _all(names: Sequence[str]) -> str:
+    # The order that linters want: what looks like a constant first.
+    ordered = sorted(names, key=lambda name: (not name.isupper(), name))
+    return "\n__all__ = [\n" + "".join(f'    "{name}",\n' for name in ordered) + "]\n" if names else ""
 
 
 class _Writer:

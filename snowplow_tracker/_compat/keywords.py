@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from snowplow_tracker._late_imports import guard
-
 __all__ = ["names_parameter", "takes_keyword"]
 
 
 def names_parameter(function: Callable[..., Any], name: str) -> bool:
-    """Whether a function has a parameter of that name; False where nobody can tell."""
+    """Return whether a function has a parameter of that name; False where nobody can tell."""
     return _takes(function, name, any_keyword=False)
 
 
 def takes_keyword(function: Callable[..., Any], name: str) -> bool:
-    """Whether a function has a parameter of that name, or takes any keyword; False where nobody can tell."""
+    """Return whether a function has a parameter of that name, or takes any keyword; False where nobody can tell."""
     return _takes(function, name, any_keyword=True)
 
 
 def _takes(function: Callable[..., Any], name: str, *, any_keyword: bool) -> bool:
-    with guard:
-        import inspect  # 5 ms that nobody should wait for to import the package
+    import inspect  # slow to import, and seldom needed
 
     try:
         parameters = inspect.signature(function).parameters

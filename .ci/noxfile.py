@@ -1,0 +1,225 @@
+"""What has to hold before a change is good, one session each; `.ci/run` runs them all.
+
+`nox -f .ci/noxfile.py --list` shows them. Sessions other than `build` test the wheel that `build` made, as users get it.
+What they make stands in the folder that SNOWPLOW_TRACKER_CI names, `.nox/ci` if none is named.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import List
+
+import nox
+
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parent
+WORK = Path(os.environ.get("SNOWPLOW_TRACKER_CI", CHECKOUT / ".nox" / "ci")).resolve()
+PYTHONS = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"]
+# The tools and the measurements run on this one.
+MAIN = os.environ.get("SNOWPLOW_TRACKER_CI_MAIN", "3.11")
+# These come from `.ci/next_pythons` where the machine does not have them.
+NEXT_PYTHONS = ["3.14", "3.15"]
+TEST_ARGUMENTS = ["-q", "--ignore=tests/servers", "--durations=10"]
+
+nox.options.default_venv_backend = "venv"
+nox.options.error_on_missing_interpreters = True
+nox.options.error_on_external_run = True
+nox.options.sessions = ["build", "lint", "types", f"tests-{MAIN}"]
+
+
+def wheel() -> str:
+    """Return the path of the wheel that was built."""
+    found = sorted((WORK / "dist").glob("*.whl"))
+    if not found:
+        message = "there is no wheel: run the session 'build' first"
+        raise SystemExit(message)
+    return str(found[-1])
+
+
+def copy_of_tests(session: nox.Session) -> Path:
+    """Return a fresh copy of the tests and examples without the package, which has to come from the wheel."""
+    folder = WORK / "copies" / session.name.replace("/", "-")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=CHECKOUT,
+        check=True,
+        stdout=subprocess.PIPE,
+    ).stdout.decode()
+    for name in filter(None, listed.split("\0")):
+        source = CHECKOUT / name
+        if name.split("/")[0] in {"snowplow_tracker", ".ci"} or not source.is_file():
+            continue
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, folder / name)
+    return folder
+
+
+def install(session: nox.Session, *extras: str) -> None:
+    """Install the wheel, with these extras."""
+    session.install("--quiet", f"{wheel()}[{','.join(extras)}]" if extras else wheel())
+
+
+def limited(seconds: int, *command: str) -> List[str]:
+    """Return the command with a limit, after which it and what it started are ended."""
+    return ["timeout", "--kill-after=10", str(seconds), *command]
+
+
+@nox.session(python=MAIN)
+def build(session: nox.Session) -> None:
+    """Build the sdist and the wheel, and look at what is in them."""
+    session.install("--quiet", "build>=1.2")
+    shutil.rmtree(WORK / "dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(WORK / "dist"), str(CHECKOUT), silent=True)
+    install(session, "redis")
+    session.chdir(CHECKOUT)
+    session.run("python", ".ci/check_distributions.py", str(WORK / "dist"))
+
+
+@nox.session(python=MAIN)
+def lint(session: nox.Session) -> None:
+    """Check the rules and the format."""
+    install(session, "dev")
+    session.chdir(CHECKOUT)
+    session.run("ruff", "check", "--no-cache", ".")
+    session.run("ruff", "format", "--no-cache", "--check", ".")
+
+
+@nox.session(python=MAIN)
+def types(session: nox.Session) -> None:
+    """Check the types of the package, and of programs that use it as users do."""
+    install(session, "dev", "redis")
+    session.chdir(CHECKOUT)
+    session.run("mypy", "--cache-dir", str(WORK / "mypy"))
+    if shutil.which("node"):
+        # pyright sees the installed wheel, as users do; it needs node, which not every machine has.
+        session.run("pyright", "--pythonpath", str(Path(session.bin) / "python"))
+    else:
+        session.warn("pyright: left out, there is no node")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests on one Python, with coverage on the main one."""
+    install(session, "test")
+    session.chdir(copy_of_tests(session))
+    session.env["SNOWPLOW_TRACKER_TEST_INSTALLED"] = "1"
+    command = ["python", "-m", "pytest"]
+    if session.python == MAIN:
+        data = WORK / "coverage"
+        shutil.rmtree(data, ignore_errors=True)
+        data.mkdir(parents=True)
+        session.env["COVERAGE_FILE"] = str(data / "data")
+        command = ["python", "-m", "coverage", "run", "-m", "pytest"]
+    session.run(*command, *(session.posargs or TEST_ARGUMENTS))
+
+
+@nox.session(python=False)
+@nox.parametrize("version", NEXT_PYTHONS)
+def next_tests(session: nox.Session, version: str) -> None:
+    """Run the tests on a Python from Debian's next release, inside the folder that `.ci/next_pythons` makes."""
+    root = Path(
+        subprocess.run(
+            [str(HERE / "next_pythons"), "folder"], check=True, stdout=subprocess.PIPE
+        ).stdout.decode().strip()
+    )  # fmt: skip
+    copy = copy_of_tests(session)
+    with tempfile.TemporaryDirectory(prefix="snowplow-ci.", dir=root / "tmp") as folder:
+        inside = "/" + str(Path(folder).relative_to(root))
+        shutil.copytree(copy, Path(folder, "copy"))
+        built = shutil.copy2(wheel(), folder)
+        arguments = session.posargs or TEST_ARGUMENTS
+        script = (
+            'python="$1" wheel="$2"; shift 2; '
+            '"/usr/bin/python$python" -m venv env && '
+            'env/bin/python -m pip install --quiet --disable-pip-version-check "$wheel[test]" && '
+            "cd copy && PATH=$PWD/../env/bin:$PATH && "
+            # What names the folders of this machine has no meaning there.
+            "unset REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE SSL_CERT_DIR && "
+            'exec python -m pytest "$@"'
+        )
+        session.run(
+            str(HERE / "next_pythons"), "run", inside,
+            "env", "SNOWPLOW_TRACKER_TEST_INSTALLED=1", "HOME=/root", "LANG=C.UTF-8", "TMPDIR=/tmp",
+            *limited(1800, "sh", "-c", script, "sh", version, Path(built).name, *arguments),
+            external=True,
+        )  # fmt: skip
+
+
+@nox.session(python=MAIN)
+def coverage(session: nox.Session) -> None:
+    """Check the branches that the tests ran."""
+    install(session, "test")
+    session.chdir(WORK / "copies" / f"tests-{MAIN}")
+    session.env["COVERAGE_FILE"] = str(WORK / "coverage" / "data")
+    session.run("python", "-m", "coverage", "combine", "-q", str(WORK / "coverage"))
+    session.run("python", "-m", "coverage", "report")
+
+
+@nox.session(python=MAIN)
+def first_command(session: nox.Session) -> None:
+    """Run the demo with the package and what it needs alone, as a new user does."""
+    install(session)
+    session.chdir(WORK)
+    session.run("python", "-W", "error", "-m", "snowplow_tracker", "demo")
+
+
+@nox.session(python=MAIN)
+def examples(session: nox.Session) -> None:
+    """Run each example."""
+    install(session, "test")
+    folder = copy_of_tests(session) / "examples"
+    session.chdir(folder)
+    names = [path.stem for path in folder.glob("[!_]*.py")]
+    names += [path.parent.name for path in folder.glob("*/__main__.py")]
+    for name in sorted(names):
+        session.run(*limited(120, "python", "-m", name), external=True)
+
+
+@nox.session(python=MAIN)
+def wire_comparison(session: nox.Session) -> None:
+    """Compare the requests with those of snowplow-tracker 1.1.0."""
+    install(session, "test")
+    session.chdir(copy_of_tests(session))
+    python = str(Path(session.bin) / "python")
+    session.run(
+        *limited(600, "python", "-m", "tests.wire_comparison", "--ours", python), external=True
+    )
+
+
+@nox.session(python=MAIN)
+def fault_comparison(session: nox.Session) -> None:
+    """Put the package through the short rows of the fault comparison."""
+    install(session, "test")
+    session.chdir(copy_of_tests(session))
+    session.run(*limited(300, "python", "-m", "tests.fault_comparison", "--check"), external=True)
+
+
+@nox.session(python=MAIN)
+def servers(session: nox.Session) -> None:
+    """Test under real servers and task queues."""
+    install(session, "test", "test-servers")
+    session.chdir(copy_of_tests(session))
+    session.env["SNOWPLOW_TRACKER_TEST_INSTALLED"] = "1"
+    session.env["SNOWPLOW_TRACKER_TEST_SERVERS"] = "1"
+    session.run(
+        *limited(300, "python", "-m", "pytest", "--numprocesses=2", "tests/servers"), external=True
+    )
+
+
+@nox.session(python=MAIN)
+def benchmarks(session: nox.Session) -> None:
+    """See that the benchmarks run."""
+    install(session, "test")
+    session.chdir(copy_of_tests(session))
+    python = str(Path(session.bin) / "python")
+    session.run(
+        *limited(300, "python", "-m", "tests.benchmarks", "--smoke", "--peers", "none"),
+        "--ours", python, "--cache", str(WORK / "benchmarks"),
+        external=True,
+    )  # fmt: skip

@@ -1,0 +1,298 @@
+"""May this request go past requests? In doubt, no.
+
+What users see of requests still works, because the other way is taken only where it makes no difference: for a plain URL
+and plain headers, without a proxy, a netrc entry or credentials to respect, with a requests and a urllib3 whose TLS
+settings and headers are known here, and as long as nobody replaced a function that a request of requests runs through, as
+responses, requests-mock, httmock, httpretty, mocket, pook, vcrpy and tracing tools do.
+
+The environment is read again for each new connection.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from importlib.machinery import PathFinder
+from types import FunctionType
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
+from urllib.parse import urlencode
+
+from snowplow_tracker._http.keep_alive import Origin
+
+__all__ = ["Plan", "is_replaced", "plan", "prepare", "tls_context"]
+
+_PLAIN_URL = re.compile(
+    r"(https?)://([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::([0-9]{1,5}))?(/[A-Za-z0-9._~/-]*)",
+    re.ASCII,
+)
+_PLAIN_HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
+_SPECIAL_HEADERS = frozenset(
+    [
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-length",
+        "cookie",
+        "expect",
+        "host",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ]
+)
+
+_GENUINE = (
+    ("requests.api", "", ("post", "get", "request")),
+    ("requests.sessions", "Session", ("__init__", "post", "get", "request", "send", "get_adapter")),
+    ("requests.sessions", "Session", ("merge_environment_settings", "prepare_request")),
+    ("requests.models", "PreparedRequest", ("prepare",)),
+    ("requests.adapters", "HTTPAdapter", ("__init__", "init_poolmanager", "send", "cert_verify")),
+    ("requests.adapters", "HTTPAdapter", ("add_headers", "build_response")),
+    ("urllib3.poolmanager", "PoolManager", ("urlopen", "connection_from_host")),
+    ("urllib3.connectionpool", "HTTPConnectionPool", ("urlopen", "_make_request")),
+    ("urllib3.connection", "HTTPConnection", ("connect", "request")),
+    ("urllib3.util.connection", "", ("create_connection", "allowed_gai_family")),
+    ("http.client", "HTTPConnection", ("request", "putrequest", "putheader", "endheaders", "send")),
+    ("http.client", "HTTPConnection", ("connect", "getresponse", "close")),
+    ("http.client", "HTTPSConnection", ("connect",)),
+    ("http.client", "HTTPResponse", ("begin", "read")),
+    ("socket", "", ("create_connection", "getaddrinfo")),
+    ("socket", "socket", ("makefile",)),
+    ("ssl", "", ("create_default_context",)),
+    ("ssl", "SSLContext", ("wrap_socket",)),
+)
+"""The functions that a request by requests runs through, by module and class."""
+
+_COOPERATIVE = ("gevent", "eventlet")
+"""Who may stand in for the functions of `socket` and `ssl` without looking at what goes through them."""
+
+_URLLIB3_VERSIONS = ((2, 4), (3, 0))
+"""From the first on, and before the second: their TLS settings and headers are those that stand here."""
+
+
+class Plan(NamedTuple):
+    """A request that may go past requests.
+
+    Attributes:
+        origin: Where it goes.
+        target: Path and query.
+        headers: What requests would send, but for Host and Content-Length.
+    """
+
+    origin: Origin
+    target: str
+    headers: Dict[str, str]
+
+
+class _Installed(NamedTuple):
+    requests: str
+    urllib3: Tuple[int, ...]
+    accept_encoding: str
+
+
+def plan(
+    url: str, headers: Mapping[str, str], params: Optional[Mapping[str, Any]] = None
+) -> Optional[Plan]:
+    """Return how to make a request past requests; None where it has to go through.
+
+    Args:
+        url: Where to.
+        headers: Beside those that requests sends by itself.
+        params: For the query; None for none.
+    """
+    match = _PLAIN_URL.fullmatch(url)
+    if match is None or is_replaced() or _environment_has_a_say():
+        return None
+    scheme, host, port, path = match.groups()
+    installed = _installed()
+    if installed is None or (host.rpartition(".")[2].isdigit() and not _is_dotted_quad(host)):
+        return None
+    own = {
+        "User-Agent": f"python-requests/{installed.requests}",
+        "Accept-Encoding": installed.accept_encoding,
+        "Accept": "*/*",
+        "Connection": "keep-alive",
+    }
+    names = {name.lower(): name for name in own}
+    for name, value in headers.items():
+        if name.lower() in _SPECIAL_HEADERS or not _PLAIN_HEADER.fullmatch(value):
+            return None
+        own.pop(names.get(name.lower(), ""), None)
+        own[name] = value
+    target = path
+    if params:
+        if not all(value is None or type(value) in (str, int, float) for value in params.values()):
+            return None
+        pairs = [(key, value) for key, value in params.items() if value is not None]
+        target = f"{path}?{urlencode(pairs)}"
+    return Plan(Origin(scheme, host, int(port) if port else None), target, own)
+
+
+def prepare(url: str) -> bool:
+    """Import what requests to a URL need; return False if they will have to go through requests."""
+    if plan(url, {}) is None:
+        return False
+    if url.startswith("https"):
+        import ssl  # noqa: F401
+
+        try:
+            import certifi  # noqa: F401
+        except ImportError:
+            return False
+    import encodings.idna  # noqa: F401 - looking a host name up would import it, in the middle of a request
+
+    return True
+
+
+def _is_dotted_quad(host: str) -> bool:
+    parts = host.split(".")
+    return len(parts) == 4 and all(
+        part.isdigit() and int(part) < 256 and str(int(part)) == part for part in parts
+    )
+
+
+def is_replaced() -> bool:
+    """Return whether a function of requests is not its own any more: somebody wants to see the requests go by.
+
+    What is not there yet nobody has replaced.
+    """
+    for module_name, class_name, names in _GENUINE:
+        module = sys.modules.get(module_name)
+        if module is None:
+            continue
+        place = getattr(module, class_name, None) if class_name else module
+        if place is None:
+            continue
+        if class_name and not _belongs_to(place, module_name):
+            return True
+        for name in names:
+            function = getattr(place, name, None)
+            if function is not None and not _is_genuine(function, module):
+                return True
+    package, api = sys.modules.get("requests"), sys.modules.get("requests.api")
+    return any(
+        getattr(package, name, None) is not getattr(api, name, None)
+        for name in ("post", "get")
+        if package is not None and api is not None
+    )
+
+
+def _belongs_to(place: Any, module_name: str) -> bool:
+    owner = str(getattr(place, "__module__", None))
+    return owner == module_name or _is_cooperative(owner, module_name)
+
+
+def _is_genuine(function: Any, module: Any) -> bool:
+    if type(function) is FunctionType and function.__globals__ is vars(module):
+        return True
+    return _is_cooperative(str(getattr(function, "__module__", "")), module.__name__)
+
+
+def _is_cooperative(owner: str, module_name: str) -> bool:
+    return module_name in ("socket", "ssl") and owner.partition(".")[0] in _COOPERATIVE
+
+
+def _environment_has_a_say() -> bool:
+    """Return whether requests would take a proxy or credentials from the surroundings."""
+    if any(
+        name.lower().endswith("_proxy") and name.lower() != "no_proxy" and os.environ[name]
+        for name in os.environ
+    ):
+        return True
+    if "NETRC" in os.environ or any(
+        os.path.exists(os.path.expanduser(name))  # noqa: PTH110, PTH111 - pathlib is slow to import
+        for name in ("~/.netrc", "~/_netrc")
+    ):
+        return True
+    if sys.platform not in ("darwin", "win32"):
+        return False
+    from urllib.request import getproxies
+
+    return bool(getproxies())
+
+
+_known: Dict[str, Optional[_Installed]] = {}
+
+
+def _installed() -> Optional[_Installed]:
+    """Return what there is to know of requests without importing it, which would take most of a short program's time."""
+    if "it" not in _known:
+        _known["it"] = _look_up()
+    return _known["it"]
+
+
+def _look_up() -> Optional[_Installed]:
+    requests = _version_in("requests", "__version__.py", "__version__")
+    urllib3 = _version_in("urllib3", "_version.py", "__version__")
+    numbers = tuple(int(part) for part in (urllib3 or "").split(".")[:2] if part.isdigit())
+    if requests is None or not _URLLIB3_VERSIONS[0] <= numbers < _URLLIB3_VERSIONS[1]:
+        return None
+    accepted = _accept_encoding(numbers)
+    return None if accepted is None else _Installed(requests, numbers, accepted)
+
+
+def _accept_encoding(urllib3: Tuple[int, ...]) -> Optional[str]:
+    """Return what urllib3 says it can decode; None where that is not certain."""
+    accepted = "gzip, deflate"
+    if _is_installed("brotlicffi") or _is_installed("brotli"):
+        accepted += ", br"
+    if urllib3 < (2, 6):
+        return None if _is_installed("zstandard") else accepted
+    if sys.version_info >= (3, 14):
+        return accepted + ", zstd" if _is_installed("_zstd") else accepted
+    return None if _is_installed("backports") else accepted
+
+
+def _is_installed(name: str) -> bool:
+    return PathFinder.find_spec(name) is not None
+
+
+def _version_in(package: str, file_name: str, variable: str) -> Optional[str]:
+    try:
+        spec = PathFinder.find_spec(package)
+        for folder in (spec and spec.submodule_search_locations) or ():
+            path = os.path.join(folder, file_name)  # noqa: PTH118 - pathlib is slow to import
+            with open(path, encoding="utf-8") as file:  # noqa: PTH123
+                found = re.search(
+                    rf"^{variable}\s*(?:=\s*\w+\s*)?=\s*[\"']([\w.]+)[\"']",
+                    file.read(),
+                    re.MULTILINE,
+                )
+            if found:
+                return found.group(1)
+    except (OSError, ValueError):
+        pass  # it is in an archive, for instance
+    return None
+
+
+def tls_context() -> Any:
+    """Make what verifies the collector's certificate, as requests with this urllib3 would.
+
+    A context for each new connection: a bundle of authorities that was renewed is read again.
+
+    Raises:
+        OSError: The environment names a bundle that is not there.
+    """
+    import ssl
+
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    if bundle:
+        if not os.path.exists(bundle):  # noqa: PTH110 - as above
+            raise OSError(
+                f"Could not find a suitable TLS CA certificate bundle, invalid path: {bundle}"
+            )
+    else:
+        import certifi
+
+        bundle = certifi.where()
+    is_folder = os.path.isdir(bundle)  # noqa: PTH112 - as above
+    context = ssl.create_default_context(
+        cafile=None if is_folder else bundle, capath=bundle if is_folder else None
+    )
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = False
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -1,0 +1,59 @@
+"""When a request has to be over."""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+from typing import Any, NamedTuple, Optional
+
+__all__ = ["DEADLINE", "Limits", "limits_of"]
+
+DEADLINE: ContextVar[Optional[float]] = ContextVar("snowplow_tracker_deadline", default=None)
+"""When the flush, `close()` or exit that makes a request ends, in monotonic seconds: the request ends with it."""
+
+
+class Limits(NamedTuple):
+    """The seconds that a request may take; None for no limit.
+
+    Attributes:
+        connect: To find the address and to connect.
+        read: From then on until the whole answer is there.
+        deadline: When it has to be over, in monotonic seconds.
+    """
+
+    connect: Optional[float]
+    read: Optional[float]
+    deadline: Optional[float]
+
+    def connect_by(self) -> Optional[float]:
+        """Return when the connection has to be there, in monotonic seconds."""
+        return _earlier(self.connect, self.deadline)
+
+    def read_by(self) -> Optional[float]:
+        """Return when the answer has to be there, for a request that begins now."""
+        return _earlier(self.read, self.deadline)
+
+
+def limits_of(timeout: Any) -> Limits:
+    """Read a timeout as requests takes it: seconds, (connect, read), None, or a `urllib3.Timeout`."""
+    if isinstance(timeout, tuple):
+        connect, read = timeout
+    elif timeout is None or isinstance(timeout, (int, float)):
+        connect = read = timeout
+    else:
+        total = _number(getattr(timeout, "total", None))
+        connect = _smaller(_number(getattr(timeout, "_connect", None)), total)
+        read = _smaller(_number(getattr(timeout, "_read", None)), total)
+    return Limits(connect, read, DEADLINE.get())
+
+
+def _number(value: Any) -> Optional[float]:
+    return value if isinstance(value, (int, float)) and value >= 0 else None
+
+
+def _smaller(one: Optional[float], other: Optional[float]) -> Optional[float]:
+    return min((each for each in (one, other) if each is not None), default=None)
+
+
+def _earlier(seconds: Optional[float], deadline: Optional[float]) -> Optional[float]:
+    return _smaller(None if seconds is None else time.monotonic() + seconds, deadline)

@@ -1,0 +1,212 @@
+"""Kept connections of `http.client`. This module knows nothing of requests (fast path).
+
+The standard library writes the requests, reads the answers and makes the TLS contexts; what is done here is to keep
+connections, to notice those that are dead, and to keep to the time.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import select
+import time
+from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Tuple
+
+from snowplow_tracker._http.deadline import Limits
+from snowplow_tracker._http.sockets import Response, connect, set_read_by
+
+__all__ = ["Answer", "KeepAliveClient", "Origin"]
+
+_MAX_READ = 65_536
+"""Bytes of an answer that are read to keep its connection; nobody looks at them."""
+_MAX_IDLE_SECONDS = 60.0
+"""A connection that was idle for longer may have been forgotten by what is in between: it is opened again."""
+
+
+class Answer(NamedTuple):
+    """As much of a response as delivery looks at."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    reason: str
+
+
+class Origin(NamedTuple):
+    """Where connections go."""
+
+    scheme: str
+    host: str
+    port: Optional[int]
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection whose time limits hold for the whole."""
+
+    response_class = Response
+    connect_by: Optional[float] = None
+    context: Any = None
+
+    def connect(self) -> None:
+        """Connect by the moment that is set."""
+        self.sock = connect(self.host, self.port, self.connect_by)
+        if self.context is not None:
+            self._wrap()
+
+    def _wrap(self) -> None:
+        plain = self.sock
+        try:
+            if self.connect_by is not None:
+                plain.settimeout(max(0.001, self.connect_by - time.monotonic()))
+            self.sock = self.context.wrap_socket(plain, server_hostname=self.host)
+        except BaseException:
+            plain.close()
+            self.sock = None
+            raise
+
+
+class KeepAliveClient:
+    """Makes requests over connections that are kept open.
+
+    Invariant: a connection is either in `_idle` or used by one thread. It goes back only after its answer was read to the
+    end; whatever else happens, an interrupt too, closes it.
+
+    Args:
+        context_factory: Makes the TLS context of a new connection.
+    """
+
+    def __init__(self, context_factory: Callable[[], Any]) -> None:
+        self._context_factory = context_factory
+        self._pid = os.getpid()
+        self._idle: List[Tuple[Origin, _Connection, float]] = []
+
+    def request(
+        self,
+        method: str,
+        origin: Origin,
+        target: str,
+        headers: Mapping[str, str],
+        body: Optional[bytes],
+        limits: Limits,
+    ) -> Answer:
+        """Make a request.
+
+        Raises:
+            OSError, http.client.HTTPException: There was no answer.
+        """
+        kept = self._take(origin)
+        if kept is not None:
+            try:
+                return self._exchange(origin, kept, method, target, headers, body, limits)
+            except (ConnectionError, http.client.BadStatusLine) as error:
+                # The other side closed it while it was idle, which says nothing about its health.
+                if not _is_closed_by_peer(error):
+                    raise
+        connection = self._open(origin, limits)
+        return self._exchange(origin, connection, method, target, headers, body, limits)
+
+    def _open(self, origin: Origin, limits: Limits) -> _Connection:
+        connection = _Connection(origin.host, origin.port)
+        connection.connect_by = limits.connect_by()
+        if origin.scheme == "https":
+            connection.default_port = http.client.HTTPS_PORT
+            if origin.port is None:
+                connection.port = http.client.HTTPS_PORT
+            connection.context = self._context_factory()
+        connection.connect()
+        return connection
+
+    def _exchange(
+        self,
+        origin: Origin,
+        connection: _Connection,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: Optional[bytes],
+        limits: Limits,
+    ) -> Answer:
+        response: Any = None
+        is_done = False
+        try:
+            by = limits.read_by()
+            set_read_by(by)
+            connection.sock.settimeout(None if by is None else max(0.001, by - time.monotonic()))
+            connection.putrequest(method, target, skip_accept_encoding=True)
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            if body is not None:
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            response = connection.getresponse()
+            response.read(_MAX_READ)
+            answer = Answer(response.status, response.headers, response.reason)
+            # Otherwise it goes on, and nobody wants to read that.
+            is_done = response.isclosed() and not response.will_close
+            # Explicitly: the finalizer of a response runs Python code, in which an interrupt would be lost.
+            response.close()
+            return answer
+        finally:
+            if is_done and connection.sock is not None:
+                self._idle.append((origin, connection, time.monotonic()))
+            else:
+                if response is not None:
+                    response.close()
+                connection.close()
+
+    def _take(self, origin: Origin) -> Optional[_Connection]:
+        """Take a connection that is idle, and not closed by the other side."""
+        if self._pid != os.getpid():
+            self.after_fork()
+        while self._idle:
+            # pop and append are one step each: no lock that a fork could find held.
+            try:
+                kept_origin, connection, since = self._idle.pop()
+            except IndexError:
+                break
+            if (
+                kept_origin == origin
+                and connection.sock is not None
+                and time.monotonic() - since <= _MAX_IDLE_SECONDS
+                and not _is_readable(connection.sock)
+            ):
+                return connection
+            connection.close()
+        return None
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        while self._idle:
+            self._idle.pop()[1].close()
+
+    def after_fork(self) -> None:
+        """Close a child's copies of the parent's sockets, and leave the parent's open."""
+        self._pid = os.getpid()
+        self.close()
+
+    def __del__(self) -> None:
+        if "_idle" in self.__dict__:
+            self.close()
+
+
+def _is_closed_by_peer(error: Exception) -> bool:
+    return isinstance(
+        error,
+        (
+            ConnectionResetError,
+            ConnectionAbortedError,
+            BrokenPipeError,
+            http.client.RemoteDisconnected,
+        ),
+    )
+
+
+def _is_readable(sock: Any) -> bool:
+    """Return whether something came from the other side, which between two answers can only be its farewell."""
+    try:
+        if hasattr(select, "poll"):
+            poller = select.poll()
+            poller.register(sock, select.POLLIN)
+            return bool(poller.poll(0))
+        return bool(select.select([sock], [], [], 0)[0])
+    except (OSError, ValueError):
+        return True

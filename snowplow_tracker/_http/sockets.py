@@ -1,0 +1,171 @@
+"""Sockets with time limits that hold for the whole: name lookup, all addresses, all of an answer.
+
+The timeout of a socket starts again with each address and each byte. A name server that does not answer, a host with
+several dead addresses, or a collector that drips its answer could hold a thread for minutes or for ever.
+"""
+
+from __future__ import annotations
+
+import _thread
+import http.client
+import io
+import os
+import socket
+import threading
+import time
+from contextvars import ContextVar
+from typing import Any, Dict, List, Optional, Tuple
+
+__all__ = ["Response", "connect", "set_read_by"]
+
+_MIN_SECONDS = 0.001
+_INFORMATIONAL = range(100, 200)
+_SWITCHING_PROTOCOLS = 101
+
+
+class _Lookup:
+    """A name lookup in a thread of its own: it cannot be interrupted, only left alone."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.pid = os.getpid()
+        self._host = host
+        self._port = port
+        self._done = threading.Event()
+        self.addresses: List[Any] = []
+        self.error: Optional[BaseException] = None
+
+    def run(self) -> None:
+        """Ask, in a thread of its own."""
+        try:
+            self.addresses = _ask(self._host, self._port)
+        except Exception as error:  # noqa: BLE001 - it is raised where the answer is waited for
+            self.error = error
+        finally:
+            _lookups.pop((self._host, self._port), None)
+            self._done.set()
+
+    def wait(self, seconds: float) -> List[Any]:
+        """Return the answer; raise what the lookup raised, or a timeout."""
+        if not self._done.wait(max(0.0, seconds)):
+            raise TimeoutError(f"the address of {self._host} was not found in time")
+        if self.error is not None:
+            raise self.error
+        return self.addresses
+
+
+_lookups: Dict[Tuple[str, int], _Lookup] = {}
+
+
+def _ask(host: str, port: int) -> List[Any]:
+    return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+
+
+def _addresses(host: str, port: int, by: Optional[float]) -> List[Any]:
+    if by is None or _is_numeric(host):
+        return _ask(host, port)
+    key = (host, port)
+    lookup = _lookups.get(key)
+    if lookup is None or lookup.pid != os.getpid():
+        lookup = _Lookup(host, port)
+        _lookups[key] = lookup
+        try:
+            _thread.start_new_thread(lookup.run, ())
+        except RuntimeError:  # no thread can be had, as while the interpreter ends
+            _lookups.pop(key, None)
+            return _ask(host, port)
+    return lookup.wait(by - time.monotonic())
+
+
+def _is_numeric(host: str) -> bool:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+        except (OSError, ValueError):
+            continue
+        return True
+    return host == "localhost"
+
+
+def connect(host: str, port: int, by: Optional[float]) -> socket.socket:
+    """Connect to the first address of a host that answers.
+
+    Args:
+        host: A name or an address.
+        port: The port.
+        by: When the connection has to be there, in monotonic seconds; None for no limit. Each address gets its share of
+            the time that is left.
+
+    Raises:
+        OSError: It could not be done in time.
+    """
+    addresses = _addresses(host, port, by)
+    error: Optional[OSError] = None
+    for number, (family, kind, protocol, _, address) in enumerate(addresses):
+        sock = None
+        try:
+            sock = socket.socket(family, kind, protocol)
+            if by is not None:
+                share = (by - time.monotonic()) / (len(addresses) - number)
+                sock.settimeout(max(_MIN_SECONDS, share))
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as failed:
+            error = failed
+            if sock is not None:
+                sock.close()
+        except BaseException:
+            if sock is not None:
+                sock.close()
+            raise
+        else:
+            return sock
+    raise error or OSError(f"{host} has no address")
+
+
+class _TimedReader(io.RawIOBase):
+    """Reads from a socket until a moment that does not move."""
+
+    def __init__(self, sock: Any, by: Optional[float]) -> None:
+        self._sock = sock
+        self.by = by
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self.by is not None:
+            self._sock.settimeout(max(_MIN_SECONDS, self.by - time.monotonic()))
+        return int(self._sock.recv_into(buffer))
+
+
+class _TimedSocket:
+    """What `http.client` asks of a socket to read an answer from it."""
+
+    def __init__(self, sock: Any, by: Optional[float]) -> None:
+        self._sock = sock
+        self._by = by
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_TimedReader(self._sock, self._by))
+
+
+_read_by: ContextVar[Optional[float]] = ContextVar("snowplow_tracker_read_by", default=None)
+
+
+def set_read_by(by: Optional[float]) -> None:
+    """Set when the answers that this thread reads from now on have to be there, in monotonic seconds."""
+    _read_by.set(by)
+
+
+class Response(http.client.HTTPResponse):
+    """An answer that has to be there by a moment, and of which informational ones (103) are not the last."""
+
+    def __init__(self, sock: Any, *arguments: Any, **named: Any) -> None:
+        super().__init__(_TimedSocket(sock, _read_by.get()), *arguments, **named)  # type: ignore[arg-type]
+
+    def _read_status(self) -> Any:
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status not in _INFORMATIONAL or status == _SWITCHING_PROTOCOLS:
+                return version, status, reason
+            http.client.parse_headers(self.fp)

@@ -1,0 +1,139 @@
+"""One HTTP request: in a user's session, past requests, or through requests."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Callable, Dict, List, Mapping, Optional
+
+from snowplow_tracker._compat.keywords import takes_keyword
+from snowplow_tracker._http.bypass import plan, prepare, tls_context
+from snowplow_tracker._http.deadline import limits_of
+from snowplow_tracker._http.keep_alive import KeepAliveClient
+from snowplow_tracker._http.through_requests import ThroughRequests
+from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker.typing import Session
+
+__all__ = ["Transport"]
+
+_MODULES_OF_ERRORS = frozenset(
+    [
+        "builtins",
+        "encodings",
+        "http",
+        "idna",
+        "OpenSSL",
+        "requests",
+        "select",
+        "socket",
+        "socks",
+        "ssl",
+        "urllib3",
+        "zlib",
+    ]
+)
+"""Whose exceptions a request may raise. An asynchronous exception, as RQ's timeouts in threads, has a class of its own."""
+
+_abandoned: List[Any] = []
+"""Pools of a parent process, for the reason that `through_requests` gives."""
+
+
+class Transport:
+    """Makes requests: in the user's session as it is, or over kept connections without cookies.
+
+    Args:
+        session: The user's session: anything with `post` and `get` as requests has them.
+    """
+
+    def __init__(self, session: Optional[Session] = None) -> None:
+        self._user_session = session
+        self._may_not_redirect: Optional[bool] = None
+        self._client = KeepAliveClient(tls_context)
+        self._through_requests = ThroughRequests()
+
+    def prepare(self, url: str) -> None:
+        """Import what the requests will need.
+
+        Done by the first request, in a thread of its own, it could be met by a fork, whose child would wait for ever
+        for an import that nobody goes on with.
+        """
+        if self._user_session is None and not prepare(url):
+            import requests  # noqa: F401
+
+    def post(self, url: str, **options: Any) -> Any:
+        """Make a POST request and return its response."""
+        return self._request("post", url, options)
+
+    def get(self, url: str, **options: Any) -> Any:
+        """Make a GET request and return its response."""
+        return self._request("get", url, options)
+
+    def _request(self, method: str, url: str, options: Dict[str, Any]) -> Any:
+        if self._user_session is not None:
+            return self._by_user(getattr(self._user_session, method), url, options)
+        replaced = _replaced_function(method)
+        if replaced is not None:
+            # It may take no more than it got from 1.1.0.
+            return replaced(url, **_as_in_1_1_0(options))
+        planned = plan(url, options.get("headers") or {}, options.get("params"))
+        if planned is None or not isinstance(options["timeout"], (int, float, tuple, type(None))):
+            return self._through_requests.request(method, url, options)
+        data = options.get("data")
+        return self._client.request(
+            method.upper(),
+            planned.origin,
+            planned.target,
+            planned.headers,
+            None if data is None else data.encode(),
+            limits_of(options["timeout"]),
+        )
+
+    def _by_user(self, function: Callable[..., Any], url: str, options: Dict[str, Any]) -> Any:
+        if self._may_not_redirect is None:
+            self._may_not_redirect = takes_keyword(function, "allow_redirects")
+        return function(url, **(options if self._may_not_redirect else _as_in_1_1_0(options)))
+
+    def is_request_error(self, error: Exception) -> bool:
+        """Return whether an exception is a fault of the request, and not meant for the caller.
+
+        A user's session may raise anything; ours raises what the standard library and requests do.
+        """
+        if is_interrupt(error):
+            return False
+        return self._user_session is not None or (
+            type(error).__module__.partition(".")[0] in _MODULES_OF_ERRORS
+        )
+
+    def close(self) -> None:
+        """Close our own connections."""
+        self._client.close()
+        self._through_requests.close()
+
+    def after_fork(self) -> None:
+        """Use none of the parent's connections in a forked child."""
+        self._client.after_fork()
+        self._through_requests.after_fork()
+        for adapter in getattr(self._user_session, "adapters", {}).values():
+            # The session is the user's, its sockets are the parent's.
+            pools = getattr(adapter, "poolmanager", None)
+            if pools is not None and hasattr(adapter, "init_poolmanager"):
+                _abandoned.append(pools)
+                adapter.init_poolmanager(
+                    getattr(adapter, "_pool_connections", 10),
+                    getattr(adapter, "_pool_maxsize", 10),
+                    block=getattr(adapter, "_pool_block", False),
+                )
+
+
+def _replaced_function(method: str) -> Optional[Callable[..., Any]]:
+    """Return what somebody put in the place of `requests.post` or `requests.get`, where 1.1.0 called it."""
+    # `snowplow_tracker.emitters` has `requests` from `__getattr__`, unless somebody set it.
+    emitters = vars(sys.modules.get("snowplow_tracker.emitters", sys))
+    requests = emitters.get("requests") or sys.modules.get("requests")
+    function: Optional[Callable[..., Any]] = getattr(requests, method, None)
+    if function is None or getattr(function, "__module__", "") == "requests.api":
+        return None
+    return function
+
+
+def _as_in_1_1_0(options: Mapping[str, Any]) -> Dict[str, Any]:
+    return {name: value for name, value in options.items() if name != "allow_redirects"}
