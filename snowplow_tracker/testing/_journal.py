@@ -13,12 +13,16 @@ from snowplow_tracker.testing._rules import shortened
 from snowplow_tracker.testing._table import describe
 from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest, schema_name
 
-_MAX_BYTES = 64 * 1024 * 1024
+_MAX_BYTES = 256 * 1024 * 1024
 # A request that was refused is kept to be looked at, not to be kept.
 _MAX_REFUSED_BODY = 65_536
 _MAX_WAITING = 1_000
+_MAX_WAITING_BYTES = 32 * 1024 * 1024
+# What a value of decoded JSON takes, about.
+_NODE_BYTES = 64
 _MAX_SEARCHED = 4_000
 _MAX_PROBLEMS = 200
+_MAX_PER_REQUEST = 10_000
 _CLOSE_TIMEOUT = 5.0
 
 _Waiting = Tuple[int, CollectedRequest]
@@ -94,6 +98,9 @@ class Journal:
         self._entries: Deque[Entry] = deque()
         self._changed = threading.Condition()
         self._size = 0
+        self._waiting_bytes = 0
+        self._added = 0
+        self._judged = 0
         self._last = 0
         self._good = 0
         self._bad = 0
@@ -117,8 +124,17 @@ class Journal:
         Args:
             request: a request that was answered.
         """
-        if not self._closed:
-            self._waiting.put((self._generation, request))
+        if self._closed:
+            return
+        if not 200 <= request.status < 300:
+            # The answer says enough; what was in it was not taken.
+            request.body = request.body[:_MAX_REFUSED_BODY]
+        with self._changed:
+            while self._waiting_bytes > _MAX_WAITING_BYTES and not self._released:
+                self._changed.wait()
+            self._waiting_bytes += request.size
+            self._added += 1
+        self._waiting.put((self._generation, request))
 
     def release(self) -> None:
         """Let everybody go who waits: there is about to be no more."""
@@ -143,6 +159,21 @@ class Journal:
             self._entries.clear()
             self._size = self._good = self._bad = 0
             self._changed.notify_all()
+
+    def catch_up(self, timeout: float) -> None:
+        """Wait until what was added so far is judged.
+
+        Args:
+            timeout: seconds to wait at most.
+        """
+        deadline = monotonic() + timeout
+        with self._changed:
+            wanted = self._added
+            while self._judged < wanted and not self._released:
+                left = deadline - monotonic()
+                if left <= 0:
+                    return
+                self._changed.wait(left)
 
     @property
     def counts(self) -> Dict[str, int]:
@@ -210,15 +241,19 @@ class Journal:
             if waiting is None:
                 return
             generation, request = waiting
+            size = request.size
             judged = _judge(request)
             with self._changed:
+                self._waiting_bytes -= size
+                self._judged += 1
+                self._changed.notify_all()
                 if generation != self._generation:
                     # Cleared while it waited.
                     continue
-                for event, problems, size in judged:
+                for event, problems, weight in judged:
                     self._last += 1
-                    self._entries.append(Entry(self._last, request, event, problems, size))
-                    self._size += size
+                    self._entries.append(Entry(self._last, request, event, problems, weight))
+                    self._size += weight
                     self._good += not problems
                     self._bad += bool(problems)
                 while len(self._entries) > self.max_events or (
@@ -233,8 +268,6 @@ _Judged = Tuple[Optional[CollectedEvent], Tuple[str, ...], int]
 
 def _judge(request: CollectedRequest) -> Sequence[_Judged]:
     if not 200 <= request.status < 300:
-        # The answer says enough; what was in it was not taken.
-        request.body = request.body[:_MAX_REFUSED_BODY]
         status = "never answered" if request.status == 0 else f"answered {request.status}"
         return [(None, (f"the request was {status}",), len(request.body) + 1_000)]
     try:
@@ -245,10 +278,32 @@ def _judge(request: CollectedRequest) -> Sequence[_Judged]:
         return [(None, (f"it could not be read: {shortened(str(error))}",), request.size + 1_000)]
     if not events:
         return [(None, of_request or ("there is no event in it",), request.size + 1_000)]
-    return [
-        (event, _problems_of(event, of_request, spoiled), request.size // len(events) + 2_000)
-        for event in events
+    share = request.size // len(events) + 2_000
+    judged: List[_Judged] = [
+        (
+            event,
+            _problems_of(event, of_request, spoiled),
+            share + _NODE_BYTES * _nodes([event.parameters, event.unstruct, event.contexts]),
+        )
+        for event in events[:_MAX_PER_REQUEST]
     ]
+    left_out = len(events) - _MAX_PER_REQUEST
+    if left_out > 0:
+        judged.append((None, (f"{left_out:,} more events of this request are not shown",), share))
+    return judged
+
+
+def _nodes(value: Any) -> int:
+    """How many values there are in JSON data."""
+    count, left = 0, [value]
+    while left:
+        each = left.pop()
+        count += 1
+        if isinstance(each, dict):
+            left.extend(each.values())
+        elif isinstance(each, list):
+            left.extend(each)
+    return count
 
 
 def _problems_of(

@@ -28,6 +28,8 @@ _GET_PATHS = frozenset({"/i", "/ice.png"})
 _ROBOTS = b"User-agent: *\nDisallow: /\n"
 _PIXEL = base64.b64decode("R0lGODlhAQABAPAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
 _STOP_TIMEOUT = 5.0
+# In the text of an error.
+_MAX_SHOWN = 40
 
 Respond = Callable[[CollectedRequest], Optional[Response]]
 _Item = TypeVar("_Item")
@@ -318,7 +320,7 @@ class Collector:
                 "" if count == 1 else "s",
                 len(found),
                 len(seen),
-                format_table(_accepted_events(seen)),
+                _latest(_accepted_events(seen)),
                 answers,
             )
         )
@@ -409,6 +411,13 @@ def print_safely(text: str, file: Optional[TextIO] = None) -> None:
 
 def _accepted_events(requests: Iterable[CollectedRequest]) -> EventList:
     return EventList(event for request in requests if request.accepted for event in request.events)
+
+
+def _latest(events: EventList) -> str:
+    """The table of the events, of very many the latest."""
+    left_out = len(events) - _MAX_SHOWN
+    table = format_table(events[-_MAX_SHOWN:])
+    return table if left_out <= 0 else f"{table}, after {left_out} that are not shown"
 
 
 def _preflight(request: CollectedRequest) -> Response:

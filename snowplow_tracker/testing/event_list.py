@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Mapping, Optional, Sequence
+from typing import (
+    Any,
+    Callable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    SupportsIndex,
+    Union,
+    overload,
+)
 
 from snowplow_tracker.testing._matching import Criteria, make_criteria, nearest
 from snowplow_tracker.testing._table import table_lines
@@ -42,6 +52,18 @@ class EventList(List[CollectedEvent]):
     A compiled regular expression matches where it is found, and anything with an ``==`` of its own
     (``pytest.approx``, ``unittest.mock.ANY``) compares in its own way.
     """
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> CollectedEvent: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> EventList: ...
+
+    def __getitem__(self, index: Union[SupportsIndex, slice]) -> Union[CollectedEvent, EventList]:
+        """An event, or a part of the list, which can be searched as well."""
+        if isinstance(index, slice):
+            return EventList(super().__getitem__(index))
+        return super().__getitem__(index)
 
     def find(
         self,

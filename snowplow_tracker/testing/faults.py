@@ -342,7 +342,7 @@ class Faults:
                     return True
                 left = deadline - monotonic() if fault is None else fault.seconds_left
                 if left <= 0:
-                    return False
+                    return fault is not None
                 self._changed.wait(min(left, threading.TIMEOUT_MAX))
         return True
 

@@ -24,6 +24,7 @@ __all__ = ["LiveCollector"]
 
 _BATCH = 250
 _KEEP_ALIVE = 15.0
+_CATCH_UP = 10.0
 _MAX_NODES = 20_000
 _MAX_BODY_SHOWN = 65_536
 # A thousand bad events of one request would repeat its body a thousand times.
@@ -143,12 +144,15 @@ class LiveCollector(Collector):
         if route is None:
             return Response(404, body=b"not found") if for_page else super()._handle(incoming)
         writes = path == "/page/clear"
-        reads_body = path in ("/micro/good", "/micro/bad", "/micro/reset")
+        reads_body = path in ("/micro/all", "/micro/good", "/micro/bad", "/micro/reset")
         allowed = (
             ("POST",) if writes else ("GET", "HEAD", "POST") if reads_body else ("GET", "HEAD")
         )
         if incoming.method not in allowed:
             return Response(405, {"Allow": ", ".join(allowed)}, b"not allowed")
+        if path.startswith("/micro/"):
+            # Who has been told that an event arrived finds it among the events.
+            self.journal.catch_up(_CATCH_UP)
         answer = route(CollectedRequest(incoming.method, incoming.target, headers, incoming.body))
         if isinstance(answer, Stream) and incoming.method == "HEAD":
             answer.chunks.close()
@@ -431,6 +435,9 @@ def urlsplit_host(origin: str) -> str:
 
 def _host_name(host: str) -> str:
     name = host.lower()
+    if "@" in name:
+        # What is before it is no host.
+        return ""
     if name.startswith("["):
         return name[1:].partition("]")[0]
     return name.partition(":")[0].rstrip(".")

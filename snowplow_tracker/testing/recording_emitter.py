@@ -57,7 +57,8 @@ class RecordingEmitter:
         self.closed = False
         self._max_events = max_events
         self._schemas = make_schemas(schemas)
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler may track while something is being kept.
+        self._lock = threading.RLock()
 
     def input(self, payload: Dict[str, Any]) -> None:
         """Keep a payload.

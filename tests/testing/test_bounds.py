@@ -119,6 +119,7 @@ def test_the_table_takes_any_data(data):
         body_of(vid="9" * 500_000, se_va="9" * 500_000),
         body_of(url="http://" + "[" * 100_000, refr="a" * 500_000 + ":"),
         body_of(**{f"x{number}": number for number in range(20_000)}),
+        '{"data": [' + "{}," * 5_000 + "{}]}",
         "\x00" * 100_000,
         b"\xff" * 100_000,
     ],
@@ -273,3 +274,16 @@ def test_a_bounded_collector_keeps_the_latest():
         assert len(collector.wait_for(2)) == 2
     with pytest.raises(ValueError, match="max_requests is 0"):
         Collector(max_requests=0)
+
+
+def test_a_request_of_very_many_events_is_bounded():
+    """Of half a million events in one request the page has the first, and the number of the rest."""
+    with LiveCollector() as collector:
+        assert post(collector, '{"data": [' + "{}," * 500_000 + "{}]}") == 200
+        deadline = time.monotonic() + 60
+        while not collector.journal.counts["total"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        latest = collector.journal.latest_first()
+        assert len(latest) == 10_000
+        assert latest[0].problems == ("490,001 more events of this request are not shown",)

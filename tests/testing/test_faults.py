@@ -216,3 +216,13 @@ def test_numbers_that_make_no_sense_are_refused(collector, call, message):
     with pytest.raises(ValueError, match=message):
         call(collector.faults)
     assert ask(collector)[0] == 200
+
+
+def test_what_hangs_is_cut_when_the_time_is_over(collector):
+    """A hang for a while ends with the connection, without an answer."""
+    collector.faults.hang(seconds=0.3)
+    began = time.monotonic()
+    with pytest.raises(BROKEN):
+        ask(collector)
+    assert 0.2 < time.monotonic() - began < 9
+    assert ask(collector)[0] == 200

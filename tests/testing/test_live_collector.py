@@ -172,6 +172,23 @@ def test_filters_that_make_no_sense_are_a_400(tracked, body):
     assert answer["error"]
 
 
+@pytest.mark.parametrize("path", ["/micro/all", "/micro/good"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_was_answered_is_found_at_once(collector, method, path):
+    """A test that asks right after a flush misses nothing, without waiting."""
+    many = json.dumps(
+        {
+            "schema": "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4",
+            "data": [
+                {"e": "pv", "p": "web", "tv": "t", "eid": str(uuid.uuid4())} for _ in range(2_000)
+            ],
+        }
+    )
+    ask(collector, "POST", TP2, many, {"Content-Type": "application/json"})
+    answer = ask_json(collector, method, path)[1]
+    assert (answer["good"] if path == "/micro/all" else len(answer)) == 2_000
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_micro_reset_forgets(tracked, method):
     """After a reset all counts are 0, and new events count again."""
@@ -217,7 +234,14 @@ READ = ["/", "/page/stream", "/page/event?n=1", "/page/export", "/micro/all", "/
 @pytest.mark.parametrize("path", [*READ, "/micro/reset", f"{TP2}?e=pv", "/i?e=pv", "/health"])
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:9090", "127.0.0.1.evil.example", "10.0.0.1", "localhost.evil"],
+    [
+        "evil.example",
+        "evil.example:9090",
+        "127.0.0.1.evil.example",
+        "10.0.0.1",
+        "localhost.evil",
+        "localhost:80@evil.example",
+    ],
 )
 def test_a_foreign_host_is_refused(collector, path, host):
     """A name that somebody points at this machine does not open it to their page."""
