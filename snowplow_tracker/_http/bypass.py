@@ -52,7 +52,7 @@ _GENUINE = (
     ("requests.adapters", "HTTPAdapter", ("__init__", "init_poolmanager", "send", "cert_verify")),
     ("requests.adapters", "HTTPAdapter", ("add_headers", "build_response")),
     ("urllib3.poolmanager", "PoolManager", ("urlopen", "connection_from_host")),
-    ("urllib3.connectionpool", "HTTPConnectionPool", ("urlopen", "_make_request", "_get_conn")),
+    ("urllib3.connectionpool", "HTTPConnectionPool", ("urlopen", "_make_request")),
     ("urllib3.connection", "HTTPConnection", ("connect", "request")),
     ("urllib3.util.connection", "", ("create_connection", "allowed_gai_family")),
     ("http.client", "HTTPConnection", ("request", "putrequest", "putheader", "endheaders", "send")),

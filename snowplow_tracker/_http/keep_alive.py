@@ -134,6 +134,8 @@ class KeepAliveClient:
             connection.putrequest(method, target, skip_accept_encoding=True)
             for name, value in headers.items():
                 connection.putheader(name, value)
+            if body is not None:
+                connection.putheader("Content-Length", str(len(body)))
             connection.endheaders(body)
             response = connection.getresponse()
             response.read(_MAX_READ)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import importlib.metadata
 from typing import Any, Callable, Dict, List, Mapping
 
 import pytest
 import requests
 import urllib3
 
-from snowplow_tracker._delivery import direct
+from snowplow_tracker._http import bypass
 from support.collector_with_faults import Answer, CollectorWithFaults, in_turn
 from support.tracking import track_many
 
@@ -128,21 +127,6 @@ def test_a_replaced_function_of_a_connection_sees_the_requests(
     assert calls
 
 
-def test_an_answer_that_is_not_the_last_is_not_taken_for_another_request(
-    make: Make, collector: CollectorWithFaults
-) -> None:
-    """After an answer with a status below 200 the connection is not used again."""
-    collector.behaviour = in_turn(Answer(status=103), Answer(status=503))
-    emitter = make(batch_size=100, max_retry_delay_seconds=0.1)
-    tracked = track_many(emitter, 1)
-    assert emitter.sync_flush() == 1
-    tracked += track_many(emitter, 1)
-    assert emitter.sync_flush(timeout=5) == 0
-    assert len({request.connection for request in collector.requests[:2]}) == 2
-    assert emitter.stats().sent == 2
-    assert sorted(collector.arrived) == sorted(tracked)
-
-
 @pytest.mark.parametrize(
     "answer",
     [
@@ -165,36 +149,13 @@ def test_after_any_answer_the_next_request_works(
     assert sorted(collector.arrived) == sorted(tracked)
 
 
-def test_the_version_of_requests_is_its_own() -> None:
-    """The version read from the file of requests is the one that requests tells."""
-    assert direct._requests_version() == requests.__version__
-
-
-@pytest.mark.parametrize("known", [True, False])
-def test_without_its_file_the_version_comes_from_the_metadata(
-    monkeypatch: pytest.MonkeyPatch, known: bool
-) -> None:
-    """Where the file of requests cannot be read, the metadata are asked; where there are none, nobody knows."""
-
-    def no_file(*_: object, **__: object) -> None:
-        raise FileNotFoundError
-
-    def no_version(name: str) -> str:
-        raise importlib.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(direct, "open", no_file, raising=False)
-    if not known:
-        monkeypatch.setattr(importlib.metadata, "version", no_version)
-    assert direct._requests_version() == (requests.__version__ if known else None)
-
-
-def test_without_a_version_requests_is_used(
+def test_without_a_known_version_requests_is_used(
     make: Make,
     collector: CollectorWithFaults,
     through_requests: List[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A request is made by requests where its name for the headers cannot be found out."""
-    monkeypatch.setattr(direct, "_requests_version", lambda: None)
+    """A request is made by requests where it is not known what requests would send."""
+    monkeypatch.setattr(bypass, "_installed", lambda: None)
     send_one(make, collector)
     assert len(through_requests) == 1
