@@ -23,7 +23,13 @@ PYTHONS = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"]
 MAIN = os.environ.get("SNOWPLOW_TRACKER_CI_MAIN", "3.11")
 # These come from `.ci/next_pythons` where the machine does not have them.
 NEXT_PYTHONS = ["3.14", "3.15"]
-TEST_ARGUMENTS = ["-q", "--ignore=tests/servers", "--durations=10"]
+# The job `servers` runs these: real servers and task queues.
+SERVER_TESTS = [
+    "tests/servers",
+    "tests/integrations/test_servers.py",
+    "tests/integrations/test_tasks.py",
+]
+TEST_ARGUMENTS = ["-q", "--durations=10", *(f"--ignore={name}" for name in SERVER_TESTS)]
 
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = True
@@ -106,7 +112,7 @@ def types(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests on one Python, with coverage on the main one."""
-    install(session, "test")
+    install(session, "test", *(["test-libraries"] if session.python == MAIN else []))
     session.chdir(copy_of_tests(session))
     session.env["SNOWPLOW_TRACKER_TEST_INSTALLED"] = "1"
     command = ["python", "-m", "pytest"]
@@ -207,8 +213,10 @@ def servers(session: nox.Session) -> None:
     session.chdir(copy_of_tests(session))
     session.env["SNOWPLOW_TRACKER_TEST_INSTALLED"] = "1"
     session.env["SNOWPLOW_TRACKER_TEST_SERVERS"] = "1"
+    # The files are named: as many processes as the machine can feed have to be asked for.
+    processes = f"--numprocesses={2 * (os.cpu_count() or 1)}"
     session.run(
-        *limited(300, "python", "-m", "pytest", "--numprocesses=3", "tests/servers"), external=True
+        *limited(300, "python", "-m", "pytest", "-q", processes, *SERVER_TESTS), external=True
     )
 
 
