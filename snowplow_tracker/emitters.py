@@ -44,7 +44,6 @@ from snowplow_tracker._http.endpoint import (
     post_path,
     redact,
 )
-from snowplow_tracker._http.transport import Transport
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
 from snowplow_tracker._process.interrupts import is_interrupt
@@ -248,6 +247,10 @@ class Emitter(EmitterProtocol):
         if event_store is None:
             event_store = self._new_store(buffer_capacity, buffer_bytes)
         self.event_store = event_store
+        # What requests need is imported now, by the thread that makes the emitter: to import it with the package would
+        # more than double that import.
+        from snowplow_tracker._http.transport import Transport
+
         self._transport = Transport(session)
         self.request_method = Requester(post=self._transport.post, get=self._transport.get)
         fork.register(self)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from typing import Any, Callable, List, Mapping, Optional, Set, Tuple, TypeVar
-from urllib.parse import urlencode
 
 from snowplow_tracker._delivery.core import Permit
 from snowplow_tracker._delivery.ledger import Batch, Counts

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import Any, Optional
-from urllib.parse import urlsplit
 
 from snowplow_tracker.contracts import one_of
 
@@ -41,6 +40,8 @@ def collector_uri(
         raise TypeError(f"endpoint must be a string, got {type(endpoint).__name__}.")
     if not endpoint:
         raise ValueError("No endpoint provided.")
+    from urllib.parse import urlsplit  # slow to import, and needed from here on only
+
     one_of(protocol, PROTOCOLS, name="protocol")
     one_of(method, METHODS, name="method")
     shown = redact(endpoint)

@@ -304,7 +304,7 @@ LATE_IMPORT_PROBE = """
 import sys
 before = set(sys.modules)
 import snowplow_tracker
-late = {"logging", "datetime", "linecache", "inspect", "ssl", "http", "email", "random", "urllib", "uuid"}
+late = {"datetime", "inspect", "ssl", "http", "email", "random", "urllib", "uuid", "dataclasses", "asyncio"}
 early = late & (set(sys.modules) - before)
 assert not early, early
 emitter = snowplow_tracker.Emitter("localhost", protocol="http", port=9)

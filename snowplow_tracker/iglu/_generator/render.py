@@ -72,7 +72,9 @@ def module_text(
 def _all(names: Sequence[str]) -> str:
     # The order that linters want: what looks like a constant first.
     ordered = sorted(names, key=lambda name: (not name.isupper(), name))
-    return "\n__all__ = [\n" + "".join(f'    "{name}",\n' for name in ordered) + "]\n" if names else ""
+    return (
+        "\n__all__ = [\n" + "".join(f'    "{name}",\n' for name in ordered) + "]\n" if names else ""
+    )
 
 
 class _Writer:
