@@ -307,6 +307,8 @@ def _url_bytes(event: Mapping[str, object]) -> int:
     size = sum(len(str(value)) for value in event.values())
     if size * 12 <= _MAX_URL_BYTES:  # four bytes of UTF-8, three characters each
         return size
+    from urllib.parse import urlencode  # imported with the emitter
+
     return len(
         urlencode({well_formed(key): well_formed(str(value)) for key, value in event.items()})
     )

@@ -102,7 +102,7 @@ class Flushing:
         callbacks: List[int] = []
 
         def is_over() -> bool:
-            if self._dispatch.state is EmitterState.CLOSED:
+            if self._dispatch.state is EmitterState.CLOSED or not alive():
                 return True
             if self.is_reached(checkpoint):
                 # Whoever waits for a flush expects its callbacks to have been called too.
