@@ -524,6 +524,56 @@ def test_what_a_closed_emitter_leaves_is_kept(server, make_store):
     assert ids(make_store(server).get_events_batch()) == eids
 
 
+# Redis that refuses, and entries that cannot be read
+
+
+def test_a_redis_without_memory_takes_each_event_once_and_still_delivers(
+    tmp_path, make_store, caplog
+):
+    """What Redis refused is written later, what it took is not written again, and events go out meanwhile."""
+    with redis_server(tmp_path, "--maxmemory-policy", "noeviction") as server:
+        store = make_store(server, write_behind=True)
+        eids = add(store, 300)
+        write_all(store)
+        store.cleanup(store.get_events_batch(max_events=1), need_retry=True)  # makes the group
+        with server.client() as client:
+            limit = client.info("memory")["used_memory"]
+            client.config_set("maxmemory", limit + 150_000)
+            eids += [
+                each["eid"]
+                for each in (event(page="x" * 2_000) for _ in range(400))
+                if store.add_event(each)
+            ]
+            until(lambda: "takes no events" in caplog.text)
+            batch = store.get_events_batch(max_events=100)
+            assert ids(batch) == eids[:100]
+            store.cleanup(batch, need_retry=False)
+            client.config_set("maxmemory", 0)
+            until(lambda: not store.failing)
+            write_all(store)
+            entries = client.xrange("snowplow:events")
+        assert [json.loads(fields[b"event"])["eid"] for _, fields in entries] == eids[100:]
+        assert len(eids) == 700
+    assert caplog.text.count("takes no events") == 1
+
+
+def test_an_entry_that_cannot_be_read_is_lost_alone(server, make_store, caplog):
+    """Deeply nested, cut off or not text: each is dropped, counted and logged, and nothing else is."""
+    store = make_store(server)
+    lost = []
+    store.lost_listener = lambda count, what: lost.append(count)
+    poison = ["[" * 100_000, '{"eid": "', "[1]", '{"a": 1}, {"b": 2}', b"\xff\xfe", "5", "null"]
+    eids = []
+    with server.client() as client:
+        for body in poison:
+            eids += add(store, 1)
+            client.xadd("snowplow:events", {"event": body})
+    assert ids(store.get_events_batch()) == eids
+    assert sum(lost) == len(poison)
+    assert f"{len(poison)} entries of snowplow:events hold no event" in caplog.text
+    assert store.remaining() == len(eids)
+
+
 # Getting in
 
 
