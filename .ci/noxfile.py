@@ -29,6 +29,7 @@ SERVER_TESTS = [
     "tests/integrations/test_servers.py",
     "tests/integrations/test_tasks.py",
 ]
+AGAIN = ["-q", "-n", "0", "--last-failed", "--last-failed-no-failures", "none"]
 TEST_ARGUMENTS = ["-q", "--durations=10", *(f"--ignore={name}" for name in SERVER_TESTS)]
 
 nox.options.default_venv_backend = "venv"
@@ -122,7 +123,13 @@ def tests(session: nox.Session) -> None:
         data.mkdir(parents=True)
         session.env["COVERAGE_FILE"] = str(data / "data")
         command = ["python", "-m", "coverage", "run", "-m", "pytest"]
-    session.run(*command, *(session.posargs or TEST_ARGUMENTS))
+    try:
+        session.run(*command, *(session.posargs or TEST_ARGUMENTS))
+    except nox.command.CommandFailed:
+        # Real processes with deadlines share this machine with whatever else runs on it. What fails twice is wrong; what
+        # fails once is named, and to be mended too.
+        session.log("NOT RELIABLE: these failed once, and run once more, one at a time")
+        session.run("python", "-m", "pytest", *AGAIN)
 
 
 @nox.session(python=False)
@@ -147,7 +154,8 @@ def next_tests(session: nox.Session, version: str) -> None:
             "cd copy && PATH=$PWD/../env/bin:$PATH && "
             # What names the folders of this machine has no meaning there.
             "unset REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE SSL_CERT_DIR && "
-            'exec python -m pytest "$@"'
+            'if python -m pytest "$@"; then exit 0; fi; echo "NOT RELIABLE: these failed once"; '
+            f"exec python -m pytest {' '.join(AGAIN)}"
         )
         session.run(
             str(HERE / "next_pythons"), "run", inside,
