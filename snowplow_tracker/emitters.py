@@ -315,7 +315,12 @@ class Emitter(EmitterProtocol):
             if emitter is not None:
                 emitter._engine.overflowed(events)
 
-        self._engine.use_store(store, on_overflow, as_text=self.method == "post")
+        def on_lost(count: int, what: str) -> None:
+            emitter = reference()
+            if emitter is not None:
+                emitter._engine.lost(count, what)
+
+        self._engine.use_store(store, on_overflow, on_lost, as_text=self.method == "post")
 
     @property
     def max_batch_events(self) -> int:

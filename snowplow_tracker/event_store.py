@@ -28,10 +28,17 @@ from snowplow_tracker._process.locking import (
     release_if_leaked,
 )
 from snowplow_tracker._protocol import deferred
+from snowplow_tracker._stores.protocol import DurableEventStore as DurableEventStore
 from snowplow_tracker.contracts import one_of
 from snowplow_tracker.typing import Logger, PayloadDict, PayloadDictList
 
-__all__ = ["EventStore", "InMemoryEventStore", "PayloadDict", "PayloadDictList"]
+__all__ = [
+    "DurableEventStore",
+    "EventStore",
+    "InMemoryEventStore",
+    "PayloadDict",
+    "PayloadDictList",
+]
 
 Overflow = Literal["drop_newest", "drop_oldest", "block"]
 
@@ -72,6 +79,9 @@ class EventStore(Protocol):
     - ``get_events_batch(*, max_events=None)``: hands out no more than asked for, which keeps batches bounded;
     - ``thread_safe = True``: the emitter does not serialise its calls;
     - ``durable = True``: what is left in it when the emitter is closed is kept, not given up;
+    - ``lost_listener``: set by the emitter to a function that the store calls with the number of events that it is known
+      to have lost, and how;
+    - ``renew(events)``: called while events are being sent, for stores that lease them;
     - ``overflow_listener``: set by the emitter to a function that the store calls with each list of events that it
       threw out to make room (an event that it did not take at all it reports by returning False);
     - ``reset_after_fork()``: called in a forked child, where locks and threads of the parent mean nothing;

@@ -118,10 +118,22 @@ class Engine:
         return self._settlement.store
 
     def use_store(
-        self, store: EventStore, on_overflow: Callable[[PayloadDictList], None], *, as_text: bool
+        self,
+        store: EventStore,
+        on_overflow: Callable[[PayloadDictList], None],
+        on_lost: Callable[[int, str], None],
+        *,
+        as_text: bool,
     ) -> None:
-        """Set where events wait, and whether their values have to be strings."""
-        self._settlement.store = StoreAccess(store, on_overflow, as_text=as_text)
+        """Set where events wait, and whether their values have to be strings.
+
+        Args:
+            store: The store.
+            on_overflow: Called with events that it dropped to make room. It must not keep the emitter alive.
+            on_lost: Called with the number of events that it lost, and how. The same.
+            as_text: Whether values have to be strings.
+        """
+        self._settlement.store = StoreAccess(store, on_overflow, on_lost, as_text=as_text)
         self._store_add = self._settlement.store.add
 
     def encode(self, event: PayloadDict) -> str:
@@ -264,6 +276,10 @@ class Engine:
     def overflowed(self, events: PayloadDictList) -> None:
         """Drop events that the store threw out to make room."""
         self._settlement.overflowed(events, queued=True)
+
+    def lost(self, count: int, what: str) -> None:
+        """Count events that the store lost."""
+        self._settlement.lost(count, what)
 
     def _refuse_closed(self, event: PayloadDict) -> None:
         first, self._said_closed = not self._said_closed, True

@@ -162,6 +162,13 @@ class Settlement:
             logger.error("The event buffer is full: events are being dropped.")
         self._report(events, DropReason.OVERFLOW, "", log=False)
 
+    def lost(self, count: int, what: str) -> None:
+        """Count events that the store has lost, which nobody can be handed."""
+        with self.core.lock:
+            self.core.ledger.add(Counts(settled=count, dropped={DropReason.LOST: count}))
+        untold.note(redact(self._owner().endpoint), DropReason.LOST, count, f"the queue {what}")
+        self.core.changed.notify()
+
     @property
     def overflowing(self) -> int:
         """How many events were dropped since the queue became full; 0 while it has room."""

@@ -18,6 +18,8 @@ class DropReason(str, enum.Enum):
     """It is too large for a request, even alone."""
     RETRIES_EXHAUSTED = "retries_exhausted"
     """It failed more often than `max_retries` allows."""
+    LOST = "lost"
+    """The store lost it: its file was deleted or damaged, or it cannot be read. Nobody has the event itself."""
     FEEDBACK = "feedback"
     """It was made of a log record of its own delivery: sending it would make the next."""
     ENCODING = "encoding"

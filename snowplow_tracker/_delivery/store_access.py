@@ -30,6 +30,7 @@ class StoreAccess:
     Args:
         store: The store.
         overflow_listener: Called with the events that the store dropped to make room.
+        lost_listener: Called with the number of events that the store lost, and how.
         as_text: Whether the values of events have to be strings.
     """
 
@@ -37,6 +38,7 @@ class StoreAccess:
         self,
         store: EventStore,
         overflow_listener: Callable[[PayloadDictList], None],
+        lost_listener: Callable[[int, str], None],
         *,
         as_text: bool,
     ) -> None:
@@ -63,6 +65,8 @@ class StoreAccess:
         """As `size`, or nearly: for what is asked with each event."""
         if hasattr(store, "overflow_listener"):
             store.overflow_listener = overflow_listener
+        if hasattr(store, "lost_listener"):
+            store.lost_listener = lost_listener
 
     def _add(self, event: PayloadDict) -> Optional[bool]:
         taken: Optional[bool] = self._call(self.store.add_event, event)
