@@ -247,7 +247,8 @@ def _accept_encoding(urllib3: Tuple[int, ...]) -> Optional[str]:
     if urllib3 < (2, 6):
         return None if _is_installed("zstandard") else accepted
     if sys.version_info >= (3, 14):
-        return accepted + ", zstd" if _is_installed("_zstd") else accepted
+        built_in = "_zstd" in sys.builtin_module_names
+        return accepted + ", zstd" if built_in or _is_installed("_zstd") else accepted
     return None if _is_installed("backports") else accepted
 
 

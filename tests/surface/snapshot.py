@@ -117,7 +117,10 @@ def describe_class(cls: type) -> Dict[str, Any]:
         members[name] = kind
     bases = [base.__name__ for base in cls.__bases__ if base is not object]
     described: Dict[str, Any] = {"kind": "class", "bases": bases, "members": members}
-    annotations = vars(cls).get("__annotations__", {})
+    # From 3.14 on they are computed when somebody asks, and stand in the class only after that.
+    annotations = (
+        cls.__annotations__ if sys.version_info >= (3, 14) else vars(cls).get("__annotations__", {})
+    )
     if getattr(cls, "_fields", None) or hasattr(cls, "__total__"):
         described["fields"] = sorted(annotations)
     return described
