@@ -45,8 +45,11 @@ def check_wheel(path: Path, version: str) -> list[str]:
         found = set(archive.namelist())
         metadata = Parser().parsestr(archive.read(info + "METADATA").decode())
         wheel = Parser().parsestr(archive.read(info + "WHEEL").decode())
-    records = {info + name for name in ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")}
-    problems = difference("wheel", found, tracked_files("snowplow_tracker/") | records)
+    names = ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
+    # The plugin for pytest is installed beside the package.
+    plugin = tracked_files("snowplow_tracker/testing/_plugin/")
+    expected = tracked_files("snowplow_tracker/") - plugin | {Path(name).name for name in plugin}
+    problems = difference("wheel", found, expected | {info + name for name in names})
 
     dependencies = metadata.get_all("Requires-Dist", [])
     needed = {name.replace(" ", "").lower() for name in dependencies if "extra ==" not in name}

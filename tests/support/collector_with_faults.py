@@ -314,8 +314,8 @@ class CollectorWithFaults:
             ).start()
 
     def _serve(self, number: int, connection: socket.socket) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_side=True)
                 with self._changed:
@@ -329,7 +329,8 @@ class CollectorWithFaults:
             with self._changed:
                 self._open.pop(number, None)
                 self._changed.notify_all()
-            connection.close()
+            with contextlib.suppress(OSError):
+                connection.close()
 
     def _serve_one(self, number: int, connection: socket.socket, stream: Any) -> bool:
         request = _read_request(number, connection, stream)

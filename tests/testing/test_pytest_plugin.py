@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 PLUGIN = Path(importlib.util.find_spec("pytest_snowplow_tracker").origin)
+PACKAGE = Path(importlib.util.find_spec("snowplow_tracker").origin).parent.parent
 
 
 @pytest.fixture
@@ -36,7 +37,11 @@ def run(tmp_path):
             text=True,
             timeout=150,
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(PLUGIN.parent), "COLUMNS": "120"},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(PLUGIN.parent), str(PACKAGE)]),
+                "COLUMNS": "120",
+            },
         )
         summary = result.stdout.splitlines()[-1]
         assert (f"{passed} passed" in summary) is (passed > 0), result.stdout + result.stderr
