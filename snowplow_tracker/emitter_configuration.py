@@ -231,12 +231,13 @@ class EmitterConfiguration:
             self.custom_retry_codes[status_code] = retry
         return usable
 
-    def make_emitter(self, endpoint: str, method: str) -> Emitter:
+    def make_emitter(self, endpoint: str, method: str, *, enabled: bool = True) -> Emitter:
         """Make the emitter that this describes.
 
         Args:
             endpoint: The collector: a host, a host with a path, or a URL.
             method: `"post"` or `"get"`.
+            enabled: False switches it off, whatever the configuration says.
 
         Raises:
             TypeError, ValueError: As the emitter does.
@@ -262,4 +263,6 @@ class EmitterConfiguration:
             **{name: value for name, value in chosen.items() if value is not None},
             **self.options,
         }
+        if not enabled:
+            arguments["enabled"] = False
         return self.emitter_class(**arguments)

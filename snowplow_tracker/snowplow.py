@@ -39,6 +39,8 @@ class Snowplow:
         subject: Optional[Subject] = None,
         tracker_config: Optional[TrackerConfiguration] = None,
         emitter_config: Optional[EmitterConfiguration] = None,
+        *,
+        enabled: bool = True,
     ) -> Tracker:
         """Make a tracker with an emitter, and register it.
 
@@ -50,6 +52,8 @@ class Snowplow:
             subject: Whom the events are about, unless they say otherwise.
             tracker_config: The tracker's options.
             emitter_config: The emitter's options; by default a synchronous `Emitter` over https.
+            enabled: False switches tracking off: the tracker checks its input and returns ids, and nothing is queued,
+                sent or stored. Default True; `SNOWPLOW_DISABLED=1` in the environment wins.
 
         Raises:
             TypeError: The namespace is taken, there is no endpoint, or an argument has the wrong type.
@@ -64,7 +68,7 @@ class Snowplow:
         Snowplow._check_free(namespace)
         tracker = Tracker(
             namespace=namespace,
-            emitters=emitter_config.make_emitter(endpoint, method),
+            emitters=emitter_config.make_emitter(endpoint, method, enabled=enabled),
             app_id=app_id,
             subject=subject,
             encode_base64=tracker_config.encode_base64,
