@@ -53,7 +53,7 @@ def test_mocket() -> None:
 
 
 def test_pook() -> None:
-    """pook answers."""
+    """A request is answered by pook."""
     pook = pytest.importorskip("pook")
     with pook.use():
         pook.post(HOST + PATH).reply(200)
@@ -61,7 +61,7 @@ def test_pook() -> None:
 
 
 def test_vcr(collector: CollectorWithFaults, tmp_path: Any) -> None:
-    """vcrpy records a request, and plays its answer again."""
+    """A request is recorded by vcrpy, and its answer played again."""
     vcr = pytest.importorskip("vcr")
     cassette = str(tmp_path / "cassette.yaml")
     with vcr.use_cassette(cassette, match_on=["method", "path"]):
