@@ -2,6 +2,7 @@
 
 import http.client
 import io
+import itertools
 import json
 import math
 import socket
@@ -33,8 +34,16 @@ def collector():
         yield running
 
 
+NUMBERS = itertools.count(1)
+
+
+def next_id():
+    """Return an id that is the same in every process that collects the tests."""
+    return str(uuid.UUID(int=next(NUMBERS), version=4))
+
+
 def an_event(**changes):
-    event = {"e": "pv", "p": "srv", "tv": "test", "eid": str(uuid.uuid4()), "dtm": "1700000000000"}
+    event = {"e": "pv", "p": "srv", "tv": "test", "eid": next_id(), "dtm": "1700000000000"}
     event.update(changes)
     return {name: value for name, value in event.items() if value is not None}
 
