@@ -29,8 +29,30 @@ SERVER_TESTS = [
     "tests/integrations/test_servers.py",
     "tests/integrations/test_tasks.py",
 ]
+# The whole suite runs on the main Python. The others run what depends most on the Python: processes and threads, sockets
+# and TLS, JSON, signatures and imports, the drop-in contract. All eight with all of it would take an hour on two cores.
+DEPENDS_ON_PYTHON = [
+    "tests/compat",
+    "tests/delivery/test_burst.py",
+    "tests/delivery/test_interrupts.py",
+    "tests/delivery/test_life.py",
+    "tests/delivery/test_states.py",
+    "tests/delivery/test_switched_off.py",
+    "tests/drop_in",
+    "tests/http",
+    "tests/process",
+    "tests/protocol",
+    "tests/scope",
+    "tests/stores/test_memory.py",
+    "tests/stores/test_sqlite.py",
+    "tests/surface",
+    "tests/tracking",
+]
 AGAIN = ["-q", "-n", "0", "--last-failed", "--last-failed-no-failures", "none"]
 TEST_ARGUMENTS = ["-q", "--durations=10", *(f"--ignore={name}" for name in SERVER_TESTS)]
+
+# The files are named: as many processes as the machine can feed have to be asked for.
+SOME_IN_PARALLEL = [f"--numprocesses={3 * (os.cpu_count() or 1) // 2}", *DEPENDS_ON_PYTHON]
 
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = True
@@ -124,7 +146,8 @@ def tests(session: nox.Session) -> None:
         session.env["COVERAGE_FILE"] = str(data / "data")
         command = ["python", "-m", "coverage", "run", "-m", "pytest"]
     try:
-        session.run(*command, *(session.posargs or TEST_ARGUMENTS))
+        chosen = [] if session.python == MAIN else SOME_IN_PARALLEL
+        session.run(*command, *(session.posargs or [*TEST_ARGUMENTS, *chosen]))
     except nox.command.CommandFailed:
         # Real processes with deadlines share this machine with whatever else runs on it. What fails twice is wrong; what
         # fails once is named, and to be mended too.
@@ -146,7 +169,7 @@ def next_tests(session: nox.Session, version: str) -> None:
         inside = "/" + str(Path(folder).relative_to(root))
         shutil.copytree(copy, Path(folder, "copy"))
         built = shutil.copy2(wheel(), folder)
-        arguments = session.posargs or TEST_ARGUMENTS
+        arguments = session.posargs or [*TEST_ARGUMENTS, *SOME_IN_PARALLEL]
         script = (
             'python="$1" wheel="$2"; shift 2; '
             '"/usr/bin/python$python" -m venv env && '
