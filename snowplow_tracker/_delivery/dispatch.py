@@ -185,6 +185,9 @@ class Dispatch:
         refused: List[Tuple[PayloadDict, Outcome]] = []
         last_failure: Optional[Outcome] = None
         tried = in_a_row = 0
+        # Before the next is sent, so that a lease that runs out or an interrupt repeats none. A store that knows no more
+        # than those of 1.1.0 hears of a batch once, as it did there.
+        settles_each = settlement.store.durable or settlement.store.copies
         for event in events:
             if self._is_forked(permit):
                 return
@@ -194,7 +197,8 @@ class Dispatch:
             if outcome.verdict is Verdict.SENT:
                 in_a_row = 0
                 sent.append(event)
-                settlement.acknowledge(batch, [event], Counts(sent=1, settled=1))
+                if settles_each:
+                    settlement.acknowledge(batch, [event], Counts(sent=1, settled=1))
             elif outcome.verdict is not Verdict.RETRY:
                 refused.append((event, outcome))
             else:
@@ -204,6 +208,8 @@ class Dispatch:
                 wants_rest = outcome.status == NO_ANSWER or outcome.retry_after is not None
                 if wants_rest or in_a_row == _MAX_FAILED_GETS:
                     break  # nobody is there, or wants to be left alone: the others need not be tried
+        if sent and not settles_each:
+            settlement.acknowledge(batch, sent, Counts(sent=len(sent), settled=len(sent)))
         untried = events[tried:]
         unsent = {id(event) for event in (*again, *untried, *(each for each, _ in refused))}
         failed = [event for event in events if id(event) in unsent]
