@@ -206,6 +206,8 @@ def sources() -> Dict[str, Path]:
     found = {}
     for path in sorted(PACKAGE_FOLDER.rglob("*.py")):
         parts = [PACKAGE_FOLDER.name, *path.relative_to(PACKAGE_FOLDER).with_suffix("").parts]
+        if "_plugin" in parts:
+            continue  # installed, it is no part of the package
         if parts[-1] == "__init__":
             parts.pop()
         found[".".join(parts)] = path
