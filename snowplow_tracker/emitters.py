@@ -47,6 +47,7 @@ from snowplow_tracker._http.endpoint import (
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
 from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._process.unpicklable import Unpicklable
 from snowplow_tracker._protocol import deferred
 from snowplow_tracker._protocol.bodies import PAYLOAD_DATA_SCHEMA as PAYLOAD_DATA_SCHEMA
 from snowplow_tracker._protocol.text import plain, well_formed
@@ -133,7 +134,7 @@ class _Owner:
 
 
 @describe_options
-class Emitter(EmitterProtocol):
+class Emitter(Unpicklable, EmitterProtocol):
     """Queues events and sends them in the thread that tracks.
 
     Every `batch_size` events, one call of `track()` makes a request and waits for its answer. While the collector is

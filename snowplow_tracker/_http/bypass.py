@@ -20,6 +20,7 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import urlencode
 
 from snowplow_tracker._http.keep_alive import Origin
+from snowplow_tracker._process.interrupts import is_interrupt
 
 __all__ = ["Plan", "is_replaced", "plan", "prepare", "tls_context"]
 
@@ -269,8 +270,10 @@ def _version_in(package: str, file_name: str, variable: str) -> Optional[str]:
                 )
             if found:
                 return found.group(1)
-    except (OSError, ValueError):
-        pass  # it is in an archive, for instance
+    except (OSError, ValueError) as error:
+        if is_interrupt(error):
+            raise
+        # it is in an archive, for instance
     return None
 
 

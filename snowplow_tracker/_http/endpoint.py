@@ -44,7 +44,8 @@ def collector_uri(
 
     one_of(protocol, PROTOCOLS, name="protocol")
     one_of(method, METHODS, name="method")
-    shown = redact(endpoint)
+    # Without a scheme there is no "://" by which `redact` finds the user's name and password.
+    shown = redact(endpoint) if "://" in endpoint else redact("://" + endpoint)[3:]
     scheme, separator, rest = endpoint.partition("://")
     if separator:
         protocol = scheme.lower()
@@ -55,7 +56,8 @@ def collector_uri(
     else:
         rest = endpoint
     host, slash, own_path = rest.rstrip("/").partition("/")
-    if host.count(":") > 1 and not host.rpartition("@")[2].startswith("["):
+    address = host.rpartition("@")[2]
+    if address.count(":") > 1 and not address.startswith("["):
         raise ValueError(
             f"endpoint {shown!r} looks like an IPv6 address: write it in brackets, as in [::1] or [::1]:8080."
         )

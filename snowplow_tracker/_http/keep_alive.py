@@ -14,6 +14,7 @@ from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Tuple
 
 from snowplow_tracker._http.deadline import Limits
 from snowplow_tracker._http.sockets import Response, connect, set_read_by
+from snowplow_tracker._process.interrupts import is_interrupt
 
 __all__ = ["Answer", "KeepAliveClient", "Origin"]
 
@@ -209,5 +210,7 @@ def _is_readable(sock: Any) -> bool:
             poller.register(sock, select.POLLIN)
             return bool(poller.poll(0))
         return bool(select.select([sock], [], [], 0)[0])
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if is_interrupt(error):
+            raise
         return True

@@ -16,6 +16,8 @@ import time
 from contextvars import ContextVar
 from typing import Any, Dict, List, Optional, Tuple
 
+from snowplow_tracker._process.interrupts import is_interrupt
+
 __all__ = ["Response", "connect", "set_read_by"]
 
 _MIN_SECONDS = 0.001
@@ -80,7 +82,9 @@ def _is_numeric(host: str) -> bool:
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             socket.inet_pton(family, host)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            if is_interrupt(error):
+                raise
             continue
         return True
     return host == "localhost"
@@ -113,6 +117,8 @@ def connect(host: str, port: int, by: Optional[float]) -> socket.socket:
             error = failed
             if sock is not None:
                 sock.close()
+            if is_interrupt(failed):
+                raise
         except BaseException:
             if sock is not None:
                 sock.close()

@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from snowplow_tracker import Tracker
+from snowplow_tracker import AsyncEmitter, Emitter, Tracker
 from snowplow_tracker._process.unpicklable import Unpicklable
 
 
@@ -37,6 +37,14 @@ def test_it_says_what_to_do_instead(make, duplicate):
         TypeError, match=r"^Sender cannot be pickled .* make a tracker in each process"
     ):
         duplicate(make())
+
+
+@pytest.mark.parametrize("kind", [Emitter, AsyncEmitter])
+@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.deepcopy])
+def test_emitters_say_it(kind, duplicate):
+    """The emitters themselves refuse, with the same way out."""
+    with pytest.raises(TypeError, match=f"^{kind.__name__} cannot be pickled"):
+        duplicate(kind("http://localhost:1"))
 
 
 @pytest.mark.parametrize("kind", [WithState, WithReduce])
