@@ -19,6 +19,7 @@ from snowplow_tracker._delivery.options import (
     check_callable,
     check_number,
     check_option,
+    check_retry_codes,
     check_timeout,
     describe_options,
 )
@@ -203,6 +204,7 @@ class EmitterConfiguration:
         check_callable("on_failure", on_failure)
         self.request_timeout = request_timeout
         self.buffer_capacity = buffer_capacity
+        check_retry_codes(custom_retry_codes)
         self.custom_retry_codes: Dict[int, bool] = dict(custom_retry_codes or {})
         self.event_store = event_store
         self.session = session

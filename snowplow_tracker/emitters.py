@@ -27,6 +27,7 @@ from snowplow_tracker._delivery.options import (
     check_callable,
     check_number,
     check_option,
+    check_retry_codes,
     check_seconds,
     check_timeout,
     describe_options,
@@ -868,11 +869,7 @@ def _check_arguments(arguments: Mapping[str, Any]) -> None:
             raise TypeError(
                 f"{name} must be an object with the methods {', '.join(methods)}, got {what}."
             )
-    codes = arguments["custom_retry_codes"]
-    if codes is not None and not isinstance(codes, Mapping):
-        raise TypeError(
-            f"custom_retry_codes must be a mapping of statuses to bools, got {type(codes).__name__}."
-        )
+    check_retry_codes(arguments["custom_retry_codes"])
 
 
 def _batch_size(batch_size: Optional[int], buffer_capacity: Optional[int], method: str) -> int:

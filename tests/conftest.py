@@ -10,12 +10,13 @@ import sys
 import sysconfig
 from collections import Counter
 from pathlib import Path
-from typing import List
+from typing import Generator, List
 
 import pytest
 
 import snowplow_tracker
 from snowplow_tracker._protocol import parameters
+from support.turns import turn
 
 # Set by CI: the wheel that users get has to be what is tested, not a checkout that is on the path too.
 MUST_BE_INSTALLED = "SNOWPLOW_TRACKER_TEST_INSTALLED"
@@ -58,6 +59,13 @@ def pytest_sessionstart() -> None:
             f"{MUST_BE_INSTALLED} is set, but snowplow_tracker comes from {_package}",
             returncode=pytest.ExitCode.USAGE_ERROR,
         )
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run tests that measure time while no other test runs. Outside of their time limit."""
+    with turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 def _is_on_this_machine(host: object) -> bool:

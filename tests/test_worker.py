@@ -132,6 +132,7 @@ def test_it_waits_for_events_and_stops_when_told_to(url, collector, start):
         assert (status, arrived(collector)) == (0, sorted(eids)), errors
 
 
+@pytest.mark.alone
 def test_an_idle_worker_costs_nothing(url, collector, start):
     """While there is nothing to do it sleeps, and still is there at once when there is."""
     process = start(url, collector.endpoint)
@@ -167,6 +168,7 @@ def test_sigterm_finishes_what_is_in_flight_and_nothing_more(url, collector, sta
     assert arrived(collector) == sorted(eids[:delivered])
 
 
+@pytest.mark.alone
 def test_what_does_not_end_in_time_is_kept(sqlite_url, start):
     """When a request under way does not end within --timeout, the status says so, and the events stay."""
     eids = fill(sqlite_url, 3)

@@ -210,8 +210,7 @@ class Engine:
         if core.demand.phase is not Phase.AWAKE:
             self._wake()
         if process_exit.is_exiting:
-            self.go_on_alone()
-            process_exit.finish(self._owner())
+            self._send_at_the_end()
         if not self._accepts:  # closed meanwhile: nobody else will look into the store
             self.abandon()
             return False
@@ -220,6 +219,16 @@ class Engine:
             and not core.breaker.failing
             and (self.workers is None or not core.demand.wanted)
         )
+
+    def _send_at_the_end(self) -> None:
+        """Send what was tracked after the process began to end. Nobody comes for what cannot be sent now: it is dropped."""
+        self.go_on_alone()
+        try:
+            process_exit.finish(self._owner())
+        except Exception as error:
+            if not passes_on(error):
+                self.abandon()
+            raise
 
     def _is_ignored(self, event: PayloadDict) -> bool:
         """Return whether an event that comes from within a delivery is not to be queued."""

@@ -120,6 +120,25 @@ def check_timeout(value: Any, *, own_session: bool = False) -> None:
     check_seconds("request_timeout", value)
 
 
+def check_retry_codes(value: Any) -> None:
+    """Check `custom_retry_codes`.
+
+    Raises:
+        TypeError: It is no mapping of integers to bools.
+    """
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        raise TypeError(
+            f"custom_retry_codes must be a mapping of statuses to bools, got {type(value).__name__}."
+        )
+    for status, retry in value.items():
+        if isinstance(status, bool) or not isinstance(status, int):
+            raise TypeError(f"custom_retry_codes: a status must be an integer, got {status!r}.")
+        if not isinstance(retry, (bool, int)):
+            raise TypeError(f"custom_retry_codes[{status}] must be a bool, got {retry!r}.")
+
+
 def check_callable(name: str, value: Any) -> None:
     """Check a callback.
 

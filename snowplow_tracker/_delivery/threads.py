@@ -11,10 +11,17 @@ from typing import Callable, List, Optional
 
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
-from snowplow_tracker._process.locking import note_thread_start
+from snowplow_tracker._process.locking import (
+    held_by_this_thread,
+    holds_locks,
+    new_lock,
+    note_thread_start,
+    release_if_leaked,
+)
 
 __all__ = ["Workers", "start_daemon"]
 
+holds_locks(__file__)
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 _START_AGAIN_SECONDS = 1.0
@@ -68,10 +75,9 @@ def start_daemon(
     def start() -> None:
         try:
             thread = threading.Thread(target=run, name=name, daemon=True)
-            starting.thread = thread
             thread.start()
+            starting.thread = thread  # from here on it says itself whether it is alive
         except RuntimeError as error:  # no threads left, or none allowed in this interpreter
-            starting.thread = None
             failed(error)
 
     try:
@@ -103,6 +109,7 @@ class Workers:
         self._threads: List[Starting] = []
         self._not_before = 0.0
         self._banned = False
+        self._lock = new_lock()
 
     def ensure_started(self) -> None:
         """Start the threads that do not run: at the first event, after a fork, and after a failure."""
@@ -116,11 +123,19 @@ class Workers:
             or time.monotonic() < self._not_before
         ):
             return
-        alive = [thread for thread in threads if thread.is_alive()]
-        for number in range(len(alive), self._count):
+        if held_by_this_thread(self._lock):
+            release_if_leaked(self._lock)
+            if held_by_this_thread(self._lock):
+                return  # a signal handler or a finalizer, while this thread starts them
+        with self._lock:
+            self._start_missing()
+
+    def _start_missing(self) -> None:
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        for number in range(len(self._threads), self._count):
             thread = start_daemon(self._run, f"snowplow-emitter-{number + 1}", self._failed)
-            alive.append(thread)
-        self._threads = [thread for thread in alive if not thread.failed]
+            if not thread.failed:
+                self._threads.append(thread)
 
     def _failed(self) -> None:
         self._not_before = time.monotonic() + _START_AGAIN_SECONDS
@@ -138,5 +153,6 @@ class Workers:
         """Forget the threads of the parent process."""
         # The interpreter does not know that this is a child, and could come to wait for those of the parent.
         self._banned = fork.is_raw and self.alive()
+        self._lock = new_lock()
         self._threads = []
         self._not_before = 0.0

@@ -22,7 +22,7 @@ from urllib.parse import urlencode
 from snowplow_tracker._http.keep_alive import Origin
 from snowplow_tracker._process.interrupts import is_interrupt
 
-__all__ = ["Plan", "is_replaced", "plan", "prepare", "tls_context"]
+__all__ = ["Plan", "is_replaced", "knows_requests", "plan", "prepare", "tls_context"]
 
 _PLAIN_URL = re.compile(
     r"(https?)://([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::([0-9]{1,5}))?(/[A-Za-z0-9._~/-]*)",
@@ -218,6 +218,11 @@ def _environment_has_a_say() -> bool:
     from urllib.request import getproxies
 
     return bool(getproxies())
+
+
+def knows_requests() -> bool:
+    """Return whether requests and urllib3 are installed in versions whose TLS settings and headers stand here."""
+    return _installed() is not None
 
 
 _known: Dict[str, Optional[_Installed]] = {}

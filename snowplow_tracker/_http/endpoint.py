@@ -98,7 +98,8 @@ def post_path(path: Optional[str]) -> str:
 
 def redact(string: str) -> str:
     """Return a URL, or a string with URLs in it, without user names, passwords and the values of queries."""
-    return _QUERY.sub(r"\1=…", _USERINFO.sub("", string))
+    # A replacement that is a function: `re` imports a module for a template, which fails while the interpreter ends.
+    return _QUERY.sub(lambda found: found[1] + "=…", _USERINFO.sub("", string))
 
 
 def printable(string: str, limit: int = _MAX_SHOWN) -> str:

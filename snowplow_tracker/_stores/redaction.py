@@ -20,14 +20,19 @@ _SHOWN_OPTIONS = frozenset(
 )
 
 
+def _hide(found: re.Match[str]) -> str:
+    # A function: `re` imports a module for a template, which fails while the interpreter ends.
+    return found[1] + "***@"
+
+
 def redact(text: str) -> str:
     """Return a text without what may be secret in its URLs: users, passwords, and the values of other options.
 
     Args:
         text: A URL, or a message that may hold some.
     """
-    text = _USERINFO_OF_URL.sub(r"\1***@", text)
-    text = _USERINFO.sub(r"\1***@", text)
+    text = _USERINFO_OF_URL.sub(_hide, text)
+    text = _USERINFO.sub(_hide, text)
     return _OPTION.sub(_redact_option, text)
 
 

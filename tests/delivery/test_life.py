@@ -105,6 +105,7 @@ def test_close_of_an_emitter_that_was_never_used(make: Make) -> None:
     assert emitter.sync_flush(timeout=1) == 0
 
 
+@pytest.mark.alone
 def test_close_is_bounded_and_counts_what_it_gave_up(
     make: Make, collector: CollectorWithFaults, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -130,6 +131,7 @@ def test_close_is_bounded_and_counts_what_it_gave_up(
     assert emitter.stats().dropped == {DropReason.EXIT: 25}
 
 
+@pytest.mark.alone
 def test_close_while_a_request_hangs(make: Make, collector: CollectorWithFaults) -> None:
     """A request in flight does not hold `close` beyond its time."""
     collector.behaviour = Answer(fault="silence")
@@ -216,6 +218,7 @@ def test_tracking_while_another_thread_closes(make: Make, collector: CollectorWi
     assert set(stats.dropped) <= {DropReason.EXIT, DropReason.OVERFLOW}
 
 
+@pytest.mark.alone
 def test_flush_of_the_threaded_emitter_returns_at_once(collector: CollectorWithFaults) -> None:
     """Without a timeout `AsyncEmitter.flush()` asks for sending and does not wait."""
     collector.behaviour = Answer(wait=0.5)
@@ -239,6 +242,7 @@ def test_flush_waits_for_what_is_in_flight(make: Make, collector: CollectorWithF
     assert len(notes.succeeded) == 5
 
 
+@pytest.mark.alone
 def test_flush_with_no_time_returns_at_once(make: Make, collector: CollectorWithFaults) -> None:
     """A timeout of zero is an answer, not an error."""
     collector.behaviour = Answer(wait=2)
@@ -424,6 +428,7 @@ def test_overflow_can_drop_the_oldest(make: Make, collector: CollectorWithFaults
     assert_counters_add_up(emitter, 15)
 
 
+@pytest.mark.alone
 def test_overflow_can_block(collector: CollectorWithFaults) -> None:
     """`overflow="block"` waits for room up to `overflow_timeout`, and then drops the newest."""
     notes = Notes()
@@ -651,6 +656,7 @@ def test_the_tracker_flushes_and_closes(make: Make, collector: CollectorWithFaul
     assert tracker.close() is tracker
 
 
+@pytest.mark.alone
 def test_the_tracker_bounds_its_flush(make: Make, collector: CollectorWithFaults) -> None:
     """A tracker with two hanging emitters gives its timeout to both together, not to each."""
     collector.behaviour = Answer(fault="silence")

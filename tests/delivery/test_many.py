@@ -174,6 +174,7 @@ ASYNCIO = """
 """
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("health", ["well", "slow", "silent", "down"])
 def test_an_event_loop_is_not_held_up(collector: CollectorWithFaults, health: str) -> None:
     """`track()` from an asyncio loop returns in well under a millisecond, whatever the collector does."""

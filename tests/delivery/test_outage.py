@@ -140,6 +140,7 @@ def test_an_explicit_flush_makes_an_attempt_during_backoff(
     assert_counters_add_up(emitter, 3)
 
 
+@pytest.mark.alone
 def test_a_flush_of_a_collector_that_is_down_returns(
     make: Make, collector: CollectorWithFaults
 ) -> None:
@@ -201,10 +202,8 @@ FLOOD = """
     view = PageView("https://example.com/", "a page")
 
     def track(count):
-        started = time.perf_counter()
         for _ in range(count):
             tracker.track(view)
-        return time.perf_counter() - started
 
     def memory_now():
         # not ru_maxrss: a child starts with the peak of the process that forked it
@@ -213,27 +212,25 @@ FLOOD = """
 
     track(20_000)
     memory = memory_now()
-    early = track(100_000)
-    track(780_000)
-    late = track(100_000)
+    track(380_000)
     grown = memory_now() - memory
     stats = emitter.stats()
     dropped = sum(stats.dropped.values())
-    print(early, late, grown, stats.tracked, stats.queued + stats.in_flight, dropped)
+    print(grown, stats.tracked, stats.queued + stats.in_flight, dropped)
 """
 
 
-def test_a_million_events_for_a_dead_collector(
+def test_more_events_than_fit_for_a_dead_collector(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:
     """With the collector down for good, memory stays bounded by `buffer_bytes`, and drops are counted."""
     collector.refuse()
     done = run_program(FLOOD, emitter_class.__name__, collector.endpoint, deadline=90)
     assert done.status == 0, done
-    _, _, grown, tracked, queued, dropped = map(float, done.output.split())
-    assert tracked == 1_000_000
-    assert queued > 100_000
-    assert queued + dropped == 1_000_000
+    grown, tracked, queued, dropped = map(float, done.output.split())
+    assert tracked == 400_000
+    assert 100_000 < queued < 400_000
+    assert queued + dropped == 400_000
     assert grown < 80_000, "KiB: 64 MiB of events, and the first 10,000"
     assert len(done.errors.splitlines()) < 500
 

@@ -6,6 +6,8 @@ import threading
 import time
 from typing import Any, Callable, Type
 
+import pytest
+
 from snowplow_tracker.emitters import AsyncEmitter, Emitter
 from support.collector_with_faults import OK, Answer, CollectorWithFaults
 from support.processes import run_program
@@ -44,6 +46,7 @@ def test_flush_returns_within_its_timeout(make: Make, collector: CollectorWithFa
     assert time.monotonic() - started < 2.5
 
 
+@pytest.mark.alone
 def test_flush_of_a_dripping_answer_returns_within_its_timeout(
     make: Make, collector: CollectorWithFaults
 ) -> None:
@@ -56,6 +59,7 @@ def test_flush_of_a_dripping_answer_returns_within_its_timeout(
     assert time.monotonic() - started < 1.5
 
 
+@pytest.mark.alone
 def test_request_timeout_bounds_a_request(make: Make, collector: CollectorWithFaults) -> None:
     """`request_timeout` ends an attempt that gets no answer; its events are tried again."""
     collector.behaviour = SILENCE
@@ -81,6 +85,7 @@ def test_there_is_a_timeout_by_default(make: Make, collector: CollectorWithFault
     assert time.monotonic() - started < 7
 
 
+@pytest.mark.alone
 def test_threads_do_not_wait_for_each_others_requests(
     make: Make, collector: CollectorWithFaults
 ) -> None:
@@ -122,6 +127,7 @@ EXIT = """
 """
 
 
+@pytest.mark.alone
 def test_exit_is_within_the_deadline(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:
@@ -133,6 +139,7 @@ def test_exit_is_within_the_deadline(
     assert done.ended - float(done.output) < 1.5
 
 
+@pytest.mark.alone
 def test_exit_during_a_dripping_answer_is_within_the_deadline(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:
@@ -144,6 +151,7 @@ def test_exit_during_a_dripping_answer_is_within_the_deadline(
     assert done.ended - float(done.output) < 1.5
 
 
+@pytest.mark.alone
 def test_the_default_exit_deadline_is_a_couple_of_seconds(collector: CollectorWithFaults) -> None:
     """Without a setting the end of a process waits about two seconds for a silent collector."""
     collector.behaviour = SILENCE

@@ -16,6 +16,7 @@ from support.tracking import Notes, assert_counters_add_up, track_many
 Make = Callable[..., Any]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("shift", [-3_600, 3_600])
 def test_a_clock_that_is_set_while_waiting(
     make: Make, collector: CollectorWithFaults, monkeypatch: pytest.MonkeyPatch, shift: int

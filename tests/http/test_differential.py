@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import os
 import socket
 import ssl
@@ -16,11 +17,13 @@ import requests
 import trustme
 import urllib3
 
-from snowplow_tracker._http.bypass import plan
+from snowplow_tracker._http.bypass import knows_requests, plan
 from snowplow_tracker._http.deadline import DEADLINE
 from snowplow_tracker._http.transport import Transport
+from support.processes import run_program
 
-WAYS = ("past requests", "through requests")
+# With a urllib3 that is not known there (the newest for Python 3.8 is not) all goes through requests.
+WAYS = ("past requests", "through requests") if knows_requests() else ("through requests",)
 BODY = '{"a": 1}'
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -203,15 +206,18 @@ def outcome(
 
 def both(url: str, **options: Any) -> List[Any]:
     """Return the outcome, which has to be the same both ways."""
-    assert plan(url, options.get("headers", {}), options.get("params")) is not None, "not tested"
-    first, second = (outcome(way, url, **options) for way in WAYS)
-    assert first == second
+    if knows_requests():
+        planned = plan(url, options.get("headers", {}), options.get("params"))
+        assert planned is not None, "not tested"
+    first, *others = (outcome(way, url, **options) for way in WAYS)
+    assert others in ([], [first])
     return first
 
 
 # What is sent
 
 
+@pytest.mark.skipif(not knows_requests(), reason="this urllib3 is not known: one way")
 @pytest.mark.parametrize(
     ("method", "options"),
     [
@@ -294,12 +300,12 @@ def test_connections_are_kept() -> None:
     """Several requests use one connection; one that the server closed meanwhile costs nothing."""
     with served(answer(OK)) as server:
         assert both(f"http://127.0.0.1:{server.port}/", count=3) == [(200, None)] * 3
-        assert server.connections == 2  # one each way
+        assert server.connections == len(WAYS)
     with served(answer(OK, close=True)) as server:
         url = f"http://127.0.0.1:{server.port}/"
         # The news that the server closed its end takes its time to arrive.
         results = [outcome(way, url, count=3, pause=0.3) for way in WAYS]
-    assert results == [[(200, None)] * 3] * 2
+    assert results == [[(200, None)] * 3] * len(WAYS)
 
 
 # Time
@@ -441,19 +447,22 @@ CERTIFICATES: Dict[str, Tuple[Callable[[trustme.CA], trustme.LeafCert], str, Any
         "localhost",
         "certificate",
     ),
-    "not valid yet": (
-        lambda ca: ca.issue_cert(
-            "localhost", not_before=NOW + dt.timedelta(days=2), not_after=NOW + dt.timedelta(days=9)
-        ),
-        "localhost",
-        "certificate",
-    ),
     "of an authority below": (
         lambda ca: ca.create_child_ca().issue_cert("localhost"),
         "localhost",
         (200, None),
     ),
 }
+if (
+    "not_before" in inspect.signature(trustme.CA.issue_cert).parameters
+):  # not in the last trustme for 3.8
+    CERTIFICATES["not valid yet"] = (
+        lambda ca: ca.issue_cert(
+            "localhost", not_before=NOW + dt.timedelta(days=2), not_after=NOW + dt.timedelta(days=9)
+        ),
+        "localhost",
+        "certificate",
+    )
 
 
 @pytest.mark.parametrize("name", CERTIFICATES)
@@ -567,7 +576,7 @@ def test_the_environment_has_a_say(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a proxy or a netrc file in the environment, at the moment of the request, requests decides."""
-    assert plan("http://collector.example/", {}) is not None
+    assert (plan("http://collector.example/", {}) is not None) == knows_requests()
     monkeypatch.setenv(variable, value)
     assert plan("http://collector.example/", {}) is None
 
@@ -618,25 +627,35 @@ def test_a_proxy_that_drips(scheme: str, monkeypatch: pytest.MonkeyPatch) -> Non
 # Forks
 
 
+FORK = """
+    import ctypes, os, sys
+    from snowplow_tracker._http import transport as module
+
+    way, url = sys.argv[1:]
+    if way == "through requests":
+        module.plan = lambda *_: None
+    transport = module.Transport()
+
+    def status():
+        return transport.post(url, data="{}", headers={}, timeout=5, allow_redirects=False).status_code
+
+    assert status() == 200
+    child = ctypes.PyDLL(None).fork()
+    if child == 0:
+        transport.after_fork()
+        os._exit(0 if status() == 200 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert status() == 200
+    transport.close()
+"""
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_forked_child_uses_connections_of_its_own(way: str) -> None:
     """Also a child that runs no fork hooks leaves the parent's connection alone."""
-    import ctypes
-
-    with served(answer(OK)) as server, pytest.MonkeyPatch.context() as patch:
-        if way == "through requests":
-            patch.setattr("snowplow_tracker._http.transport.plan", lambda *_: None)
-        transport = Transport()
-        url = f"http://127.0.0.1:{server.port}/"
-        options = {"data": BODY, "headers": {}, "timeout": 5, "allow_redirects": False}
-        assert transport.post(url, **options).status_code == 200
-        child = ctypes.PyDLL(None).fork()
-        if child == 0:
-            transport.after_fork()
-            status = transport.post(url, **options).status_code
-            os._exit(0 if status == 200 else 1)
-        assert os.waitpid(child, 0)[1] == 0
-        assert transport.post(url, **options).status_code == 200
+    with served(answer(OK)) as server:
+        # A program of one thread: what a raw fork does to the others is no matter of connections.
+        done = run_program(FORK, way, f"http://127.0.0.1:{server.port}/")
+        assert done.status == 0, done
         assert server.connections == 2
-        transport.close()

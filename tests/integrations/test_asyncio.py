@@ -56,6 +56,7 @@ def test_the_loop_goes_on_while_the_collector_is_silent(method):
         asyncio.run(main(silent.getsockname()[1]))
 
 
+@pytest.mark.alone
 def test_cancellation():
     """Whoever waits can be cancelled at once."""
 

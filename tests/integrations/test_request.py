@@ -242,6 +242,7 @@ def test_whatever_a_client_sends(environ, trusted):
     tracked(environ, trusted_proxies=trusted)
 
 
+@pytest.mark.alone
 def test_what_a_request_costs():
     """A request costs at most 30 microseconds of processor time, whether or not it tracks something."""
     emitter = RecordingEmitter()

@@ -81,6 +81,7 @@ LOGGED = (
 )
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how", ["normal", "fork"])
 @pytest.mark.parametrize("batch", [10, 100], ids=["above the batch", "below the batch"])
 def test_the_end_is_bounded_and_tells_when_the_collector_is_down(
@@ -251,6 +252,7 @@ MANY = (
 )
 
 
+@pytest.mark.alone
 def test_the_exit_deadline_is_for_all_emitters_together(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:
@@ -357,6 +359,7 @@ def test_closing_with_events_that_could_not_be_sent_is_told(
     assert "refused" in said[0]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("end", ["", "tracker.close(timeout=2)", "tracker.flush(timeout=2)"])
 def test_a_collector_that_is_gone_takes_no_time_from_another(
     emitter_class: Type[Emitter], collector: CollectorWithFaults, end: str

@@ -91,6 +91,7 @@ def test_two_hundred_forks(
     assert len(collector.arrived) == int(done.output) + 3 * forks
 
 
+@pytest.mark.alone
 def test_a_fork_during_a_hanging_request(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:

@@ -140,10 +140,6 @@ def test_a_collector_that_is_gone_does_not_hold_up_the_end(
         assert "could not be sent" in done.errors, done
 
 
-@pytest.mark.xfail(
-    reason="since the client of requests was rewritten, these events stay in the queue",
-    strict=False,
-)
 def test_what_comes_after_the_exit_hook_is_in_a_counter(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:

@@ -331,6 +331,7 @@ def test_a_redis_that_forgot_everything_is_told_again(tmp_path, make_store):
         assert sorted(ids(store.get_events_batch())) == sorted(eids)
 
 
+@pytest.mark.alone
 def test_an_outage_costs_the_caller_one_timeout(own_server, make_store, caplog):
     """While Redis hangs, the first call waits for the timeout, the others do not; it is said once."""
     store = make_store(own_server, spill_capacity=50, socket_timeout=0.3)
@@ -449,6 +450,7 @@ def test_the_oldest_make_room_and_are_reported(server, make_store):
     assert ids(store.get_events_batch()) == [eids[0], *eids[3:]]
 
 
+@pytest.mark.alone
 def test_blocking_waits_for_room_but_not_for_long(server, make_store):
     """With "block" an event waits until a worker makes room, or is refused when the time is up."""
     store = make_store(server, buffer_capacity=2, overflow="block", overflow_timeout=0.2)
