@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import sys
 import threading
 import time
 from _thread import RLock
@@ -167,7 +168,16 @@ class RedisLink:
 
     def is_calling(self) -> bool:
         """Whether this thread is in a call: a signal handler came, and must not use redis-py, which has locks."""
-        return threading.get_ident() in self._calling
+        me = threading.get_ident()
+        if me not in self._calling:
+            return False
+        frame = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code is _CALL and frame.f_locals.get("self") is self:
+                return True
+            frame = frame.f_back  # type: ignore[assignment]
+        self._calling.discard(me)  # an interrupt came before the call could say that it ended
+        return False
 
     def may_try(self) -> bool:
         """Return whether Redis is well, or it is our turn to find out whether it is again."""
@@ -202,8 +212,7 @@ class RedisLink:
             if isinstance(error, self.failures) and not is_interrupt(error):
                 self.note_failure(error, adds=adds)
                 raise
-            # A connection in the middle of an answer would give it to the next call.
-            self.client.connection_pool.disconnect(inuse_connections=False)
+            self._forget_connections()
             interrupt = _unwrapped(error)
         else:
             self._is_there()
@@ -213,6 +222,16 @@ class RedisLink:
         finally:
             self._calling.discard(me)
         raise interrupt
+
+    def _forget_connections(self) -> None:
+        """After an interrupt, use no connection again that may be in the middle of an answer.
+
+        The pool counts the one that was in use for ever, and has a limit.
+        """
+        pool = self.client.connection_pool
+        pool.disconnect(inuse_connections=False)
+        if self._is_own:
+            pool.reset()  # other threads go on with the connections that they have
 
     def takes_events(self) -> None:
         """Note that Redis took events."""
@@ -260,6 +279,9 @@ class RedisLink:
         if seconds is not None:
             logger.warning("Redis is back after %.1f seconds.", seconds)
             self._on_return()
+
+
+_CALL = RedisLink.call.__code__
 
 
 def _unwrapped(error: BaseException) -> BaseException:

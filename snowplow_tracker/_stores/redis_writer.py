@@ -23,11 +23,26 @@ __all__ = ["RedisWriter"]
 
 logger = logging.getLogger("snowplow_tracker.emitters")
 
+_Settled = Dict[str, Optional[PayloadDict]]
+_InProgress = Tuple["weakref.ref[_Turn]", _Settled]
+
 _WRITTEN_AT_ONCE = 500
 _IDLE_THREAD_ENDS_AFTER = 5.0
 _PAUSE = 0.005
 _PAUSE_WITHOUT_ROOM = 0.05
 _LONGEST_PAUSE = 1.0
+
+
+class _Turn:
+    """Held by who is writing alone: it is gone with them, also where an interrupt came before they could say so."""
+
+    __slots__ = ("__weakref__",)
+
+
+class _Chunk(List[Tuple[str]]):
+    """Events that somebody is writing; held by them alone, as `_Turn` is."""
+
+    __slots__ = ("__weakref__",)
 
 
 class RedisWriter:
@@ -62,11 +77,11 @@ class RedisWriter:
         self._on_change = on_change
         self._lock: Any = RLock()
         self._spill: Deque[Tuple[str]] = deque()
-        self._writing: Sequence[Tuple[str]] = ()
+        self._writing: Optional[weakref.ref[_Chunk]] = None
         # By entry: the event itself if it is to be sent again, None if it is to be forgotten.
-        self._settled: Dict[str, Optional[PayloadDict]] = {}
-        self._in_progress: Dict[int, Dict[str, Optional[PayloadDict]]] = {}
-        self._wakes: Optional[queue.SimpleQueue[None]] = None
+        self._settled: _Settled = {}
+        self._in_progress: Dict[int, _InProgress] = {}
+        self._wakes: Optional[weakref.ref[queue.SimpleQueue[None]]] = None
         self._write_at = 0.0
 
     @property
@@ -93,7 +108,7 @@ class RedisWriter:
     def add_without_oldest(self, body: str) -> Optional[str]:
         """Keep an event in the place of the oldest one; return that, or None where there is none to go."""
         with self._lock:
-            first = len(self._writing)  # those may be in Redis already
+            first = len(self._being_written())  # those may be in Redis already
             if len(self._spill) <= first:
                 return None
             (oldest,) = self._spill[first]
@@ -104,20 +119,22 @@ class RedisWriter:
 
     def write_some(self) -> bool:
         """Write events to Redis; return whether any left the memory."""
-        chunk: List[Tuple[str]] = []
+        chunk = _Chunk()
         try:
             with self._lock:
-                if self._writing or not self._spill:
+                if self._being_written() or not self._spill:
                     return False
                 chunk += islice(self._spill, _WRITTEN_AT_ONCE)
-                self._writing = chunk
+                self._writing = weakref.ref(chunk)
             return self._write(chunk)
         finally:
-            if self._writing is chunk:
-                self._writing = ()
+            chunk.clear()
             self._on_change(self.is_busy)
 
-    def _write(self, chunk: List[Tuple[str]]) -> bool:
+    def _being_written(self) -> Sequence[Tuple[str]]:
+        return (self._writing and self._writing()) or ()
+
+    def _write(self, chunk: _Chunk) -> bool:
         try:
             room = self._link.call(lambda: self._room(len(chunk)))
             errors = self._link.call(
@@ -161,14 +178,16 @@ class RedisWriter:
     def is_settled(self, entry_id: str) -> bool:
         """Return whether an event is settled, and only Redis does not know it yet."""
         return entry_id in self._settled or any(
-            entry_id in settled for settled in [*self._in_progress.values()]
+            entry_id in settled for _, settled in [*self._in_progress.values()]
         )
 
     def write_settled(self) -> bool:
         """Tell Redis what became of events; return whether there was anything to tell, and it was told."""
-        settled: Dict[str, Optional[PayloadDict]] = {}
+        settled: _Settled = {}
+        turn = _Turn()
+        self._take_back_lost()
         try:
-            self._in_progress[id(settled)] = settled
+            self._in_progress[id(settled)] = (weakref.ref(turn), settled)
             with suppress(KeyError):  # another thread was faster
                 while self._settled:
                     settled.update((self._settled.popitem(),))
@@ -180,12 +199,20 @@ class RedisWriter:
                 raise
             return False
         finally:
-            # What an interrupt keeps from coming back here is claimed again after a while.
-            for entry_id, event in settled.items():
-                self._settled.setdefault(entry_id, event)
-            self._in_progress.pop(id(settled), None)
+            self._take_back(settled)
             self._on_change(self.is_busy)
         return True
+
+    def _take_back(self, settled: _Settled) -> None:
+        for entry_id, event in settled.items():
+            self._settled.setdefault(entry_id, event)
+        self._in_progress.pop(id(settled), None)
+
+    def _take_back_lost(self) -> None:
+        """Take back what an interrupt kept from coming back."""
+        for turn, settled in [*self._in_progress.values()]:
+            if turn() is None:
+                self._take_back(settled)
 
     def _write_settled(self, settled: Dict[str, Optional[PayloadDict]]) -> None:
         while True:
@@ -209,24 +236,24 @@ class RedisWriter:
     def wake(self) -> None:
         """See to it that the thread runs and looks what there is to do."""
         self._on_change(True)
-        wakes = self._wakes
+        wakes = self._thread()
         if wakes is not None:
             if wakes.empty():
                 wakes.put(None)
             return
         # A queue of C: signal handlers may use it. Looked up each time: gevent may have put its own in its place since.
-        wakes = self._wakes = queue.SimpleQueue()
-        try:
+        # Held by the thread alone: it is gone where an interrupt came before there was one.
+        wakes = queue.SimpleQueue()
+        self._wakes = weakref.ref(wakes)
+        with suppress(RuntimeError):  # the interpreter ends: the exit hook writes
             _thread.start_new_thread(_run, (weakref.ref(self), wakes))
-        except RuntimeError:
-            self._wakes = None  # the interpreter ends: the exit hook writes
-        except BaseException:
-            self._wakes = None
-            raise
+
+    def _thread(self) -> Optional[queue.SimpleQueue[None]]:
+        return None if self._wakes is None else self._wakes()
 
     def work(self, wakes: queue.SimpleQueue[None]) -> Optional[float]:
         """Write what is due; return the seconds until there is more to do, None for the end of the thread."""
-        if wakes is not self._wakes:
+        if wakes is not self._thread():
             return None
         if not self.is_busy:
             return _IDLE_THREAD_ENDS_AFTER
@@ -236,13 +263,13 @@ class RedisWriter:
             if due <= 0 and self._link.may_add() and self.write_some():
                 return 0.0
             pause = max(pause, due, _PAUSE)
-        if self._settled and self._link.may_try() and self.write_settled():
+        if (self._settled or self._in_progress) and self._link.may_try() and self.write_settled():
             return 0.0
         return min(max(pause, _PAUSE), _LONGEST_PAUSE)
 
     def end_thread(self, wakes: queue.SimpleQueue[None]) -> bool:
         """Let the idle thread end; return False where there is something to do after all."""
-        if self._wakes is wakes:
+        if self._thread() is wakes:
             self._wakes = None
             if self.is_busy:
                 self.wake()

@@ -27,6 +27,9 @@ START = """
     raw_fork = ctypes.PyDLL(None).fork
 
     def fork(work):
+        # Threads come to rest: one that waits for the interpreter at this moment is waited for in the child, for ever,
+        # by the interpreter itself.
+        time.sleep(0.05)
         child = raw_fork()
         if child == 0:
             status = 1
