@@ -171,7 +171,7 @@ class RedisLink:
         me = threading.get_ident()
         if me not in self._calling:
             return False
-        frame = sys._getframe(1)
+        frame = sys._getframe(1)  # noqa: SLF001 - there is no public one
         while frame is not None:
             if frame.f_code is _CALL and frame.f_locals.get("self") is self:
                 return True
