@@ -403,13 +403,18 @@ class CloudInstance:
         )
 
     def _request(self, url: str, headers: Dict[str, str], method: str = "GET") -> str:
+        from urllib.error import HTTPError
         from urllib.request import ProxyHandler, Request, build_opener
 
         # The address means this machine, so no proxy may answer.
         opener = build_opener(ProxyHandler({}))
         request = Request(url, headers=headers, method=method)  # noqa: S310 - the two addresses above
-        with opener.open(request, timeout=self._timeout) as response:
-            return str(response.read(1_000_000).decode())
+        try:
+            with opener.open(request, timeout=self._timeout) as response:
+                return str(response.read(1_000_000).decode())
+        except HTTPError as error:
+            error.close()  # it holds the answer, which nobody reads
+            raise
 
 
 _EC2_FIELDS = (

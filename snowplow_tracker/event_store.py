@@ -20,6 +20,7 @@ from typing import (
 )
 
 from snowplow_tracker._process.atomic import all_at_once, move_back, move_oldest
+from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._process.locking import (
     Signal,
     held_by_this_thread,
@@ -384,8 +385,8 @@ class InMemoryEventStore(EventStore):
                 values = deferred.completed(shape.names, values)
             try:
                 events.append(dict(zip(shape.names, map(str, values) if as_text else values)))
-            except Exception:
-                if not any(map(_has_no_text, values)):
+            except Exception as error:
+                if is_interrupt(error) or not any(map(_has_no_text, values)):
                     raise
                 # It stays as it is, and is dropped when it is encoded.
                 events.append(dict(zip(shape.names, values)))
@@ -507,6 +508,8 @@ def _starts(items: List[Any]) -> List[int]:
 def _has_no_text(value: Any) -> bool:
     try:
         str(value)
-    except Exception:  # noqa: BLE001 - whatever its class raises
+    except Exception as error:  # whatever its class raises
+        if is_interrupt(error):
+            raise
         return True
     return False

@@ -88,7 +88,7 @@ class Engine:
         self._policy = policy
         self._accepts = True
         self._said_closed = self._said_feedback = False
-        self._alone = False
+        self._alone = self._is_collected = False
         self.workers = Workers(thread_count, self._run, self._wake_all) if thread_count else None
         background = self.workers is not None
         self.core = Core(policy, clock, random)
@@ -157,11 +157,13 @@ class Engine:
         """End the worker threads: the emitter was collected."""
         if sys.is_finalizing():
             return  # a thread that the interpreter stopped may hold the lock for ever
+        self._is_collected = True
         self._dispatch.state = EmitterState.CLOSED
         self._wake_all()
 
     def go_on(self) -> None:
         """Take back that the emitter was collected: it tracks once more."""
+        self._is_collected = False
         if self._accepts:
             self._dispatch.state = EmitterState.ACTIVE
 
@@ -297,7 +299,13 @@ class Engine:
         self._settlement.refuse([self.store.as_handed_out(event)], DropReason.EXIT, log=False)
 
     def _wake(self) -> None:
-        """Note that there are events. From here on the emitter stays alive until they are settled."""
+        """Note that there are events. From here on the emitter stays alive until they are settled.
+
+        Raises:
+            ReferenceError: It was collected already, and a finalizer of what went with it tracks.
+        """
+        if self._is_collected:
+            raise ReferenceError("The emitter was collected.")
         core = self.core
         if self.state is EmitterState.NEW:
             self._dispatch.state = EmitterState.ACTIVE

@@ -209,7 +209,7 @@ def _environment_has_a_say() -> bool:
     ):
         return True
     if "NETRC" in os.environ or any(
-        os.path.exists(os.path.expanduser(name))  # noqa: PTH110, PTH111 - pathlib is slow to import
+        _is_there(os.path.expanduser(name))  # noqa: PTH111 - pathlib is slow to import
         for name in ("~/.netrc", "~/_netrc")
     ):
         return True
@@ -218,6 +218,17 @@ def _environment_has_a_say() -> bool:
     from urllib.request import getproxies
 
     return bool(getproxies())
+
+
+def _is_there(path: str) -> bool:
+    # Not `os.path.exists`, which takes any OSError for an absent file, also one that a signal handler raised.
+    try:
+        os.stat(path)  # noqa: PTH116 - as above
+    except (OSError, ValueError) as error:
+        if is_interrupt(error):
+            raise
+        return False
+    return True
 
 
 def knows_requests() -> bool:
@@ -295,7 +306,7 @@ def tls_context() -> Callable[[], Any]:
     """
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     if bundle:
-        if not os.path.exists(bundle):  # noqa: PTH110 - as above
+        if not _is_there(bundle):
             raise OSError(
                 f"Could not find a suitable TLS CA certificate bundle, invalid path: {bundle}"
             )

@@ -101,7 +101,7 @@ class KeepAliveClient:
                 return self._exchange(origin, kept, method, target, headers, body, limits)
             except (ConnectionError, http.client.BadStatusLine) as error:
                 # The other side closed it while it was idle, which says nothing about its health.
-                if not _is_closed_by_peer(error):
+                if is_interrupt(error) or not _is_closed_by_peer(error):
                     raise
         connection = self._open(origin, limits)
         return self._exchange(origin, connection, method, target, headers, body, limits)

@@ -25,6 +25,10 @@ class ThroughRequests:
         self._sessions: Dict[bool, Any] = {}
         self._last_used = 0.0
 
+    def prepare(self) -> None:
+        """Import what a request needs, also what requests itself imports only then."""
+        import requests  # noqa: F401
+
     def request(self, method: str, url: str, options: Mapping[str, Any]) -> Any:
         """Make a request and return its response.
 

@@ -10,7 +10,7 @@ from snowplow_tracker._http.bypass import plan, prepare, tls_context
 from snowplow_tracker._http.deadline import limits_of
 from snowplow_tracker._http.keep_alive import KeepAliveClient
 from snowplow_tracker._http.through_requests import ThroughRequests
-from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._process.interrupts import is_interrupt, unwrapped
 from snowplow_tracker.typing import Session
 
 __all__ = ["Transport"]
@@ -57,15 +57,25 @@ class Transport:
         for an import that nobody goes on with.
         """
         if self._user_session is None and not prepare(url):
-            import requests  # noqa: F401
+            self._through_requests.prepare()
 
     def post(self, url: str, **options: Any) -> Any:
         """Make a POST request and return its response."""
-        return self._request("post", url, options)
+        return self._make("post", url, options)
 
     def get(self, url: str, **options: Any) -> Any:
         """Make a GET request and return its response."""
-        return self._request("get", url, options)
+        return self._make("get", url, options)
+
+    def _make(self, method: str, url: str, options: Dict[str, Any]) -> Any:
+        try:
+            return self._request(method, url, options)
+        except Exception as error:
+            interrupt = unwrapped(error) if is_interrupt(error) else error
+            if interrupt is error:
+                raise
+        # What a signal handler raised comes out as it is, not as the error that requests made of it.
+        raise interrupt
 
     def _request(self, method: str, url: str, options: Dict[str, Any]) -> Any:
         if self._user_session is not None:

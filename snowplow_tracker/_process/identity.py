@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Optional, Tuple
 
+from snowplow_tracker._process.interrupts import is_interrupt, suppress
+
 _UNKNOWN = "-"
 
 
@@ -41,22 +43,19 @@ def is_gone(identity: str) -> bool:
 
 def _scope() -> Tuple[str, str]:
     """Return the run of the machine, and the container, within which process numbers mean something."""
-    try:
+    with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        namespace = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return _UNKNOWN, _UNKNOWN
-    return boot, namespace
+        return boot, os.readlink("/proc/self/ns/pid")
+    return _UNKNOWN, _UNKNOWN
 
 
 def _started_and_state(pid: int) -> Tuple[Optional[str], Optional[str]]:
     """Return when a process was started, in ticks of the kernel's clock, and its state."""
-    try:
+    with suppress(OSError, IndexError):
         # The second field, the name of the program in parentheses, may hold blanks and parentheses itself.
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return fields[19].decode(), fields[0].decode()
-    except (OSError, IndexError):
-        return None, None
+    return None, None
 
 
 def _exists(pid: int) -> bool:
@@ -64,8 +63,8 @@ def _exists(pid: int) -> bool:
         return True  # there, signal 0 would end the process
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
+    except OSError as error:
+        if is_interrupt(error):
+            raise
+        return not isinstance(error, ProcessLookupError)
     return True

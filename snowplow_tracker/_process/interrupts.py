@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import contextmanager
 from types import CodeType, FrameType, TracebackType
-from typing import Any, Iterator, Optional, Set
+from typing import Any, Iterator, Optional, Set, Type
 
-__all__ = ["is_interrupt"]
+__all__ = ["is_interrupt", "suppress", "unwrapped"]
 
 
 def is_interrupt(error: BaseException) -> bool:
@@ -38,6 +39,39 @@ def is_interrupt(error: BaseException) -> bool:
         seen.add(id(cause))
         cause = cause.__cause__ or cause.__context__
     return False
+
+
+def unwrapped(error: BaseException) -> BaseException:
+    """Return what a signal handler raised, where a client of HTTP or Redis took it for a fault of its connection.
+
+    Args:
+        error: An exception that was just caught.
+
+    Returns:
+        The innermost exception that is an interrupt; `error` itself where it wraps none.
+    """
+    seen = {id(error)}
+    found = error
+    cause = error.__cause__ or error.__context__
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if is_interrupt(cause) and not _is_being_handled(cause):
+            found = cause
+        cause = cause.__cause__ or cause.__context__
+    return found
+
+
+@contextmanager
+def suppress(*classes: Type[Exception]) -> Iterator[None]:
+    """Suppress errors of these classes, as `contextlib.suppress` does, unless a signal handler raised them.
+
+    `TimeoutError` and the other classes that handlers like to raise are `OSError`s.
+    """
+    try:
+        yield
+    except classes as error:
+        if is_interrupt(error):
+            raise
 
 
 def _is_being_handled(error: BaseException) -> bool:

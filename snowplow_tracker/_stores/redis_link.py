@@ -11,7 +11,7 @@ from _thread import RLock
 from typing import Any, Callable, Dict, Optional, Set, Tuple, Type, TypeVar
 
 from snowplow_tracker._delivery.retry import Backoff, RetryPolicy
-from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._process.interrupts import is_interrupt, unwrapped
 from snowplow_tracker._stores.redaction import redact
 
 __all__ = ["Breaker", "RedisLink", "connect", "redis_module"]
@@ -213,7 +213,7 @@ class RedisLink:
                 self.note_failure(error, adds=adds)
                 raise
             self._forget_connections()
-            interrupt = _unwrapped(error)
+            interrupt = unwrapped(error)
         else:
             self._is_there()
             if adds:
@@ -282,16 +282,3 @@ class RedisLink:
 
 
 _CALL = RedisLink.call.__code__
-
-
-def _unwrapped(error: BaseException) -> BaseException:
-    """Return what a signal handler raised, if redis-py took it for a fault of its connection."""
-    seen = {id(error)}
-    found = error
-    cause = error.__cause__ or error.__context__
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        if is_interrupt(cause):
-            found = cause
-        cause = cause.__cause__ or cause.__context__
-    return found

@@ -9,11 +9,10 @@ import time
 import weakref
 from _thread import RLock
 from collections import deque
-from contextlib import suppress
 from itertools import islice
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
-from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._process.interrupts import is_interrupt, suppress
 from snowplow_tracker._stores.bodies import encode
 from snowplow_tracker._stores.redis_link import RedisLink
 from snowplow_tracker._stores.redis_stream import RedisStream

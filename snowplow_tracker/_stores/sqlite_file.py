@@ -7,9 +7,10 @@ import os
 import sqlite3
 import time
 import weakref
-from contextlib import suppress
 from pathlib import Path
 from typing import Callable, List, Optional, Tuple
+
+from snowplow_tracker._process.interrupts import is_interrupt, suppress
 
 __all__ = [
     "SQLiteFile",
@@ -112,7 +113,9 @@ class SQLiteFile:
             return self._open()
         try:
             status = os.stat(self.path)  # noqa: PTH116 - each event asks, and pathlib takes twice as long
-        except OSError:
+        except OSError as error:
+            if is_interrupt(error):
+                raise
             return self._reopened("deleted")
         if (status.st_dev, status.st_ino) != self._opened:
             return self._reopened("replaced by another one")
@@ -165,7 +168,7 @@ class SQLiteFile:
         except (OSError, sqlite3.Error) as error:
             if connection is not None:
                 connection.close()
-            if isinstance(error, sqlite3.Error) and is_locked(error):
+            if is_interrupt(error) or (isinstance(error, sqlite3.Error) and is_locked(error)):
                 raise
             raise SQLiteStoreError(
                 f"{self.path} cannot be used as an event queue: {error}"
@@ -264,6 +267,8 @@ class SQLiteFile:
             try:
                 damaged = not self._is_sound()
             except (OSError, sqlite3.Error) as found:
+                if is_interrupt(found):
+                    raise
                 damaged = isinstance(found, sqlite3.Error) and is_damage(found)
         now = time.monotonic()
         if damaged:
@@ -297,7 +302,9 @@ class SQLiteFile:
                 os.unlink(f"{self.path}-shm")  # noqa: PTH108
             os.unlink(self.path)  # noqa: PTH108
         except OSError as error:
-            if not os.path.exists(aside):  # noqa: PTH110
+            if is_interrupt(error):
+                raise
+            if _identity(aside) is None:
                 logger.error("%s is damaged and cannot be set aside: %s", self.path, error)  # noqa: TRY400
                 return
         self._lost(lost, f"{what}, and was set aside as {aside}")
@@ -311,10 +318,9 @@ class SQLiteFile:
 
     def wal_bytes(self) -> int:
         """Return the size of the write-ahead log."""
-        try:
+        with suppress(OSError):
             return os.stat(f"{self.path}-wal").st_size  # noqa: PTH116
-        except OSError:
-            return 0
+        return 0
 
     def give_back_pages(self, connection: sqlite3.Connection, *, keep: int) -> None:
         """Make the file smaller if much of it is free, a bounded part at a time."""
@@ -346,7 +352,7 @@ class SQLiteFile:
 
     def has_reserve(self) -> bool:
         """Whether there is disk space set aside for delivery."""
-        return os.path.exists(self._reserve)  # noqa: PTH110
+        return _identity(self._reserve) is not None
 
     def make_reserve(self) -> bool:
         """Set disk space aside; return whether there is some."""
@@ -355,17 +361,19 @@ class SQLiteFile:
     def _make_reserve(self, size: int) -> bool:
         try:
             number = os.open(self._reserve, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except FileExistsError:
-            return True
-        except OSError:
-            return False
+        except OSError as error:
+            if is_interrupt(error):
+                raise
+            return isinstance(error, FileExistsError)
         try:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(number, 0, size)
             else:
                 os.write(number, b"\0" * size)
-        except OSError:
+        except OSError as error:
             self.use_reserve()
+            if is_interrupt(error):
+                raise
             return False
         finally:
             os.close(number)
@@ -413,11 +421,11 @@ def pragma(connection: sqlite3.Connection, name: str) -> int:
 
 
 def _identity(path: str) -> Optional[Tuple[int, int]]:
-    try:
+    # Not `os.path.exists`, which takes any OSError for an absent file, also one that a signal handler raised.
+    with suppress(OSError):
         status = os.stat(path)  # noqa: PTH116
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+        return status.st_dev, status.st_ino
+    return None
 
 
 def _make_private_file(path: str) -> None:

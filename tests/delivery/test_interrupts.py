@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
+from typing import Iterator
 
 import pytest
 
 from support.collector_with_faults import CollectorWithFaults
 from support.processes import run_program
+from support.redis_server import redis_server
+
+ROUNDS = int(os.environ.get("SNOWPLOW_TRACKER_INTERRUPTS", "100"))
+"""How many interrupts, for each emitter and store. By hand 2,000, with another seed."""
+SEED = int(os.environ.get("SNOWPLOW_TRACKER_SEED", "1"))
 
 KINDS = {
     "sync": 'Emitter(URL, protocol="http", batch_size=5)',
     "threaded": "AsyncEmitter(URL, batch_size=5)",
     "get": 'Emitter(URL, protocol="http", batch_size=5, method="get")',
+    "sync, sqlite": 'Emitter(URL, protocol="http", batch_size=5, event_store=SQLiteEventStore(PATH))',
+    "threaded, sqlite": "AsyncEmitter(URL, batch_size=5, event_store=SQLiteEventStore(PATH))",
+    "sync, redis": 'Emitter(URL, protocol="http", batch_size=5, event_store=RedisEventStore(REDIS, stream=STREAM, claim_after=3))',
+    "threaded, redis": (
+        "AsyncEmitter(URL, batch_size=5, event_store=RedisEventStore(REDIS, stream=STREAM, claim_after=3, write_behind=True))"
+    ),
     "drop_oldest": 'Emitter(URL, protocol="http", batch_size=5, buffer_capacity=6, overflow="drop_oldest")',
 }
 
 RANDOM_MOMENTS = """
     import json, random, signal, sys, time
     from snowplow_tracker import AsyncEmitter, Emitter, PageView, Tracker
+    from snowplow_tracker.redis_event_store import RedisEventStore
+    from snowplow_tracker.sqlite_event_store import SQLiteEventStore
 
     URL, maker, rounds, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    FOLDER, REDIS = sys.argv[5:]
 
     class TimeLimit(Exception):
         pass
@@ -36,9 +53,11 @@ RANDOM_MOMENTS = """
             raise random.choice([KeyboardInterrupt, TimeLimit, TimeoutError])
 
     signal.signal(signal.SIGALRM, interrupt)
-    returned, wedged, miscounted, swallowed = [], [], [], []
+    returned, wedged, miscounted, swallowed, ignored = [], [], [], [], []
+    sys.unraisablehook = lambda told: ignored.append(repr(told.object))
     for number in range(rounds):
         if number % 50 == 0:
+            STREAM, PATH = "s%d" % number, "%s/%d.db" % (FOLDER, number)
             emitter = eval(maker)
             tracker = Tracker("x", emitter)
             mine = []
@@ -60,34 +79,64 @@ RANDOM_MOMENTS = """
             wedged.append(number)
         stats = emitter.stats()
         gone = stats.sent + sum(stats.dropped.values())
-        if stats.tracked != stats.queued + stats.in_flight + gone or gone < len(mine):
+        if "event_store" in maker:
+            # It may hold an event that an interrupt kept from being counted, and takes back after a while what an
+            # interrupt kept from being noted by its caller.
+            if number % 50 == 49 or number == rounds - 1:
+                deadline = time.monotonic() + 20
+                while emitter.event_store.remaining() and time.monotonic() < deadline:
+                    emitter.sync_flush(timeout=1)
+                    time.sleep(0.1)
+                stats = emitter.stats()
+                gone = stats.sent + sum(stats.dropped.values())
+                if emitter.event_store.remaining() or gone < len(mine):
+                    miscounted.append((number, repr(stats), len(mine)))
+        elif stats.tracked != stats.queued + stats.in_flight + gone or gone < len(mine):
             miscounted.append((number, repr(stats), len(mine)))
         if number % 50 == 49 or number == rounds - 1:
             returned.extend(mine)
             dropped = sum(stats.dropped.values())
     print(json.dumps({
         "wedged": wedged, "miscounted": miscounted, "swallowed": swallowed, "came": came,
-        "returned": returned, "dropped": dropped,
+        "returned": returned, "dropped": dropped, "ignored": ignored,
     }))
 """
 
 
+@pytest.fixture
+def redis_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A Redis, for the kinds that need one."""
+    if "redis" not in request.node.callspec.params["kind"]:
+        yield ""
+        return
+    with redis_server(tmp_path) as server:
+        yield server.url
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_interrupt_at_a_random_moment(kind: str, collector: CollectorWithFaults) -> None:
+def test_an_interrupt_at_a_random_moment(
+    kind: str, collector: CollectorWithFaults, tmp_path: Path, redis_url: str
+) -> None:
     """After an interrupt at any moment of `track` and `flush` the emitter goes on, and each event is in a counter."""
-    done = run_program(RANDOM_MOMENTS, collector.endpoint, KINDS[kind], 150, 1, deadline=150)
+    done = run_program(
+        *(RANDOM_MOMENTS, collector.endpoint, KINDS[kind], ROUNDS, SEED, tmp_path, redis_url),
+        deadline=100 + ROUNDS,
+    )
     assert done.status == 0, done
     told = json.loads(done.output)
-    assert told["came"] == 150
+    assert told["came"] == ROUNDS
     assert (told["wedged"], told["miscounted"]) == ([], [])
-    # The interpreter itself ignores what is raised in a finalizer, of a socket for instance.
-    assert len(told["swallowed"]) <= 4
+    # The interpreter itself ignores what is raised in a finalizer. redis-py has some, and takes what comes while it
+    # looks whether there is something to read for an answer to that.
+    swallowed_by_others = len(told["ignored"]) + ("redis" in kind) * ROUNDS // 8
+    assert len(told["swallowed"]) <= swallowed_by_others
     if kind != "drop_oldest":
         assert set(told["returned"]) <= set(collector.arrived)
 
 
 LIMIT = """
     import signal, socket, sys
+    from requests import Session
     from snowplow_tracker import AsyncEmitter, Emitter, PageView, Tracker
 
     class TimeLimit({base}):
@@ -120,6 +169,7 @@ LIMIT = """
     [
         ("Emitter(url, batch_size=1, exit_timeout=0.1)", "pass"),
         ("Emitter(url, batch_size=10, exit_timeout=0.1)", "emitter.flush()"),
+        ("Emitter(url, batch_size=10, exit_timeout=0.1, session=Session())", "emitter.flush()"),
         ("Emitter(url, batch_size=10, exit_timeout=0.1)", "emitter.close(timeout=5)"),
         ("AsyncEmitter(url, batch_size=10, exit_timeout=0.1)", "emitter.sync_flush(timeout=5)"),
         ("AsyncEmitter(url, batch_size=10, exit_timeout=0.1)", "emitter.close(timeout=5)"),

@@ -6,6 +6,7 @@ from typing import Type
 
 import pytest
 
+from snowplow_tracker._http.bypass import knows_requests
 from snowplow_tracker.emitters import AsyncEmitter, Emitter
 from support.collector_with_faults import Answer, CollectorWithFaults
 from support.processes import run_program
@@ -280,6 +281,7 @@ def test_a_fork_while_the_first_request_is_being_prepared(
     assert not collector.repeated
 
 
+@pytest.mark.skipif(not knows_requests(), reason="with this urllib3 all goes through requests")
 def test_a_child_of_a_fork_in_the_middle_of_an_import_of_requests(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:
