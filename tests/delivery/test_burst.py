@@ -32,6 +32,7 @@ BURST = """
 """
 
 
+@pytest.mark.slow
 def test_a_burst_arrives(emitter_class: Any, collector: CollectorWithFaults) -> None:
     """50,000 events in a loop, at default settings, and a flush: all arrive."""
     done = run_program(BURST, emitter_class.__name__, collector.endpoint, 50_000, deadline=120)
@@ -248,6 +249,7 @@ def test_what_the_log_told_is_not_told_again(collector: CollectorWithFaults) -> 
     assert "Dropped (rejected): 5 events" in done.errors
 
 
+@pytest.mark.slow
 def test_overflow_is_told_at_the_end(collector: CollectorWithFaults) -> None:
     """Events that had no room are told at the end with the reason why the others could not leave."""
     collector.refuse()

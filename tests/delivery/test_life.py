@@ -468,6 +468,7 @@ def test_blocking_overflow_loses_nothing_when_the_collector_is_well(
     assert set(collector.arrived) == set(tracked)
 
 
+@pytest.mark.slow
 def test_failed_events_do_not_overflow_a_full_queue_silently(
     make: Make, collector: CollectorWithFaults
 ) -> None:

@@ -34,6 +34,4 @@ def serve(collector) -> Iterator:
 
     yield start
     for server in servers:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.communicate()
+        server.kill()

@@ -94,6 +94,7 @@ def test_ordinary_data_is_encoded_as_ever(data):
     assert protocol_json.dumps(data, lambda value: value) == json.dumps(data, ensure_ascii=False)
 
 
+@pytest.mark.slow
 @given(anything)
 def test_whatever_can_be_mended_becomes_valid_json(data):
     """The text is strict JSON that UTF-8 can hold, whatever is in the data."""

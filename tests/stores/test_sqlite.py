@@ -259,6 +259,7 @@ def test_the_file_does_not_grow_beyond_its_limit(path: Path, overflow: Any) -> N
         assert len(delivered) > 40
 
 
+@pytest.mark.slow
 def test_space_is_given_back(path: Path) -> None:
     """A queue that was long once does not keep the disk."""
     with opened(path) as store:
@@ -719,6 +720,7 @@ def test_what_one_emitter_queued_another_one_delivers(path: Path, emitter_class:
         assert store.size() == 0
 
 
+@pytest.mark.slow
 def test_the_backlog_of_an_outage_is_delivered_in_constant_memory(path: Path) -> None:
     """100,000 events left over go out from a fresh process that never holds more than a batch of them."""
     body = json.dumps(payload(tna="backlog", url="https://example.com/" + "x" * 200))
@@ -804,6 +806,7 @@ SENDER = """
 """
 
 
+@pytest.mark.slow
 def test_kill_9_loses_no_event_whose_track_returned(path: Path, tmp_path: Path) -> None:
     """Four producers of 2,500 events each, and two senders, all killed at random again and again: every event arrives."""
     import random

@@ -45,6 +45,7 @@ class Server:
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         deadline = time.monotonic() + 30
         while True:
@@ -72,7 +73,13 @@ class Server:
         try:
             output, _ = self.process.communicate(timeout=20)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            output, _ = self.process.communicate()
+            output = self.kill()
             pytest.fail(f"the server does not end:\n{output.decode(errors='replace')}")
         return output.decode(errors="replace")
+
+    def kill(self) -> bytes:
+        """End the server and its workers at once, and return what it printed."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        output: bytes = self.process.communicate()[0] or b""
+        return output
