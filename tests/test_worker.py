@@ -15,6 +15,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+import requests
 
 from snowplow_tracker._stores.redaction import redact
 from snowplow_tracker._stores.urls import open_store
@@ -570,3 +571,35 @@ def test_a_worker_leaves_a_file_that_was_deleted(sqlite_url, collector, start):
     process.terminate()
     assert end(process)[0] == 0
     assert arrived(collector) == sorted(eids)
+
+
+def test_metrics_are_served(sqlite_url, collector, start):
+    """Prometheus finds the counters of the worker, and whether store and collector are well, at the port that is given."""
+    fill(sqlite_url, 7)
+    process = start(sqlite_url, collector.endpoint, "--metrics-port", "0")
+    address = None
+    while address is None:
+        line = process.stderr.readline()
+        assert line, "it ended"
+        address = re.search(r"Metrics are at (\S+)\.$", line)
+    collector.wait_for(7)
+    deadline = time.monotonic() + 10
+    while True:
+        answer = requests.get(address[1], timeout=5)
+        if re.search(r"^snowplow_events_sent_total\{.*\} 7$", answer.text, re.MULTILINE):
+            break
+        assert time.monotonic() < deadline, answer.text
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert "\nsnowplow_store_up 1\n" in answer.text
+    assert "\nsnowplow_collector_up 1\n" in answer.text
+    assert requests.get(address[1].replace("metrics", "other"), timeout=5).status_code == 404
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+
+
+def test_a_port_for_metrics_that_is_taken(sqlite_url, collector, start):
+    """A port that cannot be had is an error in one line, at the start."""
+    port = collector.endpoint.rpartition(":")[2]
+    process = start(sqlite_url, collector.endpoint, "--metrics-port", port)
+    assert process.wait(10) == 1
+    assert "No metrics can be served at 127.0.0.1:" in process.stderr.read()

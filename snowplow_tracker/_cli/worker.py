@@ -128,6 +128,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=10.0,
         help="how often progress is logged where there is no terminal (default: %(default)s)",
     )
+    parser.add_argument(
+        "--metrics-port",
+        metavar="PORT",
+        type=_port,
+        help="serve metrics for Prometheus at http://HOST:PORT/metrics",
+    )
+    parser.add_argument(
+        "--metrics-host",
+        metavar="HOST",
+        default="127.0.0.1",
+        help="where to listen for --metrics-port (default: %(default)s, this machine alone)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -156,9 +168,12 @@ def run(args: argparse.Namespace) -> int:
         except Exception as error:  # noqa: BLE001 - whatever a store has against being opened
             logger.error("%s", error)  # noqa: TRY400 - as above
             return CANNOT_START
-        with _told_by_signals(worker.stop):
+        with _told_by_signals(worker.stop), _metrics_of(worker, args):
             logger.info("Events go from %s to %s.", redact(args.store), worker.emitter.endpoint)
             return worker.run()
+    except _CannotServeError as error:
+        logger.error("%s", error)  # noqa: TRY400 - as above
+        return CANNOT_START
     finally:
         package.removeHandler(reporter)
 
@@ -229,6 +244,22 @@ class _Worker:
             path=args.path,
             headers=dict(args.header),
         )
+
+    def metrics(self) -> str:
+        """Return what there is to know, in the text format of Prometheus."""
+        from snowplow_tracker.metrics import prometheus_text
+
+        lines = [prometheus_text(self.emitter)]
+        for name, meaning, is_up in (
+            ("snowplow_store_up", "Whether the store can be used.", not self._store.failing),
+            (
+                "snowplow_collector_up",
+                "Whether the last request was answered.",
+                not self.emitter.retry_delay > 0,
+            ),
+        ):
+            lines.append(f"# HELP {name} {meaning}\n# TYPE {name} gauge\n{name} {int(is_up)}\n")
+        return "".join(lines)
 
     def stop(self) -> None:
         """Begin nothing new. Safe in a signal handler."""
@@ -319,6 +350,30 @@ class _Worker:
             self._dropped += count
 
 
+class _CannotServeError(Exception):
+    """The port for metrics cannot be had."""
+
+
+@contextmanager
+def _metrics_of(worker: _Worker, args: argparse.Namespace) -> Iterator[None]:
+    if args.metrics_port is None:
+        yield
+        return
+    from snowplow_tracker._cli.metrics_server import serve
+
+    host, port = args.metrics_host, args.metrics_port
+    try:
+        server = serve((host, port), worker.metrics)
+    except OSError as error:
+        raise _CannotServeError(f"No metrics can be served at {host}:{port}: {error}") from error
+    logger.info("Metrics are at http://%s:%d/metrics.", host, server.server_port)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 def _occupy_standard_streams() -> None:
     """See to it that no file or connection gets the number of a standard stream that is closed, and what is printed."""
     for number in range(3):
@@ -365,6 +420,13 @@ def _whole_number(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("it must be at least 1")
+    return number
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65_535:
+        raise argparse.ArgumentTypeError("it must be from 0 to 65535; 0 takes any that is free")
     return number
 
 

@@ -32,7 +32,8 @@ NOT_API = {"snowplow_tracker.test"}
 
 # They import what is not installed everywhere; tests/integrations pins them.
 NEEDS_FRAMEWORK = {
-    f"snowplow_tracker.integrations.{name}" for name in ("celery", "django", "flask", "rq")
+    f"snowplow_tracker.integrations.{name}"
+    for name in ("celery", "django", "flask", "opentelemetry", "rq")
 }
 
 _ADDRESS = re.compile(r"<([\w.]+) object at 0x[0-9a-f]+>")

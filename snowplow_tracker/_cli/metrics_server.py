@@ -1,0 +1,44 @@
+"""Prometheus text over HTTP, for the worker."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Callable, Tuple
+
+__all__ = ["serve"]
+
+
+def serve(address: Tuple[str, int], text: Callable[[], str]) -> ThreadingHTTPServer:
+    """Serve a text at `/metrics` from a daemon thread.
+
+    Args:
+        address: Host and port to listen on; port 0 for any.
+        text: Returns what is served, in the text format of Prometheus.
+
+    Returns:
+        The server: close it with `shutdown()` and `server_close()`.
+
+    Raises:
+        OSError: The port cannot be had.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10
+
+        def do_GET(self) -> None:
+            found = self.path.split("?")[0] == "/metrics"
+            body = (text() if found else "See /metrics.\n").encode()
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Log nothing: it is asked every few seconds."""
+
+    server = ThreadingHTTPServer(address, Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="snowplow-metrics", daemon=True).start()
+    return server

@@ -1,0 +1,214 @@
+"""Delivery counters for whoever watches a program: as Prometheus text, and for a callback now and then.
+
+For OpenTelemetry see `snowplow_tracker.integrations.opentelemetry`; the worker serves the same text with
+``--metrics-port``.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Tuple, Union
+
+from snowplow_tracker._delivery.stats import DeliveryStats
+from snowplow_tracker._http.endpoint import redact
+
+if TYPE_CHECKING:
+    from snowplow_tracker.emitters import Emitter
+    from snowplow_tracker.hooks import TrackerStats
+    from snowplow_tracker.tracker import Tracker
+
+__all__ = ["FAMILIES", "Family", "Reporter", "Sample", "prometheus_text", "samples"]
+
+logger = logging.getLogger("snowplow_tracker.metrics")
+
+
+class Family(NamedTuple):
+    """Numbers of one kind.
+
+    Attributes:
+        name: As Prometheus has it, without `_total`.
+        kind: `"counter"`, which only grows while the process lives, or `"gauge"`.
+        unit: What is counted: `"event"` or `"request"`.
+        meaning: One sentence.
+        read: Returns the value, by further labels.
+    """
+
+    name: str
+    kind: str
+    unit: str
+    meaning: str
+    read: Callable[[DeliveryStats], Dict[Tuple[Tuple[str, str], ...], int]]
+
+
+class Sample(NamedTuple):
+    """One number.
+
+    Attributes:
+        family: Of which kind.
+        labels: `namespace` (where a tracker was given), `endpoint` (without credentials), `emitter` (the class), and
+            `reason` for what was dropped.
+        value: The number.
+    """
+
+    family: Family
+    labels: Dict[str, str]
+    value: int
+
+
+def _single(name: str) -> Callable[[DeliveryStats], Dict[Tuple[Tuple[str, str], ...], int]]:
+    return lambda stats: {(): getattr(stats, name)}
+
+
+FAMILIES: Tuple[Family, ...] = (
+    Family(
+        *("snowplow_events_tracked", "counter", "event", "Events that were handed to the emitter."),
+        _single("tracked"),
+    ),
+    Family(
+        *("snowplow_events_sent", "counter", "event", "Events that the collector accepted."),
+        _single("sent"),
+    ),
+    Family(
+        *("snowplow_events_dropped", "counter", "event", "Events that were given up, by reason."),
+        lambda stats: {
+            (("reason", reason.value),): count for reason, count in stats.dropped.items()
+        },
+    ),
+    Family(
+        *("snowplow_events_retried", "counter", "event"),
+        "Events that went back into the queue after a failed request, counted each time.",
+        _single("retried"),
+    ),
+    Family(
+        *("snowplow_requests_failed", "counter", "request", "Requests that failed."),
+        _single("failed_attempts"),
+    ),
+    Family(
+        *("snowplow_events_queued", "gauge", "event", "Events that wait in the queue."),
+        _single("queued"),
+    ),
+    Family(
+        *("snowplow_events_in_flight", "gauge", "event", "Events that are being sent."),
+        _single("in_flight"),
+    ),
+)
+"""All kinds of numbers there are."""
+
+
+def samples(*sources: Union[Tracker, Emitter]) -> List[Sample]:
+    """Return the numbers of trackers or emitters as they are now.
+
+    Args:
+        *sources: Trackers, whose emitters are looked at, or emitters.
+
+    Raises:
+        TypeError: A source has no `stats()`, or is a tracker of another package.
+    """
+    found: List[Sample] = []
+    for source in sources:
+        emitters = getattr(source, "emitters", None)
+        labels: Dict[str, str] = {}
+        if emitters is None:
+            emitters = [source]
+        else:
+            labels["namespace"] = source.get_namespace()  # type: ignore[union-attr]
+        for emitter in emitters:
+            found += _samples_of(emitter, labels, asked=emitter is source)
+    return found
+
+
+def _samples_of(emitter: Any, labels: Dict[str, str], *, asked: bool) -> List[Sample]:
+    if not hasattr(emitter, "stats"):
+        if asked:
+            raise TypeError(f"sources must be trackers or emitters, got {type(emitter).__name__}.")
+        return []  # an emitter of the user's own, which counts nothing
+    labels = {
+        **labels,
+        "endpoint": redact(str(getattr(emitter, "endpoint", ""))),
+        "emitter": type(emitter).__name__,
+    }
+    stats = emitter.stats()
+    return [
+        Sample(family, {**labels, **dict(more)}, value)
+        for family in FAMILIES
+        for more, value in family.read(stats).items()
+    ]
+
+
+def prometheus_text(*sources: Union[Tracker, Emitter]) -> str:
+    """Return the numbers of trackers or emitters in the text format of Prometheus (0.0.4), for a route of your own.
+
+    Serve it as ``text/plain; version=0.0.4``.
+
+    Args:
+        *sources: Trackers, whose emitters are looked at, or emitters.
+
+    Raises:
+        TypeError: A source has no `stats()`.
+    """
+    by_family: Dict[str, List[Sample]] = {}
+    for sample in samples(*sources):
+        by_family.setdefault(sample.family.name, []).append(sample)
+    lines: List[str] = []
+    for family in FAMILIES:
+        name = family.name + ("_total" if family.kind == "counter" else "")
+        lines += [f"# HELP {name} {family.meaning}", f"# TYPE {name} {family.kind}"]
+        lines += [
+            f"{name}{{{_labels(sample.labels)}}} {sample.value}"
+            for sample in by_family.get(family.name, ())
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _labels(labels: Dict[str, str]) -> str:
+    return ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+class Reporter:
+    """Calls a function with the counters of a tracker again and again, from a daemon thread.
+
+    It ends with `stop()`, and when the tracker is collected. What the function raises is logged.
+
+    Args:
+        tracker: The tracker; it is not kept alive.
+        callback: Gets what `Tracker.stats` returns.
+        every: Seconds between two calls.
+
+    Raises:
+        TypeError: `callback` cannot be called.
+        ValueError: `every` is not above zero.
+    """
+
+    def __init__(
+        self, tracker: Tracker, callback: Callable[[TrackerStats], object], *, every: float = 60.0
+    ) -> None:
+        if not callable(callback):
+            raise TypeError(f"callback must be callable, got {callback!r}.")
+        if not every > 0:
+            raise ValueError(f"every must be above zero seconds, got {every!r}.")
+        self._callback = callback
+        self._stopped = threading.Event()
+        self._tracker = weakref.ref(tracker, lambda _: self._stopped.set())
+        self._every = every
+        threading.Thread(target=self._run, name="snowplow-metrics", daemon=True).start()
+
+    def stop(self) -> None:
+        """Call the function no more."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._every):
+            tracker = self._tracker()
+            if tracker is None:
+                return
+            try:
+                self._callback(tracker.stats())
+            except Exception:
+                logger.exception("The callback for metrics raised; it is called again.")
+            del tracker
