@@ -32,14 +32,14 @@ class Family(NamedTuple):
         kind: `"counter"`, which only grows while the process lives, or `"gauge"`.
         unit: What is counted: `"event"` or `"request"`.
         meaning: One sentence.
-        read: Returns the value, by further labels.
+        stat: The field of `DeliveryStats`.
     """
 
     name: str
     kind: str
     unit: str
     meaning: str
-    read: Callable[[DeliveryStats], Dict[Tuple[Tuple[str, str], ...], int]]
+    stat: str
 
 
 class Sample(NamedTuple):
@@ -57,41 +57,35 @@ class Sample(NamedTuple):
     value: int
 
 
-def _single(name: str) -> Callable[[DeliveryStats], Dict[Tuple[Tuple[str, str], ...], int]]:
-    return lambda stats: {(): getattr(stats, name)}
-
-
 FAMILIES: Tuple[Family, ...] = (
     Family(
         *("snowplow_events_tracked", "counter", "event", "Events that were handed to the emitter."),
-        _single("tracked"),
+        "tracked",
     ),
     Family(
         *("snowplow_events_sent", "counter", "event", "Events that the collector accepted."),
-        _single("sent"),
+        "sent",
     ),
     Family(
         *("snowplow_events_dropped", "counter", "event", "Events that were given up, by reason."),
-        lambda stats: {
-            (("reason", reason.value),): count for reason, count in stats.dropped.items()
-        },
+        "dropped",
     ),
     Family(
         *("snowplow_events_retried", "counter", "event"),
         "Events that went back into the queue after a failed request, counted each time.",
-        _single("retried"),
+        "retried",
     ),
     Family(
         *("snowplow_requests_failed", "counter", "request", "Requests that failed."),
-        _single("failed_attempts"),
+        "failed_attempts",
     ),
     Family(
         *("snowplow_events_queued", "gauge", "event", "Events that wait in the queue."),
-        _single("queued"),
+        "queued",
     ),
     Family(
         *("snowplow_events_in_flight", "gauge", "event", "Events that are being sent."),
-        _single("in_flight"),
+        "in_flight",
     ),
 )
 """All kinds of numbers there are."""
@@ -129,12 +123,18 @@ def _samples_of(emitter: Any, labels: Dict[str, str], *, asked: bool) -> List[Sa
         "endpoint": redact(str(getattr(emitter, "endpoint", ""))),
         "emitter": type(emitter).__name__,
     }
-    stats = emitter.stats()
-    return [
-        Sample(family, {**labels, **dict(more)}, value)
-        for family in FAMILIES
-        for more, value in family.read(stats).items()
-    ]
+    stats: DeliveryStats = emitter.stats()
+    found: List[Sample] = []
+    for family in FAMILIES:
+        value = getattr(stats, family.stat)
+        if isinstance(value, dict):
+            found += [
+                Sample(family, {**labels, "reason": reason.value}, count)
+                for reason, count in value.items()
+            ]
+        else:
+            found.append(Sample(family, labels, value))
+    return found
 
 
 def prometheus_text(*sources: Union[Tracker, Emitter]) -> str:
