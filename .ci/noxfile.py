@@ -30,7 +30,7 @@ SERVER_TESTS = [
     "tests/integrations/test_tasks.py",
 ]
 # The whole suite runs on the main Python. The others run what depends most on the Python: processes and threads, sockets
-# and TLS, JSON, signatures and imports, the drop-in contract, without the slow ones. All eight with all of it would take
+# and TLS, JSON, signatures and imports, the drop-in contract, without what is slow or measures time. All eight with all of it would take
 # an hour on two cores.
 DEPENDS_ON_PYTHON = [
     "tests/compat",
@@ -54,7 +54,12 @@ AGAIN = ["-q", "-n", "0", "--last-failed", "--last-failed-no-failures", "none"]
 TEST_ARGUMENTS = ["-q", "--durations=10", *(f"--ignore={name}" for name in SERVER_TESTS)]
 
 # The files are named: as many processes as the machine can feed have to be asked for.
-SOME_IN_PARALLEL = [f"--numprocesses={os.cpu_count() or 1}", "-m", "not slow", *DEPENDS_ON_PYTHON]
+SOME_IN_PARALLEL = [
+    f"--numprocesses={os.cpu_count() or 1}",
+    "-m",
+    "not slow and not alone",
+    *DEPENDS_ON_PYTHON,
+]
 
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = True

@@ -61,10 +61,19 @@ def pytest_sessionstart() -> None:
         )
 
 
+def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
+    """Run tests that want to be alone at the end: before, each would have all other processes wait for it."""
+    items.sort(key=_wants_to_be_alone)
+
+
+def _wants_to_be_alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Run tests that measure time while no other test runs. Outside of their time limit."""
-    with turn(alone=item.get_closest_marker("alone") is not None):
+    with turn(alone=_wants_to_be_alone(item)):
         return (yield)
 
 
