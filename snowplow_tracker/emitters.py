@@ -358,6 +358,13 @@ class Emitter(Unpicklable, EmitterProtocol):
         fork.check()
         return self._engine.stats()
 
+    def __repr__(self) -> str:
+        # Whatever a subclass has set up so far: it is shown by debuggers in the middle of `__init__`, too.
+        known = vars(self)
+        engine = known.get("_engine")
+        state = engine.state.value if engine is not None else "not ready"
+        return f"<{type(self).__name__} {redact(str(known.get('endpoint')))}: {known.get('method')}, {state}>"
+
     @deferred.takes_deferred
     def input(self, payload: PayloadDict) -> None:
         """Queue an event, and send the batch if that completes it.

@@ -60,6 +60,9 @@ class RecordingEmitter:
         # Reentrant: a signal handler may track while something is being kept.
         self._lock = threading.RLock()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self.events)} events>"
+
     def input(self, payload: Dict[str, Any]) -> None:
         """Keep a payload.
 

@@ -724,3 +724,13 @@ def test_bodies_are_valid_json_for_every_text(make: Make, collector: CollectorWi
     pages = [event["page"] for event in json.loads(request.body)["data"]]
     assert pages[:-1] == texts[:-1]
     assert pages[-1] == "a?b"
+
+
+def test_what_an_emitter_shows_of_itself(emitter_class: Type[Emitter]) -> None:
+    """Its `repr` says where events go and in which state it is, without the password."""
+    emitter = emitter_class("https://user:secret@collector.example")
+    shown = f"<{emitter_class.__name__} https://collector.example/com.snowplowanalytics.snowplow/tp2: post, %s>"
+    assert repr(emitter) == shown % "new"
+    emitter.close(timeout=0)
+    assert repr(emitter) == shown % "closed"
+    assert repr(emitter_class.__new__(emitter_class)).startswith(f"<{emitter_class.__name__} None")
