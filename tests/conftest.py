@@ -62,7 +62,7 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
-    """Run tests that want to be alone at the end: before, each would have all other processes wait for it."""
+    """Run tests that want to be alone at the end: they wait for those of the other processes."""
     items.sort(key=_wants_to_be_alone)
 
 

@@ -13,22 +13,18 @@ try:
 except ImportError:  # Windows: tests run as they come
     fcntl = None  # type: ignore[assignment]
 
-_FOLDER = Path(tempfile.gettempdir())
+_ROOM = Path(tempfile.gettempdir()) / f"snowplow-tests-{os.getuid() if fcntl else ''}.room"
 
 
 @contextlib.contextmanager
 def turn(*, alone: bool) -> Iterator[None]:
     """Run beside other tests of this machine, or while none of them runs.
 
-    Who wants to be alone waits at the door, so that nobody else comes in meanwhile.
+    Who wants to be alone waits until nobody is there, and holds up nobody: that is when the others are done.
     """
     if fcntl is None:
         yield
         return
-    user = os.getuid()
-    with (_FOLDER / f"snowplow-tests-{user}.door").open("w") as door:  # noqa: SIM117
-        with (_FOLDER / f"snowplow-tests-{user}.room").open("w") as room:
-            fcntl.flock(door, fcntl.LOCK_EX)
-            fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-            fcntl.flock(door, fcntl.LOCK_UN)
-            yield
+    with _ROOM.open("w") as room:
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
