@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Generator, List
 
+import hypothesis
 import pytest
 
 import snowplow_tracker
@@ -20,6 +21,12 @@ from support.turns import turn
 
 # Set by CI: the wheel that users get has to be what is tested, not a checkout that is on the path too.
 MUST_BE_INSTALLED = "SNOWPLOW_TRACKER_TEST_INSTALLED"
+
+# How long a machine takes that is busy with other tests says nothing about the code.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
 
 _package = Path(snowplow_tracker.__file__).resolve().parent
 _refused_addresses: List[str] = []
