@@ -1,5 +1,6 @@
 """The README: what it shows runs as it stands."""
 
+import logging
 import re
 from pathlib import Path
 
@@ -21,9 +22,13 @@ def blocks(language):
 
 @pytest.fixture
 def trackers_are_forgotten():
+    """What the README sets up, the level of a logger included, is for the README alone."""
+    logger = logging.getLogger("snowplow_tracker.emitters")
+    level = logger.level
     Snowplow.reset()
     yield
     Snowplow.reset()
+    logger.setLevel(level)
 
 
 @pytest.mark.usefixtures("trackers_are_forgotten")
