@@ -13,7 +13,15 @@ import zipfile
 from email.parser import Parser
 from pathlib import Path
 
-SDIST_ONLY = ("CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "tests/", "examples/")
+SDIST_ONLY = (
+    "CHANGELOG.md",
+    "LICENSE",
+    "README.md",
+    "pyproject.toml",
+    "tests/",
+    "examples/",
+    ".docs/",
+)
 # Written by the build, and the ignore file without which a build from the sdist could pick up stray files.
 ADDED_TO_SDIST = {"PKG-INFO", ".gitignore"}
 RUNTIME_DEPENDENCIES = {"requests<3,>=2.25.1", "typing-extensions>=3.7.4"}
