@@ -108,10 +108,15 @@ def limited(seconds: int, *command: str) -> List[str]:
 
 @nox.session(python=MAIN)
 def build(session: nox.Session) -> None:
-    """Build the sdist and the wheel, and look at what is in them."""
+    """Build the sdist and the wheel, twice with the same result, and look at what is in them."""
     session.install("--quiet", "build>=1.2")
-    shutil.rmtree(WORK / "dist", ignore_errors=True)
-    session.run("python", "-m", "build", "--outdir", str(WORK / "dist"), str(CHECKOUT), silent=True)
+    for folder in ("dist", "dist-again"):
+        shutil.rmtree(WORK / folder, ignore_errors=True)
+        arguments = ["--outdir", str(WORK / folder), str(CHECKOUT)]
+        session.run("python", "-m", "build", *arguments, silent=True)
+    for built in sorted((WORK / "dist").iterdir()):
+        if built.read_bytes() != (WORK / "dist-again" / built.name).read_bytes():
+            session.error(f"{built.name} is another file when it is built again")
     install(session, "redis")
     session.chdir(CHECKOUT)
     session.run("python", ".ci/check_distributions.py", str(WORK / "dist"))
