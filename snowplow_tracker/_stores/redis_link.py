@@ -38,6 +38,7 @@ def redis_module() -> Any:
         import redis.connection
         import redis.exceptions
         import redis.retry
+        import redis.sentinel
     except ImportError as error:
         raise ImportError(
             "RedisEventStore needs redis-py: install it with pip install 'snowplow-tracker[redis]'."

@@ -33,10 +33,11 @@ def connect_many(redis: Any, url: str, options: Mapping[str, Any]) -> Any:
     place, _, path = place.partition("/")
     user, at, hosts = place.rpartition("@")
     parts = [part for part in path.split("/") if part]
+    db = "0"
     if kind == "sentinel":
         if not parts or len(parts) > 2:
             raise ValueError("the path of a Sentinel URL must be /service or /service/db")
-        db = parts[1] if len(parts) > 1 else "0"
+        db = parts[1] if len(parts) > 1 else db
         if not db.isdigit():
             raise ValueError("the number of the database is none")
     elif parts not in ([], ["0"]):
