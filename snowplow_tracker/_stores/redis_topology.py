@@ -57,8 +57,6 @@ def connect_many(redis: Any, url: str, options: Mapping[str, Any]) -> Any:
 def _behind_sentinel(
     redis: Any, nodes: List[Tuple[str, int]], service: str, db: int, settings: Dict[str, Any]
 ) -> Any:
-    import redis.sentinel  # type: ignore[no-redef]
-
     own = {name: settings.pop(f"sentinel_{name}", None) for name in ("username", "password")}
     # They speak as Redis does: with the same certificates, within the same time.
     of_sentinels = {

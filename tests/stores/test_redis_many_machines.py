@@ -125,6 +125,18 @@ def test_a_client_of_a_cluster_is_taken(cluster):
         store.close()
 
 
+def test_a_user_with_the_least_rights_is_enough_in_a_cluster(cluster):
+    rights = ["+cluster|slots", "+cluster|shards", "+cluster|myid", "+command", "+readonly"]
+    for place in cluster.split(","):
+        host, _, port = place.partition(":")
+        with redis.Redis(host, int(port)) as client:
+            user = ["least", "on", ">secret", "resetkeys", "~least", "-@all"]
+            client.execute_command("ACL SETUSER", *user, *LEAST_RIGHTS, *rights)
+    store = RedisEventStore(f"redis+cluster://least:secret@{cluster}", stream="least", **OPTIONS)
+    use(store)
+    store.close()
+
+
 def test_a_cluster_that_is_away_costs_no_event():
     store = RedisEventStore("redis+cluster://127.0.0.1:1,127.0.0.1:2", **OPTIONS)
     assert store.add_event(event())
