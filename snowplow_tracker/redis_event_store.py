@@ -90,12 +90,12 @@ class RedisEventStore(EventStore):
     - Replication is asynchronous: when a master dies, what it had not passed on is lost, though `add_event` returned
       True. ``min-replicas-to-write 1`` on the servers bounds that to what is on its way to the replicas; it does not
       rule it out. After a failover what was being sent goes out again, under the same event ids.
-    - A stream is one key, and the only one that the store uses: in a cluster it is on one shard. To use several,
+    - A stream is one key, and the only one that the store uses: in a cluster (redis-py 5.0 or later) it is on one shard. To use several,
       give programs streams of different names, each with its workers.
     - Where a connection fails, the client of a cluster is made anew, from the nodes that the URL names: name several.
 
     A user of Redis needs these rights, on the key of the stream alone; in a cluster ``+cluster|slots +cluster|shards
-    +cluster|myid +command +readonly`` as well::
+    +cluster|myid +command +readonly +info`` as well::
 
         ACL SETUSER snowplow on >password resetkeys ~snowplow:events -@all
             +hello +auth +select +ping +multi +exec +xadd +xlen +xrange +xread +xdel +xreadgroup +xack +xclaim

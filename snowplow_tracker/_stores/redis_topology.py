@@ -25,6 +25,7 @@ def connect_many(redis: Any, url: str, options: Mapping[str, Any]) -> Any:
         options: For each connection, unless the URL says otherwise.
 
     Raises:
+        ImportError: redis-py is too old for a cluster.
         ValueError: The URL is none.
     """
     scheme, _, rest = url.partition("://")
@@ -50,6 +51,8 @@ def connect_many(redis: Any, url: str, options: Mapping[str, Any]) -> Any:
     if transport == "rediss":
         settings["ssl"] = True
     if kind == "cluster":
+        if int(redis.__version__.partition(".")[0]) < 5:
+            raise ImportError("For a cluster RedisEventStore needs redis-py 5.0 or later.")
         return LazyCluster(redis, nodes, settings)
     return _behind_sentinel(redis, nodes, parts[0], int(db), settings)
 

@@ -88,6 +88,8 @@ def use(store):
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """Three masters; the URL of all of them."""
+    if int(redis.__version__.partition(".")[0]) < 5:
+        pytest.skip("redis-py before 5.0 reads no streams of a cluster")
     directory = tmp_path_factory.mktemp("cluster")
     with contextlib.ExitStack() as stack:
         servers = [
