@@ -132,7 +132,14 @@ def test_a_client_of_a_cluster_is_taken(cluster):
 
 
 def test_a_user_with_the_least_rights_is_enough_in_a_cluster(cluster):
-    rights = ["+cluster|slots", "+cluster|shards", "+cluster|myid", "+command", "+readonly"]
+    rights = [
+        "+cluster|slots",
+        "+cluster|shards",
+        "+cluster|myid",
+        "+command",
+        "+readonly",
+        "+info",
+    ]
     for place in cluster.split(","):
         host, _, port = place.partition(":")
         with redis.Redis(host, int(port)) as client:
