@@ -85,9 +85,29 @@ class RedisEventStore(EventStore):
     An entry of the stream has one field, ``event``, with the event as JSON. An entry without one is dropped,
     counted and logged.
 
+    Redis on several machines:
+
+    - Replication is asynchronous: when a master dies, what it had not passed on is lost, though `add_event` returned
+      True. ``min-replicas-to-write 1`` on the servers bounds that to what is on its way to the replicas; it does not
+      rule it out. After a failover what was being sent goes out again, under the same event ids.
+    - A stream is one key, and the only one that the store uses: in a cluster (redis-py 5.0 or later) it is on one shard. To use several,
+      give programs streams of different names, each with its workers.
+    - Where a connection fails, the client of a cluster is made anew, from the nodes that the URL names: name several.
+
+    A user of Redis needs these rights, on the key of the stream alone; in a cluster ``+cluster|slots +cluster|shards
+    +cluster|myid +command +readonly +info`` as well::
+
+        ACL SETUSER snowplow on >password resetkeys ~snowplow:events -@all
+            +hello +auth +select +ping +multi +exec +xadd +xlen +xrange +xread +xdel +xreadgroup +xack +xclaim
+            +xautoclaim +xpending +xinfo|consumers +xinfo|groups +xgroup|create +xgroup|delconsumer +eval
+
     Args:
         client_or_url: ``redis://[[user]:password@]host:port/db``, ``rediss://`` for TLS, ``unix://``, with the options
-            of redis-py in its query; or a `redis.Redis`, whose timeouts and retries then decide how long calls take.
+            of redis-py in its query; ``redis+sentinel://[[user]:password@]host:port,host:port/service/db`` and
+            ``redis+cluster://[[user]:password@]host:port,host:port`` (the names that `limits` uses), with TLS
+            ``rediss+sentinel://`` and ``rediss+cluster://``; or a `redis.Redis`, also one of `Sentinel.master_for`, or
+            a `redis.RedisCluster`, whose timeouts and retries then decide how long calls take. The user and the
+            password are those of Redis; those of the Sentinels are ``?sentinel_username=`` and ``sentinel_password=``.
         stream: The key of the stream.
         group: The consumer group; workers of one group share the work.
         consumer: The name of this worker. It must be its own; default: made of host, process and chance.

@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, Optional, Set, Tuple, Type, TypeVar
 from snowplow_tracker._delivery.retry import Backoff, RetryPolicy
 from snowplow_tracker._process.interrupts import is_interrupt, unwrapped
 from snowplow_tracker._stores.redaction import redact
+from snowplow_tracker._stores.redis_topology import LazyCluster, connect_many, is_many, pools
 
 __all__ = ["Breaker", "RedisLink", "connect", "redis_module"]
 
@@ -33,8 +34,11 @@ def redis_module() -> Any:
     try:
         import redis
         import redis.backoff
+        import redis.cluster
+        import redis.connection
         import redis.exceptions
         import redis.retry
+        import redis.sentinel
     except ImportError as error:
         raise ImportError(
             "RedisEventStore needs redis-py: install it with pip install 'snowplow-tracker[redis]'."
@@ -46,7 +50,7 @@ def connect(url: str, socket_timeout: float) -> Any:
     """Make a client; it does not connect yet.
 
     Args:
-        url: As redis-py takes it.
+        url: As redis-py takes it, or one for Sentinel or a cluster.
         socket_timeout: Seconds, for connecting and for each answer.
 
     Raises:
@@ -64,14 +68,16 @@ def connect(url: str, socket_timeout: float) -> Any:
         more["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
     except ImportError:  # redis-py before 6.4
         pass
+    # Trying again is for the store, which has a bound for it.
+    options = {**timeouts, **more, "retry": redis.retry.Retry(redis.backoff.NoBackoff(), 0)}
     try:
-        client = redis.Redis.from_url(
-            url,
-            **timeouts,
-            **more,
-            # Trying again is for the store, which has a bound for it.
-            retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
+        client = (
+            connect_many(redis, url, options)
+            if is_many(url)
+            else redis.Redis.from_url(url, **options)
         )
+        if isinstance(client, LazyCluster):
+            return client
         pool = client.connection_pool
         pool.connection_class(**pool.connection_kwargs)
     except (TypeError, ValueError) as error:
@@ -150,7 +156,12 @@ class RedisLink:
     ) -> None:
         self.client = client
         errors = redis_module().exceptions
-        self.failures: Tuple[Type[Exception], ...] = (errors.RedisError, OSError)
+        # What a cluster has to say about itself is no RedisError.
+        self.failures: Tuple[Type[Exception], ...] = (
+            errors.RedisError,
+            OSError,
+            errors.RedisClusterException,
+        )
         self._connection_error: Type[Exception] = errors.ConnectionError
         self._is_own = is_own
         self._on_return = on_return
@@ -228,10 +239,12 @@ class RedisLink:
 
         The pool counts the one that was in use for ever, and has a limit.
         """
-        pool = self.client.connection_pool
-        pool.disconnect(inuse_connections=False)
-        if self._is_own:
-            pool.reset()  # other threads go on with the connections that they have
+        for pool in pools(self.client):
+            pool.disconnect(inuse_connections=False)
+            if self._is_own:
+                pool.reset()  # other threads go on with the connections that they have
+        if isinstance(self.client, LazyCluster):
+            self.client.forget()
 
     def takes_events(self) -> None:
         """Note that Redis took events."""
@@ -242,13 +255,21 @@ class RedisLink:
 
     def longest_block(self) -> float:
         """Return how many seconds a call may block without running into the client's own timeout."""
-        pool = getattr(self.client, "connection_pool", None)
-        timeout = getattr(pool, "connection_kwargs", {}).get("socket_timeout")
-        return float("inf") if timeout is None else float(timeout) / 2
+        timeouts = [
+            getattr(pool, "connection_kwargs", {}).get("socket_timeout")
+            for pool in pools(self.client)
+        ]
+        if isinstance(self.client, LazyCluster):
+            timeouts.append(self.client.socket_timeout)
+        return min([float(each) / 2 for each in timeouts if each is not None], default=float("inf"))
 
     def close(self) -> None:
         """Close the connections that the store made."""
-        if self._is_own:
+        if not self._is_own:
+            return
+        if isinstance(self.client, LazyCluster):
+            self.client.close()
+        else:
             self.client.connection_pool.disconnect()
 
     def note_failure(self, error: Exception, *, adds: bool) -> None:
@@ -264,7 +285,10 @@ class RedisLink:
         first = breaker.failed()
         if self._is_own and not out_of_memory:
             # After a failover, kept connections lead to what is a replica now.
-            self.client.connection_pool.disconnect(inuse_connections=False)
+            for pool in pools(self.client):
+                pool.disconnect(inuse_connections=False)
+            if isinstance(self.client, LazyCluster):
+                self.client.forget()
         if first:
             logger.warning(
                 "Redis %s (%s: %s); up to %d events are kept in memory meanwhile.",

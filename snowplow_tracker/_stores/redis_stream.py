@@ -17,6 +17,8 @@ from typing import (
     TypeVar,
 )
 
+from snowplow_tracker._stores.redis_topology import is_cluster
+
 Text = Any
 """`bytes`, or `str` where the client decodes."""
 
@@ -213,6 +215,14 @@ class RedisStream:
 
     def settle(self, ids: Sequence[str]) -> None:
         """Forget events for good."""
+        if is_cluster(self._client):
+            # Older redis-py has no transactions there. In this order nothing stays behind where only the first is
+            # done: what is handed out and not in the stream any more is forgotten, see `claim`.
+            with self._client.pipeline(transaction=False) as pipeline:
+                pipeline.xdel(self._stream, *ids)
+                pipeline.xack(self._stream, self._group, *ids)
+                pipeline.execute()
+            return
         with self._client.pipeline(transaction=True) as pipeline:
             pipeline.xack(self._stream, self._group, *ids)
             pipeline.xdel(self._stream, *ids)

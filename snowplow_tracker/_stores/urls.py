@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Tuple, Uni
 from urllib.parse import parse_qsl, urlencode
 
 from snowplow_tracker._stores.redaction import redact
+from snowplow_tracker._stores.redis_topology import is_many
 
 if TYPE_CHECKING:
     from snowplow_tracker.redis_event_store import RedisEventStore
@@ -15,7 +16,8 @@ __all__ = ["FORMS", "open_store"]
 
 FORMS = (
     "sqlite:///relative/path, sqlite:////absolute/path, redis://[[user]:password@]host[:port]/db, "
-    "rediss://... (TLS) or unix:///path/of/socket?db=0"
+    "rediss://... (TLS), unix:///path/of/socket?db=0, redis+sentinel://host:port,host:port/service/db or "
+    "redis+cluster://host:port,host:port (with TLS rediss+sentinel:// and rediss+cluster://)"
 )
 
 _COMMON: Mapping[str, Callable[[str], Any]] = {
@@ -56,7 +58,7 @@ def open_store(url: str) -> Union[SQLiteEventStore, RedisEventStore]:
     scheme = url.partition(":")[0].lower()
     if scheme == "sqlite":
         return _open_sqlite(url)
-    if scheme in ("redis", "rediss", "unix"):
+    if scheme in ("redis", "rediss", "unix") or is_many(url):
         return _open_redis(url)
     raise ValueError(f"{redact(url)!r} is not the URL of a store: it must be {FORMS}.")
 

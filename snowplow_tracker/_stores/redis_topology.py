@@ -1,0 +1,151 @@
+"""Clients for a Redis that is several machines: behind Sentinel, or a cluster."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+__all__ = ["LazyCluster", "connect_many", "is_cluster", "is_many", "pools"]
+
+_SCHEMES = ("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+_SENTINEL_PORT, _CLUSTER_PORT = 26379, 6379
+
+
+def is_many(url: str) -> bool:
+    """Return whether a URL is for Sentinel or a cluster."""
+    return url.partition("://")[0].lower() in _SCHEMES
+
+
+def connect_many(redis: Any, url: str, options: Mapping[str, Any]) -> Any:
+    """Make a client for Sentinel or a cluster; it does not connect yet.
+
+    Args:
+        redis: The module.
+        url: Of one of the schemes for which `is_many` is true.
+        options: For each connection, unless the URL says otherwise.
+
+    Raises:
+        ImportError: redis-py is too old for a cluster.
+        ValueError: The URL is none.
+    """
+    scheme, _, rest = url.partition("://")
+    transport, _, kind = scheme.lower().partition("+")
+    place, _, query = rest.partition("?")
+    place, _, path = place.partition("/")
+    user, at, hosts = place.rpartition("@")
+    parts = [part for part in path.split("/") if part]
+    db = "0"
+    if kind == "sentinel":
+        if not parts or len(parts) > 2:
+            raise ValueError("the path of a Sentinel URL must be /service or /service/db")
+        db = parts[1] if len(parts) > 1 else db
+        if not db.isdigit():
+            raise ValueError("the number of the database is none")
+    elif parts not in ([], ["0"]):
+        raise ValueError("a cluster has no databases but 0")
+    nodes = _nodes(hosts, _SENTINEL_PORT if kind == "sentinel" else _CLUSTER_PORT)
+    given = redis.connection.parse_url(f"{transport}://{user}{at}unused:1?{query}")
+    for name in ("host", "port", "connection_class"):
+        given.pop(name, None)
+    settings: Dict[str, Any] = {**options, **given}
+    if transport == "rediss":
+        settings["ssl"] = True
+    if kind == "cluster":
+        if int(redis.__version__.partition(".")[0]) < 5:
+            raise ImportError("For a cluster RedisEventStore needs redis-py 5.0 or later.")
+        return LazyCluster(redis, nodes, settings)
+    return _behind_sentinel(redis, nodes, parts[0], int(db), settings)
+
+
+def _behind_sentinel(
+    redis: Any, nodes: List[Tuple[str, int]], service: str, db: int, settings: Dict[str, Any]
+) -> Any:
+    own = {name: settings.pop(f"sentinel_{name}", None) for name in ("username", "password")}
+    # They speak as Redis does: with the same certificates, within the same time.
+    of_sentinels = {
+        name: value
+        for name, value in settings.items()
+        if name not in ("username", "password", "db")
+    }
+    of_sentinels.update((name, value) for name, value in own.items() if value is not None)
+    sentinel = redis.sentinel.Sentinel(nodes, sentinel_kwargs=of_sentinels)
+    return sentinel.master_for(service, db=db, **settings)
+
+
+def _nodes(hosts: str, default_port: int) -> List[Tuple[str, int]]:
+    nodes = []
+    for each in hosts.split(","):
+        host, colon, port = each.rpartition(":")
+        if not colon or port.endswith("]"):
+            host, port = each, str(default_port)
+        host = host.strip("[]")
+        if not host or not port.isdigit():
+            raise ValueError("it must name host:port,host:port")
+        nodes.append((host, int(port)))
+    return nodes
+
+
+class LazyCluster:
+    """A `redis.RedisCluster` that is made when it is first used, since that one connects at once.
+
+    After `forget` the next use asks the nodes of the URL again where everything is.
+    """
+
+    def __init__(
+        self, redis: Any, nodes: List[Tuple[str, int]], settings: Mapping[str, Any]
+    ) -> None:
+        self._redis = redis
+        self._nodes = nodes
+        self._settings = dict(settings)
+        self._lock = threading.RLock()
+        self.current: Optional[Any] = None
+        self.socket_timeout: Optional[float] = self._settings.get("socket_timeout")
+
+    def forget(self) -> None:
+        """Use another client from here on; other threads go on with the one that they have."""
+        self.current = None
+
+    def close(self) -> None:
+        """Close the connections."""
+        current, self.current = self.current, None
+        if current is not None:
+            current.close()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "connection_pool":
+            raise AttributeError(name)
+        return getattr(self._client(), name)
+
+    def _client(self) -> Any:
+        current = self.current
+        if current is None:
+            with self._lock:
+                current = self.current
+                if current is None:
+                    node = self._redis.cluster.ClusterNode
+                    current = self._redis.RedisCluster(
+                        startup_nodes=[node(host, port) for host, port in self._nodes],
+                        **self._settings,
+                    )
+                    self.current = current
+        return current
+
+
+def is_cluster(client: Any) -> bool:
+    """Return whether a client, ours or that of a user, is for a cluster."""
+    return isinstance(client, LazyCluster) or hasattr(client, "nodes_manager")
+
+
+def pools(client: Any) -> List[Any]:
+    """Return the pools of connections that a client has now: a cluster has one for each node."""
+    if isinstance(client, LazyCluster):
+        client = client.current
+        if client is None:
+            return []
+    pool = getattr(client, "connection_pool", None)
+    if pool is not None:
+        return [pool]
+    if not hasattr(client, "get_nodes"):
+        return []
+    clients = [node.redis_connection for node in client.get_nodes()]
+    return [each.connection_pool for each in clients if each is not None]
