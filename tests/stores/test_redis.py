@@ -556,7 +556,8 @@ def test_a_redis_without_memory_takes_each_event_once_and_still_delivers(
             entries = client.xrange("snowplow:events")
         assert [json.loads(fields[b"event"])["eid"] for _, fields in entries] == eids[100:]
         assert len(eids) == 700
-    assert caplog.text.count("takes no events") == 1
+    # What is delivered makes room, which may be full again: each time is told once.
+    assert caplog.text.count("takes no events") == caplog.text.count("takes events again")
 
 
 def test_an_entry_that_cannot_be_read_is_lost_alone(server, make_store, caplog):
