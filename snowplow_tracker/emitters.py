@@ -292,7 +292,7 @@ class Emitter(Unpicklable, EmitterProtocol):
         """Build the URL that requests go to.
 
         Args:
-            endpoint: Same as for `Emitter`, as are the others.
+            endpoint: A host, with or without a port, or a URL.
             protocol: Where the endpoint does not say.
             port: Where the endpoint does not say.
             method: `"post"` or `"get"`: they have different paths.
@@ -516,7 +516,7 @@ class Emitter(Unpicklable, EmitterProtocol):
 
     @catches_request_errors
     def http_get(self, payload: PayloadDict) -> int:
-        """Make a GET request. Same as `http_post`, but for one event.
+        """Make a GET request for one event, in the session of the user or over a kept connection.
 
         Args:
             payload: The event's parameters.

@@ -7,11 +7,11 @@ fault of the request, the store or the callback that it interrupted. Where it wa
 
 from __future__ import annotations
 
-import signal
+import _signal  # type: ignore[import-not-found]
 import sys
 from contextlib import contextmanager
 from types import CodeType, FrameType, TracebackType
-from typing import Any, Iterator, Optional, Set, Type
+from typing import Any, Iterator, Optional, Type
 
 __all__ = ["is_interrupt", "suppress", "unwrapped"]
 
@@ -89,17 +89,14 @@ def _is_from_signal_handler(traceback: Optional[TracebackType]) -> bool:
     codes = set(_traceback_codes(traceback))
     if not codes:
         return False
-    return any(_code_of(signal.getsignal(number)) in codes for number in _signals())
+    # By the functions of C: those of `signal` look values up in enums, by exceptions, amid which another interrupt may come.
+    return any(_code_of(_signal.getsignal(number)) in codes for number in range(1, _signal.NSIG))
 
 
 def _traceback_codes(traceback: Optional[TracebackType]) -> Iterator[CodeType]:
     while traceback is not None:
         yield traceback.tb_frame.f_code
         traceback = traceback.tb_next
-
-
-def _signals() -> Set[Any]:
-    return set(signal.valid_signals())
 
 
 def _code_of(handler: Any) -> Optional[CodeType]:

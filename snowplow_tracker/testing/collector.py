@@ -271,7 +271,7 @@ class Collector:
 
         Args:
             file: where to; by default the standard output.
-            width: same as for `format_table`.
+            width: the most columns that the table may take; by default those of the terminal.
         """
         print_safely("\n".join([self.format_table(width), *self.problems]), file)
 
