@@ -26,6 +26,7 @@ from typing import (
 
 from snowplow_tracker._process.identity import own_identity
 from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._process.locking import hold
 from snowplow_tracker._stores.bodies import decode_all, encode
 from snowplow_tracker._stores.lease_keeper import LeaseKeeper
 from snowplow_tracker._stores.sqlite_file import (
@@ -353,7 +354,7 @@ class SQLiteEventStore(EventStore):
         self._check_process()
         if self._lock._is_owned() and self._is_inside():
             return
-        with self._lock:
+        with hold(self._lock):
             connection = self._file.current
             if connection is None:
                 return
@@ -411,7 +412,7 @@ class SQLiteEventStore(EventStore):
         lock = self._lock
         if lock._is_owned() and self._is_inside():
             raise _ReenteredError
-        with lock:
+        with hold(lock):
             connection = self._file.connection()
             if connection.in_transaction:
                 rollback(connection)  # an interrupt left it

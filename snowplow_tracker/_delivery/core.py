@@ -144,7 +144,7 @@ class Core:
     def enter(self) -> None:
         """See to it that no earlier interrupt left this thread with the lock."""
         if held_by_this_thread(self.lock):
-            release_if_leaked(self.lock)
+            release_if_leaked(self.lock, entered=2)
 
     def try_begin(self, *, forced: bool) -> Optional[Permit]:
         """Ask for a permit; None where the collector is to be left alone or another thread is probing."""

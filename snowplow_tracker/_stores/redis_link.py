@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, Optional, Set, Tuple, Type, TypeVar
 
 from snowplow_tracker._delivery.retry import Backoff, RetryPolicy
 from snowplow_tracker._process.interrupts import is_interrupt, unwrapped
+from snowplow_tracker._process.locking import hold
 from snowplow_tracker._stores.redaction import redact
 from snowplow_tracker._stores.redis_topology import LazyCluster, connect_many, is_many, pools
 
@@ -115,7 +116,7 @@ class Breaker:
         """Return whether an attempt may be made; while failing, this takes the leave for it."""
         if self._since is None:
             return True
-        with self._lock:
+        with hold(self._lock):
             if self._backoff.wait(forced=False) > 0:
                 return False
             # Until it is known what becomes of it, nobody else tries.
@@ -124,7 +125,7 @@ class Breaker:
 
     def failed(self) -> bool:
         """Note a failure; return whether it is the first."""
-        with self._lock:
+        with hold(self._lock):
             first = self._since is None
             if first:
                 self._since = time.monotonic()
@@ -135,7 +136,7 @@ class Breaker:
         """Note a success; return the seconds since the first failure, None where there was none."""
         if self._since is None:
             return None
-        with self._lock:
+        with hold(self._lock):
             since, self._since = self._since, None
             self._backoff.succeeded()
         return None if since is None else time.monotonic() - since

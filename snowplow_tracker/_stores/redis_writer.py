@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
 from snowplow_tracker._process.interrupts import is_interrupt, suppress
+from snowplow_tracker._process.locking import hold
 from snowplow_tracker._stores.bodies import encode
 from snowplow_tracker._stores.redis_link import RedisLink
 from snowplow_tracker._stores.redis_stream import RedisStream
@@ -97,7 +98,7 @@ class RedisWriter:
 
     def add(self, body: str) -> bool:
         """Keep an event; return False where the memory is full."""
-        with self._lock:
+        with hold(self._lock):
             if len(self._spill) >= self._capacity:
                 return False
             self._spill.append((body,))
@@ -106,7 +107,7 @@ class RedisWriter:
 
     def add_without_oldest(self, body: str) -> Optional[str]:
         """Keep an event in the place of the oldest one; return that, or None where there is none to go."""
-        with self._lock:
+        with hold(self._lock):
             first = len(self._being_written())  # those may be in Redis already
             if len(self._spill) <= first:
                 return None
@@ -120,7 +121,7 @@ class RedisWriter:
         """Write events to Redis; return whether any left the memory."""
         chunk = _Chunk()
         try:
-            with self._lock:
+            with hold(self._lock):
                 if self._being_written() or not self._spill:
                     return False
                 chunk += islice(self._spill, _WRITTEN_AT_ONCE)
@@ -158,7 +159,7 @@ class RedisWriter:
         return bool(gone or dropped)
 
     def _remove(self, items: List[Tuple[str]]) -> None:
-        with self._lock:
+        with hold(self._lock):
             for item in items:
                 with suppress(ValueError):
                     self._spill.remove(item)  # it is at the front, or behind those that failed
