@@ -245,7 +245,7 @@ class InMemoryEventStore(EventStore):
             receiver: Returns a call, as `all_at_once` takes them, that receives the events. With it they leave the queue.
         """
         if held_by_this_thread(self._lock):
-            release_if_leaked(self._lock)
+            release_if_leaked(self._lock, file=__file__)
             if held_by_this_thread(self._lock):
                 return  # a signal handler or a finalizer, in the middle of a move
         with self._lock:
@@ -418,7 +418,7 @@ class InMemoryEventStore(EventStore):
 
     def _add_when_full(self, items: List[Any]) -> bool:
         if held_by_this_thread(self._lock):
-            release_if_leaked(self._lock)
+            release_if_leaked(self._lock, entered=2, file=__file__)
         if held_by_this_thread(self._lock):
             # A signal handler came into the middle of a move: beyond the capacity, by as many as come in between.
             all_at_once(partial(self._items.extend, items), partial(self._count.append, 0))

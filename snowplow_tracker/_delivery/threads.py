@@ -124,7 +124,7 @@ class Workers:
         ):
             return
         if held_by_this_thread(self._lock):
-            release_if_leaked(self._lock)
+            release_if_leaked(self._lock, file=__file__)
             if held_by_this_thread(self._lock):
                 return  # a signal handler or a finalizer, while this thread starts them
         with self._lock:

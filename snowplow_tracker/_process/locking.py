@@ -31,7 +31,7 @@ def held_by_this_thread(lock: Any) -> bool:
     return bool(lock._is_owned())
 
 
-def release_if_leaked(lock: Any, *, entered: int = 1) -> None:
+def release_if_leaked(lock: Any, *, entered: int = 1, file: Optional[str] = None) -> None:
     """Release a lock that an interrupt left with this thread.
 
     Python before 3.11 allows that at the end of a `with`, and from 3.14 on at its beginning.
@@ -41,12 +41,14 @@ def release_if_leaked(lock: Any, *, entered: int = 1) -> None:
     Args:
         lock: The lock.
         entered: How many of the calling functions have only begun, and hold no lock yet.
+        file: The only module that takes this lock; None where several do.
     """
     if (3, 11) <= sys.version_info < (3, 14) or not lock._is_owned():
         return
     frame = sys._getframe(1 + entered)
     while frame is not None:
-        if frame.f_code.co_filename in _FILES_WITH_LOCKS:
+        name = frame.f_code.co_filename
+        if name == file or (file is None and name in _FILES_WITH_LOCKS):
             return
         frame = frame.f_back  # type: ignore[assignment]
     while lock._is_owned():
