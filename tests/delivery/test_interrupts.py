@@ -62,19 +62,22 @@ RANDOM_MOMENTS = """
             tracker = Tracker("x", emitter)
             mine = []
         try:
-            armed = True
-            before = came
-            signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-5, 9e-4))
-            while came == before:
-                mine.append(tracker.track(PageView("https://example.com/")))
-                if random.random() < 0.3:
-                    emitter.flush()
-            swallowed.append(number)
+            try:
+                armed = True
+                before = came
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-5, 9e-4))
+                while came == before:
+                    mine.append(tracker.track(PageView("https://example.com/")))
+                    if random.random() < 0.3:
+                        emitter.flush()
+                swallowed.append(number)
+            except (KeyboardInterrupt, TimeLimit, TimeoutError):
+                pass
+            finally:
+                armed = False
+                signal.setitimer(signal.ITIMER_REAL, 0)
         except (KeyboardInterrupt, TimeLimit, TimeoutError):
-            pass
-        finally:
-            armed = False
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            armed = False  # it came between the parts of that statement
         if emitter.sync_flush(timeout=10):
             wedged.append(number)
         stats = emitter.stats()
