@@ -241,6 +241,10 @@ class RedisLink:
         The pool counts the one that was in use for ever, and has a limit.
         """
         for pool in pools(self.client):
+            for lock in vars(pool).values():
+                # This thread is in no call of redis-py any more: what it holds, an interrupt left with it.
+                while getattr(lock, "_is_owned", bool)():
+                    lock.release()
             pool.disconnect(inuse_connections=False)
             if self._is_own:
                 pool.reset()  # other threads go on with the connections that they have
