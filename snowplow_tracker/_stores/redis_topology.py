@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from snowplow_tracker._process.locking import hold
+
 __all__ = ["LazyCluster", "connect_many", "is_cluster", "is_many", "pools"]
 
 _SCHEMES = ("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
@@ -119,7 +121,7 @@ class LazyCluster:
     def _client(self) -> Any:
         current = self.current
         if current is None:
-            with self._lock:
+            with hold(self._lock):
                 current = self.current
                 if current is None:
                     node = self._redis.cluster.ClusterNode
