@@ -30,8 +30,8 @@ SERVER_TESTS = [
     "tests/integrations/test_tasks.py",
 ]
 # The whole suite runs on the main Python. The others run what depends most on the Python: processes and threads, sockets
-# and TLS, JSON, signatures and imports, the drop-in contract, without what is slow or measures time. All eight with all of it would take
-# an hour on two cores.
+# and TLS, JSON, signatures and imports, the drop-in contract, without what is slow or measures time. All eight with all of
+# it would take an hour on two cores.
 DEPENDS_ON_PYTHON = [
     "tests/compat",
     "tests/delivery/test_burst.py",

@@ -6,7 +6,6 @@ import logging
 import os
 import secrets
 import sqlite3
-import sys
 import time
 import weakref
 from _thread import RLock
@@ -26,7 +25,7 @@ from typing import (
 
 from snowplow_tracker._process.identity import own_identity
 from snowplow_tracker._process.interrupts import is_interrupt
-from snowplow_tracker._process.locking import hold
+from snowplow_tracker._process.locking import hold, is_running
 from snowplow_tracker._stores.bodies import decode_all, encode
 from snowplow_tracker._stores.lease_keeper import LeaseKeeper
 from snowplow_tracker._stores.sqlite_file import (
@@ -452,12 +451,7 @@ class SQLiteEventStore(EventStore):
 
         Otherwise the lock was left with this thread by an interrupt, which Python before 3.10 allows.
         """
-        frame: Any = sys._getframe(1)
-        while frame is not None:
-            if frame.f_code in _USING_THE_FILE and frame.f_locals.get("self") is self:
-                return True
-            frame = frame.f_back
-        return False
+        return is_running(_USING_THE_FILE, self)
 
     # Adding
 

@@ -16,9 +16,10 @@ import time
 from _thread import RLock
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Callable, Iterator, List, Optional, Set
+from types import CodeType, FrameType
+from typing import Any, Callable, Collection, Iterator, List, Optional, Set
 
-__all__ = ["Signal", "held_by_this_thread", "hold", "new_lock", "release_if_leaked"]
+__all__ = ["Signal", "held_by_this_thread", "hold", "is_running", "new_lock", "release_if_leaked"]
 
 
 def new_lock() -> Any:
@@ -71,6 +72,21 @@ def hold(lock: Any) -> Iterator[None]:
 
 
 _FILES_WITH_LOCKS: Set[str] = set()
+
+
+def is_running(codes: Collection[CodeType], owner: object) -> bool:
+    """Return whether this thread is inside a method of an object: a signal handler or a finalizer came in between.
+
+    Args:
+        codes: The code of the methods.
+        owner: The object.
+    """
+    frame: Optional[FrameType] = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code in codes and frame.f_locals.get("self") is owner:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def holds_locks(file: str) -> None:

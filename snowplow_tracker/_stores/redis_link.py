@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import sys
 import threading
 import time
 from _thread import RLock
@@ -12,7 +11,7 @@ from typing import Any, Callable, Dict, Optional, Set, Tuple, Type, TypeVar
 
 from snowplow_tracker._delivery.retry import Backoff, RetryPolicy
 from snowplow_tracker._process.interrupts import is_interrupt, unwrapped
-from snowplow_tracker._process.locking import hold
+from snowplow_tracker._process.locking import hold, is_running
 from snowplow_tracker._stores.redaction import redact
 from snowplow_tracker._stores.redis_topology import LazyCluster, connect_many, is_many, pools
 
@@ -183,11 +182,8 @@ class RedisLink:
         me = threading.get_ident()
         if me not in self._calling:
             return False
-        frame = sys._getframe(1)  # noqa: SLF001 - there is no public one
-        while frame is not None:
-            if frame.f_code is _CALL and frame.f_locals.get("self") is self:
-                return True
-            frame = frame.f_back  # type: ignore[assignment]
+        if is_running(_CALL, self):
+            return True
         self._calling.discard(me)  # an interrupt came before the call could say that it ended
         return False
 
@@ -240,14 +236,20 @@ class RedisLink:
 
         The pool counts the one that was in use for ever, and has a limit.
         """
-        for pool in pools(self.client):
+        known = pools(self.client)
+        for pool in known:
             for lock in vars(pool).values():
                 # This thread is in no call of redis-py any more: what it holds, an interrupt left with it.
                 while getattr(lock, "_is_owned", bool)():
                     lock.release()
-            pool.disconnect(inuse_connections=False)
-            if self._is_own:
+        self._disconnect_idle()
+        if self._is_own:
+            for pool in known:
                 pool.reset()  # other threads go on with the connections that they have
+
+    def _disconnect_idle(self) -> None:
+        for pool in pools(self.client):
+            pool.disconnect(inuse_connections=False)
         if isinstance(self.client, LazyCluster):
             self.client.forget()
 
@@ -290,10 +292,7 @@ class RedisLink:
         first = breaker.failed()
         if self._is_own and not out_of_memory:
             # After a failover, kept connections lead to what is a replica now.
-            for pool in pools(self.client):
-                pool.disconnect(inuse_connections=False)
-            if isinstance(self.client, LazyCluster):
-                self.client.forget()
+            self._disconnect_idle()
         if first:
             logger.warning(
                 "Redis %s (%s: %s); up to %d events are kept in memory meanwhile.",
@@ -310,4 +309,4 @@ class RedisLink:
             self._on_return()
 
 
-_CALL = RedisLink.call.__code__
+_CALL = (RedisLink.call.__code__,)

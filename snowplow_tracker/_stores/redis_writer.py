@@ -214,7 +214,7 @@ class RedisWriter:
             if turn() is None:
                 self._take_back(settled)
 
-    def _write_settled(self, settled: Dict[str, Optional[PayloadDict]]) -> None:
+    def _write_settled(self, settled: _Settled) -> None:
         while True:
             forget = [each for each, event in settled.items() if event is None][:_WRITTEN_AT_ONCE]
             if not forget:
