@@ -196,10 +196,14 @@ class SQLiteEventStore(EventStore):
         """Set up what belongs to one process."""
         self._pid = os.getpid()
         self._lock: Any = RLock()
-        self._file = SQLiteFile(
-            self.path, self.max_bytes, _SYNCHRONOUS[self.durability], self._note_lost
-        )
         self._leases = SQLiteLeases(f"{own_identity()}/{secrets.token_hex(8)}", self.lease_seconds)
+        self._file = SQLiteFile(
+            self.path,
+            self.max_bytes,
+            _SYNCHRONOUS[self.durability],
+            self._leases.accounted_for,
+            self._note_lost,
+        )
         self._keeper = LeaseKeeper(self._keep_leases, self.lease_seconds / 3)
         # What a signal handler added while its thread was in a transaction.
         self._deferred: Deque[str] = deque()

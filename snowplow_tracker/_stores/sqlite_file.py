@@ -74,17 +74,24 @@ class SQLiteFile:
         path: Where the file is.
         max_bytes: How large it may become.
         synchronous: What SQLite is told about waiting for the disk.
+        accounted_for: Returns how many events in the file are not lost with it, because this process has them out.
         on_lost: Called with the number of events that are lost with a file, and what happened to it.
     """
 
     def __init__(
-        self, path: str, max_bytes: int, synchronous: str, on_lost: Callable[[int, str], None]
+        self,
+        path: str,
+        max_bytes: int,
+        synchronous: str,
+        accounted_for: Callable[[int], int],
+        on_lost: Callable[[int, str], None],
     ) -> None:
         self.path = path
         self.generation = 0
         """Counts the files that were opened: rows of an earlier one say nothing about this one."""
         self._max_bytes = max_bytes
         self._synchronous = synchronous
+        self._accounted_for = accounted_for
         self._on_lost = on_lost
         self._connection: Optional[sqlite3.Connection] = None
         self._finalizer: Optional[weakref.finalize] = None  # type: ignore[type-arg]
@@ -211,7 +218,7 @@ class SQLiteFile:
             with suppress(sqlite3.Error, TypeError):  # then what was known must do
                 self.last_count = connection.execute(_COUNT).fetchone()[0]
         count, self.last_count = self.last_count, None
-        return count
+        return None if count is None else max(0, count - self._accounted_for(self.generation))
 
     def _lost(self, count: Optional[int], what: str) -> None:
         number = "an unknown number of" if count is None else count

@@ -125,6 +125,16 @@ class SQLiteLeases:
             for row in [*lease.open]
         ]
 
+    def accounted_for(self, generation: int) -> int:
+        """Return how many events in a file its end does not lose: they are out, or settled and only not removed yet."""
+        waiting = {(each.lease, each.row) for each in self._settled[:] if not each.forget}
+        return sum(
+            (lease.number, row) not in waiting
+            for lease in [*self._leases.values()]
+            if lease.generation == generation
+            for row in [*lease.open]
+        )
+
     # Settling
 
     def settle(self, event: PayloadDict, *, forget: bool) -> Optional[int]:

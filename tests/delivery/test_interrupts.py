@@ -50,10 +50,11 @@ RANDOM_MOMENTS = """
         global came
         if armed:
             came += 1
-            raise random.choice([KeyboardInterrupt, TimeLimit, TimeoutError])
+            raised.append(random.choice([KeyboardInterrupt, TimeLimit, TimeoutError]))
+            raise raised[-1]
 
     signal.signal(signal.SIGALRM, interrupt)
-    returned, wedged, miscounted, swallowed, ignored = [], [], [], [], []
+    raised, returned, wedged, miscounted, swallowed, ignored = [], [], [], [], [], []
     sys.unraisablehook = lambda told: ignored.append(repr(told.object))
     for number in range(rounds):
         if number % 50 == 0:
@@ -70,7 +71,7 @@ RANDOM_MOMENTS = """
                     mine.append(tracker.track(PageView("https://example.com/")))
                     if random.random() < 0.3:
                         emitter.flush()
-                swallowed.append(number)
+                swallowed.append((number, raised[-1].__name__))
             except (KeyboardInterrupt, TimeLimit, TimeoutError):
                 pass
             finally:
@@ -129,11 +130,15 @@ def test_an_interrupt_at_a_random_moment(
     told = json.loads(done.output)
     assert told["came"] == ROUNDS
     assert (told["wedged"], told["miscounted"]) == ([], [])
-    # The interpreter itself ignores what is raised in a finalizer. redis-py has some, and takes what comes while it
-    # looks whether there is something to read for an answer to that.
-    swallowed_by_others = len(told["ignored"]) + ("redis" in kind) * ROUNDS // 8
-    # One of 2,000 is seen now and then whose way is not known.
-    assert len(told["swallowed"]) <= swallowed_by_others + 1
+    # The interpreter itself ignores what is raised in a finalizer, and says so. redis-py keeps what comes in the finalizers
+    # of its connections to itself, and takes any `OSError` that comes while it looks whether a connection has something to
+    # read for an answer to that.
+    swallowed = told["swallowed"]
+    allowed = len(told["ignored"]) + 1
+    if "redis" in kind:
+        swallowed = [each for each in swallowed if each[1] != "TimeoutError"]
+        allowed += ROUNDS // 20
+    assert len(swallowed) <= allowed, swallowed
     if kind != "drop_oldest":
         assert set(told["returned"]) <= set(collector.arrived)
 
