@@ -27,6 +27,10 @@ class ThroughRequests:
 
     def prepare(self) -> None:
         """Import what a request needs, also what requests itself imports only then."""
+        import encodings.idna  # noqa: F401
+        import http.cookiejar  # noqa: F401
+        import netrc  # noqa: F401
+
         import requests  # noqa: F401
 
     def request(self, method: str, url: str, options: Mapping[str, Any]) -> Any:

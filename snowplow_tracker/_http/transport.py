@@ -56,7 +56,11 @@ class Transport:
         Done by the first request, in a thread of its own, it could be met by a fork, whose child would wait for ever
         for an import that nobody goes on with.
         """
-        if self._user_session is None and not prepare(url):
+        if self._user_session is not None:
+            import encodings.idna  # noqa: F401
+            import inspect  # noqa: F401
+            import netrc  # noqa: F401
+        elif not prepare(url):
             self._through_requests.prepare()
 
     def post(self, url: str, **options: Any) -> Any:

@@ -281,6 +281,31 @@ def test_a_fork_while_the_first_request_is_being_prepared(
     assert not collector.repeated
 
 
+@pytest.mark.parametrize("way", ["plain", "get", "session", "proxy", "localhost"])
+def test_the_first_request_imports_nothing(way: str, collector: CollectorWithFaults) -> None:
+    """Whichever way it takes: a child forked in the middle of an import would wait for that for ever."""
+    program = """
+    import os, sys
+    from snowplow_tracker import Emitter, PageView, Tracker
+
+    way, endpoint = sys.argv[1:]
+    options = {"method": "get"} if way == "get" else {}
+    if way == "session":
+        from requests import Session
+        options["session"] = Session()
+    if way == "proxy":
+        os.environ["http_proxy"] = endpoint
+    if way == "localhost":
+        endpoint = endpoint.replace("127.0.0.1", "localhost")
+    emitter = Emitter(endpoint, protocol="http", batch_size=1, **options)
+    before = {*sys.modules}
+    Tracker("n", emitter).track(PageView("https://example.com/"))
+    print(sorted({*sys.modules} - before), emitter.stats().sent)
+"""
+    done = run_program(program, way, collector.endpoint, deadline=30)
+    assert done.output == "[] 1\n", done
+
+
 @pytest.mark.skipif(not knows_requests(), reason="with this urllib3 all goes through requests")
 def test_a_child_of_a_fork_in_the_middle_of_an_import_of_requests(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
