@@ -135,7 +135,8 @@ class _TimedReader(io.RawIOBase):
         self._sock = sock
         # With this the socket stays open although its connection closes it: an answer may go on until its end.
         self._file = sock.makefile("rb", buffering=0)
-        self._by = by
+        # What is there already is read in any case.
+        self._by = None if by is None else max(by, time.monotonic() + _MIN_SECONDS)
 
     def close(self) -> None:
         if not self.closed:
@@ -147,7 +148,11 @@ class _TimedReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         if self._by is not None:
-            self._sock.settimeout(max(_MIN_SECONDS, self._by - time.monotonic()))
+            left = self._by - time.monotonic()
+            if left <= 0:
+                # Who sends without a pause never makes the socket wait, and so never lets its timeout pass.
+                raise TimeoutError("the answer was not there in time")
+            self._sock.settimeout(left)
         return int(self._file.readinto(buffer) or 0)
 
 
@@ -182,3 +187,10 @@ class Response(http.client.HTTPResponse):
             if status not in _INFORMATIONAL or status == _SWITCHING_PROTOCOLS:
                 return version, status, reason
             http.client.parse_headers(self.fp)
+
+    def _read_next_chunk_size(self) -> int:
+        size = int(super()._read_next_chunk_size())  # type: ignore[misc]
+        if size < 0:
+            # Python would read to the end of the stream.
+            raise ValueError("a chunk of negative size")
+        return size
