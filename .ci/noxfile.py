@@ -207,6 +207,17 @@ def next_tests(session: nox.Session, version: str) -> None:
 
 
 @nox.session(python=MAIN)
+def docs(session: nox.Session) -> None:
+    """Build the documentation site, without a network and without a warning."""
+    install(session, "docs")
+    session.chdir(CHECKOUT)
+    # The tool's own news are no warning about these pages.
+    session.env["NO_MKDOCS_2_WARNING"] = "1"
+    config = ["--config-file", ".docs/mkdocs.yml", "--site-dir", str(WORK / "site")]
+    session.run("mkdocs", "build", "--strict", "--quiet", *config)
+
+
+@nox.session(python=MAIN)
 def coverage(session: nox.Session) -> None:
     """Show which branches the tests run. By hand: with what it costs, `.ci/run` would take twice as long."""
     install(session, "test", "test-libraries")

@@ -125,8 +125,7 @@ class EmitterConfiguration:
         ValueError: A size is negative or no number, or an option out of range; the message names it.
         TypeError: A parameter is of the wrong type.
 
-    .. versionchanged:: 1.2.0
-       Everything after `session`; `buffer_capacity` is honoured.
+    Changed in version 1.2.0: Everything after `session`; `buffer_capacity` is honoured.
     """
 
     batch_size = _Size()

@@ -168,8 +168,8 @@ class Emitter(Unpicklable, EmitterProtocol):
         TypeError: A parameter is of the wrong type; the message names it.
         ValueError: The endpoint, the protocol, the method or a size is unusable; the message names it.
 
-    .. versionchanged:: 1.2.0
-       The parameters after `session`; a finite default timeout; kept connections; redirects are failures.
+    Changed in version 1.2.0: The parameters after `session`; a finite default timeout; kept connections; redirects
+    are failures.
     """
 
     def __init__(
@@ -346,14 +346,14 @@ class Emitter(Unpicklable, EmitterProtocol):
     def state(self) -> EmitterState:
         """Where the emitter is in its life.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         return self._engine.state
 
     def stats(self) -> DeliveryStats:
         """Take a snapshot of the delivery counters. It takes microseconds, plus the store's own `size()`.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         fork.check()
         return self._engine.stats()
@@ -435,8 +435,7 @@ class Emitter(Unpicklable, EmitterProtocol):
         Returns:
             How many events are not delivered yet: 0 when all is done.
 
-        .. versionchanged:: 1.2.0
-           `timeout` and the result.
+        Changed in version 1.2.0: `timeout` and the result.
         """
         self._check_flush(timeout)
         if self.enqueue_only or not self.enabled:
@@ -476,7 +475,7 @@ class Emitter(Unpicklable, EmitterProtocol):
         Returns:
             How many events were not delivered.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         self._check_flush(timeout)
         self.timer.cancel()
@@ -708,8 +707,8 @@ class AsyncEmitter(Emitter):
         TypeError: A parameter is of the wrong type; the message names it.
         ValueError: The endpoint, the protocol, the method or a size is unusable; the message names it.
 
-    .. versionchanged:: 1.2.0
-       The parameters after `session`; events are sent after `flush_interval` even if the batch is not full.
+    Changed in version 1.2.0: The parameters after `session`; events are sent after `flush_interval` even if the batch
+    is not full.
     """
 
     def __init__(
@@ -791,8 +790,7 @@ class AsyncEmitter(Emitter):
         Returns:
             How many events are not delivered yet.
 
-        .. versionchanged:: 1.2.0
-           `timeout` and the result.
+        Changed in version 1.2.0: `timeout` and the result.
         """
         self._check_flush(timeout)
         if self.enqueue_only or not self.enabled:

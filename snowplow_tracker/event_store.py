@@ -132,9 +132,8 @@ class InMemoryEventStore(EventStore):
     Raises:
         ValueError: A capacity below 1, an unknown policy, a negative time or size.
 
-    .. versionchanged:: 1.2.0
-       `overflow`, `overflow_timeout` and `buffer_bytes`; failed events go back to the front, and the policy decides
-       about overflow.
+    Changed in version 1.2.0: `overflow`, `overflow_timeout` and `buffer_bytes`; failed events go back to the front,
+    and the policy decides about overflow.
     """
 
     durable = False

@@ -127,7 +127,7 @@ class RedisEventStore(EventStore):
         ImportError: redis-py is not installed.
         ValueError: An argument is out of range, or the URL is none.
 
-    .. versionadded:: 1.2.0
+    New in version 1.2.0.
     """
 
     durable = True

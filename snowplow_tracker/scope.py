@@ -254,7 +254,7 @@ class Scope:
         ...     scope.set(page_title="Basket")
         ...     scope.add_entity(SelfDescribingJson("iglu:com.acme/basket/jsonschema/1-0-0", {}))
 
-    .. versionadded:: 1.2.0
+    New in version 1.2.0.
     """
 
     def __init__(
@@ -491,7 +491,7 @@ def current_scope() -> Scope:
         >>> def log_in(user):
         ...     current_scope().set(user_id=user.id)
 
-    .. versionadded:: 1.2.0
+    New in version 1.2.0.
     """
     return _CURRENT.get() or Scope()
 
@@ -508,7 +508,7 @@ def propagate(function: _Function) -> _Function:
         >>> threading.Thread(target=propagate(send_invoice)).start()
         >>> pool.submit(propagate(send_invoice), order)
 
-    .. versionadded:: 1.2.0
+    New in version 1.2.0.
     """
     import inspect
 

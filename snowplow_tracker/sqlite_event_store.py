@@ -141,7 +141,7 @@ class SQLiteEventStore(EventStore):
         ValueError: An argument is out of range.
         SQLiteStoreError: The file is not a queue of ours, is damaged or cannot be opened. It is left as it is.
 
-    .. versionadded:: 1.2.0
+    New in version 1.2.0.
     """
 
     durable = True

@@ -111,42 +111,42 @@ class Subject(ValueObject):
         Raises:
             ValueError: A side is no number, or not greater than 0.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         return self._set("ds", _dimensions(width, height))
 
     def set_document_charset(self, charset: Optional[str]) -> "Subject":
         """Set the character encoding of the page, `UTF-8`.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         return self._set("cs", charset)
 
     def set_cookies_allowed(self, allowed: Optional[bool]) -> "Subject":
         """Set whether the browser takes cookies.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         return self._set("cookie", None if allowed is None else str(int(bool(allowed))))
 
     def set_page_url(self, url: Optional[str]) -> "Subject":
         """Set the URL of the page that events happen on, for those that do not say it themselves.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         return self._set("url", url)
 
     def set_page_title(self, title: Optional[str]) -> "Subject":
         """Set the title of the page that events happen on, for those that do not say it themselves.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         return self._set("page", title)
 
     def set_referrer(self, referrer: Optional[str]) -> "Subject":
         """Set the URL that linked to the page, for events that do not say it themselves.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         return self._set("refr", referrer)
 
@@ -192,7 +192,7 @@ class Subject(ValueObject):
         Args:
             cookie: The value of the cookie `_sp_id.…`. What cannot be read of it is left as it is.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         for name, value in _id_cookie_values(cookie).items():
             self._set(name, value)
@@ -205,7 +205,7 @@ class Subject(ValueObject):
         Args:
             cookie: The value of the cookie `_sp_id.…`, as for `set_from_id_cookie`.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         subject = cls()
         subject.set_from_id_cookie(cookie)
@@ -216,7 +216,7 @@ class Subject(ValueObject):
 
         In the subject of an event this also keeps those of the tracker's subject from being sent.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         for name in _IDENTIFIERS:
             self.standard_nv_pairs[name] = None
@@ -225,7 +225,7 @@ class Subject(ValueObject):
     def copy(self: _Subject) -> _Subject:
         """Return a copy, which can be changed on its own.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         return copy(self)
 

@@ -210,7 +210,7 @@ class Tracker(DeprecatedTracking):
         Example:
             >>> tracker = Tracker.from_environment()
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         from snowplow_tracker.environment import tracker_from
 
@@ -380,7 +380,7 @@ class Tracker(DeprecatedTracking):
         Returns:
             The tracker.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         from snowplow_tracker.integrations._threads import in_thread
 
@@ -397,7 +397,7 @@ class Tracker(DeprecatedTracking):
         Returns:
             The tracker.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         from snowplow_tracker.integrations._threads import in_thread
 
@@ -447,7 +447,7 @@ class Tracker(DeprecatedTracking):
             ... def without_health_checks(event):
             ...     return None if event.payload.get().get("url", "").endswith("/health") else event
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         if hook is None:
             return partial(self.before_track, must_succeed=must_succeed)
@@ -469,7 +469,7 @@ class Tracker(DeprecatedTracking):
         Raises:
             TypeError: The hook is no function.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         _check_callable(hook, "hook")
         self._own_pipeline().add_after(hook)
@@ -491,7 +491,7 @@ class Tracker(DeprecatedTracking):
             TypeError: The action is no function.
             ValueError: The target or the schema has a wrong form.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         self._own_pipeline().redaction.add(target, action, schema)
         return self
@@ -518,7 +518,7 @@ class Tracker(DeprecatedTracking):
         Example:
             >>> tracker.add_global_contexts({"application": application_entity("2.4.1")})
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         self._own_pipeline().global_contexts.add(contexts)
         return self
@@ -529,7 +529,7 @@ class Tracker(DeprecatedTracking):
         Args:
             *names: The names.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         self._own_pipeline().global_contexts.remove(names)
         return self
@@ -537,7 +537,7 @@ class Tracker(DeprecatedTracking):
     def clear_global_contexts(self) -> "Tracker":
         """Remove all entities that `add_global_contexts` added.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         self._own_pipeline().global_contexts.clear()
         return self
@@ -575,7 +575,7 @@ class Tracker(DeprecatedTracking):
     def stats(self) -> "TrackerStats":
         """Return a snapshot of the delivery counters of the emitters, and how many events hooks dropped.
 
-        .. versionadded:: 1.2.0
+        New in version 1.2.0.
         """
         from snowplow_tracker.hooks import TrackerStats
 

@@ -34,6 +34,24 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (-h shows how)\n")
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    # The console script, or the package run as a module.
+    script = Path(sys.argv[0]).stem
+    prog = script if script == "snowplow-tracker" else "python -m snowplow_tracker"
+    whole = _Parser(prog=prog, description="Tools of the Snowplow tracker for Python.")
+    whole.add_argument("--version", action="version", version=__version__)
+    commands = whole.add_subparsers(dest="command", metavar="command")
+    for name, module in _COMMANDS.items():
+        description = (module.__doc__ or "").strip()
+        command = commands.add_parser(
+            name, help=description.partition("\n")[0], description=description
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return whole
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run a command.
 
@@ -43,28 +61,16 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     Returns:
         The exit status: 0 if all went well.
     """
-    # The console script, or the package run as a module.
-    script = Path(sys.argv[0]).stem
-    prog = script if script == "snowplow-tracker" else "python -m snowplow_tracker"
-    parser = _Parser(prog=prog, description="Tools of the Snowplow tracker for Python.")
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(dest="command", metavar="command")
-    for name, module in _COMMANDS.items():
-        description = (module.__doc__ or "").strip()
-        command = commands.add_parser(
-            name, help=description.partition("\n")[0], description=description
-        )
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
-    args = parser.parse_args(argv)
+    commands = parser()
+    args = commands.parse_args(argv)
     if args.command is None:
-        parser.print_help(sys.stderr)
+        commands.print_help(sys.stderr)
         return 2
     try:
         status: int = args.run(args)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except OSError as error:
-        print(f"{parser.prog} {args.command}: {error}", file=sys.stderr)
+        print(f"{commands.prog} {args.command}: {error}", file=sys.stderr)
         return 1
     return status

@@ -181,7 +181,7 @@ def flush_on_sigterm(*more: int) -> None:
         RuntimeError: It is not called in the main thread, where alone Python allows it.
         ValueError: A number is no signal, or one that no program can handle.
 
-    .. versionadded:: 1.2.0
+    New in version 1.2.0.
     """
     signals.handle((signal.SIGTERM, *more), _ENDING)
 

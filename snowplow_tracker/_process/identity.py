@@ -29,6 +29,8 @@ def is_gone(identity: str) -> bool:
     if len(parts) != 4:
         return False
     boot, namespace, pid, started = parts
+    if not (pid.isascii() and pid.isdigit() and len(pid) < 10):
+        return False  # damaged
     own_boot, own_namespace = _scope()
     if boot != own_boot:
         return _UNKNOWN not in (boot, own_boot)

@@ -8,7 +8,7 @@ import sqlite3
 import time
 import weakref
 from pathlib import Path
-from typing import Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 from snowplow_tracker._process.interrupts import is_interrupt, suppress
 
@@ -61,8 +61,43 @@ _SCHEMA = (
 _COUNT = "SELECT events FROM total"
 
 
+def _in_one_line(sql: object) -> str:
+    return " ".join(str(sql).split())
+
+
+_DEFINITIONS = frozenset(_in_one_line(each) for each in _SCHEMA if each.startswith("CREATE"))
+"""What SQLite has to say about the tables and triggers; who looks at a file may add their own."""
+
+
 class SQLiteStoreError(Exception):
     """The file cannot be used as a queue: it is something else, damaged, or cannot be opened."""
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that tells of damage by the errors of `sqlite3` alone.
+
+    SQLite's messages quote names in the file, and Python raises another error where damage made those no UTF-8.
+    """
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        try:
+            return super().execute(*arguments)
+        except UnicodeDecodeError as error:
+            raise _unreadable(error) from error
+
+    def executemany(self, *arguments: Any) -> sqlite3.Cursor:
+        try:
+            return super().executemany(*arguments)
+        except UnicodeDecodeError as error:
+            raise _unreadable(error) from error
+
+
+def _unreadable(error: UnicodeDecodeError) -> sqlite3.DatabaseError:
+    return sqlite3.DatabaseError(f"malformed: {error.object.decode(errors='replace')}")
+
+
+def _decoded(text: bytes) -> str:
+    return text.decode(errors="replace")
 
 
 class SQLiteFile:
@@ -188,13 +223,16 @@ class SQLiteFile:
         return connection
 
     def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(
+        connection = sqlite3.connect(
             self.path,
+            factory=_Connection,
             # Waiting is for the caller, who does it without a lock and can be interrupted.
             timeout=0,
             isolation_level=None,  # every transaction is spelt out
             check_same_thread=False,  # the owner's lock sees to that
         )
+        connection.text_factory = _decoded
+        return connection
 
     # What is done to the file while it is open
 
@@ -472,6 +510,10 @@ def _look_through(connection: sqlite3.Connection, path: str, max_bytes: int) -> 
         damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if damage != "ok":
             raise SQLiteStoreError(f"{path} is damaged: {damage}")
+    schema = {_in_one_line(sql) for (sql,) in connection.execute("SELECT sql FROM sqlite_master")}
+    if not schema.issuperset(_DEFINITIONS):
+        # SQLite sees nothing wrong with a name of which a letter is another one.
+        raise SQLiteStoreError(f"{path} is damaged: its tables are not those of an event queue.")
     count = connection.execute(_COUNT).fetchone()
     if count is None or count[0] is None:
         raise SQLiteStoreError(f"{path} is damaged: it does not know how many events it holds.")

@@ -101,8 +101,7 @@ class Event(ValueObject):
                 time of creation no point in time.
             TypeError: The event's subject is not a `Subject`, or the parameters are no mapping.
 
-        .. versionchanged:: 1.2.0
-           `event_id`, `created_timestamp` and `parameters`.
+        Changed in version 1.2.0: `event_id`, `created_timestamp` and `parameters`.
         """
         pairs = {**dict_} if dict_ else {}
         if dict_:

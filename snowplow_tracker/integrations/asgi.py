@@ -72,7 +72,7 @@ class SnowplowMiddleware:
         >>> app = FastAPI()
         >>> app.add_middleware(SnowplowMiddleware, tracker=tracker)
 
-    .. versionadded:: 1.2.0
+    New in version 1.2.0.
     """
 
     def __init__(
@@ -231,7 +231,7 @@ def lifespan(*trackers: Tracker) -> Callable[[Any], AbstractAsyncContextManager[
     Example:
         >>> app = FastAPI(lifespan=lifespan(tracker))
 
-    .. versionadded:: 1.2.0
+    New in version 1.2.0.
     """
     from contextlib import asynccontextmanager
 

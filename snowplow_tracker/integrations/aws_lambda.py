@@ -41,7 +41,7 @@ def lambda_handler(
     Raises:
         TypeError: It is used without a tracker: `@lambda_handler(tracker)`.
 
-    .. versionadded:: 1.2.0
+    New in version 1.2.0.
     """
     if not hasattr(tracker, "flush"):
         raise TypeError("lambda_handler needs a tracker: @lambda_handler(tracker).")

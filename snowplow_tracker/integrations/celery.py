@@ -50,7 +50,7 @@ def setup_celery(
     Raises:
         TypeError: `task_events` is asked for without a tracker.
 
-    .. versionadded:: 1.2.0
+    New in version 1.2.0.
     """
     if tracker is None and task_events:
         raise TypeError("task_events needs a tracker.")

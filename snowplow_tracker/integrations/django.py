@@ -61,7 +61,7 @@ class SnowplowMiddleware:
     Raises:
         ImproperlyConfigured: The setting is wrong; the message says what of it.
 
-    .. versionadded:: 1.2.0
+    New in version 1.2.0.
     """
 
     sync_capable = True

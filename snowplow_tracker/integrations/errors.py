@@ -47,7 +47,7 @@ def error_event(
         message: What to say instead of the exception's own message.
         is_fatal: Whether it ended the program or the thread.
 
-    .. versionadded:: 1.2.0
+    New in version 1.2.0.
     """
     kind = type(error)
     name = _full_name(kind)
@@ -75,7 +75,7 @@ def track_exception(tracker: Tracker, error: BaseException, *, is_fatal: bool = 
         error: The exception.
         is_fatal: Whether it ended the program or the thread.
 
-    .. versionadded:: 1.2.0
+    New in version 1.2.0.
     """
     _track(tracker, lambda: error_event(error, is_fatal=is_fatal))
 
@@ -91,7 +91,7 @@ def install_excepthook(tracker: Tracker) -> Callable[[], None]:
     Returns:
         A function that puts the hooks back, unless others were installed over them meanwhile.
 
-    .. versionadded:: 1.2.0
+    New in version 1.2.0.
     """
     earlier, earlier_of_threads = sys.excepthook, threading.excepthook
 
@@ -125,7 +125,7 @@ class SnowplowHandler(logging.Handler):
         tracker: The tracker.
         level: The level from which on records are tracked. Default: `logging.ERROR`.
 
-    .. versionadded:: 1.2.0
+    New in version 1.2.0.
     """
 
     def __init__(self, tracker: Tracker, level: int = logging.ERROR) -> None:

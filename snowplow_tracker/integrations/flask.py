@@ -47,7 +47,7 @@ class SnowplowExtension:
         TypeError: An option is unknown or has the wrong type, or something is to be tracked without a tracker.
         ValueError: A proxy is no address and no network.
 
-    .. versionadded:: 1.2.0
+    New in version 1.2.0.
     """
 
     def __init__(

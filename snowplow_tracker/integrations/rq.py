@@ -42,7 +42,7 @@ class SnowplowJob(Job):  # type: ignore[misc]  # RQ may be missing where types a
         >>> class ShopJob(SnowplowJob):
         ...     tracker = shop.tracking.tracker
 
-    .. versionadded:: 1.2.0
+    New in version 1.2.0.
     """
 
     tracker: ClassVar[Optional[Tracker]] = None
