@@ -31,6 +31,7 @@ _MAX_DISCARDED = 64 * 1024 * 1024
 _MAX_CONNECTIONS = 1_000
 # Lines end with or without a carriage return, the head with an empty line.
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
+_LINE_ENDS = re.compile(r"[\r\n]+")
 _HANDSHAKE_TIMEOUT = 10.0
 # Collectors close a connection on which nothing happens for so long.
 _IDLE_TIMEOUT = 60.0
@@ -472,7 +473,10 @@ def _encode(response: Response, body_wanted: bool, close: bool) -> bytes:
     except ValueError:
         phrase = "Unknown"
     lines = [f"HTTP/1.1 {response.status} {phrase}"]
-    lines.extend(f"{name}: {value}" for name, value in response.headers.items())
+    # Some of them repeat what a client sent, which must not make up headers of its own.
+    lines.extend(
+        f"{name}: {_LINE_ENDS.sub(' ', value)}" for name, value in response.headers.items()
+    )
     # No body belongs to 204 and 304, and clients do not look for one.
     bodyless = response.status in (204, 304)
     if not bodyless:
