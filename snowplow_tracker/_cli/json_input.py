@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -60,6 +61,9 @@ def entries_of(file: str) -> Iterator[Entry]:
         OSError: the file cannot be read.
     """
     if file == "-":
+        if isinstance(sys.stdin, io.TextIOWrapper) and sys.stdin.errors != "replace":
+            # As with files: what is no text is wrong in its line, and the lines after it count.
+            sys.stdin.reconfigure(errors="replace")
         yield from _lines("-", sys.stdin)
         return
     with Path(file).open(encoding="utf-8-sig", errors="replace") as stream:
