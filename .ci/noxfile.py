@@ -29,9 +29,10 @@ SERVER_TESTS = [
     "tests/integrations/test_servers.py",
     "tests/integrations/test_tasks.py",
 ]
-# The whole suite runs on the main Python. The others run what depends most on the Python: processes and threads, sockets
-# and TLS, JSON, signatures and imports, the drop-in contract, without what is slow or measures time. All eight with all of
-# it would take an hour on two cores.
+# The whole suite runs on the main Python; the README's command, without what takes long, on the quiet Pythons, which differ
+# little from their neighbours. The others run what depends most on the Python: processes and threads, sockets and TLS, JSON,
+# signatures and imports, the drop-in contract. All eight with all of it would take an hour on two cores.
+QUIET_PYTHONS = ["3.9", "3.10", "3.13"]
 DEPENDS_ON_PYTHON = [
     "tests/compat",
     "tests/delivery/test_burst.py",
@@ -50,8 +51,8 @@ DEPENDS_ON_PYTHON = [
     "tests/tracking",
 ]
 UNRELIABLE = "NOT RELIABLE: these failed once, and run once more, one at a time"
-AGAIN = ["-q", "-n", "0", "--last-failed", "--last-failed-no-failures", "none"]
-TEST_ARGUMENTS = ["-q", "--durations=10", *(f"--ignore={name}" for name in SERVER_TESTS)]
+AGAIN = ["--all", "-n", "0", "--last-failed", "--last-failed-no-failures", "none"]
+TEST_ARGUMENTS = ["--all", "--durations=10", *(f"--ignore={name}" for name in SERVER_TESTS)]
 
 # The files are named: as many processes as the machine can feed have to be asked for.
 SOME_IN_PARALLEL = [
@@ -144,20 +145,34 @@ def types(session: nox.Session) -> None:
         session.warn("pyright: left out, there is no node")
 
 
+def run_tests(session: nox.Session, *arguments: str, seconds: int = 1800) -> None:
+    """Run tests, and those that failed once more, one at a time.
+
+    Real processes with deadlines share this machine with whatever else runs on it. What fails twice is wrong; what fails
+    once is named, and to be mended too.
+    """
+    session.env["SNOWPLOW_TRACKER_TEST_INSTALLED"] = "1"
+    pytest = ["python", "-m", "pytest", "-q"]
+    try:
+        session.run(*limited(seconds, *pytest, *arguments), external=True)
+    except nox.command.CommandFailed:
+        session.log(UNRELIABLE)
+        session.run(*limited(seconds, *pytest, *AGAIN), external=True)
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests on one Python."""
     install(session, "test", *(["test-libraries"] if session.python == MAIN else []))
     session.chdir(copy_of_tests(session))
-    session.env["SNOWPLOW_TRACKER_TEST_INSTALLED"] = "1"
-    chosen = ["-m", "not alone"] if session.python == MAIN else SOME_IN_PARALLEL
-    try:
-        session.run("python", "-m", "pytest", *(session.posargs or [*TEST_ARGUMENTS, *chosen]))
-    except nox.command.CommandFailed:
-        # Real processes with deadlines share this machine with whatever else runs on it. What fails twice is wrong; what
-        # fails once is named, and to be mended too.
-        session.log(UNRELIABLE)
-        session.run("python", "-m", "pytest", *AGAIN)
+    if session.posargs:
+        run_tests(session, *session.posargs)
+    elif session.python == MAIN:
+        run_tests(session, *TEST_ARGUMENTS, "-m", "not alone")
+    elif session.python in QUIET_PYTHONS:
+        run_tests(session, f"--numprocesses={os.cpu_count() or 1}")
+    else:
+        run_tests(session, *TEST_ARGUMENTS, *SOME_IN_PARALLEL)
 
 
 @nox.session(python=MAIN)
@@ -165,12 +180,7 @@ def timed_tests(session: nox.Session) -> None:
     """Run the tests that measure time. Nothing else may run meanwhile."""
     install(session, "test")
     session.chdir(copy_of_tests(session))
-    session.env["SNOWPLOW_TRACKER_TEST_INSTALLED"] = "1"
-    try:
-        session.run("python", "-m", "pytest", "-q", "-n", "0", "-m", "alone", "tests")
-    except nox.command.CommandFailed:
-        session.log(UNRELIABLE)
-        session.run("python", "-m", "pytest", *AGAIN)
+    run_tests(session, "-n", "0", "-m", "alone", "tests")
 
 
 @nox.session(python=False)
@@ -195,8 +205,8 @@ def next_tests(session: nox.Session, version: str) -> None:
             "cd copy && PATH=$PWD/../env/bin:$PATH && "
             # What names the folders of this machine has no meaning there.
             "unset REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE SSL_CERT_DIR && "
-            'if python -m pytest "$@"; then exit 0; fi; echo "NOT RELIABLE: these failed once"; '
-            f"exec python -m pytest {' '.join(AGAIN)}"
+            'if python -m pytest -q "$@"; then exit 0; fi; echo "NOT RELIABLE: these failed once"; '
+            f"exec python -m pytest -q {' '.join(AGAIN)}"
         )
         session.run(
             str(HERE / "next_pythons"), "run", inside,
@@ -225,7 +235,7 @@ def coverage(session: nox.Session) -> None:
     shutil.rmtree(WORK / "coverage", ignore_errors=True)
     (WORK / "coverage").mkdir(parents=True)
     session.env["COVERAGE_FILE"] = str(WORK / "coverage" / "data")
-    run = ("python", "-m", "coverage", "run", "-m", "pytest", *TEST_ARGUMENTS)
+    run = ("python", "-m", "coverage", "run", "-m", "pytest", "-q", *TEST_ARGUMENTS)
     session.run(*run, success_codes=[0, 1])
     session.run("python", "-m", "coverage", "combine", "-q", str(WORK / "coverage"))
     session.run("python", "-m", "coverage", "report")
@@ -275,17 +285,10 @@ def servers(session: nox.Session) -> None:
     """Test under real servers and task queues."""
     install(session, "test", "test-servers")
     session.chdir(copy_of_tests(session))
-    session.env["SNOWPLOW_TRACKER_TEST_INSTALLED"] = "1"
     session.env["SNOWPLOW_TRACKER_TEST_SERVERS"] = "1"
     # They wait most of the time.
     processes = f"--numprocesses={2 * (os.cpu_count() or 1)}"
-    try:
-        session.run(
-            *limited(300, "python", "-m", "pytest", "-q", processes, *SERVER_TESTS), external=True
-        )
-    except nox.command.CommandFailed:
-        session.log(UNRELIABLE)
-        session.run(*limited(120, "python", "-m", "pytest", *AGAIN), external=True)
+    run_tests(session, "--all", processes, *SERVER_TESTS, seconds=300)
 
 
 @nox.session(python=MAIN)

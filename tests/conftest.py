@@ -45,12 +45,27 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 2 * (os.cpu_count() or 1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="run the tests that take long, too")
+
+
+def _leaves_out_long_tests(config: pytest.Config) -> bool:
+    """Whether only quick tests run: where nobody asked for all, or for certain ones."""
+    chosen = config.option.all or config.option.markexpr or config.option.keyword
+    return not chosen and not any(".py" in argument for argument in config.args)
+
+
 def pytest_report_header() -> List[str]:
     return [f"snowplow_tracker {snowplow_tracker.__version__} from {_package}"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was not tested where nobody can overlook it."""
+    if _leaves_out_long_tests(terminalreporter.config):
+        terminalreporter.section("LONG TESTS WERE LEFT OUT", sep="!", bold=True)
+        terminalreporter.line(
+            "They take minutes; pytest --all runs them, too, as CI does.", bold=True
+        )
     reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
     for reason, count in reasons.items():
         terminalreporter.section("NOT TESTED", sep="!", red=True, bold=True)
@@ -68,9 +83,17 @@ def pytest_sessionstart() -> None:
         )
 
 
-def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
-    """Run tests that want to be alone at the end: they wait for those of the other processes."""
+def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
+    """Leave out long tests; run those that want to be alone at the end: they wait for those of the other processes."""
+    if _leaves_out_long_tests(config):
+        left_out = [item for item in items if _wants_to_be_alone(item) or _is_long(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not (_wants_to_be_alone(item) or _is_long(item))]
     items.sort(key=_wants_to_be_alone)
+
+
+def _is_long(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in ("long", "slow"))
 
 
 def _wants_to_be_alone(item: pytest.Item) -> bool:

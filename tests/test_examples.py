@@ -42,6 +42,7 @@ def test_every_example_is_known():
     assert all(f"python3 -m {name}`" in readme for name in EVENTS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(EVENTS))
 def test_it_proves_itself(name):
     """Without arguments an example starts a collector, and shows that everything arrived."""
@@ -51,6 +52,7 @@ def test_it_proves_itself(name):
     assert result.stderr == ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(EVENTS))
 def test_it_sends_to_the_endpoint_that_it_is_given(name):
     """With a URL an example sends its events there, each once, and all of them valid."""
@@ -62,6 +64,7 @@ def test_it_sends_to_the_endpoint_that_it_is_given(name):
     assert len({event.event_id for event in events}) == len(events) == EVENTS[name]
 
 
+@pytest.mark.long
 def test_the_shop_keeps_its_visitors_apart():
     """Threads that serve different visitors never mix up their subjects."""
     with Collector() as collector:

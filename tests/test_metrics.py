@@ -88,6 +88,7 @@ def test_a_callback_hears_now_and_then():
     reporter.stop()
 
 
+@pytest.mark.long
 def test_a_callback_keeps_no_tracker_alive():
     """It ends when its tracker is collected."""
     heard = queue.Queue()

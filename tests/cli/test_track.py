@@ -124,6 +124,7 @@ def test_many_come_line_by_line(collector, tmp_path, capsys):
     assert len(said) == 6
 
 
+@pytest.mark.long
 def test_thousands_arrive(collector, tmp_path, capsys):
     """More events than any batch holds arrive, each once, and the progress is shown."""
     file = tmp_path / "a.jsonl"

@@ -108,6 +108,7 @@ def slow_down(collector, seconds):
     return asked
 
 
+@pytest.mark.long
 def test_it_delivers_all_and_ends_when_it_is_asked_to(url, collector, start):
     """With --exit-when-empty it delivers what is there, once, says so in plain lines, and succeeds."""
     eids = fill(url, 1_200)
@@ -119,6 +120,7 @@ def test_it_delivers_all_and_ends_when_it_is_asked_to(url, collector, start):
     assert len(collector.requests) == 3
 
 
+@pytest.mark.long
 def test_it_waits_for_events_and_stops_when_told_to(url, collector, start):
     """It delivers what comes in later, and a SIGTERM or SIGINT ends it well."""
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -154,6 +156,7 @@ def test_an_idle_worker_costs_nothing(url, collector, start):
     assert time.monotonic() - started < 1.5
 
 
+@pytest.mark.long
 def test_sigterm_finishes_what_is_in_flight_and_nothing_more(url, collector, start):
     """A request that is under way ends well, the rest stays in the store."""
     eids = fill(url, 40)
@@ -188,6 +191,7 @@ def test_what_does_not_end_in_time_is_kept(sqlite_url, start):
         assert arrived(collector) == sorted(eids)
 
 
+@pytest.mark.long
 def test_a_second_signal_ends_it_at_once(sqlite_url, start):
     """Who does not want to wait for what is in flight signals again."""
     fill(sqlite_url, 1)
@@ -203,6 +207,7 @@ def test_a_second_signal_ends_it_at_once(sqlite_url, start):
         assert process.wait(1) == 130
 
 
+@pytest.mark.long
 def test_an_outage_of_the_collector_is_waited_out(url, start):
     """While the collector is down there are few attempts; when it is back, everything arrives."""
     eids = fill(url, 30)
@@ -218,6 +223,7 @@ def test_an_outage_of_the_collector_is_waited_out(url, start):
         assert (status, arrived(collector)) == (0, sorted(eids)), errors
 
 
+@pytest.mark.long
 def test_being_told_to_stop_before_the_store_is_empty_is_no_success(sqlite_url, start):
     """With --exit-when-empty, an early stop is told from a complete run."""
     fill(sqlite_url, 2)
@@ -229,6 +235,7 @@ def test_being_told_to_stop_before_the_store_is_empty_is_no_success(sqlite_url, 
     assert size(sqlite_url) == 2
 
 
+@pytest.mark.long
 def test_events_that_are_refused_for_good_show_in_the_status(sqlite_url, start):
     """Lost events are logged, and make the worker end with a status of its own."""
     fill(sqlite_url, 2)
@@ -239,6 +246,7 @@ def test_events_that_are_refused_for_good_show_in_the_status(sqlite_url, start):
     assert "2 dropped, 0 left" in errors
 
 
+@pytest.mark.long
 def test_an_outage_of_redis_is_waited_out(tmp_path, collector, start):
     """A worker may be started before Redis, and lives through its restarts."""
     with redis_server(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as server:
@@ -258,6 +266,7 @@ def test_an_outage_of_redis_is_waited_out(tmp_path, collector, start):
         assert arrived(collector) == sorted(eids)
 
 
+@pytest.mark.long
 def test_it_does_not_take_an_outage_for_an_empty_store(tmp_path, collector, start):
     """With --exit-when-empty it waits for Redis rather than ending with its job undone."""
     with redis_server(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as server:
@@ -271,6 +280,7 @@ def test_it_does_not_take_an_outage_for_an_empty_store(tmp_path, collector, star
         assert arrived(collector) == sorted(eids)
 
 
+@pytest.mark.long
 def test_progress_is_one_changing_line_on_a_terminal(sqlite_url, start):
     """On a terminal one line is drawn anew, and log lines come above it."""
     fill(sqlite_url, 300)
@@ -308,6 +318,7 @@ def read_all(terminal, timeout=20):
     return text.decode()
 
 
+@pytest.mark.long
 def test_elsewhere_progress_is_a_line_now_and_then(sqlite_url, start):
     """Without a terminal, lines with a time are logged every --report-every seconds while something happens."""
     fill(sqlite_url, 200)
@@ -319,6 +330,7 @@ def test_elsewhere_progress_is_a_line_now_and_then(sqlite_url, start):
     assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ INFO sent \d", line) for line in lines)
 
 
+@pytest.mark.long
 def test_the_way_of_sending_is_up_to_the_user(sqlite_url, collector, start):
     """Path, headers, method, and threads are those asked for; the addresses may come from the environment."""
     fill(sqlite_url, 4)
@@ -371,6 +383,7 @@ PRODUCER = """
 """
 
 
+@pytest.mark.long
 def test_a_producer_that_only_queues_makes_no_request(url, collector, start):
     """The program that tracks never speaks to the collector, not even at its end; the worker delivers."""
     program = [sys.executable, "-c", textwrap.dedent(PRODUCER), url, collector.endpoint]
@@ -383,6 +396,7 @@ def test_a_producer_that_only_queues_makes_no_request(url, collector, start):
     assert arrived(collector) == sorted(eids)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "status", "text"),
     [
@@ -412,6 +426,7 @@ def test_what_is_wrong_is_said_in_one_line(arguments, status, text):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.long
 def test_the_help_tells_the_exit_statuses():
     """What a status means is in --help."""
     text = subprocess.run(
@@ -502,6 +517,7 @@ def test_the_representation_of_a_store_shows_no_password():
     assert "user" not in repr(store)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [1, 2])
 def test_it_runs_with_standard_streams_closed(sqlite_url, collector, number):
     """A daemon without standard output or error delivers as well, and nothing gets their numbers."""
@@ -515,6 +531,7 @@ def test_it_runs_with_standard_streams_closed(sqlite_url, collector, number):
     assert (status, arrived(collector)) == (0, sorted(eids))
 
 
+@pytest.mark.long
 def test_it_goes_on_when_nobody_reads_its_log(sqlite_url, collector, start):
     """A pipe that breaks costs the log, not the delivery."""
     process = start(sqlite_url, collector.endpoint, "--report-every", "0.05")
@@ -530,6 +547,7 @@ def test_it_goes_on_when_nobody_reads_its_log(sqlite_url, collector, start):
     assert arrived(collector) == sorted(eids)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variables", [{"TERM": "dumb"}, {"TERM": ""}, {"NO_COLOR": "1"}])
 def test_a_terminal_that_knows_no_codes_gets_plain_lines(sqlite_url, start, variables):
     """Codes are only for terminals that know them, and for users who want them."""
@@ -546,6 +564,7 @@ def test_a_terminal_that_knows_no_codes_gets_plain_lines(sqlite_url, start, vari
     assert "\x1b" not in screen
 
 
+@pytest.mark.long
 def test_a_collector_that_takes_long_gets_each_event_once(sqlite_url, start):
     """Requests of a batch that together take longer than its lease do not have it sent again."""
     eids = fill(sqlite_url, 60)
@@ -559,6 +578,7 @@ def test_a_collector_that_takes_long_gets_each_event_once(sqlite_url, start):
         assert len(collector.requests) == 60
 
 
+@pytest.mark.long
 def test_a_worker_leaves_a_file_that_was_deleted(sqlite_url, collector, start):
     """A running worker delivers from the file that is there now, and does not stay with the one that is gone."""
     process = start(sqlite_url, collector.endpoint)
@@ -573,6 +593,7 @@ def test_a_worker_leaves_a_file_that_was_deleted(sqlite_url, collector, start):
     assert arrived(collector) == sorted(eids)
 
 
+@pytest.mark.long
 def test_metrics_are_served(sqlite_url, collector, start):
     """Prometheus finds the counters of the worker, and whether store and collector are well, at the port that is given."""
     fill(sqlite_url, 7)
@@ -597,6 +618,7 @@ def test_metrics_are_served(sqlite_url, collector, start):
     assert process.wait(10) == 0
 
 
+@pytest.mark.long
 def test_a_port_for_metrics_that_is_taken(sqlite_url, collector, start):
     """A port that cannot be had is an error in one line, at the start."""
     port = collector.endpoint.rpartition(":")[2]

@@ -32,6 +32,7 @@ BURST = """
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_burst_arrives(emitter_class: Any, collector: CollectorWithFaults) -> None:
     """50,000 events in a loop, at default settings, and a flush: all arrive."""
@@ -41,6 +42,7 @@ def test_a_burst_arrives(emitter_class: Any, collector: CollectorWithFaults) -> 
     assert len(collector.arrived) == 50_000
 
 
+@pytest.mark.long
 def test_a_full_queue_waits_for_a_collector_that_takes_events(
     collector: CollectorWithFaults,
 ) -> None:
@@ -109,6 +111,7 @@ def test_the_queue_holds_more_than_its_capacity_as_long_as_bytes_are_left() -> N
     assert store.size() == 0
 
 
+@pytest.mark.long
 def test_an_outage_of_more_events_than_the_capacity(collector: CollectorWithFaults) -> None:
     """20,000 events while the collector is down arrive when it is back."""
     collector.refuse()
@@ -184,6 +187,7 @@ def test_a_store_that_hands_out_nothing_once(
     assert set(collector.arrived) == set(tracked)
 
 
+@pytest.mark.long
 def test_a_store_that_hands_out_nothing_for_ever(
     make: Make, collector: CollectorWithFaults
 ) -> None:
@@ -249,6 +253,7 @@ def test_what_the_log_told_is_not_told_again(collector: CollectorWithFaults) -> 
     assert "Dropped (rejected): 5 events" in done.errors
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_overflow_is_told_at_the_end(collector: CollectorWithFaults) -> None:
     """Events that had no room are told at the end with the reason why the others could not leave."""

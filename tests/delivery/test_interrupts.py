@@ -117,6 +117,7 @@ def redis_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield server.url
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_interrupt_at_a_random_moment(
     kind: str, collector: CollectorWithFaults, tmp_path: Path, redis_url: str
@@ -172,6 +173,7 @@ LIMIT = """
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("base", ["Exception", "TimeoutError", "ConnectionError", "BaseException"])
 @pytest.mark.parametrize(
     ("emitter", "call"),
@@ -219,6 +221,7 @@ HANDLER = """
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "emitter",
     [

@@ -187,6 +187,7 @@ def test_close_from_several_threads(make: Make, collector: CollectorWithFaults) 
     assert_counters_add_up(emitter, 205)
 
 
+@pytest.mark.long
 def test_tracking_while_another_thread_closes(make: Make, collector: CollectorWithFaults) -> None:
     """Each event tracked during `close` is either sent or counted as given up."""
     emitter = make(batch_size=10)
@@ -457,6 +458,7 @@ def test_overflow_can_block(collector: CollectorWithFaults) -> None:
     emitter.close()
 
 
+@pytest.mark.long
 def test_blocking_overflow_loses_nothing_when_the_collector_is_well(
     make: Make, collector: CollectorWithFaults
 ) -> None:
@@ -468,6 +470,7 @@ def test_blocking_overflow_loses_nothing_when_the_collector_is_well(
     assert set(collector.arrived) == set(tracked)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_failed_events_do_not_overflow_a_full_queue_silently(
     make: Make, collector: CollectorWithFaults

@@ -62,6 +62,7 @@ def test_connections_are_kept(make: Make, collector: CollectorWithFaults) -> Non
     assert collector.connections <= 2
 
 
+@pytest.mark.long
 def test_threads_keep_a_connection_each(collector: CollectorWithFaults) -> None:
     """Four sending threads use at most four connections."""
     collector.behaviour = Answer(wait=0.01)

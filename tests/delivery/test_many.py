@@ -20,6 +20,7 @@ from support.tracking import assert_counters_add_up, payload, track_many
 Make = Callable[..., Any]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("threads", [1, 4])
 def test_eight_threads_and_a_collector_that_fails_often(
     emitter_class: Type[Emitter], collector: CollectorWithFaults, threads: int
@@ -92,6 +93,7 @@ LEFT_BEHIND = """
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["unused", "used", "closed"])
 def test_dropped_emitters_leave_nothing_behind(
     emitter_class: Type[Emitter], collector: CollectorWithFaults, how: str
@@ -140,6 +142,7 @@ GEVENT = """
 """
 
 
+@pytest.mark.long
 def test_gevent(emitter_class: Type[Emitter], collector: CollectorWithFaults) -> None:
     """Under gevent's monkey patching events arrive, a flush returns, the exit works, and other greenlets run."""
     collector.behaviour = Answer(wait=0.2)
@@ -192,6 +195,7 @@ def test_an_event_loop_is_not_held_up(collector: CollectorWithFaults, health: st
         assert len(collector.arrived) == 2_000
 
 
+@pytest.mark.long
 def test_many_threads_share_connections_without_noise(
     collector: CollectorWithFaults, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -19,6 +19,7 @@ from support.tracking import Notes, assert_counters_add_up, payload, track_many
 Make = Callable[..., Any]
 
 
+@pytest.mark.long
 def test_everything_tracked_in_an_outage_arrives_once(
     make: Make, collector: CollectorWithFaults
 ) -> None:
@@ -47,6 +48,7 @@ def test_everything_tracked_in_an_outage_arrives_once(
     assert_counters_add_up(emitter, 20_000)
 
 
+@pytest.mark.long
 def test_retry_after_in_seconds_is_respected(make: Make, collector: CollectorWithFaults) -> None:
     """After a 503 that asks for 2 s no request comes within them, however many events are tracked."""
     collector.behaviour = in_turn(Answer(status=503, headers={"Retry-After": "2"}))
@@ -64,6 +66,7 @@ def test_retry_after_in_seconds_is_respected(make: Make, collector: CollectorWit
     assert not collector.repeated
 
 
+@pytest.mark.long
 def test_retry_after_as_a_date_is_respected(make: Make, collector: CollectorWithFaults) -> None:
     """An HTTP date in `Retry-After` keeps requests away until then."""
     until = datetime.now(timezone.utc) + timedelta(seconds=3)
@@ -76,6 +79,7 @@ def test_retry_after_as_a_date_is_respected(make: Make, collector: CollectorWith
     assert collector.requests[1].at - collector.requests[0].at >= 1.8
 
 
+@pytest.mark.long
 def test_retry_after_has_a_limit(make: Make, collector: CollectorWithFaults) -> None:
     """A collector that asks for an hour is tried again after `max_retry_delay_seconds`."""
     collector.behaviour = in_turn(Answer(status=503, headers={"Retry-After": "3600"}))
@@ -85,6 +89,7 @@ def test_retry_after_has_a_limit(make: Make, collector: CollectorWithFaults) -> 
     assert collector.requests[1].at - collector.requests[0].at >= 0.95
 
 
+@pytest.mark.long
 def test_one_probe_at_a_time_while_the_collector_is_down(collector: CollectorWithFaults) -> None:
     """Four threads and thousands of waiting events send one request at a time to a failing collector."""
     busy = [0, 0]
@@ -220,6 +225,7 @@ FLOOD = """
 """
 
 
+@pytest.mark.long
 def test_more_events_than_fit_for_a_dead_collector(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:
@@ -258,6 +264,7 @@ def test_events_tracked_after_recovery_need_no_flush(
     assert collector.wait_for_events(1, timeout=5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest"])
 def test_a_full_queue_is_told_once_and_so_is_its_end(
     make: Make, collector: CollectorWithFaults, caplog: pytest.LogCaptureFixture, overflow: str

@@ -328,6 +328,7 @@ def test_an_event_too_long_for_a_url_goes_as_post(
     assert emitter.stats().dropped == {}
 
 
+@pytest.mark.long
 def test_get_requests_stop_when_the_collector_is_gone(
     make: Make, collector: CollectorWithFaults
 ) -> None:
@@ -367,6 +368,7 @@ def test_get_requests_are_few_while_the_collector_fails(
     assert len(collector.requests) <= 20
 
 
+@pytest.mark.long
 def test_a_spell_of_413_does_not_shrink_requests_for_ever(
     make: Make, collector: CollectorWithFaults
 ) -> None:

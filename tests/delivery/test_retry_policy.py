@@ -35,6 +35,7 @@ def test_windows_grow_up_to_the_cap() -> None:
     assert windows[-1] == 60
 
 
+@pytest.mark.long
 @given(
     failures=st.integers(1, 10**9),
     cap=st.floats(0, 10**6),

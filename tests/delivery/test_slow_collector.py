@@ -36,6 +36,7 @@ def test_tracking_is_unaffected_by_a_silent_collector(collector: CollectorWithFa
     emitter.close(timeout=0)
 
 
+@pytest.mark.long
 def test_flush_returns_within_its_timeout(make: Make, collector: CollectorWithFaults) -> None:
     """`flush(timeout=2)` is back within 2.5 s and says how many events are left."""
     collector.behaviour = SILENCE
@@ -75,6 +76,7 @@ def test_request_timeout_bounds_a_request(make: Make, collector: CollectorWithFa
     assert_counters_add_up(emitter, 5)
 
 
+@pytest.mark.long
 def test_there_is_a_timeout_by_default(make: Make, collector: CollectorWithFaults) -> None:
     """Without any setting a silent collector holds a flush for seconds, not for ever."""
     collector.behaviour = SILENCE

@@ -291,6 +291,7 @@ class FailingStore:
         return len(self.waiting)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("times", [1, 10_000])
 @pytest.mark.parametrize("method", ["add_event", "get_events_batch", "cleanup", "size"])
 def test_a_store_that_raises(

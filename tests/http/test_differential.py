@@ -275,6 +275,7 @@ ANSWERS: Dict[str, Tuple[Behaviour, Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ANSWERS)
 @pytest.mark.parametrize("method", ["post", "get"])
 def test_answers(name: str, method: str) -> None:
@@ -296,6 +297,7 @@ def test_an_endless_body(way: str) -> None:
     assert result in ([(200, None)], ["timeout"])
 
 
+@pytest.mark.long
 def test_connections_are_kept() -> None:
     """Several requests use one connection; one that the server closed meanwhile costs nothing."""
     with served(answer(OK)) as server:
@@ -320,6 +322,7 @@ FORMS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", FORMS, ids=repr)
 def test_forms_of_timeouts(form: Any) -> None:
     """Each form that requests takes ends a request to a silent collector."""
@@ -368,6 +371,7 @@ def test_a_name_server_that_does_not_answer(way: str, monkeypatch: pytest.Monkey
     assert time.monotonic() - started < 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
 def test_several_dead_addresses(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All addresses of a host share the time for connecting, and one that answers is found behind a dead one."""
@@ -552,6 +556,7 @@ def test_keys_are_logged_where_the_environment_says(
     assert log.read_text()
 
 
+@pytest.mark.long
 def test_tls_to_a_server_without_and_the_other_way_round(authority: trustme.CA) -> None:
     """A server that does not speak TLS, or only TLS, is an error of the same kind."""
     with served(answer(OK, close=True)) as server:
@@ -650,6 +655,7 @@ FORK = """
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_forked_child_uses_connections_of_its_own(way: str) -> None:

@@ -268,6 +268,7 @@ def test_a_specification_needs_an_event(resolver, name, entities):
         generate(resolver, resolver.keys(), entities=entities, specifications={name: {"id": "a"}})
 
 
+@pytest.mark.long
 def test_the_same_schemas_give_the_same_text(generated, tmp_path):
     """The text does not depend on the order of keys, the hash seed, or where the schemas lie."""
     again = (
@@ -362,6 +363,7 @@ def test_no_text_of_a_schema_becomes_code(tmp_path, text):
     assert all(each.isprintable() or each == "\n" for each in generated.text)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "schema",
     [
@@ -457,6 +459,7 @@ def test_limits_are_left_to_validation(module, resolver):
     assert [each.path for each in found] == ["$.orderId", "$.total"]
 
 
+@pytest.mark.long
 def test_tracking_costs_no_more_than_by_hand(module):
     """A generated event takes at most 1.3 times the processor time of a hand-written one."""
     tracker = Tracker("t", _Nowhere())

@@ -47,6 +47,7 @@ def test_events_are_sent_before_the_handler_returns():
         tracker.close()
 
 
+@pytest.mark.long
 def test_the_flush_ends_before_the_function_is_stopped():
     """With a collector that never answers the handler returns within the remaining time, less the reserve."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

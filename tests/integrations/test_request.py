@@ -215,6 +215,7 @@ def test_wrong_options_are_refused(kind, options):
         kind(lambda *_: None, **options)
 
 
+@pytest.mark.long
 @given(
     st.dictionaries(
         st.sampled_from(

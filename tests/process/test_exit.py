@@ -48,6 +48,7 @@ WAYS = (
 STATUS = {"sys.exit": 3, "unhandled exception": 1}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("batch", [10, 100], ids=["above the batch", "below the batch"])
 @pytest.mark.parametrize(
     "how", ["normal", "sys.exit", "unhandled exception", "spawn", "fork", "forkserver"]
@@ -115,6 +116,7 @@ def test_a_collector_that_comes_back_at_the_end(
     assert len(collector.arrived) == 25, done
 
 
+@pytest.mark.long
 def test_an_answer_in_flight_at_the_end(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:
@@ -299,6 +301,7 @@ INTERRUPTED = (
 )
 
 
+@pytest.mark.long
 def test_a_second_ctrl_c_ends_the_wait_at_the_end(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:
@@ -383,6 +386,7 @@ def test_a_collector_that_is_gone_takes_no_time_from_another(
     assert done.seconds < (2.5 if not end else 4.5) + 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_threads_that_go_on_in_a_multiprocessing_child(
     emitter_class: Type[Emitter], collector: CollectorWithFaults, method: str

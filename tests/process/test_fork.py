@@ -79,6 +79,7 @@ MANY = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("wait", [0, 0.003])
 def test_two_hundred_forks(
     emitter_class: Type[Emitter], collector: CollectorWithFaults, wait: float
@@ -218,6 +219,7 @@ def test_a_child_that_exits_without_flushing(
     assert not collector.repeated
 
 
+@pytest.mark.long
 def test_a_fork_in_backoff(collector: CollectorWithFaults) -> None:
     """A child does not wait for the delay that the parent's failures brought about."""
     calls = []

@@ -42,6 +42,7 @@ START = """
 WHEN = ["early", "after the import", "after the emitter", "after a fork", "never"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", WHEN)
 @pytest.mark.parametrize("end", ["flush", "exit", "kill"])
 def test_all_greenlets_deliver(
@@ -73,6 +74,7 @@ def test_all_greenlets_deliver(
         assert not collector.repeated
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", WHEN[:-1])
 def test_greenlets_that_flush_at_the_same_time(
     emitter_class: Type[Emitter], collector: CollectorWithFaults, when: str

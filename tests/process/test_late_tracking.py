@@ -108,6 +108,7 @@ def run(way: str, cls: Type[Emitter], collector: CollectorWithFaults, options: s
     return run_program(START + WAYS[way], cls.__name__, collector.endpoint, options, deadline=20)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("options", ["{}", "{'batch_size': 1}", "{'flush_interval': 0.05}"])
 @pytest.mark.parametrize("way", WAYS)
 def test_the_process_ends_in_time(
@@ -122,6 +123,7 @@ def test_the_process_ends_in_time(
     assert not collector.repeated
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["__del__ of a global", "__del__ after events", "atexit first"])
 @pytest.mark.parametrize("fault", ["refuses", "silent"])
 def test_a_collector_that_is_gone_does_not_hold_up_the_end(
@@ -200,6 +202,7 @@ def test_the_exit_status_is_the_programs(
     assert len(collector.arrived) == (end != "os.abort()")
 
 
+@pytest.mark.long
 def test_many_processes_end_without_a_hang(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:

@@ -50,6 +50,7 @@ START = """
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("batch", [1, 10])
 @pytest.mark.parametrize("at_first", [0, 1, 4], ids=lambda count: f"{count} in the parent")
 def test_children_deliver_what_they_tracked(
@@ -82,6 +83,7 @@ def test_children_deliver_what_they_tracked(
     assert not collector.repeated
 
 
+@pytest.mark.long
 def test_a_child_that_only_flushes_or_reads_leaves_the_parents_events_alone(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:
@@ -115,6 +117,7 @@ def test_a_child_that_only_flushes_or_reads_leaves_the_parents_events_alone(
     assert not collector.repeated
 
 
+@pytest.mark.long
 def test_a_child_of_a_child(emitter_class: Type[Emitter], collector: CollectorWithFaults) -> None:
     """Each generation sends what it tracked itself, also where raw forks and Python's alternate."""
     program = (
@@ -141,6 +144,7 @@ def test_a_child_of_a_child(emitter_class: Type[Emitter], collector: CollectorWi
     assert not collector.repeated
 
 
+@pytest.mark.long
 def test_threads_of_the_child_that_come_at_once(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:
@@ -180,6 +184,7 @@ def test_threads_of_the_child_that_come_at_once(
     assert not collector.repeated
 
 
+@pytest.mark.long
 def test_a_signal_handler_that_tracks_first_in_the_child(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:
@@ -208,6 +213,7 @@ def test_a_signal_handler_that_tracks_first_in_the_child(
     assert not collector.repeated
 
 
+@pytest.mark.long
 def test_children_do_not_share_a_connection(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:
@@ -236,6 +242,7 @@ def test_children_do_not_share_a_connection(
     assert len({request.connection for request in collector.requests}) == 4
 
 
+@pytest.mark.long
 def test_producers_of_one_file(collector: CollectorWithFaults, tmp_path: Path) -> None:
     """Children that write to the SQLite file that their parent had open keep 31 of 31 events in it."""
     program = (

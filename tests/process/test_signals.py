@@ -112,6 +112,7 @@ def test_a_program_that_goes_on_is_left_alone(
     assert len(collector.arrived) == 6
 
 
+@pytest.mark.long
 def test_ctrl_c_is_still_a_keyboard_interrupt(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:
@@ -131,6 +132,7 @@ def test_ctrl_c_is_still_a_keyboard_interrupt(
     assert len(collector.arrived) == 6
 
 
+@pytest.mark.long
 def test_a_signal_in_the_middle_of_a_request(collector: CollectorWithFaults) -> None:
     """The events of the request that it interrupts are sent as well, and the process ends in time."""
     calls = []
@@ -197,6 +199,7 @@ def test_a_collector_that_is_down_delays_the_end_by_exit_timeout_at_most(
     assert done.seconds < 3
 
 
+@pytest.mark.long
 def test_the_workers_of_a_pool_that_is_terminated(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:

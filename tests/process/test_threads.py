@@ -35,6 +35,7 @@ NO_THREADS = """
 """
 
 
+@pytest.mark.long
 def test_a_thread_that_could_not_start_is_tried_again(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:
@@ -75,6 +76,7 @@ def test_without_any_thread_the_calling_thread_sends(
     assert "Traceback" not in done.errors
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("level", ["WARNING", "DEBUG"])
 @pytest.mark.parametrize("is_down", [False, True], ids=["collector up", "collector down"])
 def test_log_records_that_become_events_make_no_more_of_them(

@@ -86,6 +86,7 @@ def refuse(constant):
     raise AssertionError(constant)
 
 
+@pytest.mark.long
 @given(ordinary)
 def test_ordinary_data_is_encoded_as_ever(data):
     """Data that JSON can hold gives the bytes that `json.dumps` gives."""
@@ -94,6 +95,7 @@ def test_ordinary_data_is_encoded_as_ever(data):
     assert protocol_json.dumps(data, lambda value: value) == json.dumps(data, ensure_ascii=False)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @given(anything)
 def test_whatever_can_be_mended_becomes_valid_json(data):
@@ -200,6 +202,7 @@ def test_a_circle_is_named(json_encoder):
     assert protocol_json.dumps({"a": twice, "b": twice}, json_encoder) == '{"a": [1], "b": [1]}'
 
 
+@pytest.mark.long
 def test_data_without_a_floor_is_refused():
     """Data that is nested too deeply is refused as such."""
     deep = []
@@ -258,6 +261,7 @@ class TestUsersEncoder:
             protocol_json.dumps([object()], lambda _: object())
 
 
+@pytest.mark.long
 @given(ordinary)
 def test_without_the_c_encoder_the_text_is_the_same(data):
     """Pythons without the encoder in C encode the same text."""
@@ -295,6 +299,7 @@ print(len(emitter.payloads))
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("limit", [200, 1_000, 1_000_000, 2**31 - 1])
 def test_no_recursion_limit_ends_the_process(limit):
     """Circular, deep and endless data raise `ValueError` whatever the limit, and the other events go on."""

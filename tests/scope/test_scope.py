@@ -356,6 +356,7 @@ def test_five_hundred_users_in_threads():
     assert_unmixed(emitter.events)
 
 
+@pytest.mark.long
 def test_five_hundred_users_in_asyncio():
     """500 concurrent requests of different users in one event loop mix nothing."""
     tracker, emitter = a_tracker(Subject().set_user_id("nobody"))
@@ -378,6 +379,7 @@ def test_five_hundred_users_in_asyncio():
     assert_unmixed(emitter.events)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("patch", ["early", "late", "never"])
 def test_five_hundred_users_in_greenlets(patch):
     """500 concurrent requests of different users in greenlets mix nothing, patched early, late or never."""

@@ -127,6 +127,7 @@ def faults(recorder: Recorder) -> List[str]:
     return found
 
 
+@pytest.mark.long
 @FEW
 @given(
     tracked=st.lists(events, min_size=1, max_size=12),

@@ -32,6 +32,7 @@ actions = st.lists(
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest"])
 @given(actions=actions)
 def test_it_is_a_bounded_queue(overflow: str, actions: List[Any]) -> None:
@@ -375,6 +376,7 @@ def hectic() -> Iterator[None]:
         sys.setswitchinterval(usual)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("hectic")
 @pytest.mark.parametrize("keeps_room", [True, False], ids=["as in an emitter", "alone"])
 @pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest", "block"])
@@ -403,6 +405,7 @@ def test_threads_do_not_lose_or_mix_events(overflow: Any, keeps_room: bool) -> N
     assert store.size() == CROWDED
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("hectic")
 @pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest", "block"])
 def test_events_of_a_thread_stay_in_order(overflow: Any) -> None:

@@ -45,6 +45,7 @@ PROGRAM = """
 """
 
 
+@pytest.mark.long
 def test_sqlite_in_a_raw_fork(tmp_path):
     """Parent and children each have a connection of their own: nothing is lost, twice or damaged."""
     path = tmp_path / "events.db"
@@ -56,6 +57,7 @@ def test_sqlite_in_a_raw_fork(tmp_path):
     connection.close()
 
 
+@pytest.mark.long
 def test_redis_in_a_raw_fork(tmp_path):
     """Parent and children each have connections of their own, and read their own answers."""
     with redis_server(tmp_path) as server:

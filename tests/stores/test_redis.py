@@ -203,6 +203,7 @@ def test_a_client_of_the_users_may_be_set_up_in_any_way(server, make_store, opti
 # Workers that die
 
 
+@pytest.mark.long
 def test_events_of_a_silent_worker_are_claimed(server, make_store):
     """What a worker held that gives no sign of life goes to another one, and its name is forgotten in the end."""
     living = make_store(server, claim_after=0.3)
@@ -219,6 +220,7 @@ def test_events_of_a_silent_worker_are_claimed(server, make_store):
     assert names == [living.consumer.encode()]
 
 
+@pytest.mark.long
 def test_a_slow_worker_keeps_its_events(server, make_store):
     """While a worker lives, nobody takes its events away, however long it needs."""
     slow, other = make_store(server, claim_after=0.3), make_store(server, claim_after=0.3)
@@ -231,6 +233,7 @@ def test_a_slow_worker_keeps_its_events(server, make_store):
     assert other.remaining() == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["XAUTOCLAIM"])
 def test_redis_before_6_2_claims_too(tmp_path, make_store, command):
     """Without XAUTOCLAIM, events that came back or whose worker died are claimed by older commands."""
@@ -269,6 +272,7 @@ def start_worker(url, endpoint, *arguments):
     )
 
 
+@pytest.mark.long
 def test_producers_and_workers_that_are_killed_lose_nothing(server):
     """Whatever was tracked by programs that were killed at random arrives, by workers that were killed too."""
     url = f"{server.url}?claim_after=1"
@@ -363,6 +367,7 @@ def test_without_a_spill_an_outage_is_answered_with_false(own_server, make_store
     until(lambda: store.add_event(event()))
 
 
+@pytest.mark.long
 def test_the_end_of_a_program_writes_what_is_in_memory(server):
     """A program that writes from a thread ends with all its events in Redis, without closing anything."""
     program = start(PRODUCER, server.url, 2_000, "behind")
@@ -373,6 +378,7 @@ def test_the_end_of_a_program_writes_what_is_in_memory(server):
     assert [json.loads(fields[b"event"])["eid"] for _, fields in entries] == tracked
 
 
+@pytest.mark.long
 def test_the_end_of_a_program_says_what_redis_did_not_take(tmp_path):
     """A program that ends while Redis is away ends in time, and tells how many events it loses."""
     program = subprocess.run(
@@ -386,6 +392,7 @@ def test_the_end_of_a_program_says_what_redis_did_not_take(tmp_path):
     assert "The program ends with 7 events that Redis did not take." in program.stderr
 
 
+@pytest.mark.long
 def test_write_behind_keeps_up_with_threads(server, make_store):
     """Many threads that write behind lose nothing, and every event is counted at once."""
     store = make_store(server, write_behind=True)
@@ -593,6 +600,7 @@ def test_passwords_are_passed_on(tmp_path, make_store, caplog):
         assert "secret" not in caplog.text
 
 
+@pytest.mark.long
 def test_tls_is_passed_on(tmp_path, make_store):
     """A rediss:// URL speaks TLS and checks the certificate."""
     with redis_server(tmp_path, tls=True) as server:

@@ -115,6 +115,7 @@ def cluster(tmp_path_factory):
         yield ",".join(places)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stream", ["snowplow:events", "a", "b", "c", "d"])
 def test_a_cluster_of_three_is_used_as_one_redis_is(cluster, stream):
     with contextlib.closing(
@@ -123,6 +124,7 @@ def test_a_cluster_of_three_is_used_as_one_redis_is(cluster, stream):
         use(store)
 
 
+@pytest.mark.long
 def test_a_client_of_a_cluster_is_taken(cluster):
     host, _, port = cluster.split(",")[0].partition(":")
     with contextlib.closing(redis.RedisCluster(host=host, port=int(port))) as client:
@@ -198,6 +200,7 @@ def sentinels(tmp_path):
         yield Sentinels(tmp_path, stack)
 
 
+@pytest.mark.long
 def test_a_failover_in_the_middle_of_a_drain_loses_nothing(sentinels):
     store = RedisEventStore(sentinels.url, **OPTIONS)
     sent = add(store, 1000)
@@ -232,10 +235,12 @@ def test_a_failover_in_the_middle_of_a_drain_loses_nothing(sentinels):
     store.close()
 
 
+@pytest.mark.long
 def test_a_client_of_sentinel_is_taken(sentinels):
     use(RedisEventStore(sentinels.asked.master_for("main"), **OPTIONS))
 
 
+@pytest.mark.long
 def test_a_user_with_the_least_rights_is_enough_by_tls(tmp_path):
     with redis_server(tmp_path, tls=True) as server:
         with server.client() as client:

@@ -240,6 +240,7 @@ def test_a_full_queue_may_wait_for_room(path: Path) -> None:
         assert drain(store) == [4]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest"])
 def test_the_file_does_not_grow_beyond_its_limit(path: Path, overflow: Any) -> None:
     """Bytes are limited as events are, under the same policy, and a full file still delivers."""
@@ -259,6 +260,7 @@ def test_the_file_does_not_grow_beyond_its_limit(path: Path, overflow: Any) -> N
         assert len(delivered) > 40
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_space_is_given_back(path: Path) -> None:
     """A queue that was long once does not keep the disk."""
@@ -440,6 +442,7 @@ def test_a_file_that_cannot_be_read_has_no_size(
     assert "could not be counted" in messages[0]
 
 
+@pytest.mark.long
 def test_callers_do_not_all_wait_for_a_locked_file(path: Path) -> None:
     """The first to run into it waits as long as was asked for; nobody does again until it is over."""
     with opened(path, lock_timeout=1) as store:
@@ -452,6 +455,7 @@ def test_callers_do_not_all_wait_for_a_locked_file(path: Path) -> None:
         assert add(store, 11) == [True]
 
 
+@pytest.mark.long
 def test_a_full_disk_never_raises(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Where no more can be written, events are refused, and delivery begins anew once there is room."""
     program = """
@@ -517,6 +521,7 @@ def test_many_threads_share_a_store(store: SQLiteEventStore) -> None:
     assert sorted(out + drain(store)) == list(range(2_000))
 
 
+@pytest.mark.long
 def test_processes_may_make_the_file_at_the_same_time(path: Path) -> None:
     """Workers of a server start together, and all find one queue."""
     program = """
@@ -540,6 +545,7 @@ def test_processes_may_make_the_file_at_the_same_time(path: Path) -> None:
         assert store.size() == 600
 
 
+@pytest.mark.long
 def test_a_lease_ends_with_the_life_of_its_holder(path: Path, store: SQLiteEventStore) -> None:
     """What a killed process was sending goes out at once from another; what a living one sends does not."""
     add(store, 1, 2, 3)
@@ -561,6 +567,7 @@ def test_a_lease_ends_with_the_life_of_its_holder(path: Path, store: SQLiteEvent
         assert numbers(store.get_events_batch()) == [1, 2]
 
 
+@pytest.mark.long
 def test_a_lease_runs_out(path: Path, store: SQLiteEventStore) -> None:
     """A holder that is stopped loses its events to others, and can do no harm when it comes back."""
     add(store, 1, 2)
@@ -590,6 +597,7 @@ def test_a_lease_runs_out(path: Path, store: SQLiteEventStore) -> None:
         assert drain(store) == [3, 4]
 
 
+@pytest.mark.long
 def test_a_living_holder_keeps_its_lease(path: Path, store: SQLiteEventStore) -> None:
     """However long a request takes, nobody else is handed its events, and the holder itself is not either."""
     with opened(path, lease_seconds=0.3) as slow:
@@ -605,6 +613,7 @@ def test_a_living_holder_keeps_its_lease(path: Path, store: SQLiteEventStore) ->
         assert drain(store) == [2]
 
 
+@pytest.mark.long
 def test_events_that_nobody_holds_any_more_come_back(path: Path, store: SQLiteEventStore) -> None:
     """What an interrupt kept from the caller of `get_events_batch` is handed out again, soon and to anybody."""
     add(store, 1, 2, 3)
@@ -640,6 +649,7 @@ def test_the_identity_of_a_process_outlives_its_number() -> None:
     assert not _process_identity.is_gone("something that a later version wrote")
 
 
+@pytest.mark.long
 def test_a_fork_takes_nothing_from_its_parent(path: Path) -> None:
     """Parent and child add and take on their own; a batch that the parent has out stays the parent's."""
     program = """
@@ -671,6 +681,7 @@ def test_a_fork_takes_nothing_from_its_parent(path: Path) -> None:
     assert finished.status == 0, finished.errors
 
 
+@pytest.mark.long
 def test_a_fork_waits_for_threads_that_are_in_the_file(path: Path) -> None:
     """Whatever other threads do at the moment of a fork, parent and child go on, and lose nothing."""
     program = """
@@ -706,6 +717,7 @@ def test_a_fork_waits_for_threads_that_are_in_the_file(path: Path) -> None:
 # With emitters -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("emitter_class", [Emitter, AsyncEmitter])
 def test_what_one_emitter_queued_another_one_delivers(path: Path, emitter_class: Any) -> None:
     """An outage and an end of the program later, all events arrive, each once."""
@@ -720,6 +732,7 @@ def test_what_one_emitter_queued_another_one_delivers(path: Path, emitter_class:
         assert store.size() == 0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_backlog_of_an_outage_is_delivered_in_constant_memory(path: Path) -> None:
     """100,000 events left over go out from a fresh process that never holds more than a batch of them."""
@@ -806,6 +819,7 @@ SENDER = """
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_kill_9_loses_no_event_whose_track_returned(path: Path, tmp_path: Path) -> None:
     """Four producers of 2,500 events each, and two senders, all killed at random again and again: every event arrives."""

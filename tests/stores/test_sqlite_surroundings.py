@@ -156,6 +156,7 @@ def _scribble(path: Path) -> None:
         file.write(b"\xff" * 4_096 * 3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("harm", [_truncate, _cut, _overwrite, _scribble])
 def test_a_file_that_was_damaged_is_set_aside(
     path: Path,
@@ -191,6 +192,7 @@ def test_a_file_that_was_damaged_is_set_aside(
     assert "damaged" in caplog.text
 
 
+@pytest.mark.long
 def test_files_beside_it_that_were_deleted_cost_nothing(
     path: Path, store: SQLiteEventStore
 ) -> None:
@@ -268,6 +270,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.long
 def test_a_full_disk_is_freed_by_delivery(small_disk: Path) -> None:
     """Where nothing can be written any more, events are refused, those in the queue go out, and the space comes back."""
     finished = run_program(FULL_DISK, small_disk / "events.db", deadline=120)
@@ -305,6 +308,7 @@ def test_a_disk_that_others_filled_does_not_stop_delivery(small_disk: Path) -> N
     store.close()
 
 
+@pytest.mark.long
 def test_a_file_that_may_not_grow_does_not_stop_delivery(path: Path) -> None:
     """Where a limit on the size of files lets nothing be written, events go out, each once, and are forgotten later."""
     program = """
@@ -336,6 +340,7 @@ def test_a_file_that_may_not_grow_does_not_stop_delivery(path: Path) -> None:
     assert finished.status == 0, finished.errors
 
 
+@pytest.mark.long
 def test_the_log_is_bounded_while_somebody_reads(
     path: Path, store: SQLiteEventStore, caplog: pytest.LogCaptureFixture
 ) -> None:

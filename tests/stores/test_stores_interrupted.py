@@ -54,6 +54,7 @@ def run(made, program, deadline=120):
     return finished
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", ["KeyboardInterrupt", "TimeLimit", "TimeoutError"])
 def test_an_interrupt_at_any_moment_leaves_a_store_that_goes_on(made, error):
     """It comes out of every method, and whatever was accepted is delivered afterwards."""
@@ -99,6 +100,7 @@ def test_an_interrupt_at_any_moment_leaves_a_store_that_goes_on(made, error):
     )
 
 
+@pytest.mark.long
 def test_a_signal_handler_may_use_the_store_that_it_interrupts(made):
     """It waits for nobody, and what it added is there afterwards."""
     run(
@@ -131,6 +133,7 @@ def test_a_signal_handler_may_use_the_store_that_it_interrupts(made):
     )
 
 
+@pytest.mark.long
 def test_what_a_signal_handler_added_survives_the_end_of_the_process(tmp_path):
     """A last event, added by a handler that then ends the process at once, is in the file."""
     path = str(tmp_path / "events.db")

@@ -160,6 +160,7 @@ class Run:
         print(f"{len(tracked)} events, none lost, {repeats} twice, {self.programs.kills} kills")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180 + 3 * SECONDS)
 def test_sqlite_with_kill_9(programs: Programs, tmp_path: Path) -> None:
     """Eight producers and three workers, killed at random, lose nothing that was tracked."""
@@ -176,6 +177,7 @@ def test_sqlite_with_kill_9(programs: Programs, tmp_path: Path) -> None:
         assert programs.kills >= 5
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180 + 3 * SECONDS)
 def test_redis_that_is_killed(programs: Programs, tmp_path: Path) -> None:
     """A Redis that writes each command to its disk is killed again and again: nothing is lost."""
@@ -196,6 +198,7 @@ def test_redis_that_is_killed(programs: Programs, tmp_path: Path) -> None:
         run.finish()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180 + 3 * SECONDS)
 def test_redis_whose_connections_and_group_go(programs: Programs, tmp_path: Path) -> None:
     """Connections killed every few milliseconds, the group destroyed, workers stopped for longer than their claim."""

@@ -256,6 +256,7 @@ def test_no_module_imports_the_package_root(module: str) -> None:
     assert snapshot.PACKAGE not in imported_by(module, types=True)
 
 
+@pytest.mark.long
 def test_imports_have_no_cycle() -> None:
     """Modules can be put in an order in which each imports only those before it.
 
@@ -345,6 +346,7 @@ assert "DEBUG:snowplow_tracker.emitters:Emitter initialized" in stream.getvalue(
 """
 
 
+@pytest.mark.long
 def test_loggers_are_those_of_logging_whenever_it_is_imported(tmp_path: Path) -> None:
     """A program that imports and sets up logging after the package hears it, and finds real loggers under its names."""
     run_silently(LOGGING_PROBE, tmp_path)

@@ -102,6 +102,7 @@ def test_the_table_takes_any_data(data):
     assert time.process_time() - began < LIMIT
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "body",
     [
@@ -236,6 +237,7 @@ def test_clients_that_vanish_are_no_trouble(collector):
     assert alive(collector)
 
 
+@pytest.mark.long
 def test_a_client_that_never_reads_is_left(collector, monkeypatch):
     """Answers that nobody reads do not hold a thread for ever."""
     monkeypatch.setattr(http_server, "_ANSWER_TIMEOUT", 0.2)
@@ -276,6 +278,7 @@ def test_a_bounded_collector_keeps_the_latest():
         Collector(max_requests=0)
 
 
+@pytest.mark.long
 def test_a_request_of_very_many_events_is_bounded():
     """Of half a million events in one request the page has the first, and the number of the rest."""
     with LiveCollector() as collector:

@@ -411,6 +411,7 @@ def test_the_table_can_be_printed_in_any_encoding(collector):
     assert b"Zo?" in raw.getvalue()
 
 
+@pytest.mark.long
 def test_many_requests_are_swallowed(collector):
     """50,000 events in 500 requests arrive whole."""
     body = a_body(*[an_event() for _ in range(100)])

@@ -106,6 +106,7 @@ def on_a_terminal(**environment):
     return written.decode()
 
 
+@pytest.mark.long
 def test_control_characters_of_events_are_escaped():
     """What comes from events steers no terminal, in the table and in the problems."""
     written = on_a_terminal(TERM="dumb")
@@ -115,6 +116,7 @@ def test_control_characters_of_events_are_escaped():
     assert written.count("\r") == written.count("\r\n")
 
 
+@pytest.mark.long
 def test_colors_where_the_terminal_knows_them():
     """A bad event is red; nothing else is written that steers a terminal."""
     written = on_a_terminal(TERM="xterm-256color")
@@ -123,6 +125,7 @@ def test_colors_where_the_terminal_knows_them():
     assert all(each.isprintable() or each in "\r\n" for each in rest), rest
 
 
+@pytest.mark.long
 def test_no_colors_where_they_are_not_wanted():
     """``NO_COLOR`` is respected."""
     assert "\x1b" not in on_a_terminal(TERM="xterm-256color", NO_COLOR="1")
@@ -159,6 +162,7 @@ def test_who_knows_colors(monkeypatch, stream, term, knows):
     assert knows_codes(stream) is knows
 
 
+@pytest.mark.long
 def test_one_header_for_all_events():
     """The lines form one table: a header, then a line for each event with its problems below."""
     port = a_free_port()
@@ -189,6 +193,7 @@ def test_one_header_for_all_events():
     assert max(map(len, lines)) <= 100
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_it_runs_without_an_output(closed):
     """With its output closed the command collects all the same, and ends well."""
@@ -207,6 +212,7 @@ def test_it_runs_without_an_output(closed):
         process.wait()
 
 
+@pytest.mark.long
 def test_it_goes_on_when_nobody_reads_any_more():
     """A pipe that ends early ends the lines, and nothing else; there is no noise about it."""
     port = a_free_port()
@@ -227,6 +233,7 @@ def test_it_goes_on_when_nobody_reads_any_more():
         process.stderr.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "status", "text"),
     [
@@ -245,6 +252,7 @@ def test_wrong_arguments_are_one_line(arguments, status, text):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.long
 def test_it_listens_on_what_was_asked_for():
     """With another address it says so in its URL; Host may then be any address."""
     process = subprocess.Popen(

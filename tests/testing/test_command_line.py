@@ -23,6 +23,7 @@ def run(*arguments):
     )
 
 
+@pytest.mark.long
 def test_the_demo_shows_one_event_of_each_type():
     """The demo prints a readable table of five events, and succeeds without noise."""
     result = run("demo")
@@ -52,6 +53,7 @@ def test_the_demo_fails_if_events_do_not_arrive(monkeypatch, capsys):
     assert "for 5 events, but 0 arrived" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_the_collector_prints_events_as_they_arrive():
     """The collector says where it listens, prints each request, and ends well on an interrupt."""
     process = subprocess.Popen(
@@ -80,6 +82,7 @@ def test_the_collector_prints_events_as_they_arrive():
     assert any("Lamps" in line for line in lines)
 
 
+@pytest.mark.long
 def test_a_taken_port_is_a_clear_error():
     """The collector says in one line why it cannot listen."""
     with Collector() as other:
@@ -89,6 +92,7 @@ def test_a_taken_port_is_a_clear_error():
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -105,6 +109,7 @@ def test_wrong_arguments_are_explained(arguments, text):
     assert text in result.stderr
 
 
+@pytest.mark.long
 def test_the_version_is_that_of_the_package():
     """``--version`` prints it."""
     assert run("--version").stdout.strip() == snowplow_tracker.__version__

@@ -181,6 +181,7 @@ def test_order_is_checked(events):
         events.assert_in_order("pv")
 
 
+@pytest.mark.long
 def test_a_failure_with_many_events_stays_readable(events):
     """Of 10,000 events those around the nearest one are shown."""
     emitter = RecordingEmitter()

@@ -187,6 +187,7 @@ def test_a_stopped_collector_starts_well_and_goes_on_with_its_faults(collector):
     assert ask(collector)[0] == 200
 
 
+@pytest.mark.long
 def test_a_tracker_gets_its_events_through(collector):
     """A tracker delivers through a series of faults, each event once."""
     collector.faults.status(503, requests=1)

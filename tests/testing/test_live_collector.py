@@ -172,6 +172,7 @@ def test_filters_that_make_no_sense_are_a_400(tracked, body):
     assert answer["error"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", ["/micro/all", "/micro/good"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_what_was_answered_is_found_at_once(collector, method, path):

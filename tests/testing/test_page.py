@@ -111,6 +111,7 @@ def track_four(tracker):
     tracker.track(Event({"e": "se", "se_ca": "shop", "se_ac": "pay", "se_va": "much"}))
 
 
+@pytest.mark.long
 def test_an_event_appears_within_a_second(page, tracker):
     """What is tracked is in the list without a reload, a second later at most."""
     took = []
@@ -171,6 +172,7 @@ def test_what_comes_from_events_stays_text(page, collector, text):
     assert text.replace("\ud83d", "\ufffd") in shown
 
 
+@pytest.mark.long
 def test_filters_filter(page, tracker):
     """Good and bad, event, schema, app and text each leave what matches."""
     track_four(tracker)
@@ -198,6 +200,7 @@ def test_filters_filter(page, tracker):
     assert find(page, "#matching").text == "1 of 4"
 
 
+@pytest.mark.long
 def test_an_event_is_shown_in_full_by_keyboard(page, tracker):
     """Keys lead to an event; it shows names, data, entities, request and problems."""
     track_four(tracker)
@@ -223,6 +226,7 @@ def test_an_event_is_shown_in_full_by_keyboard(page, tracker):
     assert page.switch_to.active_element.get_attribute("id") == "text"
 
 
+@pytest.mark.long
 def test_an_event_can_be_copied_as_python(page, collector, tracker):
     """What the button copies is a program; run, it tracks the same event."""
     track_four(tracker)
@@ -242,6 +246,7 @@ def test_an_event_can_be_copied_as_python(page, collector, tracker):
     assert first.event.contexts == third.event.contexts
 
 
+@pytest.mark.long
 def test_clear_and_pause(page, tracker):
     """A pause holds events back until it ends; a clear forgets everything."""
     tracker.track(PageView("https://shop.example/1"))
@@ -257,6 +262,7 @@ def test_clear_and_pause(page, tracker):
     assert find(page, "#empty pre").is_displayed()
 
 
+@pytest.mark.long
 def test_the_page_comes_back_after_a_restart(page, collector, tracker):
     """When the collector is away the page says so, and goes on when it is there again."""
     tracker.track(PageView("https://shop.example/1"))
@@ -270,6 +276,7 @@ def test_the_page_comes_back_after_a_restart(page, collector, tracker):
     assert all(each["level"] == "SEVERE" for each in page.get_log("browser"))
 
 
+@pytest.mark.long
 def test_ten_thousand_events_are_usable(page, collector, tracker):
     """With 10,000 events the document stays small, and search and keys answer at once."""
     many = Tracker("shop", Emitter(collector.endpoint, batch_size=500), app_id="shop-web")

@@ -52,6 +52,7 @@ def run(tmp_path):
     return run
 
 
+@pytest.mark.long
 def test_the_start_imports_nothing(run):
     """Where no fixture is used, the package is not imported, nor what it works with."""
     run(
@@ -66,6 +67,7 @@ def test_the_start_imports_nothing(run):
     )
 
 
+@pytest.mark.long
 def test_fixtures_record(run):
     """The emitter and the tracker of a test belong together, and begin with nothing."""
     run(
@@ -82,6 +84,7 @@ def test_fixtures_record(run):
     )
 
 
+@pytest.mark.long
 def test_the_collector_fixture_collects(run):
     """A collector runs for the test, on a port of its own."""
     run(
@@ -97,6 +100,7 @@ def test_the_collector_fixture_collects(run):
     )
 
 
+@pytest.mark.long
 def test_the_registry_is_reset_between_tests(run):
     """A tracker of a test is gone in the next one; those from outside of tests are there again."""
     run(
@@ -133,6 +137,7 @@ def test_the_registry_is_reset_between_tests(run):
     )
 
 
+@pytest.mark.long
 def test_failures_are_short_and_show_the_table(run):
     """A failed assertion points at the line of the test, and shows events and what differs."""
     output = run(
@@ -150,6 +155,7 @@ def test_failures_are_short_and_show_the_table(run):
     assert "event_list.py" not in output.replace("testing.event_list.EventsDifferError", "")
 
 
+@pytest.mark.long
 def test_events_can_be_validated_in_every_test(run):
     """With the option, a test that tracked what the pipeline would refuse fails at its end."""
     source = """
@@ -165,6 +171,7 @@ def test_events_can_be_validated_in_every_test(run):
     assert "se_va is 'much', but must be a decimal number" in result
 
 
+@pytest.mark.long
 def test_schemas_of_the_configuration_are_used(run, tmp_path):
     """The fixtures hold events against the schemas in the configuration file's folders."""
     pytest.importorskip("jsonschema", reason="jsonschema is not installed")
@@ -193,6 +200,7 @@ def test_schemas_of_the_configuration_are_used(run, tmp_path):
     )
 
 
+@pytest.mark.long
 def test_it_works_with_xdist(run):
     """Tests in several processes have collectors and registries of their own."""
     pytest.importorskip("xdist", reason="pytest-xdist is not installed")
@@ -238,6 +246,7 @@ FROZEN = """
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("module", "imports", "freeze"),
     [
@@ -259,6 +268,7 @@ def test_it_works_where_time_stands_still(run, module, imports, freeze):
     run(FROZEN.format(imports=imports, freeze=freeze), passed=1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("module", "source"),
     [
@@ -306,6 +316,7 @@ def test_it_works_with_mocks_of_requests(run, module, source):
     run(head + textwrap.dedent(source), passed=2)
 
 
+@pytest.mark.long
 def test_an_installed_plugin_may_be_named_too(run):
     """``-p`` with the name of the module is no second registration."""
     run("def test_it(snowplow_emitter): pass", "-p", "pytest_snowplow_tracker", passed=1)
