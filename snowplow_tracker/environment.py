@@ -85,8 +85,11 @@ def _emitter_options(environment: Mapping[str, str], *, disabled: bool) -> Dict[
     }
     size = environment.get("SNOWPLOW_BATCH_SIZE", "").strip()
     if size:
-        if not size.isascii() or not size.isdigit() or int(size) == 0:
-            raise ValueError(f"SNOWPLOW_BATCH_SIZE must be a whole number above 0, not {size!r}.")
+        # Python reads no number of thousands of digits.
+        if not (size.isascii() and size.isdigit() and len(size) < 19 and int(size)):
+            raise ValueError(
+                f"SNOWPLOW_BATCH_SIZE must be a whole number above 0, not {size!r:.50}."
+            )
         options["batch_size"] = int(size)
     if disabled:
         options["enabled"] = False

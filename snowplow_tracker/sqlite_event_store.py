@@ -160,7 +160,12 @@ class SQLiteEventStore(EventStore):
         durability: Durability = "process",
     ) -> None:
         name = os.fspath(path)
-        if not isinstance(name, str) or not name or name.startswith((":memory:", "file:")):
+        if (
+            not isinstance(name, str)
+            or not name
+            or "\0" in name
+            or name.startswith((":memory:", "file:"))
+        ):
             raise ValueError(
                 f"path must be the path of a file on a disk, got {name!r}: a queue in memory does not"
                 " outlive the process (that is InMemoryEventStore), and URIs are not taken."
