@@ -13,9 +13,6 @@ encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 """Write an event as one line of ASCII."""
 
 
-_scan = json.JSONDecoder().scan_once
-
-
 def decode(body: Any) -> Optional[PayloadDict]:
     """Read an event.
 
@@ -26,16 +23,9 @@ def decode(body: Any) -> Optional[PayloadDict]:
         None for what is no event: other data, damaged data, or data nested too deeply to be read.
     """
     try:
-        # fast path: `json.loads` looks for other encodings and blanks around, which takes as long again.
-        text = body.decode() if type(body) is bytes else body
-        event, end = _scan(text, 0)
-        if end != len(text):
-            event = json.loads(body)
-    except (StopIteration, TypeError, ValueError, RecursionError):
-        try:
-            event = json.loads(body)
-        except (TypeError, ValueError, RecursionError):
-            return None
+        event = json.loads(body)
+    except (TypeError, ValueError, RecursionError):
+        return None
     return event if isinstance(event, dict) else None
 
 

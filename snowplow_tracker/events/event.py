@@ -103,7 +103,12 @@ class Event(ValueObject):
 
         Changed in version 1.2.0: `event_id`, `created_timestamp` and `parameters`.
         """
-        pairs = {**dict_} if dict_ else {}
+        try:
+            pairs = {**dict_} if dict_ else {}
+        except TypeError:
+            if hasattr(dict_, "keys"):
+                raise
+            raise TypeError(f"dict_ must be a mapping, not {described(dict_)}.") from None
         if dict_:
             # fast path: `Payload.add`, written out.
             for name, value in dict_.items():

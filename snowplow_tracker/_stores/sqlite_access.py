@@ -1,0 +1,306 @@
+"""The way to the file of a SQLite queue: one user at a time, and what locks, signals, forks and damage do to that."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import sqlite3
+import time
+import weakref
+from _thread import RLock
+from collections import deque
+from typing import Any, Callable, Deque, List, Optional, Tuple, TypeVar
+
+from snowplow_tracker._process.identity import own_identity
+from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._process.locking import hold, is_running
+from snowplow_tracker._stores.sqlite_file import SQLiteFile, is_locked, rollback
+from snowplow_tracker._stores.sqlite_leases import SQLiteLeases
+
+__all__ = ["LOCK_TIMEOUT_WHILE_FAILING", "ReenteredError", "SQLiteAccess"]
+
+logger = logging.getLogger("snowplow_tracker.emitters")
+
+LOCK_TIMEOUT_WHILE_FAILING = 0.05
+"""Seconds."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.025
+"""Seconds between two attempts to use a locked file."""
+
+_Result = TypeVar("_Result")
+
+
+class ReenteredError(Exception):
+    """A signal handler or a finalizer came while its own thread was using the file."""
+
+
+class SQLiteAccess:
+    """Does things with the file, and starts again in a forked child.
+
+    Invariant: who uses the file holds the lock; and what a signal handler added while its own thread used the file is in
+    `deferred`, until that thread leaves the file or the next one does.
+
+    Args:
+        path: Where the file is.
+        max_bytes: How large it may become.
+        synchronous: What SQLite is told about waiting for the disk.
+        lease_seconds: How long a lease lasts if it is not renewed.
+        lock_timeout: Seconds to wait for other processes.
+        on_lost: Called with the number of events that went with a file, and what happened to it. No lock is held.
+        on_start: Called in each process that begins to use the file.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        max_bytes: int,
+        synchronous: str,
+        lease_seconds: float,
+        lock_timeout: float,
+        on_lost: Callable[[int, str], None],
+        on_start: Callable[[SQLiteAccess], None],
+    ) -> None:
+        self.path = path
+        self._max_bytes = max_bytes
+        self._synchronous = synchronous
+        self._lease_seconds = lease_seconds
+        self._lock_timeout = lock_timeout
+        self._on_lost = on_lost
+        self._on_start = on_start
+        self._start()
+        _known.add(self)
+
+    def _start(self) -> None:
+        """Set up what belongs to one process."""
+        self._pid = os.getpid()
+        self._lock: Any = RLock()
+        self.leases = SQLiteLeases(f"{own_identity()}/{secrets.token_hex(8)}", self._lease_seconds)
+        self.file = SQLiteFile(
+            self.path,
+            self._max_bytes,
+            self._synchronous,
+            self.leases.accounted_for,
+            self._note_lost,
+        )
+        self.deferred: Deque[str] = deque()
+        self._lost: Deque[Tuple[int, str]] = deque()
+        self._refused = 0
+        self.failing = False
+        self._on_start(self)
+
+    # Using the file
+
+    def perform(self, operation: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Do something with the file, and wait for other processes that have it locked.
+
+        Raises:
+            ReenteredError: This thread is doing something with it already.
+            SQLiteStoreError, sqlite3.Error: It cannot be done.
+        """
+        deadline: Optional[float] = None
+        pause = _FIRST_PAUSE
+        generation = self.file.generation
+        while True:
+            try:
+                result = self._enter(operation)
+            except sqlite3.DatabaseError as error:
+                if is_interrupt(error):
+                    raise
+                if generation != self.file.generation:
+                    generation = self.file.generation  # it was damaged, and there is a new one
+                    continue
+                if not is_locked(error):
+                    raise
+                now = time.monotonic()
+                if deadline is None:
+                    most = LOCK_TIMEOUT_WHILE_FAILING if self.failing else self._lock_timeout
+                    deadline = now + min(most, self._lock_timeout)
+                if now >= deadline:
+                    raise
+                # Without the lock: other threads wait for themselves, and a signal handler comes in time.
+                time.sleep(min(pause, deadline - now))
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                if self._lost:
+                    self._tell_of_lost_files()
+                return result
+
+    def _enter(self, operation: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        self.check_process()
+        lock = self._lock
+        if self.is_entered():
+            raise ReenteredError
+        with hold(lock):
+            connection = self.file.connection()
+            if connection.in_transaction:
+                rollback(connection)  # an interrupt left it
+            try:
+                return operation(connection)
+            except sqlite3.Error as error:
+                rollback(connection)
+                self.file.check_after(error)
+                raise
+            finally:
+                if self.deferred:
+                    self._write_deferred(connection)
+
+    def is_entered(self) -> bool:
+        """Whether a function further out, which a signal handler or a finalizer interrupted, is using the file.
+
+        Otherwise the lock, if this thread has it, was left with it by an interrupt, which Python before 3.10 allows.
+        """
+        return self._lock._is_owned() and is_running(_USING_THE_FILE, self)
+
+    def transaction(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Write several things or none. What is noted as settled goes first: what follows builds on it."""
+        return self.perform(lambda connection: self.write(connection, work))
+
+    def write(
+        self,
+        connection: sqlite3.Connection,
+        work: Callable[[sqlite3.Connection], _Result],
+        limit: Optional[int] = None,
+    ) -> _Result:
+        """Do the work in a transaction, after what is noted as settled, or as much of that as `limit` says."""
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            noted = self.leases.write_settled(connection, limit)
+            result = work(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            rollback(connection)
+            raise
+        self.leases.written(noted)
+        return result
+
+    def _write_deferred(self, connection: sqlite3.Connection) -> None:
+        try:
+            while self.deferred and not connection.in_transaction:
+                connection.execute("INSERT INTO event (body) VALUES (?)", (self.deferred[0],))
+                self.deferred.popleft()
+        except sqlite3.Error as error:
+            if is_interrupt(error):
+                raise
+            logger.debug("What a signal handler added is written later: %s", error)
+
+    def close(self) -> None:
+        """Give back space that is not needed, and close the file."""
+        self.check_process()
+        if self.is_entered():
+            return
+        with hold(self._lock):
+            connection = self.file.current
+            if connection is None:
+                return
+            try:
+                rollback(connection)
+                self._write_deferred(connection)
+                self.file.give_back_pages(connection, keep=0)
+            except sqlite3.Error as error:
+                logger.debug("%s could not be made smaller: %s", self.path, error)
+            self.file.disconnect()
+            self.file.use_reserve()
+
+    # Trouble
+
+    def failed(self, what: str, error: Exception, *, refused: int = 0) -> None:
+        """Say once that the file makes trouble; from here on nobody waits long for it.
+
+        Args:
+            what: What could not be done.
+            error: Why.
+            refused: How many events were not taken.
+        """
+        self._refused += refused
+        if not self.failing:
+            self.failing = True
+            logger.error("%s the event queue %s: %s", what, self.path, error)
+
+    def recovered(self) -> None:
+        """Say that the file works again."""
+        self.failing = False
+        refused, self._refused = self._refused, 0
+        logger.warning(
+            "The event queue %s works again; %d events were not taken meanwhile.",
+            self.path,
+            refused,
+        )
+
+    def _note_lost(self, count: int, what: str) -> None:
+        # The lock is held here, and a listener may do anything.
+        self._lost.append((count, what))
+
+    def _tell_of_lost_files(self) -> None:
+        self.leases.forget_file()
+        while self._lost:
+            self._on_lost(*self._lost.popleft())
+
+    # Forks
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether it was used in this process already, and not only in the parent of it."""
+        return self._pid == os.getpid()
+
+    def check_process(self) -> None:
+        """Start again in a child, also in one that C code forked without Python's hooks."""
+        if self._pid == os.getpid():
+            return
+        lock, file = self._lock, self.file
+        inside = lock._is_owned()
+        close = file.forget_inherited()
+        self._start()
+        if not inside and lock.acquire(blocking=False):
+            # Nobody was in the middle of something. Otherwise it stays open: to close it could wait for ever. SQLite
+            # remembers locks by file and process, and closing is how it learns that this process has none.
+            close()
+
+    def before_fork(self) -> bool:
+        """Close the file; return whether the lock is held."""
+        if self._lock._is_owned():
+            return False  # a signal handler forks in the middle of something
+        if not self._lock.acquire(timeout=self._lock_timeout + 1):
+            return False
+        self.file.disconnect()
+        return True
+
+    def after_fork_in_parent(self) -> None:
+        """Let others use the file again."""
+        self._lock.release()
+
+
+_USING_THE_FILE = frozenset({SQLiteAccess._enter.__code__, SQLiteAccess.close.__code__})
+
+_known: weakref.WeakSet[SQLiteAccess] = weakref.WeakSet()
+_forking: List[SQLiteAccess] = []
+
+
+def _before_fork() -> None:
+    """Close the files: a connection that a child inherits shares locks with its parent that the system does not know.
+
+    They are opened again when they are needed. Holding the lock during the fork also means that nobody is in the
+    middle of something.
+    """
+    for access in list(_known):
+        if access.before_fork():
+            _forking.append(access)  # noqa: PERF401 - each as soon as its lock is held
+
+
+def _after_fork_in_parent() -> None:
+    while _forking:
+        _forking.pop().after_fork_in_parent()
+
+
+def _after_fork_in_child() -> None:
+    del _forking[:]
+    for access in list(_known):
+        access.check_process()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
