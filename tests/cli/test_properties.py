@@ -17,7 +17,10 @@ from support.iglu import SCHEMAS
 
 SCHEMA = "iglu:org.beta/product/jsonschema/1-0-0"
 GOOD = {"schema": SCHEMA, "data": {"id": 5}}
-FEW = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 some_json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from snowplow_tracker import PageView, Tracker
 from snowplow_tracker.sqlite_event_store import SQLiteStoreError
 
-FEW = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 LOOPBACK = "http://127.0.0.1:9"
 WORDS = {
     "ENDPOINT": [LOOPBACK, "127.0.0.1", "ftp://x", "http://", "http://a:secret7@b c"],

@@ -20,7 +20,10 @@ from support.redis_server import redis_server
 
 LIMIT = 5.0
 """Seconds that whatever is done with a damaged file may take: it must not hang."""
-FEW = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(
+    max_examples=80,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 EVENT = {"e": "pv", "eid": "new"}
 

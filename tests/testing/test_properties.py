@@ -18,7 +18,10 @@ from snowplow_tracker.testing.live_collector import LiveCollector
 TP2 = b"/com.snowplowanalytics.snowplow/tp2"
 PAYLOAD_DATA = "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4"
 EVENT = {"e": "pv", "p": "srv", "tv": "test", "eid": "6dd4ac4d-1a2a-4a4c-8a1a-4d1d4a9c9b11"}
-FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 line_ends = st.sampled_from([b"\r\n", b"\n", b"\r", b""])
 methods = st.sampled_from([b"GET", b"POST", b"HEAD", b"OPTIONS", b"get", b"PUT"]) | st.binary(

@@ -26,7 +26,10 @@ from snowplow_tracker import (
 from support import protocol
 from support.recorder import Recorder
 
-FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 SCHEMA = "iglu:com.acme/order/jsonschema/1-0-0"
 
 
