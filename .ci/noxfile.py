@@ -288,7 +288,7 @@ def servers(session: nox.Session) -> None:
     session.env["SNOWPLOW_TRACKER_TEST_SERVERS"] = "1"
     # They wait most of the time.
     processes = f"--numprocesses={2 * (os.cpu_count() or 1)}"
-    run_tests(session, "--all", processes, *SERVER_TESTS, seconds=300)
+    run_tests(session, "--all", processes, *SERVER_TESTS, seconds=900)
 
 
 @nox.session(python=MAIN)

@@ -15,11 +15,11 @@ from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._stores.bodies import decode_all, encode
-from snowplow_tracker._stores.handed_out import HandedOut, LeasedEvent
-from snowplow_tracker._stores.lease_keeper import LeaseKeeper
+from snowplow_tracker._stores.handed_out import LeasedEvent
 from snowplow_tracker._stores.redaction import redact
+from snowplow_tracker._stores.redis_leases import RedisLeases
 from snowplow_tracker._stores.redis_link import RedisLink, connect, redis_module
-from snowplow_tracker._stores.redis_stream import Entries, RedisStream
+from snowplow_tracker._stores.redis_stream import RedisStream
 from snowplow_tracker._stores.redis_writer import RedisWriter
 from snowplow_tracker.contracts import one_of
 from snowplow_tracker.event_store import OVERFLOW_POLICIES, EventStore, Overflow
@@ -41,12 +41,7 @@ _NEARLY_FULL = 0.9
 _LOOK_FOR_ROOM_INTERVAL = 0.05
 """Seconds. Nothing wakes this process when another one makes room."""
 _LOOK_FOR_MEMORY_INTERVAL = 0.002
-_CLAIM_INTERVAL = 1.0
 _SIZE_IS_FRESH = 0.1
-_DEAD_CONSUMER_AFTER = 3_600.0
-_STRAY_AFTER = 1.0
-_GONE: PayloadDict = {}
-"""Stands for an event that goes back to its place and that nobody has any more."""
 
 
 class StreamEvent(LeasedEvent):
@@ -206,12 +201,9 @@ class RedisEventStore(EventStore):
             None if self.overflow == "block" else lambda bodies: _on_drop(this(), bodies),
             lambda busy: _hold_or_release(this(), busy=busy),
         )
-        self._handed_out = HandedOut()
-        self._keeper = LeaseKeeper(self._keep_leases, self.claim_after / 3)
-        self._renew_at = 0.0
-        self._claim_at = 0.0
-        self._tidy_at = time.monotonic() + self.claim_after
-        self._has_strays = False
+        self._leases = RedisLeases(
+            self._link, self._stream, self._writer, self.claim_after, StreamEvent
+        )
         self._length, self._added, self._looked_at = 0, 0, float("-inf")
         # The last count, which is good for a moment unless something but an addition happens; what happened.
         self._size, self._counted_at, self._changes = 0, float("-inf"), 0
@@ -257,14 +249,20 @@ class RedisEventStore(EventStore):
             return []
         self._writer.write_settled()
         try:
-            return self._hand_out(self._take(_MAX_EVENTS if max_events is None else max_events))
-        except BaseException as error:
-            # Redis may have handed out what never came here.
-            self._has_strays = True
-            if is_interrupt(error) or not isinstance(error, self._link.failures):
-                self._keeper.ensure_running()
+            batch = self._leases.take(_MAX_EVENTS if max_events is None else max_events)
+        except self._link.failures as error:
+            if is_interrupt(error):
                 raise
             return []
+        self._count_again()
+        if batch.broken:
+            logger.error(
+                "%d entries of %s hold no event and were dropped.", batch.broken, self.stream
+            )
+            self._tell_lost(batch.broken, "hold no event")
+            if not self._writer.write_settled():
+                self._writer.wake()
+        return [*batch.events]
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
         """Forget events that were handed out, or let everybody be handed them again, in their old place.
@@ -273,20 +271,8 @@ class RedisEventStore(EventStore):
         their event id. An event that was not handed out by this store is added to it if it needs a retry.
         """
         self._check_process()
-        foreign: PayloadDictList = []
-        settled = False
-        for event in batch:
-            entry_id = self._handed_out.find(event)
-            if entry_id is not None:
-                # Noted first: an interrupt in between has it settled twice, to no effect.
-                self._writer.settle(entry_id, event if need_retry else None)
-                self._handed_out.remove(entry_id)
-                settled = True
-            elif getattr(event, "entry_id", None) is None:
-                foreign.append(event)
+        settled, foreign = self._leases.settle(batch, need_retry=need_retry)
         self._count_again()
-        if need_retry:
-            self._claim_at = 0.0
         if settled and not (self._link.may_try() and self._writer.write_settled()):
             self._writer.wake()
         if need_retry:
@@ -299,10 +285,8 @@ class RedisEventStore(EventStore):
         Args:
             events: The events.
         """
-        now = time.monotonic()
-        if events and now >= self._renew_at and self._link.may_try():
-            self._renew_at = now + self.claim_after / 6
-            self._renew_all()
+        if events:
+            self._leases.renew()
 
     def size(self) -> int:
         """Return the number of events that wait: those in memory, and those in the stream that nobody is sending.
@@ -490,106 +474,7 @@ class RedisEventStore(EventStore):
         if len(events) < len(bodies):
             self._tell_lost(len(bodies) - len(events), "hold no event")
 
-    # Handing out
-
-    def _take(self, max_events: int) -> Entries:
-        claimed = time.monotonic() >= self._claim_at
-        entries = Entries([], [])
-        if claimed:
-            entries = self._claim(max_events)
-        if len(entries.ids) < max_events:
-            try:
-                new = self._link.call(lambda: self._stream.read(max_events - len(entries.ids)))
-            except self._link.failures as error:
-                if not entries.ids or is_interrupt(error):
-                    raise
-            else:
-                entries = Entries(entries.ids + new.ids, entries.bodies + new.bodies)
-        if not entries.ids and not claimed:
-            entries = self._claim(max_events)
-        return entries
-
-    def _claim(self, max_events: int) -> Entries:
-        if self._has_strays:
-            self._give_strays_back()
-        entries = self._link.call(lambda: self._stream.claim(max_events))
-        now = time.monotonic()
-        # What came back goes out before anything new.
-        self._claim_at = now if len(entries.ids) >= max_events else now + _CLAIM_INTERVAL
-        if now >= self._tidy_at:
-            self._tidy_at = now + self.claim_after
-            try:
-                self._stream.forget_dead_consumers(max(_DEAD_CONSUMER_AFTER, 2 * self.claim_after))
-            except self._link.failures as error:
-                if is_interrupt(error):
-                    raise
-                logger.debug("Dead consumers could not be forgotten: %s", redact(str(error)))
-        return entries
-
-    def _hand_out(self, entries: Entries) -> PayloadDictList:
-        events: List[StreamEvent] = []
-        broken = 0
-        for entry_id, parameters in zip(entries.ids, decode_all(entries.bodies)):
-            if parameters is None:
-                broken += 1
-                self._writer.settle(entry_id, None)
-            elif not self._writer.is_settled(entry_id):
-                event = StreamEvent(parameters)
-                event.entry_id = entry_id
-                events.append(event)
-        self._count_again()
-        if events:
-            self._handed_out.add(events)
-            self._keeper.ensure_running()
-        if broken:
-            logger.error("%d entries of %s hold no event and were dropped.", broken, self.stream)
-            self._tell_lost(broken, "hold no event")
-            if not self._writer.write_settled():
-                self._writer.wake()
-        return [*events]
-
-    def _keep_leases(self) -> bool:
-        """Renew leases; return whether there are some. Called from a thread."""
-        if self._pid != os.getpid():
-            return False
-        for entry_id in self._handed_out.abandoned():
-            self._writer.settle(entry_id, _GONE)
-            self._handed_out.remove(entry_id)
-        if self._link.may_try():
-            if self._writer.is_busy:
-                self._writer.wake()
-            if self._has_strays:
-                self._give_strays_back()
-            self._renew_all()
-        return bool(len(self._handed_out)) or self._has_strays
-
-    def _renew_all(self) -> None:
-        held = set(self._handed_out.entry_ids())
-        if not held:
-            return
-        try:
-            self._link.call(lambda: self._stream.renew(held))
-        except self._link.failures as error:
-            if is_interrupt(error):
-                raise
-
-    def _give_strays_back(self) -> None:
-        """Let everybody be handed again what Redis handed out to us and an interrupt kept from coming here."""
-        try:
-            strays = [
-                each
-                for each in self._link.call(lambda: self._stream.owned(_STRAY_AFTER))
-                if each not in self._handed_out and not self._writer.is_settled(each)
-            ]
-            if strays:
-                self._link.call(lambda: self._stream.give_back(strays))
-            else:
-                self._has_strays = bool(self._link.call(lambda: self._stream.owned(0.0))) and (
-                    len(self._handed_out) == 0
-                )
-        except self._link.failures as error:
-            if is_interrupt(error):
-                raise
+    # Telling
 
     def _count_again(self) -> None:
         """Have `size` ask Redis the next time."""

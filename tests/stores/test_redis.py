@@ -318,7 +318,7 @@ def test_a_restart_of_redis_loses_nothing(own_server, make_store):
     assert store.failing
     assert store.remaining() is None
     own_server.start()
-    until(lambda: not store.failing and store.remaining() == 5)
+    until(lambda: not store.failing and store.remaining() == store.size() == 5)
     assert ids(store.get_events_batch()) == eids[1:]
 
 

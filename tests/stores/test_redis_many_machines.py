@@ -77,13 +77,13 @@ def use(store):
     again = store.get_events_batch(max_events=30)
     assert {each["eid"] for each in first[:10] + again} == sent
     store.renew(again)
-    store._renew_all()
+    store._leases._renew_all()
     store.cleanup(again, False)
     assert (store.size(), store.remaining()) == (0, 0)
     assert store.wait_for_events(0.05) is False
     store._stream._has_autoclaim = False  # as with Redis before 6.2
     add(store, 1)
-    store._claim_at = 0.0
+    store._leases._claim_at = 0.0
     store.cleanup(store.get_events_batch(), True)
     store.cleanup(store.get_events_batch(), False)
     store._stream.forget_dead_consumers(3600)

@@ -1,0 +1,210 @@
+"""Which entries of a Redis stream this process has out, and what it takes over from consumers that are gone."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, List, NamedTuple, Tuple
+
+from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._stores.bodies import decode_all
+from snowplow_tracker._stores.handed_out import HandedOut, LeasedEvent
+from snowplow_tracker._stores.lease_keeper import LeaseKeeper
+from snowplow_tracker._stores.redaction import redact
+from snowplow_tracker._stores.redis_link import RedisLink
+from snowplow_tracker._stores.redis_stream import Entries, RedisStream
+from snowplow_tracker._stores.redis_writer import RedisWriter
+from snowplow_tracker.typing import PayloadDict
+
+__all__ = ["HandedOutBatch", "RedisLeases"]
+
+logger = logging.getLogger("snowplow_tracker.emitters")
+
+_CLAIM_INTERVAL = 1.0
+_DEAD_CONSUMER_AFTER = 3_600.0
+_STRAY_AFTER = 1.0
+_GONE: PayloadDict = {}
+"""Stands for an event that goes back to its place and that nobody has any more."""
+
+
+class HandedOutBatch(NamedTuple):
+    """Events, and how many entries beside them held none."""
+
+    events: List[LeasedEvent]
+    broken: int
+
+
+class RedisLeases:
+    """Takes entries out of the stream, and sees to it that each is settled, renewed, or given back.
+
+    Invariant: an entry that Redis handed out to this consumer is in `_handed_out`, or noted in the writer as settled; or
+    `has_strays` is set, because an interrupt may have kept it from coming here.
+
+    Args:
+        link: To Redis.
+        stream: The stream.
+        writer: Tells Redis what became of entries.
+        claim_after: Seconds without a sign of life, after which an entry goes to another consumer.
+        event_class: The class of the events that are handed out.
+    """
+
+    def __init__(
+        self,
+        link: RedisLink,
+        stream: RedisStream,
+        writer: RedisWriter,
+        claim_after: float,
+        event_class: Any,
+    ) -> None:
+        self._link = link
+        self._stream = stream
+        self._writer = writer
+        self._claim_after = claim_after
+        self._event_class = event_class
+        self._handed_out = HandedOut()
+        self._keeper = LeaseKeeper(self._keep, claim_after / 3)
+        self._renew_at = 0.0
+        self._claim_at = 0.0
+        self._tidy_at = time.monotonic() + claim_after
+        self._has_strays = False
+
+    # Taking
+
+    def take(self, max_events: int) -> HandedOutBatch:
+        """Take the oldest events: those that came back or were left behind, then new ones.
+
+        Raises:
+            Exception: One of the link's `failures`.
+        """
+        try:
+            return self._hand_out(self._take(max_events))
+        except BaseException as error:
+            # Redis may have handed out what never came here.
+            self._has_strays = True
+            if is_interrupt(error) or not isinstance(error, self._link.failures):
+                self._keeper.ensure_running()
+            raise
+
+    def _take(self, max_events: int) -> Entries:
+        claimed = time.monotonic() >= self._claim_at
+        entries = Entries([], [])
+        if claimed:
+            entries = self._claim(max_events)
+        if len(entries.ids) < max_events:
+            try:
+                new = self._link.call(lambda: self._stream.read(max_events - len(entries.ids)))
+            except self._link.failures as error:
+                if not entries.ids or is_interrupt(error):
+                    raise
+            else:
+                entries = Entries(entries.ids + new.ids, entries.bodies + new.bodies)
+        if not entries.ids and not claimed:
+            entries = self._claim(max_events)
+        return entries
+
+    def _claim(self, max_events: int) -> Entries:
+        if self._has_strays:
+            self._give_strays_back()
+        entries = self._link.call(lambda: self._stream.claim(max_events))
+        now = time.monotonic()
+        # What came back goes out before anything new.
+        self._claim_at = now if len(entries.ids) >= max_events else now + _CLAIM_INTERVAL
+        if now >= self._tidy_at:
+            self._tidy_at = now + self._claim_after
+            try:
+                self._stream.forget_dead_consumers(max(_DEAD_CONSUMER_AFTER, 2 * self._claim_after))
+            except self._link.failures as error:
+                if is_interrupt(error):
+                    raise
+                logger.debug("Dead consumers could not be forgotten: %s", redact(str(error)))
+        return entries
+
+    def _hand_out(self, entries: Entries) -> HandedOutBatch:
+        events: List[LeasedEvent] = []
+        broken = 0
+        for entry_id, parameters in zip(entries.ids, decode_all(entries.bodies)):
+            if parameters is None:
+                broken += 1
+                self._writer.settle(entry_id, None)
+            elif not self._writer.is_settled(entry_id):
+                event = self._event_class(parameters)
+                event.entry_id = entry_id
+                events.append(event)
+        if events:
+            self._handed_out.add(events)
+            self._keeper.ensure_running()
+        return HandedOutBatch(events, broken)
+
+    # Settling
+
+    def settle(
+        self, batch: List[PayloadDict], *, need_retry: bool
+    ) -> Tuple[bool, List[PayloadDict]]:
+        """Note what became of events; return whether there are any, and those that were not handed out here.
+
+        Events that a consumer before this one was handed out are in neither.
+        """
+        foreign: List[PayloadDict] = []
+        settled = False
+        for event in batch:
+            entry_id = self._handed_out.find(event)
+            if entry_id is not None:
+                # Noted first: an interrupt in between has it settled twice, to no effect.
+                self._writer.settle(entry_id, event if need_retry else None)
+                self._handed_out.remove(entry_id)
+                settled = True
+            elif getattr(event, "entry_id", None) is None:
+                foreign.append(event)
+        if need_retry:
+            self._claim_at = 0.0
+        return settled, foreign
+
+    # The time that leases last
+
+    def renew(self) -> None:
+        """Give a sign of life for what is out, now and then."""
+        now = time.monotonic()
+        if now >= self._renew_at and self._link.may_try():
+            self._renew_at = now + self._claim_after / 6
+            self._renew_all()
+
+    def _renew_all(self) -> None:
+        held = set(self._handed_out.entry_ids())
+        if not held:
+            return
+        try:
+            self._link.call(lambda: self._stream.renew(held))
+        except self._link.failures as error:
+            if is_interrupt(error):
+                raise
+
+    def _keep(self) -> bool:
+        """Renew leases; return whether there are some. Called from a thread."""
+        for entry_id in self._handed_out.abandoned():
+            self._writer.settle(entry_id, _GONE)
+            self._handed_out.remove(entry_id)
+        if self._link.may_try():
+            if self._writer.is_busy:
+                self._writer.wake()
+            if self._has_strays:
+                self._give_strays_back()
+            self._renew_all()
+        return bool(len(self._handed_out)) or self._has_strays
+
+    def _give_strays_back(self) -> None:
+        """Let everybody be handed again what Redis handed out to us and an interrupt kept from coming here."""
+        try:
+            strays = [
+                each
+                for each in self._link.call(lambda: self._stream.owned(_STRAY_AFTER))
+                if each not in self._handed_out and not self._writer.is_settled(each)
+            ]
+            if strays:
+                self._link.call(lambda: self._stream.give_back(strays))
+            else:
+                self._has_strays = bool(self._link.call(lambda: self._stream.owned(0.0))) and (
+                    len(self._handed_out) == 0
+                )
+        except self._link.failures as error:
+            if is_interrupt(error):
+                raise
