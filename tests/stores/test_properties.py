@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from snowplow_tracker._process.identity import is_gone, own_identity
+from snowplow_tracker._stores import sqlite_file
 from snowplow_tracker._stores.bodies import decode_all
 from snowplow_tracker.redis_event_store import RedisEventStore
 from snowplow_tracker.sqlite_event_store import SQLiteEventStore, SQLiteStoreError
@@ -86,7 +87,7 @@ def test_any_name_of_a_holder_is_gone_or_not(name):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The bytes of a file with events of which some are out."""
+    """A file with events of which some are out."""
     path = tmp_path_factory.mktemp("whole") / "events.db"
     store = SQLiteEventStore(path)
     for number in range(12):
@@ -96,9 +97,10 @@ def whole(tmp_path_factory):
     connection = sqlite3.connect(str(path))
     assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
     connection.close()
-    content = path.read_bytes()
+    copy = path.with_name("whole.db")
+    shutil.copy(str(path), str(copy))
     store.close()
-    return content
+    return copy
 
 
 @pytest.fixture
@@ -146,7 +148,7 @@ def test_a_damaged_file_is_refused_or_used(whole, paths, damage):
     """A file of which bytes were changed or cut off is refused as what it is, or used without an exception."""
     path = next(paths)
     path.parent.mkdir()
-    path.write_bytes(damage(whole))
+    path.write_bytes(damage(whole.read_bytes()))
     start = time.monotonic()
     try:
         store = SQLiteEventStore(path, lock_timeout=0.1)
@@ -160,13 +162,17 @@ def test_a_damaged_file_is_refused_or_used(whole, paths, damage):
 
 
 @settings(FEW, max_examples=30)
-@given(damage=damages(), of_log=st.booleans())
-def test_damage_while_a_file_is_open_never_raises(whole, paths, damage, of_log):
+@given(damage=damages(), of_log=st.booleans(), interval=st.sampled_from([0.0, 60.0]))
+def test_damage_while_a_file_is_open_never_raises(
+    whole, paths, monkeypatch, damage, of_log, interval
+):
     """When the file or its log is changed under an open store, using it raises nothing and ends in time."""
     path = next(paths)
     path.parent.mkdir()
-    path.write_bytes(whole)
+    shutil.copy(str(whole), str(path))
     start = time.monotonic()
+    # Whether the damage is noticed before the file is used, or by the errors that it gives.
+    monkeypatch.setattr(sqlite_file, "_LOOK_INTERVAL", interval)
     store = SQLiteEventStore(path, lock_timeout=0.1)
     store.add_event({"e": "pv", "eid": "before"})
     batch = store.get_events_batch(max_events=2)
@@ -174,8 +180,7 @@ def test_damage_while_a_file_is_open_never_raises(whole, paths, damage, of_log):
     content = damage(target.read_bytes())
     with target.open("r+b") as file:
         file.write(content)
-    use(store)
-    store._file._next_look = 0.0  # as if a second had gone by
+        file.truncate()
     use(store)
     store.cleanup(batch, need_retry=True)
     store.close()
@@ -195,9 +200,10 @@ def test_damage_while_a_file_is_open_never_raises(whole, paths, damage, of_log):
 )
 def test_a_file_with_other_tables_is_refused(whole, tmp_path, old, new):
     """A file whose tables or triggers have another definition is damaged, also where their names are no text any more."""
-    assert old in whole
+    content = whole.read_bytes()
+    assert old in content
     path = tmp_path / "events.db"
-    path.write_bytes(whole.replace(old, new))
+    path.write_bytes(content.replace(old, new))
     with pytest.raises(SQLiteStoreError, match=r"events\.db"):
         SQLiteEventStore(path)
 
@@ -206,7 +212,7 @@ def test_a_file_with_other_tables_is_refused(whole, tmp_path, old, new):
 def test_leases_of_a_damaged_holder_run_out(whole, tmp_path, holder):
     """Events that are out with a holder whose name cannot be read are handed out again when the lease has run out."""
     path = tmp_path / "events.db"
-    path.write_bytes(whole)
+    shutil.copy(str(whole), str(path))
     connection = sqlite3.connect(str(path))
     connection.execute("UPDATE lease SET holder = ?, until = 0", (holder,))
     connection.commit()
