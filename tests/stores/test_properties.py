@@ -286,7 +286,7 @@ def test_a_key_of_another_type_never_raises(server, value, text):
     """Where somebody keeps something else under the stream's name, using the store raises nothing but errors of Redis."""
     with server.client() as client:
         client.flushall()
-        store = RedisEventStore(server.url, exit_timeout=0.1, socket_timeout=1)
+        store = RedisEventStore(server.url, exit_timeout=10, socket_timeout=1)
         if value == "string":
             client.set(store.stream, text.encode())
         elif value == "list":
