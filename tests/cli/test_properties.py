@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from importlib.util import find_spec
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -97,12 +98,12 @@ def test_any_lines_are_tracked_or_said_to_be_wrong(collector, tmp_path, capsys, 
     assert collector.bad == []
 
 
+@pytest.mark.skipif(find_spec("jsonschema") is None, reason="jsonschema is not installed")
 @FEW
 @given(content=files, stdin=st.booleans())
 @example(content=b"\xff", stdin=True)
 def test_any_lines_are_validated(tmp_path, capsys, monkeypatch, content, stdin):
     """Whatever the lines are, each is found valid or wrong, and the command says so by its status."""
-    pytest.importorskip("jsonschema")
     file = tmp_path / "a.jsonl"
     file.write_bytes(content)
     name = str(file)
