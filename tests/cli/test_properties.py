@@ -61,6 +61,11 @@ def run(capsys, *arguments):
     return status, output.out, output.err
 
 
+def complaints(err):
+    """Return what the command itself says is wrong; warnings, as of a time that is left out, are logged beside it."""
+    return [line for line in err.splitlines() if line.startswith("snowplow-tracker track: ")]
+
+
 @pytest.fixture(scope="module")
 def collector():
     with Collector() as running:
@@ -89,7 +94,7 @@ def test_any_lines_are_tracked_or_said_to_be_wrong(collector, tmp_path, capsys, 
     arguments = ["--endpoint", collector.endpoint, "self-describing", *options]
     status, out, err = run(capsys, "track", *arguments, "--lines", str(file))
     assert status in (0, 1)
-    assert (status == 0) == (err == "")
+    assert (status == 0) == (not complaints(err))
     assert all(line.isprintable() for line in err.splitlines())
     if status == 0:
         assert (
@@ -128,7 +133,7 @@ def test_any_argument_is_tracked_or_refused(collector, capsys, monkeypatch, argu
         capsys, "track", "--endpoint", collector.endpoint, "self-describing", "--", argument
     )
     assert status in (0, 1, 2)
-    assert (status == 0) == (err == "")
+    assert (status == 0) == (not complaints(err))
 
 
 def test_a_byte_that_is_no_text_does_not_end_the_standard_input(collector, capsys, monkeypatch):
