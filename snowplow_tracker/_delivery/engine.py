@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 from typing import Any, Callable, Optional
@@ -22,7 +21,7 @@ from snowplow_tracker._delivery.core import Core, permit_in_use
 from snowplow_tracker._delivery.demand import Phase
 from snowplow_tracker._delivery.dispatch import Dispatch
 from snowplow_tracker._delivery.flushing import Flushing
-from snowplow_tracker._delivery.retry import RetryPolicy
+from snowplow_tracker._delivery.retry import RetryPolicy, fresh_random
 from snowplow_tracker._delivery.sender import Owner, Timeout
 from snowplow_tracker._delivery.sending import Sending, Step
 from snowplow_tracker._delivery.settlement import Settlement, in_worker, passes_on
@@ -45,11 +44,6 @@ holds_locks(__file__)
 
 _MIN_REQUEST_SECONDS = 0.05
 """A request that a deadline leaves less time than this gets this much."""
-
-
-def _fresh_random() -> float:
-    """Return a number from 0 to 1 that no copy of this process draws too: its retries would come at the same moments."""
-    return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
 class Engine:
@@ -75,7 +69,7 @@ class Engine:
         sends: bool = True,
         waits: bool = False,
         clock: Callable[[], float] = time.monotonic,
-        random: Callable[[], float] = _fresh_random,
+        random: Callable[[], float] = fresh_random,
         policy: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
     ) -> None:
         self.flush_interval = flush_interval

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Callable, Optional
+
+
+def fresh_random() -> float:
+    """Return a number from 0 to 1 that no copy of this process draws too: its retries would come at the same moments.
+
+    The generator of the module `random` is left to the program, which may have seeded it.
+    """
+    return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
 class RetryPolicy:

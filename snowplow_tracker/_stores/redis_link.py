@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from _thread import RLock
 from typing import Any, Callable, Dict, Optional, Set, Tuple, Type, TypeVar
 
-from snowplow_tracker._delivery.retry import Backoff, RetryPolicy
+from snowplow_tracker._delivery.retry import Backoff, RetryPolicy, fresh_random
 from snowplow_tracker._process.interrupts import is_interrupt, unwrapped
 from snowplow_tracker._process.locking import hold, is_running
 from snowplow_tracker._stores.redaction import redact
@@ -99,7 +98,7 @@ class Breaker:
 
     def __init__(self) -> None:
         self._lock: Any = RLock()
-        self._backoff = Backoff(_POLICY, time.monotonic, random.random)
+        self._backoff = Backoff(_POLICY, time.monotonic, fresh_random)
         self._since: Optional[float] = None
 
     @property

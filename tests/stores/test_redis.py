@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 import textwrap
@@ -661,3 +662,16 @@ def test_a_store_that_is_not_used_has_no_thread(server, make_store):
     store = make_store(server)
     add(store, 3)
     assert threading.active_count() == before
+
+
+def test_an_outage_leaves_the_numbers_of_the_program_alone(own_server, make_store):
+    """A program that seeded the module `random` draws the same numbers with and without retries of ours."""
+    random.seed(7)
+    expected = random.getstate()
+    store = make_store(own_server, spill_capacity=50)
+    add(store, 1)
+    own_server.kill()
+    add(store, 3)
+    own_server.start()
+    until(lambda: not store.failing)
+    assert random.getstate() == expected
