@@ -7,6 +7,7 @@ What they make stands in the folder that SNOWPLOW_TRACKER_CI names, `.nox/ci` if
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -47,6 +48,15 @@ DEPENDS_ON_PYTHON = [
     "tests/scope",
     "tests/stores/test_memory.py",
     "tests/stores/test_sqlite.py",
+    "tests/surface",
+    "tests/tracking",
+]
+DEPENDS_ON_DEPENDENCIES = [
+    "tests/delivery/test_life.py",
+    "tests/drop_in",
+    "tests/http/test_bypass.py",
+    "tests/http/test_interrupts.py",
+    "tests/stores",
     "tests/surface",
     "tests/tracking",
 ]
@@ -173,6 +183,22 @@ def tests(session: nox.Session) -> None:
         run_tests(session, f"--numprocesses={os.cpu_count() or 1}")
     else:
         run_tests(session, *TEST_ARGUMENTS, *SOME_IN_PARALLEL)
+
+
+@nox.session(python=PYTHONS[0])
+def oldest(session: nox.Session) -> None:
+    """Test with the oldest dependencies that pyproject.toml allows, on the oldest Python."""
+    install(session, "test")
+    wanted = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
+    lowest = dict(re.findall(r'"(requests|redis|typing_extensions)>=([\d.]+)', wanted))
+    old = [f"{name}=={version}" for name, version in lowest.items()]
+    # What the tests need wants newer ones, and works with these all the same; but for typing_extensions.
+    session.install("--quiet", *(each for each in old if not each.startswith("typing")))
+    session.chdir(copy_of_tests(session))
+    quick = ["-m", "not alone and not long and not slow", f"--numprocesses={os.cpu_count() or 1}"]
+    run_tests(session, *quick, *DEPENDS_ON_DEPENDENCIES)
+    session.install("--quiet", *old)
+    session.run("python", "-m", "snowplow_tracker", "demo")
 
 
 @nox.session(python=MAIN)
