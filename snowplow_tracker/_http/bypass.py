@@ -203,10 +203,7 @@ def _is_cooperative(owner: str, module_name: str) -> bool:
 
 def _environment_has_a_say() -> bool:
     """Return whether requests would take a proxy or credentials from the surroundings."""
-    if any(
-        name.lower().endswith("_proxy") and name.lower() != "no_proxy" and os.environ[name]
-        for name in os.environ
-    ):
+    if _names_a_proxy():
         return True
     if "NETRC" in os.environ or any(
         _is_there(os.path.expanduser(name))  # noqa: PTH111 - pathlib is slow to import
@@ -218,6 +215,22 @@ def _environment_has_a_say() -> bool:
     from urllib.request import getproxies
 
     return bool(getproxies())
+
+
+def _names_a_proxy() -> bool:
+    """Return whether a variable names a proxy, in capitals or not."""
+    as_bytes: Optional[Mapping[bytes, bytes]] = getattr(os, "environb", None)
+    # Somebody may have put a dictionary of their own in its place.
+    if as_bytes is None or not isinstance(os.environ, type(as_bytes)):
+        return any(
+            name.lower().endswith("_proxy") and name.lower() != "no_proxy" and value
+            for name, value in os.environ.items()
+        )
+    # fast path: each request asks, and names that are decoded take five times as long.
+    return any(
+        name.lower().endswith(b"_proxy") and name.lower() != b"no_proxy" and as_bytes[name]
+        for name in as_bytes
+    )
 
 
 def _is_there(path: str) -> bool:

@@ -86,11 +86,12 @@ def _is_being_handled(error: BaseException) -> bool:
 
 
 def _is_from_signal_handler(traceback: Optional[TracebackType]) -> bool:
+    if traceback is None or traceback.tb_next is None:
+        return False  # raised where it was caught: a handler has a frame of its own
     codes = set(_traceback_codes(traceback))
-    if not codes:
-        return False
     # By the functions of C: those of `signal` look values up in enums, by exceptions, amid which another interrupt may come.
-    return any(_code_of(_signal.getsignal(number)) in codes for number in range(1, _signal.NSIG))
+    handlers = filter(callable, map(_signal.getsignal, range(1, _signal.NSIG)))
+    return any(_code_of(handler) in codes for handler in handlers)
 
 
 def _traceback_codes(traceback: Optional[TracebackType]) -> Iterator[CodeType]:
