@@ -217,6 +217,7 @@ def test_the_help_teaches_by_an_example(capsys, command):
     assert "Exit status:" in text
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_an_interrupt_ends_it():
     """Ctrl-C while it waits for input: status 130, without a traceback."""

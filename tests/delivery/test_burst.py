@@ -221,6 +221,7 @@ TOLD = """
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("end", ["", "emitter.close()"])
 @pytest.mark.parametrize(
     "emitter", ["Emitter(sys.argv[1], batch_size=1)", "AsyncEmitter(sys.argv[1], batch_size=1)"]

@@ -274,6 +274,7 @@ def test_flush_does_not_wait_for_later_events(collector: CollectorWithFaults) ->
     assert took < 5
 
 
+@pytest.mark.long
 def test_the_threaded_emitter_sends_after_a_while(collector: CollectorWithFaults) -> None:
     """Events below the batch size go out after `flush_interval` by themselves."""
     with AsyncEmitter(collector.endpoint, batch_size=100, flush_interval=0.3) as emitter:
@@ -298,6 +299,7 @@ def test_the_synchronous_emitter_can_send_after_a_while_too(
         assert collector.wait_for_events(3, timeout=3)
 
 
+@pytest.mark.long
 def test_the_flush_timer(make: Make, collector: CollectorWithFaults) -> None:
     """`set_flush_timer` sends again and again, takes a new interval, and can be cancelled."""
     emitter = make(batch_size=100, flush_interval=None)

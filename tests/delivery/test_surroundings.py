@@ -110,6 +110,7 @@ def tls(own_certificate: Path) -> ssl.SSLContext:
     return context
 
 
+@pytest.mark.long
 def test_an_untrusted_certificate(make: Make, tls: ssl.SSLContext) -> None:
     """A certificate that cannot be verified is a failed attempt, never a reason to send all the same."""
     with CollectorWithFaults(tls=tls) as secure:

@@ -359,6 +359,7 @@ def test_a_store_with_four_methods_works(recorder: Recorder, cls: Any, method: s
     assert store.size() == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cls", EMITTERS)
 @pytest.mark.parametrize("status", [400, 503])
 def test_a_store_hears_of_failures(recorder: Recorder, cls: Any, status: int) -> None:

@@ -38,6 +38,7 @@ def test_async_with_closes():
         assert [event["se_ca"] for event in collector.events] == ["a", "c"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["aflush", "aclose"])
 def test_the_loop_goes_on_while_the_collector_is_silent(method):
     """With a collector that never answers, other tasks run on meanwhile, and the timeout holds."""

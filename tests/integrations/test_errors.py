@@ -159,6 +159,7 @@ def raised_in_thread():
     raise LookupError("in a thread")
 
 
+@pytest.mark.long
 def test_a_program_that_ends_by_an_exception():
     """The event arrives, and the traceback is printed as always."""
     with Collector() as collector:

@@ -98,6 +98,7 @@ def test_the_end_is_bounded_and_tells_when_the_collector_is_down(
     assert len(done.errors.splitlines()) < 5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["normal"])
 def test_a_collector_that_comes_back_at_the_end(
     emitter_class: Type[Emitter], collector: CollectorWithFaults, how: str
@@ -187,6 +188,7 @@ TRACKED_LATE = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "how",
     [
@@ -233,6 +235,7 @@ HECTIC = (
 )
 
 
+@pytest.mark.long
 def test_daemon_threads_that_track_during_the_end(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:

@@ -283,6 +283,7 @@ def test_a_fork_while_the_first_request_is_being_prepared(
     assert not collector.repeated
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["plain", "get", "session", "proxy", "localhost"])
 def test_the_first_request_imports_nothing(way: str, collector: CollectorWithFaults) -> None:
     """Whichever way it takes: a child forked in the middle of an import would wait for that for ever."""
@@ -337,6 +338,7 @@ def test_a_child_of_a_fork_in_the_middle_of_an_import_of_requests(
     assert len(collector.arrived) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("milliseconds", [0, 2, 5, 10])
 def test_a_fork_while_a_thread_of_the_user_imports_what_requests_need(
     emitter_class: Type[Emitter], collector: CollectorWithFaults, milliseconds: int

@@ -32,6 +32,7 @@ START = """
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1"])
 def test_the_default_action_comes_after_the_events(
     emitter_class: Type[Emitter], collector: CollectorWithFaults, name: str
@@ -219,6 +220,7 @@ def test_the_workers_of_a_pool_that_is_terminated(
     assert not collector.repeated
 
 
+@pytest.mark.long
 def test_asyncio_still_hears_of_the_signal(collector: CollectorWithFaults) -> None:
     """Handlers of an event loop run, whether they were installed before or after."""
     program = """

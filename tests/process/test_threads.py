@@ -57,6 +57,7 @@ def test_a_thread_that_could_not_start_is_tried_again(
     assert not collector.repeated
 
 
+@pytest.mark.long
 def test_without_any_thread_the_calling_thread_sends(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:

@@ -505,6 +505,7 @@ def test_an_emitter_counts_what_the_store_refuses(server, make_store):
 # Emitters over it
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("emitter_class", [Emitter, AsyncEmitter])
 @pytest.mark.parametrize("write_behind", [False, True])
 def test_an_emitter_delivers_through_it(server, make_store, emitter_class, write_behind):
@@ -537,6 +538,7 @@ def test_what_a_closed_emitter_leaves_is_kept(server, make_store):
 # Redis that refuses, and entries that cannot be read
 
 
+@pytest.mark.long
 def test_a_redis_without_memory_takes_each_event_once_and_still_delivers(
     tmp_path, make_store, caplog
 ):

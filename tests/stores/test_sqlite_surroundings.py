@@ -408,6 +408,7 @@ def test_a_batch_of_nothing_but_poison_does_not_look_like_an_empty_queue(
     assert numbers(store.get_events_batch(max_events=10)) == [1]
 
 
+@pytest.mark.long
 def test_threads_wait_no_longer_than_is_documented(path: Path) -> None:
     """With 16 threads and a file that somebody else has locked, each call ends in its own time."""
     store = SQLiteEventStore(path, lock_timeout=0.5)

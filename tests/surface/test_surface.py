@@ -298,6 +298,7 @@ snowplow_tracker.Tracker("ns", snowplow_tracker.Emitter("localhost", protocol="h
 """
 
 
+@pytest.mark.long
 def test_importing_the_package_has_no_side_effects(tmp_path: Path) -> None:
     """The import prints nothing, leaves logging alone and loads neither of the dependencies."""
     run_silently(IMPORT_PROBE, tmp_path)
