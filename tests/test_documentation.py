@@ -196,7 +196,7 @@ def test_each_public_name_has_an_example():
     """Whoever looks a name up finds it in use, in a block that the tests run."""
     code = "\n".join(text for page in PAGES for _, _, text in blocks("python", page))
     missing = [name for name in public_names() if not re.search(rf"\b{name}\b", code)]
-    assert missing == []
+    assert missing == [], "use them in a Python block of .docs/pages/reference"
 
 
 def test_each_public_name_is_in_the_reference():
@@ -209,7 +209,7 @@ def test_each_public_name_is_in_the_reference():
             parent = importlib.import_module(module)
             assert hasattr(parent, name) or importlib.import_module(each), each
     missing = [name for name in public_names() if not re.search(rf"\b{name}\b", text)]
-    assert missing == []
+    assert missing == [], "give them a line with ::: in .docs/pages/reference"
 
 
 def test_each_option_of_the_emitters_is_in_the_reference():
@@ -217,7 +217,8 @@ def test_each_option_of_the_emitters_is_in_the_reference():
     from snowplow_tracker._delivery.options import OPTIONS  # the one table of them
 
     table = (DOCS / "reference" / "options.md").read_text(encoding="utf-8")
-    assert [name for name in OPTIONS if f"`{name}" not in table] == []
+    missing = [name for name in OPTIONS if f"`{name}" not in table]
+    assert missing == [], "add a row for each to options.md"
 
 
 def test_each_environment_variable_is_documented():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import threading
@@ -19,6 +20,7 @@ from snowplow_tracker import (
     Snowplow,
     Tracker,
 )
+from snowplow_tracker._delivery.options import OPTIONS
 from snowplow_tracker.emitters import DeliveryStats, DropReason, EmitterState
 from support.collector_with_faults import OK, Answer, CollectorWithFaults, fail_at_random, in_turn
 from support.tracking import Notes, assert_counters_add_up, payload, track_many, until
@@ -739,3 +741,12 @@ def test_what_an_emitter_shows_of_itself(emitter_class: Type[Emitter]) -> None:
     emitter.close(timeout=0)
     assert repr(emitter) == shown % "closed"
     assert repr(emitter_class.__new__(emitter_class)).startswith(f"<{emitter_class.__name__} None")
+
+
+@pytest.mark.parametrize("taker", [Emitter, AsyncEmitter, EmitterConfiguration])
+def test_the_options_stand_once(taker: Callable[..., Any]) -> None:
+    """Each option of the table is a parameter of both emitters and of the configuration, which also keep its value."""
+    assert sorted(set(OPTIONS) - set(inspect.signature(taker).parameters)) == []
+    made = taker() if taker is EmitterConfiguration else taker("127.0.0.1:1", protocol="http")
+    kept_elsewhere = set() if taker is EmitterConfiguration else {"buffer_bytes"}  # in the store
+    assert {name for name in OPTIONS if not hasattr(made, name)} == kept_elsewhere

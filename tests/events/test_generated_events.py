@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +49,8 @@ def test_they_are_what_their_schemas_say(module):
     result = subprocess.run(
         [*command(module), "--check"], check=False, capture_output=True, text=True, timeout=60
     )
-    assert result.returncode == 0, result.stdout + result.stderr
+    how = f"run: {shlex.join(command(module))}"
+    assert result.returncode == 0, result.stdout + result.stderr + how
 
 
 def classes(module):
@@ -62,7 +64,7 @@ def classes(module):
 def test_all_that_was_promised_is_there():
     """Ecommerce, agents, links, searches, timings, forms, consent and errors each have their class."""
     names = {found.__name__ for module in (agents, ecommerce, web) for found in classes(module)}
-    assert len(names) == 32
+    assert len(names) == 32, "update the number here and in the changelog"
     assert {"LinkClick", "SiteSearch", "Timing", "ChangeForm", "SubmitForm"} <= names
     assert {"ConsentGranted", "ConsentWithdrawn", "ApplicationError"} <= names
     assert {"SnowplowEcommerceAction", "Product", "Cart", "Transaction", "Refund"} <= names

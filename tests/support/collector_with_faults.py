@@ -127,7 +127,7 @@ Behaviour = Callable[[Request], Answer]
 
 
 def in_turn(*answers: Answer, then: Answer = OK) -> Behaviour:
-    """Use each of the answers once, in this order, then the last one for ever."""
+    """Use each of the answers once, in this order, and `then` from there on."""
     left = list(answers)
     lock = threading.Lock()
 
