@@ -18,6 +18,7 @@ from typing import Any, Callable, List, Optional, Tuple, Union
 
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._protocol import deferred
+from snowplow_tracker._protocol.bodies import KNOWN_KEYS
 from snowplow_tracker._protocol.json import dumps
 from snowplow_tracker._protocol.schema_rules import RuleSet
 from snowplow_tracker.typing import PayloadDict
@@ -128,6 +129,12 @@ class Redaction:
         if not target.startswith("$"):
             if schema is not None:
                 raise ValueError("schema goes with a JSON path, and a parameter has no schema.")
+            if target not in KNOWN_KEYS:
+                # A rule for a name that no event has would leave personal data where it is.
+                raise ValueError(
+                    f"target is {target!r}, which is no parameter of the protocol (the user id is 'uid', the IP"
+                    " address 'ip') and no JSON path (it begins with '$')."
+                )
             self._parameters += ((target, action),)
         else:
             rules = None if schema is None else RuleSet(schema)

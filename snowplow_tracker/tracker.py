@@ -346,6 +346,10 @@ class Tracker(DeprecatedTracking):
             is_async: Ask for it and return, where the emitter can, rather than wait.
             timeout: The seconds to wait, for all emitters together. Emitters of your own that
                 take no timeout take the time they need.
+
+        Raises:
+            TypeError: The timeout is no number.
+            ValueError: It is negative.
         """
         self._call_emitters(("flush",) if is_async else ("sync_flush",), timeout)
         return self
@@ -637,6 +641,10 @@ class Tracker(DeprecatedTracking):
 
     def _call_emitters(self, names: Sequence[str], timeout: Optional[float]) -> None:
         """Call, on each emitter, the first of these methods that it has."""
+        if timeout is not None:
+            from snowplow_tracker._delivery.options import check_seconds
+
+            check_seconds("timeout", timeout, zero=True, forever=True)
         deadline = None if timeout is None else time.monotonic() + timeout
         emitters = list(self.emitters)
         for number, emitter in enumerate(emitters):

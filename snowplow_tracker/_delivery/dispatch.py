@@ -288,7 +288,7 @@ class Dispatch:
         again, exhausted = settlement.count_tries(tried, owner.max_retries)
         closed = self.state is EmitterState.CLOSED and not settlement.store.durable
         logger.warning(
-            "Sending %s to %s failed (%s); the next attempt is in %.1f seconds at the earliest.",
+            "Sending %s to %s failed (%s); the next attempt is in %.1f seconds, or with a flush.",
             events_text(len(tried)),
             outcome.endpoint,
             outcome.detail,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import enum
+import logging
 from typing import Any, Callable, Mapping, Optional
 
 from snowplow_tracker._http.endpoint import printable, redact
+from snowplow_tracker._process.interrupts import is_interrupt
+
+logger = logging.getLogger("snowplow_tracker.emitters")
 
 # The collector will answer the same to the same request (tracker protocol, "Retry is pointless").
 NOT_RETRIED = frozenset({400, 401, 403, 410, 422})
@@ -96,7 +100,7 @@ def classify(
         endpoint: Where the request went.
     """
     code = int(status)
-    if is_good(code):
+    if _is_good(is_good, code):
         return Outcome(Verdict.SENT, code)
     shown = redact(endpoint)
     detail = _describe(status)
@@ -109,6 +113,17 @@ def classify(
     else:
         verdict = Verdict.RETRY
     return Outcome(verdict, code, status.retry_after, detail, shown)
+
+
+def _is_good(is_good: Callable[[int], bool], code: int) -> bool:
+    """Ask a function that users override, and decide without it where it raises: the request was made."""
+    try:
+        return bool(is_good(code))
+    except Exception as error:
+        if is_interrupt(error):
+            raise
+        logger.exception("is_good_status_code raised; a status of 200 to 299 counts as good.")
+        return 200 <= code < 300
 
 
 def _describe(status: HttpStatus) -> str:

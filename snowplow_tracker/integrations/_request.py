@@ -178,7 +178,13 @@ class RequestTracking(Generic[_Raw]):
         user_id: Optional[Callable[[_Raw], Any]] = None,
         page_views: Union[bool, Callable[[_Raw], bool]] = False,
         exceptions: bool = False,
+        **unknown: object,
     ) -> None:
+        if unknown:
+            known = ", ".join(RequestTracking.__init__.__kwdefaults__ or ())
+            raise TypeError(
+                f"{', '.join(unknown)} is no option of the middleware. There are: {known}."
+            )
         if tracker is not None and not hasattr(tracker, "track"):
             raise TypeError(f"tracker must be a Tracker, not {type(tracker).__name__}.")
         if tracker is None and (page_views or exceptions):
@@ -337,14 +343,13 @@ def _checked_proxies(
 ) -> Tuple[int, List[Union[IPv4Network, IPv6Network]]]:
     from ipaddress import ip_network
 
-    if isinstance(proxies, bool) or (isinstance(proxies, int) and proxies < 0):
-        raise TypeError(
-            f"trusted_proxies must be how many there are, or a list of networks, not {proxies!r}."
-        )
-    if isinstance(proxies, int):
+    if isinstance(proxies, int) and not isinstance(proxies, bool) and proxies >= 0:
         return proxies, []
-    if isinstance(proxies, str):
-        raise TypeError(f"trusted_proxies must be a list of networks, also for one: [{proxies!r}].")
+    if isinstance(proxies, (int, str, bytes)) or not isinstance(proxies, Iterable):
+        raise TypeError(
+            "trusted_proxies must be a number, of the proxies in front of the application, or a list of their addresses"
+            f" and networks, not {proxies!r}."
+        )
     return 0, [ip_network(network, strict=False) for network in proxies]
 
 

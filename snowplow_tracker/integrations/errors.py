@@ -93,6 +93,7 @@ def install_excepthook(tracker: Tracker) -> Callable[[], None]:
 
     New in version 1.2.0.
     """
+    _check(tracker)
     earlier, earlier_of_threads = sys.excepthook, threading.excepthook
 
     def excepthook(kind: type, error: BaseException, traceback_: Optional[TracebackType]) -> None:
@@ -116,6 +117,11 @@ def install_excepthook(tracker: Tracker) -> Callable[[], None]:
     return uninstall
 
 
+def _check(tracker: object) -> None:
+    if not hasattr(tracker, "track"):
+        raise TypeError(f"tracker must be a Tracker, not {type(tracker).__name__}.")
+
+
 class SnowplowHandler(logging.Handler):
     """A logging handler that tracks records as `application_error`, with their exception if they have one.
 
@@ -129,6 +135,7 @@ class SnowplowHandler(logging.Handler):
     """
 
     def __init__(self, tracker: Tracker, level: int = logging.ERROR) -> None:
+        _check(tracker)
         super().__init__(level)
         self._tracker = tracker
 

@@ -559,3 +559,22 @@ def test_a_signal_handler_that_tracks(
     """
     done = run_program(program, emitter_class.__name__, collector.endpoint, deadline=15)
     assert done.status == 0, done
+
+
+def test_an_override_that_judges_a_status_and_raises(
+    emitter_class: Type[Emitter],
+    collector: CollectorWithFaults,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What was delivered stays delivered, although the subclass forgot that it is a static method."""
+
+    class Judging(emitter_class):  # type: ignore[misc, valid-type]
+        def is_good_status_code(status_code):  # noqa: N805 - the mistake
+            return status_code == 200
+
+    emitter = Judging(collector.endpoint, protocol="http", batch_size=3)
+    track_many(emitter, 3)
+    assert emitter.sync_flush(timeout=5) == 0
+    assert emitter.stats().sent == 3
+    assert len(collector.requests) == 1
+    assert "is_good_status_code raised" in caplog.text

@@ -183,3 +183,11 @@ def test_a_program_that_ends_by_an_exception():
     assert "KeyError: 'missing'" in result.stderr
     assert json.dumps(event.data).count("KeyError") >= 1
     assert event.data["isFatal"] is True
+
+
+def test_what_is_no_tracker_is_refused(emitter):
+    """An emitter in the place of the tracker is an error where it is passed, not an exception that nobody hears of."""
+    with pytest.raises(TypeError, match="tracker must be a Tracker, not RecordingEmitter"):
+        SnowplowHandler(emitter)
+    with pytest.raises(TypeError, match="tracker must be a Tracker, not RecordingEmitter"):
+        install_excepthook(emitter)

@@ -506,6 +506,9 @@ def test_wrong_rules_are_refused(tracker):
             tracker.redact(path, remove)
     with pytest.raises(ValueError, match="schema"):
         tracker.redact("uid", remove, schema="iglu:com.acme/a/jsonschema/1-0-0")
+    for name in ("userid", "user_id", "se_lable"):
+        with pytest.raises(ValueError, match=f"target is '{name}'"):
+            tracker.redact(name, remove)
     with pytest.raises(TypeError, match="action"):
         tracker.redact("uid", "hash")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="key"):

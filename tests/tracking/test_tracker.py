@@ -14,6 +14,7 @@ from snowplow_tracker.events import Event, PageView, ScreenView, SelfDescribing
 from snowplow_tracker.payload import Payload
 from snowplow_tracker.self_describing_json import SelfDescribingJson
 from snowplow_tracker.subject import Subject
+from snowplow_tracker.testing import RecordingEmitter
 from snowplow_tracker.tracker import VERSION, Tracker
 
 ENTITY = SelfDescribingJson("iglu:entity", {})
@@ -372,3 +373,13 @@ class TestEnding:
         emitter = WithoutTimeout()
         Tracker("ns", emitter).flush(timeout=1.0)
         assert emitter.flushed
+
+
+@pytest.mark.parametrize("timeout", ["5", -1, float("nan"), True])
+def test_a_timeout_that_is_none_is_refused(timeout):
+    """The error names the parameter, with `flush` and with `close`."""
+    tracker = Tracker("n", RecordingEmitter())
+    with pytest.raises((TypeError, ValueError), match="timeout"):
+        tracker.flush(timeout=timeout)
+    with pytest.raises((TypeError, ValueError), match="timeout"):
+        tracker.close(timeout)
