@@ -77,8 +77,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_sessionstart() -> None:
-    # A shell has what it starts in the background ignore interrupts, and so would the programs that tests interrupt.
+    # A shell has what it starts in the background ignore interrupts, and nohup the end of the terminal; and so would the
+    # programs that tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     site_packages = Path(sysconfig.get_path("purelib")).resolve()
     if os.environ.get(MUST_BE_INSTALLED) and site_packages not in _package.parents:
         pytest.exit(

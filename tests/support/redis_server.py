@@ -112,10 +112,15 @@ class RedisServer:
 
 
 def _free_port() -> int:
-    """Return a port below those that the system gives out, so that nobody gets it between now and the start."""
+    """Return a port below those that the system gives out, so that nobody gets it between now and the start.
+
+    So is the one that a node of a cluster listens on as well, 10,000 above.
+    """
     while True:
-        port = _PORTS.randrange(10_000, 30_000)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        port = _PORTS.randrange(10_000, 22_000)
+        with contextlib.suppress(OSError):
+            for each in (port, port + 10_000):
+                socket.create_server(("127.0.0.1", each)).close()
             return port
 
 
