@@ -46,12 +46,24 @@ RANDOM_MOMENTS = """
     came = 0
     random.seed(seed)
 
-    def interrupt(*_):
+    def track():
+        while came == before:
+            mine.append(tracker.track(PageView("https://example.com/")))
+            if random.random() < 0.3:
+                emitter.flush()
+
+    def interrupt(_, frame):
         global came
-        if armed:
-            came += 1
-            raised.append(random.choice([KeyboardInterrupt, TimeLimit, TimeoutError]))
-            raise raised[-1]
+        if not armed:
+            return
+        while frame is not None and frame.f_code is not track.__code__:
+            frame = frame.f_back
+        if frame is None:  # between the parts of the statement that catches it
+            signal.setitimer(signal.ITIMER_REAL, 5e-5)
+            return
+        came += 1
+        raised.append(random.choice([KeyboardInterrupt, TimeLimit, TimeoutError]))
+        raise raised[-1]
 
     signal.signal(signal.SIGALRM, interrupt)
     raised, returned, wedged, miscounted, swallowed, ignored = [], [], [], [], [], []
@@ -62,23 +74,15 @@ RANDOM_MOMENTS = """
             emitter = eval(maker)
             tracker = Tracker("x", emitter)
             mine = []
+        armed, before = True, came
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-5, 9e-4))
         try:
-            try:
-                armed = True
-                before = came
-                signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-5, 9e-4))
-                while came == before:
-                    mine.append(tracker.track(PageView("https://example.com/")))
-                    if random.random() < 0.3:
-                        emitter.flush()
-                swallowed.append((number, raised[-1].__name__))
-            except (KeyboardInterrupt, TimeLimit, TimeoutError):
-                pass
-            finally:
-                armed = False
-                signal.setitimer(signal.ITIMER_REAL, 0)
+            track()
+            swallowed.append((number, raised[-1].__name__))
         except (KeyboardInterrupt, TimeLimit, TimeoutError):
-            armed = False  # it came between the parts of that statement
+            pass
+        armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
         if emitter.sync_flush(timeout=10):
             wedged.append(number)
         stats = emitter.stats()
