@@ -33,7 +33,7 @@ from snowplow_tracker._delivery.options import (
     describe_options,
     is_disabled_by_environment,
 )
-from snowplow_tracker._delivery.outcome import NO_ANSWER, HttpStatus, read_status
+from snowplow_tracker._delivery.outcome import NO_ANSWER, HttpStatus, is_success, read_status
 from snowplow_tracker._delivery.sender import DropCallback, Sender, Timeout
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
 from snowplow_tracker._http.deadline import DEADLINE
@@ -568,7 +568,7 @@ class Emitter(Unpicklable, EmitterProtocol):
     @staticmethod
     def is_good_status_code(status_code: int) -> bool:
         """Whether a status means that the events arrived: 2xx."""
-        return 200 <= status_code < 300
+        return is_success(status_code)
 
     @catches_request_errors
     def send_events(self, evts: PayloadDictList) -> None:

@@ -123,7 +123,12 @@ def _is_good(is_good: Callable[[int], bool], code: int) -> bool:
         if is_interrupt(error):
             raise
         logger.exception("is_good_status_code raised; a status of 200 to 299 counts as good.")
-        return 200 <= code < 300
+        return is_success(code)
+
+
+def is_success(code: int) -> bool:
+    """Whether a status means that the events arrived, where nobody says otherwise: 2xx."""
+    return 200 <= code < 300
 
 
 def _describe(status: HttpStatus) -> str:

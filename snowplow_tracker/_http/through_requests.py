@@ -9,13 +9,20 @@ from snowplow_tracker._http.bypass import is_replaced
 from snowplow_tracker._http.deadline import limits_of
 from snowplow_tracker._http.sockets import Response, connect, set_read_by
 
-__all__ = ["ThroughRequests"]
+__all__ = ["ThroughRequests", "import_late_parts"]
 
 _MAX_READ = 65_536
 _MAX_IDLE_SECONDS = 60.0
 
 _abandoned: List[Any] = []
 """Sessions of a parent process: closing one here could wait for a lock that a thread of the parent held at the fork."""
+
+
+def import_late_parts() -> None:
+    """Import what requests imports in the middle of a request."""
+    import encodings.idna  # noqa: F401
+    import http.cookiejar  # noqa: F401
+    import netrc  # noqa: F401
 
 
 class ThroughRequests:
@@ -27,11 +34,9 @@ class ThroughRequests:
 
     def prepare(self) -> None:
         """Import what a request needs, also what requests itself imports only then."""
-        import encodings.idna  # noqa: F401
-        import http.cookiejar  # noqa: F401
-        import netrc  # noqa: F401
-
         import requests  # noqa: F401
+
+        import_late_parts()
 
     def request(self, method: str, url: str, options: Mapping[str, Any]) -> Any:
         """Make a request and return its response.

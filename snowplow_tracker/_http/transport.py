@@ -9,7 +9,7 @@ from snowplow_tracker._compat.keywords import takes_keyword
 from snowplow_tracker._http.bypass import plan, prepare, tls_context
 from snowplow_tracker._http.deadline import limits_of
 from snowplow_tracker._http.keep_alive import KeepAliveClient
-from snowplow_tracker._http.through_requests import ThroughRequests
+from snowplow_tracker._http.through_requests import ThroughRequests, import_late_parts
 from snowplow_tracker._process.interrupts import is_interrupt, unwrapped
 from snowplow_tracker.typing import Session
 
@@ -57,9 +57,9 @@ class Transport:
         for an import that nobody goes on with.
         """
         if self._user_session is not None:
-            import encodings.idna  # noqa: F401
-            import inspect  # noqa: F401
-            import netrc  # noqa: F401
+            import inspect  # noqa: F401 - for what its functions take
+
+            import_late_parts()
         elif not prepare(url):
             self._through_requests.prepare()
 

@@ -24,6 +24,7 @@ from urllib.parse import quote
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker.events import PageView
 from snowplow_tracker.integrations._cookies import id_cookie_values, parse_cookies
+from snowplow_tracker.integrations.errors import check_tracker, track_exception
 from snowplow_tracker.scope import Scope, ScopeState
 
 if TYPE_CHECKING:
@@ -185,8 +186,8 @@ class RequestTracking(Generic[_Raw]):
             raise TypeError(
                 f"{', '.join(unknown)} is no option of the middleware. There are: {known}."
             )
-        if tracker is not None and not hasattr(tracker, "track"):
-            raise TypeError(f"tracker must be a Tracker, not {type(tracker).__name__}.")
+        if tracker is not None:
+            check_tracker(tracker)
         if tracker is None and (page_views or exceptions):
             raise TypeError("page_views and exceptions need a tracker.")
         for name, function in (("is_anonymous", is_anonymous), ("user_id", user_id)):
@@ -243,8 +244,6 @@ class RequestTracking(Generic[_Raw]):
     def track_exception(self, error: BaseException) -> None:
         """Track an exception that the application let out. To be called inside the scope of the request."""
         if self.tracker is not None and self.tracks_exceptions:
-            from snowplow_tracker.integrations.errors import track_exception
-
             track_exception(self.tracker, error, is_fatal=False)
 
     def _values(self, request: IncomingRequest) -> Tuple[Dict[str, Any], Optional[bool]]:

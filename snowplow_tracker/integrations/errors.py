@@ -93,7 +93,7 @@ def install_excepthook(tracker: Tracker) -> Callable[[], None]:
 
     New in version 1.2.0.
     """
-    _check(tracker)
+    check_tracker(tracker)
     earlier, earlier_of_threads = sys.excepthook, threading.excepthook
 
     def excepthook(kind: type, error: BaseException, traceback_: Optional[TracebackType]) -> None:
@@ -117,7 +117,12 @@ def install_excepthook(tracker: Tracker) -> Callable[[], None]:
     return uninstall
 
 
-def _check(tracker: object) -> None:
+def check_tracker(tracker: object) -> None:
+    """Refuse what is passed for a tracker and is none: another emitter, or arguments in the wrong order.
+
+    Raises:
+        TypeError: It cannot track.
+    """
     if not hasattr(tracker, "track"):
         raise TypeError(f"tracker must be a Tracker, not {type(tracker).__name__}.")
 
@@ -135,7 +140,7 @@ class SnowplowHandler(logging.Handler):
     """
 
     def __init__(self, tracker: Tracker, level: int = logging.ERROR) -> None:
-        _check(tracker)
+        check_tracker(tracker)
         super().__init__(level)
         self._tracker = tracker
 
