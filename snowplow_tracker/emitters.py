@@ -34,9 +34,10 @@ from snowplow_tracker._delivery.options import (
     is_disabled_by_environment,
 )
 from snowplow_tracker._delivery.outcome import NO_ANSWER, HttpStatus, is_success, read_status
-from snowplow_tracker._delivery.sender import DropCallback, Sender, Timeout
+from snowplow_tracker._delivery.sender import DropCallback, Owner, Timeout
+from snowplow_tracker._delivery.state import Phase
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
-from snowplow_tracker._http.deadline import DEADLINE
+from snowplow_tracker._http.deadline import clip
 from snowplow_tracker._http.endpoint import (
     GET_PATH,
     METHODS,
@@ -113,25 +114,6 @@ def __getattr__(name: str) -> Any:
 
         return requests
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-class _Owner:
-    """Gives an engine its emitter, and keeps no emitter alive."""
-
-    __slots__ = ("_reference",)
-
-    def __init__(self, emitter: Emitter) -> None:
-        self._reference = weakref.ref(emitter)
-
-    def renew(self, emitter: Emitter) -> None:
-        """Refer to the emitter again: references are cleared before the finalizers of what goes with it are called."""
-        self._reference = weakref.ref(emitter)
-
-    def __call__(self) -> Sender:
-        emitter = self._reference()
-        if emitter is None:
-            raise ReferenceError("The emitter does not exist any more.")
-        return emitter
 
 
 @describe_options
@@ -237,9 +219,8 @@ class Emitter(Unpicklable, EmitterProtocol):
         self.timer = FlushTimer(emitter=self, repeating=True)
         self.retry_timer = _RetryTimer(emitter=self, repeating=False)
         sends = self.enabled and not enqueue_only
-        self._owner = _Owner(self)
         self._engine = Engine(
-            self._owner,
+            Owner(self),
             flush_interval=flush_interval,
             thread_count=self._thread_count() if sends else 0,
             sends=sends,
@@ -384,8 +365,7 @@ class Emitter(Unpicklable, EmitterProtocol):
                 self.flush()
         except ReferenceError:
             # `__del__` of an object that goes together with this emitter: nobody will come for what is queued.
-            self._owner.renew(self)
-            engine.go_on()
+            engine.go_on(self)
             self._finish_at_exit(self.exit_timeout)
             engine.abandon()
 
@@ -507,7 +487,8 @@ class Emitter(Unpicklable, EmitterProtocol):
         Returns:
             The status, or -1 if there was no answer.
         """
-        logger.debug("Sending POST request to %s: %s", redact(self.endpoint), data)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("Sending POST request to %s: %s", redact(self.endpoint), data)
         headers = {**self._headers(), "Content-Type": "application/json; charset=utf-8"}
         return self._request(
             self.request_method.post, self._post_endpoint(), data=data, headers=headers
@@ -523,7 +504,8 @@ class Emitter(Unpicklable, EmitterProtocol):
         Returns:
             The status, or -1 if there was no answer.
         """
-        logger.debug("Sending GET request to %s: %s", redact(self.endpoint), payload)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("Sending GET request to %s: %s", redact(self.endpoint), payload)
         parameters = {_encodable(name): _encodable(value) for name, value in payload.items()}
         headers = self._headers()
         if headers:
@@ -533,15 +515,10 @@ class Emitter(Unpicklable, EmitterProtocol):
         return self._request(self.request_method.get, self.endpoint, params=parameters)
 
     def _request(self, function: Callable[..., Any], url: str, **options: Any) -> HttpStatus:
-        configured = (
-            DEFAULT_REQUEST_TIMEOUT if self.request_timeout is None else self.request_timeout
-        )
-        token = DEADLINE.set(self._engine.deadline())
+        timeout = DEFAULT_REQUEST_TIMEOUT if self.request_timeout is None else self.request_timeout
         try:
             # A redirect turns a POST into a GET without its body, which the collector answers with 200.
-            response = function(
-                url, timeout=self._engine.clip(configured), allow_redirects=False, **options
-            )
+            response = function(url, timeout=clip(timeout), allow_redirects=False, **options)
         except Exception as error:
             # While the interpreter goes down there are no modules to import, nor handlers of signals to raise anything.
             if not (self._transport.is_request_error(error) or sys.is_finalizing()):
@@ -549,8 +526,6 @@ class Emitter(Unpicklable, EmitterProtocol):
             status = HttpStatus(NO_ANSWER)
             status.error = error
             return status
-        finally:
-            DEADLINE.reset(token)
         return read_status(response)
 
     def _headers(self) -> Dict[str, str]:
@@ -565,10 +540,7 @@ class Emitter(Unpicklable, EmitterProtocol):
             return self.endpoint[: -len(GET_PATH)] + post_path(self.path)
         return self.endpoint
 
-    @staticmethod
-    def is_good_status_code(status_code: int) -> bool:
-        """Whether a status means that the events arrived: 2xx."""
-        return is_success(status_code)
+    is_good_status_code = staticmethod(is_success)
 
     @catches_request_errors
     def send_events(self, evts: PayloadDictList) -> None:
@@ -609,7 +581,8 @@ class Emitter(Unpicklable, EmitterProtocol):
     def _check_flush(self, timeout: Optional[float]) -> None:
         if timeout is not None:
             check_seconds("timeout", timeout, zero=True, forever=True)
-        fork.check()
+        if getpid() != fork.process_id:
+            fork.check()
 
     def _flush_by_timer(self) -> None:
         """Flush if the collector is not to be left alone; if it is, come back later."""
@@ -621,10 +594,12 @@ class Emitter(Unpicklable, EmitterProtocol):
 
     def _schedule_retry(self) -> None:
         """Have a background thread try again."""
-        if process_exit.is_exiting:  # the exit hook tries again itself, and no thread may start now
+        core = self._engine.core
+        # At exit, the exit hook tries again itself, and no thread may start.
+        if not core.breaker.failing or process_exit.is_exiting:
             return
-        if self._engine.retry_pending() and self.state is not EmitterState.CLOSED:
-            self.retry_timer.start(max(0.01, self._engine.core.breaker.wait(forced=False)))
+        if core.demand.phase is not Phase.ASLEEP and core.life is not EmitterState.CLOSED:
+            self.retry_timer.start(max(0.01, core.breaker.wait(forced=False)))
 
     def _reset_bytes(self) -> None:
         if self.bytes_queued is not None:

@@ -21,13 +21,7 @@ from typing import (
 
 from snowplow_tracker._process.atomic import all_at_once, move_back, move_oldest
 from snowplow_tracker._process.interrupts import is_interrupt
-from snowplow_tracker._process.locking import (
-    Signal,
-    held_by_this_thread,
-    holds_locks,
-    new_lock,
-    release_if_leaked,
-)
+from snowplow_tracker._process.locking import LockOrder, Signal, new_lock, release_if_leaked
 from snowplow_tracker._protocol import deferred
 from snowplow_tracker._stores.protocol import DurableEventStore as DurableEventStore
 from snowplow_tracker.contracts import one_of
@@ -49,8 +43,6 @@ OVERFLOW_POLICIES = ("drop_newest", "drop_oldest", "block")
 _MAX_SHAPES = 1_000
 _BYTES_PER_EVENT = 250
 """What an event takes in memory beside the characters of its values: their headers, its id, its place in the queue."""
-
-holds_locks(__file__)
 
 
 class _Shape:
@@ -184,7 +176,7 @@ class InMemoryEventStore(EventStore):
         self._set_up_locks()
 
     def _set_up_locks(self) -> None:
-        self._lock = new_lock()
+        self._lock = new_lock(LockOrder.STORE)
         self._room = Signal(self._lock)
 
     @property
@@ -243,9 +235,9 @@ class InMemoryEventStore(EventStore):
             max_events: How many; None for all.
             receiver: Returns a call, as `all_at_once` takes them, that receives the events. With it they leave the queue.
         """
-        if held_by_this_thread(self._lock):
+        if self._lock.is_held_here():
             release_if_leaked(self._lock, file=__file__)
-            if held_by_this_thread(self._lock):
+            if self._lock.is_held_here():
                 return  # a signal handler or a finalizer, in the middle of a move
         with self._lock:
             moving, sized = self._move_oldest(
@@ -293,7 +285,7 @@ class InMemoryEventStore(EventStore):
         """
         items = self._flat(batch)
         count = len(batch)
-        inside = held_by_this_thread(self._lock)
+        inside = self._lock.is_held_here()
         with self._lock:
             if not inside and self._moving:
                 move_back(self._moving, self._items)
@@ -416,9 +408,9 @@ class InMemoryEventStore(EventStore):
         move_back(moving, self._items)
 
     def _add_when_full(self, items: List[Any]) -> bool:
-        if held_by_this_thread(self._lock):
+        if self._lock.is_held_here():
             release_if_leaked(self._lock, entered=2, file=__file__)
-        if held_by_this_thread(self._lock):
+        if self._lock.is_held_here():
             # A signal handler came into the middle of a move: beyond the capacity, by as many as come in between.
             all_at_once(partial(self._items.extend, items), partial(self._count.append, 0))
             return True

@@ -527,6 +527,7 @@ def _hold_or_release(store: Optional[RedisEventStore], *, busy: bool) -> None:
     store._count_again()
     this: Any = store
     if busy:
+        process_exit.prepare()
         process_exit.hold(this)
     else:
         process_exit.release(this)

@@ -6,8 +6,6 @@ import logging
 import time
 from typing import Any, Callable, List, Mapping, Optional, Set, Tuple, TypeVar
 
-from snowplow_tracker._delivery.core import Permit
-from snowplow_tracker._delivery.ledger import Batch, Counts
 from snowplow_tracker._delivery.outcome import (
     NO_ANSWER,
     HttpStatus,
@@ -18,6 +16,7 @@ from snowplow_tracker._delivery.outcome import (
 )
 from snowplow_tracker._delivery.sender import Owner
 from snowplow_tracker._delivery.settlement import Settlement, passes_on
+from snowplow_tracker._delivery.state import Batch, Counts, Permit
 from snowplow_tracker._delivery.stats import DropReason, EmitterState
 from snowplow_tracker._protocol.bodies import EventEncoder
 from snowplow_tracker._protocol.text import well_formed
@@ -70,18 +69,17 @@ class Dispatch:
 
     def __init__(self, settlement: Settlement, owner: Owner, *, in_background: bool) -> None:
         self.encoder = EventEncoder()
-        self.state = EmitterState.NEW
         self._settlement = settlement
         self._owner = owner
         self._in_background = in_background
         self._renewed = 0.0
 
-    def deliver(self, batch: Batch, events: PayloadDictList, permit: Permit) -> None:
-        """Send events of a batch, and settle each."""
-        if self._owner().method == "post":
-            self._post(batch, events, permit)
+    def deliver(self, permit: Permit, events: PayloadDictList) -> None:
+        """Send events of a permit's batch, and settle each."""
+        if self._owner.get().method == "post":
+            self._post(permit, events)
         else:
-            self._get(batch, events, permit)
+            self._get(permit, events)
 
     def _is_forked(self, permit: Permit) -> bool:
         """Whether a callback forked: in the child, these events are the parent's."""
@@ -89,8 +87,9 @@ class Dispatch:
 
     # POST
 
-    def _post(self, batch: Batch, events: PayloadDictList, permit: Permit) -> None:
-        owner, settlement, core = self._owner(), self._settlement, permit.core
+    def _post(self, permit: Permit, events: PayloadDictList) -> None:
+        owner, settlement = self._owner.get(), self._settlement
+        core, batch = permit.core, permit.batch
         parts = [events]  # a stack: what is to be sent next is at its end
         while parts and not self._is_forked(permit):
             part = parts.pop()
@@ -133,16 +132,16 @@ class Dispatch:
                 parts.extend((chunk[middle:], chunk[:middle]))
             elif outcome.verdict is Verdict.RETRY:
                 untried = [event for later in reversed(parts) for event in later]
-                self._retry_later(batch, permit, chunk, untried, outcome, 0, chunk)
+                self._retry_later(permit, chunk, untried, outcome, 0, chunk)
                 return
             elif outcome.verdict is Verdict.SENT:
                 if core.max_body_bytes < owner.max_request_bytes:
                     # Find out by and by whether the limit is gone, at the cost of a refused request now and then.
                     core.max_body_bytes += core.max_body_bytes // 32
-                settlement.succeeded()
+                core.succeeded()
                 settlement.sent(batch, chunk)
             else:
-                settlement.succeeded()  # it answered, so there is no reason to leave it alone
+                core.succeeded()  # it answered, so there is no reason to leave it alone
                 settlement.count_failed_attempts(1)
                 settlement.call_back("on_failure", owner.on_failure, 0, chunk)
                 self._drop_refused(batch, chunk, outcome)
@@ -173,13 +172,13 @@ class Dispatch:
             len(events),
             size,
         )
-        self._settlement.call_back("on_failure", self._owner().on_failure, 0, events)
+        self._settlement.call_back("on_failure", self._owner.get().on_failure, 0, events)
 
     # GET
 
-    def _get(self, batch: Batch, events: PayloadDictList, permit: Permit) -> None:
+    def _get(self, permit: Permit, events: PayloadDictList) -> None:
         """Send each event by itself. Each has its own outcome; the callbacks hear of all of them together."""
-        owner, settlement = self._owner(), self._settlement
+        owner, settlement, batch = self._owner.get(), self._settlement, permit.batch
         sent: PayloadDictList = []
         again: PayloadDictList = []
         refused: List[Tuple[PayloadDict, Outcome]] = []
@@ -214,20 +213,20 @@ class Dispatch:
         unsent = {id(event) for event in (*again, *untried, *(each for each, _ in refused))}
         failed = [event for event in events if id(event) in unsent]
         if sent and not again:
-            settlement.succeeded()
+            permit.core.succeeded()
         if sent:
             settlement.call_back("on_success", owner.on_success, sent)
         settlement.count_failed_attempts(len(refused) + len(again) - (1 if again else 0))
         if last_failure is not None:
-            self._retry_later(batch, permit, again, untried, last_failure, len(sent), failed)
+            self._retry_later(permit, again, untried, last_failure, len(sent), failed)
         elif failed:
-            settlement.succeeded()
+            permit.core.succeeded()
             settlement.call_back("on_failure", owner.on_failure, len(sent), failed)
         for event, outcome in refused:
             self._drop_refused(batch, [event], outcome)
 
     def _attempt_get(self, event: PayloadDict) -> Outcome:
-        owner = self._owner()
+        owner = self._owner.get()
         owner.attach_sent_timestamp([event])
         try:
             if _url_bytes(event) > _MAX_URL_BYTES:
@@ -243,7 +242,7 @@ class Dispatch:
 
     def _attempt(self, request: Callable[[Any], Any], argument: object) -> Outcome:
         """Make one request. What an override raises is a failed attempt, unless it is meant to stop this thread."""
-        owner = self._owner()
+        owner = self._owner.get()
         try:
             status = read_status(request(argument))
         except BaseException as error:
@@ -262,7 +261,6 @@ class Dispatch:
 
     def _retry_later(
         self,
-        batch: Batch,
         permit: Permit,
         tried: PayloadDictList,
         untried: PayloadDictList,
@@ -273,7 +271,6 @@ class Dispatch:
         """Requeue events: those that were tried in vain, and those behind them that were not tried.
 
         Args:
-            batch: Theirs.
             permit: Under which they were tried.
             tried: They count as tried once more.
             untried: They do not.
@@ -281,18 +278,19 @@ class Dispatch:
             sent_count: For `on_failure`.
             failed: For `on_failure`.
         """
-        owner, settlement = self._owner(), self._settlement
+        owner, settlement = self._owner.get(), self._settlement
+        core, batch = permit.core, permit.batch
         batch.failed = True
         settlement.failed(outcome, permit.generation)
         settlement.count_failed_attempts(1)
-        again, exhausted = settlement.count_tries(tried, owner.max_retries)
-        closed = self.state is EmitterState.CLOSED and not settlement.store.durable
+        again, exhausted = core.count_tries(tried, owner.max_retries)
+        closed = core.life is EmitterState.CLOSED and not settlement.store.durable
         logger.warning(
             "Sending %s to %s failed (%s); the next attempt is in %.1f seconds, or with a flush.",
             events_text(len(tried)),
             outcome.endpoint,
             outcome.detail,
-            permit.core.breaker.delay,
+            core.breaker.delay,
         )
         if not closed:
             settlement.requeue(batch, again + untried, retried=len(again))

@@ -14,24 +14,23 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from functools import partial
 from typing import Any, Callable, Optional
 
 from snowplow_tracker._delivery import untold
-from snowplow_tracker._delivery.core import Core, permit_in_use
-from snowplow_tracker._delivery.demand import Phase
 from snowplow_tracker._delivery.dispatch import Dispatch
 from snowplow_tracker._delivery.flushing import Flushing
 from snowplow_tracker._delivery.retry import RetryPolicy, fresh_random
-from snowplow_tracker._delivery.sender import Owner, Timeout
+from snowplow_tracker._delivery.sender import Owner, Sender
 from snowplow_tracker._delivery.sending import Sending, Step
 from snowplow_tracker._delivery.settlement import Settlement, in_worker, passes_on
+from snowplow_tracker._delivery.state import Core, Phase, permit_in_use
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
 from snowplow_tracker._delivery.store_access import StoreAccess
 from snowplow_tracker._delivery.threads import Workers
 from snowplow_tracker._http.endpoint import redact
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process.event_loops import in_event_loop
-from snowplow_tracker._process.locking import held_by_this_thread, holds_locks
 from snowplow_tracker._wording import events_text
 from snowplow_tracker.event_store import EventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
@@ -40,17 +39,12 @@ __all__ = ["Engine"]
 
 logger = logging.getLogger("snowplow_tracker.emitters")
 
-holds_locks(__file__)
-
-_MIN_REQUEST_SECONDS = 0.05
-"""A request that a deadline leaves less time than this gets this much."""
-
 
 class Engine:
     """Delivers the events of one emitter.
 
     Args:
-        owner: Returns the emitter.
+        owner: Has the emitter.
         flush_interval: Seconds after which events are sent although the batch is not full; None for never.
         thread_count: How many threads of its own it may start; 0 for none: it sends in the threads that call it.
         sends: False if another process does.
@@ -80,6 +74,8 @@ class Engine:
         self._clock = clock
         self._random = random
         self._policy = policy
+        self.store: StoreAccess
+        """Where events wait."""
         self._accepts = True
         self._said_closed = self._said_feedback = False
         self._alone = self._is_collected = False
@@ -90,26 +86,19 @@ class Engine:
         self._dispatch = Dispatch(self._settlement, owner, in_background=background)
         self._sending = Sending(self.core, self._settlement, self._dispatch, owner)
         self._flushing = Flushing(
-            self.core,
-            self._sending,
-            self._dispatch,
-            unsent=self.unsent,
-            tracked=self.tracked,
-            look=self._look,
-            wake=self._wake,
+            self.core, self._sending, self._settlement, look=self._look, wake=self._wake
         )
+        self.deliver = self._sending.deliver
+        """Sends events in bounded requests and settles each: what `Emitter.send_events` does."""
+        self.unsent = self._settlement.unsent
+        """Returns how many events are not delivered yet."""
 
     # Life
 
     @property
     def state(self) -> EmitterState:
         """Where the emitter is in its life."""
-        return self._dispatch.state
-
-    @property
-    def store(self) -> StoreAccess:
-        """Where events wait."""
-        return self._settlement.store
+        return self.core.life
 
     def use_store(
         self,
@@ -127,8 +116,9 @@ class Engine:
             on_lost: Called with the number of events that it lost, and how. The same.
             as_text: Whether values have to be strings.
         """
-        self._settlement.store = StoreAccess(store, on_overflow, on_lost, as_text=as_text)
-        self._store_add = self._settlement.store.add
+        self.store = self._settlement.store = StoreAccess(
+            store, on_overflow, on_lost, as_text=as_text
+        )
 
     def encode(self, event: PayloadDict) -> str:
         """Return an event as it is written in a POST."""
@@ -136,13 +126,12 @@ class Engine:
 
     def after_fork(self) -> None:
         """Start again in a forked child: nothing that the parent has under way is ours."""
-        self.core = self._sending.core = self._flushing.core = Core(
-            self._policy, self._clock, self._random
-        )
-        self._settlement.reset(self.core)
+        was_closed = self.state is EmitterState.CLOSED
+        core = Core(self._policy, self._clock, self._random)
+        self.core = self._settlement.core = self._sending.core = self._flushing.core = core
         self._said_closed = self._said_feedback = False
-        if self.state is not EmitterState.CLOSED:
-            self._dispatch.state = EmitterState.NEW
+        if was_closed:
+            core.life = EmitterState.CLOSED
         if self.workers is not None:
             self.workers.forget()
         self.store.reset_after_fork()
@@ -152,14 +141,15 @@ class Engine:
         if sys.is_finalizing():
             return  # a thread that the interpreter stopped may hold the lock for ever
         self._is_collected = True
-        self._dispatch.state = EmitterState.CLOSED
+        self.core.life = EmitterState.CLOSED
         self._wake_all()
 
-    def go_on(self) -> None:
+    def go_on(self, sender: Sender) -> None:
         """Take back that the emitter was collected: it tracks once more."""
+        self._owner.refer_to(sender)
         self._is_collected = False
         if self._accepts:
-            self._dispatch.state = EmitterState.ACTIVE
+            self.core.life = EmitterState.ACTIVE
 
     def _wake_all(self) -> None:
         self.core.work.notify()
@@ -186,9 +176,9 @@ class Engine:
         if not self._accepts:
             self._refuse_closed(event)
             return False
-        overflowing = self._settlement.overflowing
+        overflowing = core.overflowing
         try:
-            taken = self._store_add(event)
+            taken = self.store.add(event)
         except Exception as error:
             if passes_on(error):
                 raise
@@ -201,7 +191,7 @@ class Engine:
             return False
         if taken is False and not self._add_when_there_is_room(event):
             self._settlement.overflowed([self.store.as_handed_out(event)], queued=False)
-        elif overflowing and overflowing == self._settlement.overflowing:
+        elif overflowing and overflowing == core.overflowing:
             self._settlement.overflow_ended()  # it dropped none to take this one
         if core.demand.phase is not Phase.AWAKE:
             self._wake()
@@ -220,7 +210,7 @@ class Engine:
         """Send what was tracked after the process began to end. Nobody comes for what cannot be sent now: it is dropped."""
         self.go_on_alone()
         try:
-            process_exit.finish(self._owner())
+            process_exit.finish(self._owner.get())
         except Exception as error:
             if not passes_on(error):
                 self.abandon()
@@ -249,11 +239,11 @@ class Engine:
             or not self.store.copies
             or process_exit.is_exiting
             or permit_in_use(core) is not None
-            or held_by_this_thread(core.lock)
+            or core.lock.is_held_here()
             or in_event_loop()
         ):
             return False
-        patience = self._owner().request_seconds
+        patience = self._owner.get().request_seconds
         settled = core.ledger.counts().settled
         give_up_at = self._clock() + patience
 
@@ -261,11 +251,10 @@ class Engine:
             return core.breaker.failing or core.ledger.counts().settled != settled
 
         while self.workers.alive() and not core.breaker.failing and self._accepts:
-            core.demand.want(1)
-            core.work.notify()
+            core.want(1)
             core.changed.wait(has_changed, give_up_at - self._clock())
             try:
-                if self._store_add(event) is not False:
+                if self.store.add(event) is not False:
                     return True
             except Exception as error:
                 if passes_on(error):
@@ -298,48 +287,37 @@ class Engine:
         Raises:
             ReferenceError: It was collected already, and a finalizer of what went with it tracks.
         """
-        if self._is_collected:
+        sender: Optional[Sender] = self._owner.get()
+        if self._is_collected or sender is None:
             raise ReferenceError("The emitter was collected.")
         core = self.core
-        if self.state is EmitterState.NEW:
-            self._dispatch.state = EmitterState.ACTIVE
+        if core.life is EmitterState.NEW:
+            core.life = EmitterState.ACTIVE
         if self.sends:
-            process_exit.hold(self._owner())
-        with core.lock:
-            # Notified before the phase changes: an interrupt in between has the next event do both again.
-            core.work.notify()
-            core.demand.wake(self._clock())
-        self._start_workers()
-
-    def _start_workers(self) -> None:
+            process_exit.prepare()
+            core.wake(partial(process_exit.hold, sender))
+        else:
+            core.wake(bool)
         if self.workers is not None:
             self.workers.ensure_started()
 
     def _look(self) -> bool:
         """Go to sleep if nothing is left; return whether that is so."""
         core = self.core
-        with core.lock:
-            if core.demand.phase is Phase.ASLEEP:
-                return True
-            if core.is_sending:
-                return False
-            core.demand.begin_to_look()
-        size = self._size()
-        with core.lock:
-            done = core.demand.looked(empty=size == 0)
-            if done:
-                process_exit.release(self._owner())
-        core.changed.notify()
-        return done
+        if core.demand.phase is Phase.ASLEEP:
+            return True
+        if not core.begin_to_look():
+            return False
+        empty = self._settlement.size() == 0
+        return core.looked(empty=empty, release=partial(process_exit.release, self._owner.get()))
 
     # Workers
 
     def _run(self) -> None:
         in_worker.set(True)
         while self.wait_for_work():
-            try:
-                owner = self._owner()
-            except ReferenceError:
+            owner: Optional[Sender] = self._owner.get()
+            if owner is None:
                 return
             try:
                 self.work()
@@ -360,8 +338,7 @@ class Engine:
         while self.state is not EmitterState.CLOSED:
             if core is not self.core:
                 return False
-            with core.lock:
-                due = self._due_in()
+            due = self._due_in()
             if due is not None and due <= 0:
                 return True
             core.work.wait(has_work, due)
@@ -381,15 +358,13 @@ class Engine:
         step = self._sending.step()
         if step is Step.EMPTY:
             if not self._look():
-                with self.core.lock:
-                    self.core.demand.pause(self._clock())
+                self.core.pause()
         elif step is Step.SENT:
-            rest = self._size()
+            rest = self._settlement.size()
             if not rest:
                 self._look()
-            elif rest >= self._owner().batch_size:
-                with self.core.lock:
-                    self.core.demand.want(1)
+            elif rest >= self._owner.get().batch_size:
+                self.core.want(1)
 
     # Flushing and closing
 
@@ -397,22 +372,16 @@ class Engine:
         """Ask the worker threads to send what is queued now, and do not wait. Return what is not delivered yet."""
         core = self.core
         core.enter()
-        queued = self._size()
+        queued = self._settlement.size()
         if queued:
-            with core.lock:
-                core.demand.want(queued, forced=True)
-                core.work.notify()
-            if (
-                core.demand.phase is not Phase.AWAKE
-            ):  # events that an earlier process left in the store
-                self._wake()
-            else:
-                self._start_workers()
+            core.want(queued, forced=True)
+            if core.demand.phase is not Phase.AWAKE:
+                self._wake()  # there are events that an earlier process left in the store
+            elif self.workers is not None:
+                self.workers.ensure_started()
             if self.workers is None or not self.workers.alive():
-                core.demand.wanted = (
-                    0  # nobody is there to send them; the next full batch asks again
-                )
-        return queued + core.ledger.in_flight()
+                core.want_nothing()  # nobody is there to send them; the next full batch asks again
+        return core.unsent(queued)
 
     def flush_soon(self) -> int:
         """Ask the worker threads to send; where there can be none, send in the calling thread."""
@@ -423,8 +392,7 @@ class Engine:
 
     def flush_by_workers(self, flush: Callable[[], Any], timeout: Optional[float]) -> int:
         """Ask for a flush, and wait until what is queued now is settled, an attempt failed, or time is up."""
-        self.core.enter()
-        if self.is_inside():
+        if self.core.enter() is not None:
             return self.unsent()
 
         def ask() -> None:
@@ -432,7 +400,7 @@ class Engine:
             self.request_flush()  # flush is a method that users override, and may have asked for nothing
 
         if self.workers is not None and not sys.is_finalizing():
-            self._start_workers()
+            self.workers.ensure_started()
             if self.workers.alive():
                 deadline = None if timeout is None else self._clock() + timeout
                 unsent = self._flushing.by_workers(ask, timeout, self.workers.alive)
@@ -444,22 +412,17 @@ class Engine:
 
     def flush_here(self, timeout: Optional[float]) -> int:
         """Send what is queued now in the calling thread, until an attempt fails, or time is up."""
-        self.core.enter()
-        if self.is_inside():
+        if self.core.enter() is not None:
             self._flushing.ask_again()
             return self.unsent()
         return self._flushing.here(timeout)
-
-    def deliver(self, events: PayloadDictList) -> None:
-        """Send events in bounded requests and settle each: what `Emitter.send_events` does."""
-        self._sending.deliver(events)
 
     def close(self, timeout: float, *, final: bool = True) -> int:
         """Send what is queued within `timeout` seconds; then, if `final`, take and send nothing any more."""
         self.core.enter()
         if self.state is EmitterState.CLOSED:
             return 0
-        self._dispatch.state = EmitterState.CLOSING
+        self.core.life = EmitterState.CLOSING
         deadline = self._clock() + timeout
         if self.sends:
             if self.workers is not None and not self.is_inside():
@@ -467,11 +430,11 @@ class Engine:
             else:
                 self.flush_here(timeout)
         if not final:
-            self._dispatch.state = EmitterState.ACTIVE
+            self.core.life = EmitterState.ACTIVE
             return self.unsent()
-        self._dispatch.state = EmitterState.CLOSED
+        self.core.life = EmitterState.CLOSED
         self._accepts = False
-        process_exit.release(self._owner())
+        process_exit.release(self._owner.get())
         self._wake_all()
         core = self.core
         while core.ledger.in_flight() and not self.is_inside():
@@ -483,7 +446,7 @@ class Engine:
         if unsent and self.sends:
             self.say_unsent("The emitter is closed", unsent)
         self.abandon()
-        for line in untold.take_summary(redact(self._owner().endpoint)):
+        for line in untold.take_summary(redact(self._owner.get().endpoint)):
             untold.say("%s", line)
         self.store.close()
         return unsent
@@ -495,7 +458,7 @@ class Engine:
             "%s with %s that could not be sent to %s%s.%s",
             what,
             events_text(count),
-            redact(self._owner().endpoint),
+            redact(self._owner.get().endpoint),
             f" ({reason})" if reason else "",
             " The store keeps them." if self.store.durable else "",
         )
@@ -507,74 +470,18 @@ class Engine:
         self._sending.abandon()
         self._look()
 
-    # Looking
+    def stats(self) -> DeliveryStats:
+        """Take a snapshot of the counters."""
+        self._sending.recover_lost()
+        return self._settlement.stats()
 
     def is_inside(self) -> bool:
         """Return whether the calling code runs within a delivery: a callback or a signal handler is asking."""
-        return self._flushing.is_inside()
-
-    def deadline(self) -> Optional[float]:
-        """Return when the flush that makes a request of this thread ends; None for no end."""
-        permit = permit_in_use(self.core)
-        return None if permit is None else permit.deadline
-
-    def clip(self, timeout: Timeout) -> Timeout:
-        """Shorten a request timeout to the deadline of the flush that makes the request."""
-        permit = permit_in_use(self.core)
-        if permit is None or permit.deadline is None:
-            return timeout
-        rest = max(_MIN_REQUEST_SECONDS, permit.deadline - self._clock())
-        if isinstance(timeout, tuple):
-            connect, read = timeout
-            return (min(connect or rest, rest), min(read or rest, rest))
-        return min(timeout or rest, rest) if isinstance(timeout, (int, float)) else timeout
+        return permit_in_use(self.core) is not None
 
     def retry_pending(self) -> bool:
         """Return whether events wait for the collector to get well."""
         return self.core.breaker.failing and self.core.demand.phase is not Phase.ASLEEP
-
-    def _size(self) -> int:
-        try:
-            return self.store.size()
-        except Exception as error:
-            if passes_on(error):
-                raise
-            logger.exception("The event store raised instead of telling its size.")
-            return 0
-
-    def unsent(self) -> int:
-        """Return how many events are not delivered yet."""
-        return self._size() + self.core.ledger.in_flight()
-
-    def tracked(self) -> int:
-        """Return how many events were handed to the emitter."""
-        added = self.store.added()
-        counts = self.core.ledger.counts()
-        if added is None:
-            return self.unsent() + counts.sent + counts.total_dropped
-        return added + counts.total_dropped - (counts.settled - counts.sent)
-
-    def stats(self) -> DeliveryStats:
-        """Take a snapshot of the counters."""
-        self._sending.recover_lost()
-        with self.core.lock:
-            counts = self.core.ledger.counts()
-            in_flight = self.core.ledger.in_flight()
-        queued = self._size()
-        added = self.store.added()
-        if added is None:
-            tracked = queued + in_flight + counts.sent + counts.total_dropped
-        else:
-            tracked = added + counts.total_dropped - (counts.settled - counts.sent)
-        return DeliveryStats(
-            tracked=tracked,
-            queued=queued,
-            in_flight=in_flight,
-            sent=counts.sent,
-            failed_attempts=counts.failed_attempts,
-            retried=counts.retried,
-            dropped=dict(counts.dropped),
-        )
 
 
 def _is_from_log_record() -> bool:

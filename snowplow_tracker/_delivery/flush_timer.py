@@ -9,7 +9,7 @@ import weakref
 from typing import Any, Optional
 
 from snowplow_tracker._delivery.threads import Starting, start_daemon
-from snowplow_tracker._process.locking import Signal, new_lock
+from snowplow_tracker._process.locking import LockOrder, Signal, new_lock
 
 __all__ = ["FlushTimer"]
 
@@ -33,7 +33,7 @@ class FlushTimer:
         self._due = 0.0
         self._thread: Optional[Starting] = None
         self._generation = 0
-        self._changed = Signal(new_lock())
+        self._changed = Signal(new_lock(LockOrder.TIMER))
 
     @property
     def emitter(self) -> Any:
@@ -84,7 +84,7 @@ class FlushTimer:
 
     def after_fork(self) -> None:
         """Forget the parent's thread."""
-        self._changed = Signal(new_lock())
+        self._changed = Signal(new_lock(LockOrder.TIMER))
         self._thread = None
         self._generation += 1
         if not self.repeating:

@@ -6,11 +6,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Callable, Iterator, List, Optional
 
-from snowplow_tracker._delivery.core import Core, permit_in_use
-from snowplow_tracker._delivery.demand import Phase
-from snowplow_tracker._delivery.dispatch import Dispatch
-from snowplow_tracker._delivery.ledger import Checkpoint
 from snowplow_tracker._delivery.sending import Sending, Step
+from snowplow_tracker._delivery.settlement import Settlement
+from snowplow_tracker._delivery.state import Checkpoint, Core, Phase
 from snowplow_tracker._delivery.stats import EmitterState
 
 __all__ = ["Flushing", "automatic_flush"]
@@ -43,8 +41,7 @@ class Flushing:
     Args:
         core: The shared state.
         sending: Sends a batch.
-        dispatch: Knows whether the emitter is closed.
-        unsent: Returns how many events are not delivered.
+        settlement: Knows what is not settled yet.
         look: Looks into the store; returns whether everything is done.
         wake: Notes that there are events.
     """
@@ -53,43 +50,16 @@ class Flushing:
         self,
         core: Core,
         sending: Sending,
-        dispatch: Dispatch,
+        settlement: Settlement,
         *,
-        unsent: Callable[[], int],
-        tracked: Callable[[], int],
         look: Callable[[], bool],
         wake: Callable[[], object],
     ) -> None:
         self.core = core
         self._sending = sending
-        self._dispatch = dispatch
-        self._unsent = unsent
-        self._tracked = tracked
+        self._settlement = settlement
         self._look = look
         self._wake = wake
-
-    def checkpoint(self) -> Checkpoint:
-        """Note what is to be settled before a flush that begins now is done.
-
-        Counting what is queued first and what is settled afterwards errs on the side of waiting too long, from which
-        an empty queue rescues.
-        """
-        unsent, tracked = self._unsent(), self._tracked()
-        with self.core.lock:
-            return Checkpoint(
-                self.core.ledger.counts().settled + unsent, tracked, self.core.permits
-            )
-
-    def is_reached(self, checkpoint: Checkpoint) -> bool:
-        """Return whether all that a checkpoint noted is settled."""
-        # Both counts are needed: events between the store and a batch are missing from the first, those that an
-        # earlier process left in the store from the second.
-        counts = self.core.ledger.counts()
-        return (
-            counts.settled >= checkpoint.settled
-            and counts.sent + counts.total_dropped >= checkpoint.tracked
-            and self.core.all_ended(checkpoint.permits)
-        )
 
     def by_workers(
         self, flush: Callable[[], Any], timeout: Optional[float], alive: Callable[[], bool]
@@ -97,14 +67,14 @@ class Flushing:
         """Ask for a flush, and wait for what the worker threads make of it, as long as there are any."""
         core = self.core
         deadline = None if timeout is None else core.clock() + timeout
-        checkpoint = self.checkpoint()
+        checkpoint = self._settlement.checkpoint()
         flush()
         callbacks: List[int] = []
 
         def is_over() -> bool:
-            if self._dispatch.state is EmitterState.CLOSED or not alive():
+            if core.life is EmitterState.CLOSED or not alive():
                 return True
-            if self.is_reached(checkpoint):
+            if core.is_reached(checkpoint):
                 # Whoever waits for a flush expects its callbacks to have been called too.
                 callbacks[:] = callbacks or [core.permits]
                 return core.all_ended(callbacks[0])
@@ -124,7 +94,7 @@ class Flushing:
                 break
             if not core.changed.wait(is_over, rest) and rest is None:
                 break  # a signal handler that interrupted the holder of the lock cannot wait
-        return self._unsent()
+        return self._settlement.unsent()
 
     def here(self, timeout: Optional[float]) -> int:
         """Send in the calling thread."""
@@ -133,32 +103,36 @@ class Flushing:
         try:
             self._send_to(deadline)
         finally:
-            self._look()
-        return self._unsent()
+            done = self._look()
+        return 0 if done else self._settlement.unsent()
 
     def _send_to(self, deadline: Optional[float]) -> None:
         core = self.core
-        checkpoint = self.checkpoint()
-        if core.demand.phase is Phase.ASLEEP and not self.is_reached(checkpoint):
+        checkpoint = self._settlement.checkpoint()
+        if core.demand.phase is Phase.ASLEEP and not core.is_reached(checkpoint):
             self._wake()  # there are events that an earlier process left in the store
         forced = not _automatic.get()
         patience = core.clock() + _PATIENCE
         pause = _FIRST_PAUSE
-        while not self.is_reached(checkpoint):
+        while not core.is_reached(checkpoint):
             if deadline is not None and core.clock() >= deadline:
                 return
             step = self._sending.step(forced=forced, deadline=deadline)
             if step is Step.SENT:
                 forced, pause = False, _FIRST_PAUSE
                 if self._take_asked_again():
-                    checkpoint = self.checkpoint()  # a callback tracked more, and wanted it sent
+                    checkpoint = (
+                        self._settlement.checkpoint()
+                    )  # a callback tracked more, and wanted it sent
                 continue
             if step is Step.FAILED:
                 forced = False
                 if deadline is None:
                     return
             if step is Step.EMPTY and core.all_ended(checkpoint.permits) and not core.is_sending:
-                if self._unsent() == 0 or (deadline is None and core.clock() >= patience):
+                if self._settlement.unsent() == 0 or (
+                    deadline is None and core.clock() >= patience
+                ):
                     return
                 core.changed.wait(lambda: False, self._rest(deadline, pause))
                 pause = min(2 * pause, _MAX_PAUSE)
@@ -191,7 +165,7 @@ class Flushing:
 
             def may_go_on() -> bool:
                 if empty:
-                    return core.all_ended(before) or self.is_reached(checkpoint)
+                    return core.all_ended(before) or core.is_reached(checkpoint)
                 return not core.is_probing
 
             if deadline is None:
@@ -206,11 +180,7 @@ class Flushing:
             return False
 
         def is_well() -> bool:
-            return core.breaker.wait(forced=forced) <= 0 or self.is_reached(checkpoint)
+            return core.breaker.wait(forced=forced) <= 0 or core.is_reached(checkpoint)
 
         core.changed.wait(is_well, max(0.0, min(pause, deadline - core.clock())))
         return core.clock() < deadline
-
-    def is_inside(self) -> bool:
-        """Return whether the calling code runs within a delivery: a callback or a signal handler is asking."""
-        return permit_in_use(self.core) is not None

@@ -126,9 +126,9 @@ def _is_good(is_good: Callable[[int], bool], code: int) -> bool:
         return is_success(code)
 
 
-def is_success(code: int) -> bool:
-    """Whether a status means that the events arrived, where nobody says otherwise: 2xx."""
-    return 200 <= code < 300
+def is_success(status_code: int) -> bool:
+    """Whether a status means that the events arrived: 2xx."""
+    return 200 <= status_code < 300
 
 
 def _describe(status: HttpStatus) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional, Protocol, Tuple, Union
+import weakref
+from typing import Any, Callable, Dict, Optional, Protocol, Tuple, Union, cast
 
 from snowplow_tracker._delivery.stats import DropReason
 from snowplow_tracker.typing import FailureCallback, PayloadDict, PayloadDictList, SuccessCallback
@@ -47,6 +48,19 @@ class Sender(Protocol):
     def attach_sent_timestamp(self, events: PayloadDictList) -> None: ...
 
 
-Owner = Callable[[], Sender]
-"""Returns the emitter of an engine, which holds no reference to it: an emitter that nobody needs can be collected. Called
-only while somebody else holds one."""
+class Owner:
+    """Gives the parts of an engine their emitter. They hold no reference to it: one that nobody needs can be collected.
+
+    Attributes:
+        get: Returns the emitter. Called only while somebody else holds it; a thread of the engine itself has to expect None.
+    """
+
+    __slots__ = ("get",)
+
+    def __init__(self, sender: Sender) -> None:
+        self.get: Callable[[], Sender]
+        self.refer_to(sender)
+
+    def refer_to(self, sender: Sender) -> None:
+        """Refer to an emitter, once more if it comes back: references are cleared before the finalizers of what goes with it run."""
+        self.get = cast("Callable[[], Sender]", weakref.ref(sender))

@@ -6,20 +6,17 @@ import enum
 import logging
 from typing import Optional
 
-from snowplow_tracker._delivery.core import Core, Permit, permit_in_use
 from snowplow_tracker._delivery.dispatch import Dispatch, is_own_method
-from snowplow_tracker._delivery.ledger import Batch
 from snowplow_tracker._delivery.sender import Owner
 from snowplow_tracker._delivery.settlement import Settlement, passes_on
+from snowplow_tracker._delivery.state import Batch, Core, Permit, permit_in_use
 from snowplow_tracker._delivery.stats import DropReason
-from snowplow_tracker._process.locking import holds_locks
+from snowplow_tracker._http.deadline import DEADLINE
 from snowplow_tracker.typing import PayloadDictList
 
 __all__ = ["Sending", "Step"]
 
 logger = logging.getLogger("snowplow_tracker.emitters")
-
-holds_locks(__file__)
 
 
 class Step(enum.Enum):
@@ -61,17 +58,14 @@ class Sending:
         permit = core.try_begin(forced=forced)
         if permit is None:
             return Step.NOT_NOW
-        batch = Batch(permit.number)
         try:
             permit.deadline = deadline
-            return self._send(batch, permit)
+            return self._send(permit)
         finally:
-            self._end(batch, permit)
+            self._end(permit)
 
-    def _send(self, batch: Batch, permit: Permit) -> Step:
-        core, owner = permit.core, self._owner()
-        with core.lock:
-            core.ledger.open(batch)
+    def _send(self, permit: Permit) -> Step:
+        core, batch, owner = permit.core, permit.batch, self._owner.get()
         try:
             self._settlement.store.take(batch, owner.max_batch_events)
         except Exception as error:
@@ -83,10 +77,8 @@ class Sending:
             return Step.FAILED
         if not batch.progress.open:
             return Step.EMPTY
-        with core.lock:
-            core.demand.taken(len(batch.events), core.clock())
-        if core.demand.wanted > 0:
-            core.work.notify()
+        core.taken(len(batch.events))
+        token = DEADLINE.set(permit.deadline)
         try:
             owner.send_events(batch.events)
         except BaseException as error:
@@ -96,25 +88,20 @@ class Sending:
             batch.failed = True
             self._settlement.failed(None, permit.generation)
         else:
-            # What an override of `send_events` left.
-            if permit.core is self._settlement.core:
+            if batch.progress.open and core is self._settlement.core:
+                # What an override of `send_events` left.
                 self._settlement.taken_over(batch, batch.open_events())
+        finally:
+            DEADLINE.reset(token)
         return Step.FAILED if batch.failed else Step.SENT
 
-    def _end(self, batch: Batch, permit: Permit) -> None:
+    def _end(self, permit: Permit) -> None:
         """Requeue what was not settled, and give the permit back."""
-        core = permit.core
-        if core is self._settlement.core:
-            left = batch.open_events()
-            if left:
-                batch.failed = True
-                self._settlement.requeue(batch, left)
-            with core.lock:
-                core.ledger.close(batch)
-                if batch.failed:
-                    core.last_failed = max(core.last_failed, permit.number)
-                    core.demand.want(1)
-        core.end_permit(permit)
+        batch = permit.batch
+        if batch.progress.open and permit.core is self._settlement.core:
+            batch.failed = True
+            self._settlement.requeue(batch, batch.open_events())
+        permit.core.end_permit(permit)
 
     def recover_lost(self) -> None:
         """Requeue what interrupted rounds left behind."""
@@ -123,22 +110,17 @@ class Sending:
 
     def requeue_orphan(self, batch: Batch) -> None:
         """Requeue the events of a batch that nobody is sending any more."""
-        left = batch.open_events()
-        self._settlement.requeue(batch, left)
-        with self.core.lock:
-            self.core.ledger.close(batch)
-            self.core.demand.want(1)
+        self._settlement.requeue(batch, batch.open_events())
+        self.core.close_orphan(batch)
 
     def abandon(self) -> None:
         """Drop what the store holds: nobody will send it."""
         core = self.core
         while True:
             permit = core.begin()
-            batch = Batch(permit.number)
+            batch = permit.batch
             try:
-                with core.lock:
-                    core.ledger.open(batch)
-                self._settlement.store.take(batch, self._owner().max_batch_events)
+                self._settlement.store.take(batch, self._owner.get().max_batch_events)
                 if not batch.progress.open:
                     return
                 self._settlement.drop(batch, batch.events, DropReason.EXIT, told=True)
@@ -148,29 +130,27 @@ class Sending:
                 logger.exception("The event store raised instead of handing out events.")
                 return
             finally:
-                self._end(batch, permit)
+                self._end(permit)
 
     def deliver(self, events: PayloadDictList) -> None:
         """Send events in bounded requests and settle each: what `Emitter.send_events` does."""
         permit = permit_in_use(self.core)
         if permit is not None:
-            for batch in self.core.ledger.batches:
-                if batch.permit == permit.number:
-                    self._dispatch.deliver(batch, events, permit)
-                    return
-        if events:
+            self._dispatch.deliver(permit, events)
+        elif events:
             self._deliver_from_outside(events)
 
     def _deliver_from_outside(self, events: PayloadDictList) -> None:
         """Send events that are not from the store: somebody else called `send_events`."""
-        core = self.core
-        permit = core.begin()
-        batch = Batch(permit.number)
+        permit = self.core.begin()
+        batch = permit.batch
+        token = DEADLINE.set(
+            None
+        )  # that of another emitter, whose callback this may be, is not ours
         try:
             batch.progress = batch.received(events)
-            with core.lock:
-                core.ledger.open(batch)
             self._settlement.store.count_from_outside(len(events))
-            self._dispatch.deliver(batch, events, permit)
+            self._dispatch.deliver(permit, events)
         finally:
-            self._end(batch, permit)
+            DEADLINE.reset(token)
+            self._end(permit)

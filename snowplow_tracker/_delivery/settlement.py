@@ -6,19 +6,25 @@ import logging
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Callable, Iterator, Optional
 
 from snowplow_tracker._delivery import untold
-from snowplow_tracker._delivery.core import Core, permit_in_use
-from snowplow_tracker._delivery.ledger import Batch, Counts, dropped
 from snowplow_tracker._delivery.outcome import Outcome
 from snowplow_tracker._delivery.sender import Owner
-from snowplow_tracker._delivery.stats import DropReason
+from snowplow_tracker._delivery.state import (
+    Batch,
+    Checkpoint,
+    Core,
+    Counts,
+    dropped,
+    permit_in_use,
+)
+from snowplow_tracker._delivery.stats import DeliveryStats, DropReason
 from snowplow_tracker._delivery.store_access import StoreAccess
 from snowplow_tracker._http.endpoint import redact
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._wording import events_text
-from snowplow_tracker.typing import PayloadDict, PayloadDictList
+from snowplow_tracker.typing import PayloadDictList
 
 __all__ = ["Settlement", "in_worker", "passes_on"]
 
@@ -52,24 +58,38 @@ class Settlement:
         """Why the last attempt failed."""
         self._owner = owner
         self._in_background = in_background
-        self._tries: Dict[Any, int] = {}
-        self._overflowing = 0
-        self.requeue_callbacks = 0
-        """How many callbacks are being told about events that are back in the queue."""
 
-    def reset(self, core: Core) -> None:
-        """Start again in a forked child, with the core of that."""
-        self.core = core
-        self._tries = {}
-        self._overflowing = self.requeue_callbacks = 0
+    # Looking
+
+    def size(self) -> int:
+        """Return how many events the store has."""
+        try:
+            return self.store.size()
+        except Exception as error:
+            if passes_on(error):
+                raise
+            logger.exception("The event store raised instead of telling its size.")
+            return 0
+
+    def unsent(self) -> int:
+        """Return how many events are not delivered yet."""
+        return self.core.unsent(self.size())
+
+    def checkpoint(self) -> Checkpoint:
+        """Note what is to be settled before a flush that begins now is done."""
+        return self.core.checkpoint(self.size(), self.store.added())
+
+    def stats(self) -> DeliveryStats:
+        """Take a snapshot of the counters."""
+        return self.core.stats(self.size, self.store.added)
 
     # Events of a batch
 
     def sent(self, batch: Batch, events: PayloadDictList) -> None:
         """Acknowledge events that arrived."""
         self.acknowledge(batch, events, Counts(sent=len(events), settled=len(events)))
-        self._forget_tries(events)
-        self.call_back("on_success", self._owner().on_success, events)
+        self.core.forget_tries(events)
+        self.call_back("on_success", self._owner.get().on_success, events)
         self.core.changed.notify()
 
     def taken_over(self, batch: Batch, events: PayloadDictList) -> None:
@@ -112,7 +132,7 @@ class Settlement:
             told: The log says it otherwise.
         """
         if events:
-            self.acknowledge(batch, events, dropped(events, reason, queued=True))
+            self.acknowledge(batch, events, dropped(len(events), reason, queued=True))
             self._report(events, reason, detail, log=not told, told=told)
             self.core.changed.notify()
 
@@ -146,17 +166,13 @@ class Settlement:
 
     def refuse(self, events: PayloadDictList, reason: DropReason, *, log: bool = True) -> None:
         """Drop events that were never queued."""
-        with self.core.lock:
-            self.core.ledger.add(dropped(events, reason, queued=False))
+        self.core.count(dropped(len(events), reason, queued=False))
         self._report(events, reason, "", log=log)
 
     def overflowed(self, events: PayloadDictList, *, queued: bool) -> None:
         """Drop events for which the store had no room. Logged once, until there is room again."""
-        with self.core.lock:
-            self.core.ledger.add(dropped(events, DropReason.OVERFLOW, queued=queued))
-            first = self._overflowing == 0
-            self._overflowing += len(events)
-        if self._in_background and self._overflowing % _DROPS_IN_A_ROW == 0:
+        first = self.core.overflowed(len(events), queued=queued)
+        if self._in_background and self.core.overflowing % _DROPS_IN_A_ROW == 0:
             time.sleep(0.0002)
         if first:
             logger.error("The event buffer is full: events are being dropped.")
@@ -164,20 +180,13 @@ class Settlement:
 
     def lost(self, count: int, what: str) -> None:
         """Count events that the store has lost, which nobody can be handed."""
-        with self.core.lock:
-            self.core.ledger.add(Counts(settled=count, dropped={DropReason.LOST: count}))
-        untold.note(redact(self._owner().endpoint), DropReason.LOST, count, f"the queue {what}")
+        self.core.count(dropped(count, DropReason.LOST, queued=True))
+        untold.note(redact(self._owner.get().endpoint), DropReason.LOST, count, f"the queue {what}")
         self.core.changed.notify()
-
-    @property
-    def overflowing(self) -> int:
-        """How many events were dropped since the queue became full; 0 while it has room."""
-        return self._overflowing
 
     def overflow_ended(self) -> None:
         """Say that there is room again."""
-        with self.core.lock:
-            count, self._overflowing = self._overflowing, 0
+        count = self.core.overflow_ended()
         if count:
             logger.warning(
                 "The event buffer has room again. Dropped meanwhile: %s.", events_text(count)
@@ -192,7 +201,7 @@ class Settlement:
         log: bool = True,
         told: bool = False,
     ) -> None:
-        self._forget_tries(events)
+        self.core.forget_tries(events)
         if log:
             logger.warning(
                 "Dropped (%s): %s%s",
@@ -200,36 +209,10 @@ class Settlement:
                 events_text(len(events)),
                 f", {detail}" if detail else "",
             )
-        owner = self._owner()
+        owner = self._owner.get()
         if not told:
             untold.note(redact(owner.endpoint), reason, len(events), detail or self.last_reason)
         self.call_back("on_drop", owner.on_drop, events, reason)
-
-    # Tries
-
-    def count_tries(
-        self, events: PayloadDictList, max_retries: Optional[int]
-    ) -> Tuple[PayloadDictList, PayloadDictList]:
-        """Part the events that may be tried again from those that were tried too often."""
-        if max_retries is None:
-            return events, []
-        again: PayloadDictList = []
-        exhausted: PayloadDictList = []
-        with self.core.lock:
-            for event in events:
-                eid = event.get("eid")
-                tries = self._tries.get(eid, 0) + 1
-                if tries > max_retries:
-                    exhausted.append(event)
-                else:
-                    self._tries[eid] = tries
-                    again.append(event)
-        return again, exhausted
-
-    def _forget_tries(self, events: Sequence[PayloadDict]) -> None:
-        if self._tries:
-            for event in events:
-                self._tries.pop(event.get("eid"), None)
 
     # News about the collector
 
@@ -237,25 +220,16 @@ class Settlement:
         """Note that the collector is failing."""
         if outcome is not None:
             self.last_reason = outcome.detail
-        with self.core.lock:
-            self.core.breaker.failed(
-                generation,
-                self._owner().max_retry_delay_seconds,
-                outcome.retry_after if outcome else None,
-            )
-        self.core.changed.notify()
-
-    def succeeded(self) -> None:
-        """Note that the collector is well."""
-        if self.core.breaker.failing:
-            with self.core.lock:
-                self.core.breaker.succeeded()
+        self.core.failed(
+            generation,
+            self._owner.get().max_retry_delay_seconds,
+            outcome.retry_after if outcome else None,
+        )
 
     def count_failed_attempts(self, count: int) -> None:
         """Count requests that failed."""
         if count:
-            with self.core.lock:
-                self.core.ledger.add(Counts(failed_attempts=count))
+            self.core.count(Counts(failed_attempts=count))
 
     # Callbacks
 
@@ -280,9 +254,7 @@ class Settlement:
             yield
             return
         permit.requeued = {event.get("eid"): None for event in events}
-        self.requeue_callbacks += 1
         try:
             yield
         finally:
             permit.requeued = None
-            self.requeue_callbacks -= 1

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Callable, Optional
 
 from snowplow_tracker._compat.keywords import names_parameter
-from snowplow_tracker._delivery.ledger import Batch, Progress
+from snowplow_tracker._delivery.state import Batch, Progress
 from snowplow_tracker._delivery.stats import Tally
 from snowplow_tracker._protocol import deferred
 from snowplow_tracker.event_store import EventStore, InMemoryEventStore
@@ -57,12 +57,17 @@ class StoreAccess:
         self._takes_limit: Optional[bool] = None
         self._tally = Tally()
         # One call less for each event, where there is nothing to add to what the store does (fast path).
-        self.add: Callable[[PayloadDict], Optional[bool]]
-        self.add = store.add_event if self._memory is not None else self._add
-        self.count: Callable[[], int] = (
-            self.size if self._memory is None else self._memory.count_waiting
-        )
+        self.add: Callable[[PayloadDict], Optional[bool]] = self._add
+        self.size: Callable[[], int] = self._size
+        """Returns how many events wait."""
+        self.count: Callable[[], int] = self._size
         """As `size`, or nearly: for what is asked with each event."""
+        if self._memory is not None:
+            self.add, self.size, self.count = (
+                store.add_event,
+                store.size,
+                self._memory.count_waiting,
+            )
         if hasattr(store, "overflow_listener"):
             store.overflow_listener = overflow_listener
         if hasattr(store, "lost_listener"):
@@ -74,8 +79,7 @@ class StoreAccess:
             self._tally.add()
         return taken
 
-    def size(self) -> int:
-        """Return how many events wait."""
+    def _size(self) -> int:
         size: int = self._call(self.store.size)
         return size
 
@@ -97,10 +101,7 @@ class StoreAccess:
     def take(self, batch: Batch, max_events: int) -> None:
         """Take events out into a batch, no more than `max_events` if the store can."""
         if self._memory is not None and _is_own(self._memory, "get_events_batch"):
-            self._memory.hand_out(
-                max_events,
-                lambda events: partial(setattr, batch, "progress", batch.received(events)),
-            )
+            self._memory.hand_out(max_events, batch.receiving)
             return
         get: Callable[..., Any] = self.store.get_events_batch
         if self._takes_limit is None:

@@ -12,8 +12,7 @@ from typing import Callable, List, Optional
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
 from snowplow_tracker._process.locking import (
-    held_by_this_thread,
-    holds_locks,
+    LockOrder,
     new_lock,
     note_thread_start,
     release_if_leaked,
@@ -21,7 +20,6 @@ from snowplow_tracker._process.locking import (
 
 __all__ = ["Workers", "start_daemon"]
 
-holds_locks(__file__)
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 _START_AGAIN_SECONDS = 1.0
@@ -109,7 +107,7 @@ class Workers:
         self._threads: List[Starting] = []
         self._not_before = 0.0
         self._banned = False
-        self._lock = new_lock()
+        self._lock = new_lock(LockOrder.WORKERS)
 
     def ensure_started(self) -> None:
         """Start the threads that do not run: at the first event, after a fork, and after a failure."""
@@ -123,9 +121,9 @@ class Workers:
             or time.monotonic() < self._not_before
         ):
             return
-        if held_by_this_thread(self._lock):
+        if self._lock.is_held_here():
             release_if_leaked(self._lock, file=__file__)
-            if held_by_this_thread(self._lock):
+            if self._lock.is_held_here():
                 return  # a signal handler or a finalizer, while this thread starts them
         with self._lock:
             self._start_missing()
@@ -153,6 +151,6 @@ class Workers:
         """Forget the threads of the parent process."""
         # The interpreter does not know that this is a child, and could come to wait for those of the parent.
         self._banned = fork.is_raw and self.alive()
-        self._lock = new_lock()
+        self._lock = new_lock(LockOrder.WORKERS)
         self._threads = []
         self._not_before = 0.0

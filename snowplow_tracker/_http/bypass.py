@@ -206,7 +206,8 @@ def _environment_has_a_say() -> bool:
     if _names_a_proxy():
         return True
     if "NETRC" in os.environ or any(
-        _is_there(os.path.expanduser(name))  # noqa: PTH111 - pathlib is slow to import
+        # Not `os.path.exists`, which takes any OSError for an absent file, also one that a signal handler raised.
+        os.access(os.path.expanduser(name), os.F_OK)  # noqa: PTH111 - pathlib is slow to import
         for name in ("~/.netrc", "~/_netrc")
     ):
         return True
@@ -228,17 +229,6 @@ def _names_a_proxy() -> bool:
         name.lower().endswith(b"_proxy") and name.lower() != b"no_proxy" and variables[name]
         for name in variables
     )
-
-
-def _is_there(path: str) -> bool:
-    # Not `os.path.exists`, which takes any OSError for an absent file, also one that a signal handler raised.
-    try:
-        os.stat(path)  # noqa: PTH116 - as above
-    except (OSError, ValueError) as error:
-        if is_interrupt(error):
-            raise
-        return False
-    return True
 
 
 def knows_requests() -> bool:
@@ -316,7 +306,7 @@ def tls_context() -> Callable[[], Any]:
     """
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     if bundle:
-        if not _is_there(bundle):
+        if not os.access(bundle, os.F_OK):
             raise OSError(
                 f"Could not find a suitable TLS CA certificate bundle, invalid path: {bundle}"
             )

@@ -6,10 +6,26 @@ import time
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Optional
 
-__all__ = ["DEADLINE", "Limits", "limits_of"]
+__all__ = ["DEADLINE", "Limits", "clip", "limits_of"]
 
 DEADLINE: ContextVar[Optional[float]] = ContextVar("snowplow_tracker_deadline", default=None)
 """When the flush, `close()` or exit that makes a request ends, in monotonic seconds: the request ends with it."""
+
+
+_MIN_REQUEST_SECONDS = 0.05
+"""A request that a deadline leaves less time than this gets this much."""
+
+
+def clip(timeout: Any) -> Any:
+    """Shorten a timeout, as requests takes it, to what the deadline leaves."""
+    deadline = DEADLINE.get()
+    if deadline is None:
+        return timeout
+    rest = max(_MIN_REQUEST_SECONDS, deadline - time.monotonic())
+    if isinstance(timeout, tuple):
+        connect, read = timeout
+        return (min(connect or rest, rest), min(read or rest, rest))
+    return min(timeout or rest, rest) if isinstance(timeout, (int, float, type(None))) else timeout
 
 
 class Limits(NamedTuple):

@@ -34,6 +34,7 @@ __all__ = [
     "flush_on_sigterm",
     "hold",
     "is_exiting",
+    "prepare",
     "register",
     "register_last",
     "release",
@@ -62,6 +63,10 @@ def hold(emitter: Any) -> None:
         emitter: Has `_flush_at_exit`, `_try_at_exit`, `_finish_at_exit`, `exit_timeout` and `retry_delay`.
     """
     _holding[id(emitter)] = emitter
+
+
+def prepare() -> None:
+    """See to it that the end of this process will be noticed, whatever modules were imported since."""
     if (fork.process_id, len(sys.modules)) != _looked_at_modules:
         _hook_libraries()
 

@@ -1,12 +1,13 @@
 """Locks that an interrupt cannot leave behind, and signals between threads.
 
-The order of locks: a store's own lock is taken last, and nothing is taken while it is held; the lock of an engine's core
-comes before it; `Emitter.lock` stands alone. No lock is held over a request, a call of a store, a callback or an import.
+No lock is held over a request, a call of a store, a callback or an import. A thread that has one takes only those that
+come later in `LockOrder`; the tests run with locks that check it.
 """
 
 from __future__ import annotations
 
 import _thread
+import enum
 import sys
 import threading
 import time
@@ -17,22 +18,49 @@ from _thread import RLock
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import CodeType, FrameType
-from typing import Any, Callable, Collection, Iterator, List, Optional, Set
+from typing import Any, Callable, Collection, Iterator, List, Optional, Type
 
-__all__ = ["Signal", "held_by_this_thread", "hold", "is_running", "new_lock", "release_if_leaked"]
-
-
-def new_lock() -> Any:
-    """Return a reentrant lock for a state that no I/O is done under."""
-    return RLock()
+__all__ = ["Lock", "LockOrder", "Signal", "hold", "is_running", "new_lock", "release_if_leaked"]
 
 
-def held_by_this_thread(lock: Any) -> bool:
-    """Return whether this thread is inside already: a signal handler or a finalizer came in between."""
-    return bool(lock._is_owned())
+class LockOrder(enum.IntEnum):
+    """The order in which one thread may take locks."""
+
+    WORKERS = 1
+    """The threads of an engine: one that cannot be started wakes those who wait for the core."""
+    CORE = 2
+    """The state of an engine."""
+    STORE = 3
+    """The queue in memory."""
+    TIMER = 4
+    """A timer."""
 
 
-def release_if_leaked(lock: Any, *, entered: int = 1, file: Optional[str] = None) -> None:
+class Lock(RLock):  # type: ignore[misc]
+    """A reentrant lock for a state that no I/O is done under."""
+
+    order: LockOrder
+    # Functions of C, as those of the lock: no interrupt comes in between.
+    is_held_here: Callable[[], bool] = RLock._is_owned  # type: ignore[attr-defined]
+    """Whether this thread is inside already: a signal handler or a finalizer came in between."""
+
+
+lock_class: Type[Lock] = Lock
+"""Tests have another one, which checks the order."""
+
+
+def new_lock(order: LockOrder) -> Lock:
+    """Return a lock.
+
+    Args:
+        order: Its place among the others.
+    """
+    lock = lock_class()
+    lock.order = order
+    return lock
+
+
+def release_if_leaked(lock: Lock, *, file: str, entered: int = 1) -> None:
     """Release a lock that an interrupt left with this thread.
 
     Python before 3.11 allows that at the end of a `with`, and from 3.14 on at its beginning.
@@ -41,18 +69,17 @@ def release_if_leaked(lock: Any, *, entered: int = 1, file: Optional[str] = None
 
     Args:
         lock: The lock.
+        file: The module that takes this lock. Beside it, only a `Signal` does.
         entered: How many of the calling functions have only begun, and hold no lock yet.
-        file: The only module that takes this lock; None where several do.
     """
-    if (3, 11) <= sys.version_info < (3, 14) or not lock._is_owned():
+    if (3, 11) <= sys.version_info < (3, 14) or not lock.is_held_here():
         return
-    frame = sys._getframe(1 + entered)
+    frame: Optional[FrameType] = sys._getframe(1 + entered)
     while frame is not None:
-        name = frame.f_code.co_filename
-        if name == file or (file is None and name in _FILES_WITH_LOCKS):
+        if frame.f_code.co_filename in (file, __file__):
             return
-        frame = frame.f_back  # type: ignore[assignment]
-    while lock._is_owned():
+        frame = frame.f_back
+    while lock.is_held_here():
         lock.release()
 
 
@@ -71,9 +98,6 @@ def hold(lock: Any) -> Iterator[None]:
             lock.release()
 
 
-_FILES_WITH_LOCKS: Set[str] = set()
-
-
 def is_running(codes: Collection[CodeType], owner: object) -> bool:
     """Return whether this thread is inside a method of an object: a signal handler or a finalizer came in between.
 
@@ -89,11 +113,6 @@ def is_running(codes: Collection[CodeType], owner: object) -> bool:
     return False
 
 
-def holds_locks(file: str) -> None:
-    """Note a module whose functions hold locks."""
-    _FILES_WITH_LOCKS.add(file)
-
-
 class Signal:
     """Wakes the threads that wait for a state to change. The state has a lock of its own.
 
@@ -101,7 +120,7 @@ class Signal:
     half done. Here a thread waits without the lock, and may go away at any moment.
     """
 
-    def __init__(self, lock: Any) -> None:
+    def __init__(self, lock: Lock) -> None:
         self._lock = lock
         self._gates: List[Any] = []
 
@@ -116,7 +135,7 @@ class Signal:
             False when the time is up, and at once in a signal handler that interrupted the holder of the lock: those
             it would wait for may need the lock.
         """
-        if self._lock._is_owned():
+        if self._lock.is_held_here():
             return False
         gate = _new_gate()
         gate.acquire()

@@ -12,11 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from snowplow_tracker._delivery.breaker import CircuitBreaker
-from snowplow_tracker._delivery.core import Core, Permit, permit_in_use
-from snowplow_tracker._delivery.demand import Demand, Phase
-from snowplow_tracker._delivery.ledger import Batch, Counts, Ledger, dropped
 from snowplow_tracker._delivery.retry import RetryPolicy
+from snowplow_tracker._delivery.state import (
+    Batch,
+    CircuitBreaker,
+    Core,
+    Counts,
+    Demand,
+    Ledger,
+    Permit,
+    Phase,
+    dropped,
+    permit_in_use,
+)
 from snowplow_tracker._delivery.stats import DropReason
 
 
@@ -137,9 +145,7 @@ def test_a_batch_is_counted_in_one_place_at_a_time() -> None:
     ledger.open(batch)
     assert ledger.in_flight() == 4
     batch.progress = batch.settled(events[:2], Counts(sent=2, settled=2))
-    batch.progress = batch.settled(
-        events[2:3], dropped(events[2:3], DropReason.REJECTED, queued=True)
-    )
+    batch.progress = batch.settled(events[2:3], dropped(1, DropReason.REJECTED, queued=True))
     assert (ledger.in_flight(), ledger.counts().sent, ledger.counts().total_dropped) == (1, 2, 1)
     assert batch.open_events() == events[3:]
     batch.progress = batch.settled(events[3:], Counts())
@@ -168,7 +174,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(count=st.integers(1, 5))
     def refuse(self, count: int) -> None:
         self.tracked += count
-        self.ledger.add(dropped(range(count), DropReason.OVERFLOW, queued=False))
+        self.ledger.add(dropped(count, DropReason.OVERFLOW, queued=False))
 
     @precondition(lambda self: self.queue)
     @rule(count=st.integers(1, 5))
@@ -187,7 +193,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if fate == "sent":
             counts = Counts(sent=len(events), settled=len(events))
         elif fate == "dropped":
-            counts = dropped(events, DropReason.REJECTED, queued=True)
+            counts = dropped(len(events), DropReason.REJECTED, queued=True)
         else:
             counts = Counts(retried=len(events))
             self.queue[:0] = events
@@ -211,7 +217,7 @@ def test_drops_add_up_by_reason(reasons: List[DropReason]) -> None:
     """However drops are added up, each reason keeps its own count."""
     ledger = Ledger()
     for reason in reasons:
-        ledger.add(dropped([1], reason, queued=False))
+        ledger.add(dropped(1, reason, queued=False))
     assert dict(ledger.counts().dropped) == {
         reason: reasons.count(reason) for reason in set(reasons)
     }

@@ -190,7 +190,7 @@ class OwnEmitter(Emitter):
     def http_post(self, data: str) -> Any:
         return requests.post(self.endpoint, data=data, timeout=5)
 
-    def is_good_status_code(self, status_code: int) -> bool:  # type: ignore[override] # static in 1.1.0
+    def is_good_status_code(self, status_code: int) -> bool:
         return status_code < 300
 
 
