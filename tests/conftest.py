@@ -16,7 +16,9 @@ import hypothesis
 import pytest
 
 import snowplow_tracker
+from snowplow_tracker._process import locking
 from snowplow_tracker._protocol import parameters
+from support import locks
 from support.turns import turn
 
 # Set by CI: the wheel that users get has to be what is tested, not a checkout that is on the path too.
@@ -145,6 +147,7 @@ def _refuse_the_outside_world(event: str, args: tuple) -> None:
 
 
 sys.addaudithook(_refuse_the_outside_world)
+locks.watch()
 
 
 @pytest.fixture(autouse=True)
@@ -153,6 +156,19 @@ def stays_on_this_machine():
     del _refused_addresses[:]
     yield
     assert not _refused_addresses, "the test tried to reach other machines"
+
+
+@pytest.fixture(autouse=True)
+def _locks_keep_to_their_rules(request, monkeypatch):
+    """Fail the test in which a lock was taken out of its order, or something slow was done under one.
+
+    Not where interrupts are the subject: a lock in Python may be left behind by one, as those of the package are not.
+    """
+    if "interrupt" not in request.node.nodeid and "signal" not in request.node.nodeid:
+        monkeypatch.setattr(locking, "lock_class", locks.CheckedLock)
+    del locks.violations[:]
+    yield
+    assert not locks.violations, "a rule of the locks was broken"
 
 
 @pytest.fixture(autouse=True)

@@ -120,10 +120,10 @@ class Flushing:
             step = self._sending.step(forced=forced, deadline=deadline)
             if step is Step.SENT:
                 forced, pause = False, _FIRST_PAUSE
-                if self._take_asked_again():
-                    checkpoint = (
-                        self._settlement.checkpoint()
-                    )  # a callback tracked more, and wanted it sent
+                if self._asked_again:
+                    # A callback tracked more, and wanted it sent.
+                    self._asked_again = False
+                    checkpoint = self._settlement.checkpoint()
                 continue
             if step is Step.FAILED:
                 forced = False
@@ -147,10 +147,6 @@ class Flushing:
     def ask_again(self) -> None:
         """Note that a callback wants what it tracked to be flushed too."""
         self._asked_again = True
-
-    def _take_asked_again(self) -> bool:
-        asked, self._asked_again = self._asked_again, False
-        return asked
 
     def _rest(self, deadline: Optional[float], pause: float) -> float:
         return pause if deadline is None else min(pause, max(0.0, deadline - self.core.clock()))

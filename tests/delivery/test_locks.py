@@ -1,0 +1,116 @@
+"""The rules of the locks: one order, and nothing of others under one. All tests run with locks that check the order."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any, Callable, List
+
+import pytest
+
+from snowplow_tracker import AsyncEmitter, InMemoryEventStore
+from snowplow_tracker._process.locking import Lock, LockOrder, new_lock
+from support import locks
+from support.collector_with_faults import Answer, CollectorWithFaults
+from support.tracking import track_many
+
+
+def take(lock: Lock) -> None:
+    with lock:
+        pass
+
+
+def test_a_lock_out_of_order_is_found() -> None:
+    """The check names a lock that is taken under one that comes later or is of the same kind, and nothing else."""
+    core, store, other = (
+        new_lock(LockOrder.CORE),
+        new_lock(LockOrder.STORE),
+        new_lock(LockOrder.CORE),
+    )
+    with core, store, core:
+        assert locks.held() == ["CORE", "STORE", "CORE"]
+    assert not locks.violations
+    with store, core:
+        pass
+    with core, other:
+        pass
+    with core:
+        thread = threading.Thread(target=take, args=(other,))
+        thread.start()
+        thread.join()
+    found = [violation.partition(" in ")[0] for violation in locks.violations]
+    assert found == ["CORE was taken under STORE", "CORE was taken under CORE"]
+    del locks.violations[:]
+
+
+def test_an_import_or_a_connection_under_a_lock_is_found() -> None:
+    """The check names what may take long and is done while a lock is held."""
+    with new_lock(LockOrder.CORE), pytest.raises(ImportError):
+        import no_module_of_this_name  # type: ignore[import-not-found] # noqa: F401
+    assert [violation.partition(" in ")[0] for violation in locks.violations][:1] == [
+        "import under CORE"
+    ]
+    del locks.violations[:]
+
+
+class LookingStore(InMemoryEventStore):
+    """A store of the user's, which looks at the locks that it is called under."""
+
+    thread_safe = False
+    seen: List[str]
+
+    def add_event(self, payload: Any) -> bool:
+        self.seen += locks.held()
+        return super().add_event(payload)
+
+    def get_events_batch(self, *, max_events: Any = None) -> Any:
+        self.seen += locks.held()
+        return super().get_events_batch(max_events=max_events)
+
+    def cleanup(self, batch: Any, need_retry: bool) -> None:
+        self.seen += locks.held()
+        super().cleanup(batch, need_retry)
+
+    def size(self) -> int:
+        self.seen += locks.held()
+        return super().size()
+
+
+@pytest.mark.parametrize("own_store", [False, True])
+def test_callbacks_stores_and_requests_come_without_a_lock(
+    make: Callable[..., Any], collector: CollectorWithFaults, own_store: bool
+) -> None:
+    """Whatever becomes of events, no lock is held while a store, a callback or a request of the user's runs."""
+    seen: List[str] = []
+    calls: List[str] = []
+
+    def noting(name: str) -> Callable[..., None]:
+        def callback(*_: object) -> None:
+            calls.append(name)
+            seen.extend(locks.held())
+
+        return callback
+
+    options = {name: noting(name) for name in ("on_success", "on_failure", "on_drop")}
+    if own_store:
+        store = LookingStore(logging.getLogger("of the user"), 3)
+        store.seen = seen
+        options["event_store"] = store  # type: ignore[assignment]
+    emitter = make(
+        batch_size=2, max_retries=1, buffer_capacity=3, overflow="drop_newest", **options
+    )
+    make_request = emitter.request_method.post
+
+    def post(*arguments: Any, **named: Any) -> Any:
+        seen.extend(locks.held())
+        return make_request(*arguments, **named)
+
+    emitter.request_method.post = post
+    for status in (200, 503, 422):
+        collector.behaviour = lambda *_, status=status: Answer(status=status)
+        track_many(emitter, 9)
+        emitter.sync_flush(timeout=0.3)
+    emitter.close(timeout=0)
+    assert {*calls} == {"on_success", "on_failure", "on_drop"}
+    assert not seen
+    assert isinstance(emitter, AsyncEmitter) or emitter.stats().queued == 0
