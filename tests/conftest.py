@@ -16,7 +16,7 @@ import hypothesis
 import pytest
 
 import snowplow_tracker
-from snowplow_tracker._protocol import parameters
+from support.inside import parameters
 from support.turns import turn
 
 # Set by CI: the wheel that users get has to be what is tested, not a checkout that is on the path too.
