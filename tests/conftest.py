@@ -16,9 +16,8 @@ import hypothesis
 import pytest
 
 import snowplow_tracker
-from snowplow_tracker._process import locking
-from snowplow_tracker._protocol import parameters
 from support import locks
+from support.inside import locking, parameters
 from support.turns import turn
 
 # Set by CI: the wheel that users get has to be what is tested, not a checkout that is on the path too.

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from snowplow_tracker._cli.main import main
+from snowplow_tracker.__main__ import main
 from support.iglu import SCHEMAS, registry
 
 __all__ = ["registry"]

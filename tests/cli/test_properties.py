@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from snowplow_tracker._cli.json_input import entries_of
-from snowplow_tracker._cli.main import main
+from snowplow_tracker.__main__ import main
 from snowplow_tracker.testing import Collector
 from support.iglu import SCHEMAS
+from support.inside import json_input
 
 SCHEMA = "iglu:org.beta/product/jsonschema/1-0-0"
 GOOD = {"schema": SCHEMA, "data": {"id": 5}}
@@ -78,7 +78,7 @@ def test_any_file_is_read_entry_by_entry(tmp_path, content):
     """Each entry of any file is a value or says why there is none."""
     file = tmp_path / "a.json"
     file.write_bytes(content)
-    for entry in entries_of(str(file)):
+    for entry in json_input.entries_of(str(file)):
         assert entry.place.startswith(str(file))
         assert entry.error or json.dumps(entry.value) is not None
 

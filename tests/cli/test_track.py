@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from snowplow_tracker._cli.main import main
+from snowplow_tracker.__main__ import main
 from snowplow_tracker.testing import Collector, Response
 from support.iglu import SCHEMAS
 

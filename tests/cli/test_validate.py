@@ -6,7 +6,7 @@ import json
 import pytest
 
 from snowplow_tracker import PageView, SelfDescribingJson, Tracker
-from snowplow_tracker._cli.main import main
+from snowplow_tracker.__main__ import main
 from snowplow_tracker.testing import RecordingEmitter
 from support.iglu import SCHEMAS
 

@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from snowplow_tracker._stores.redaction import redact
-from snowplow_tracker._stores.urls import open_store
 from snowplow_tracker.redis_event_store import RedisEventStore
 from snowplow_tracker.sqlite_event_store import SQLiteEventStore
 from snowplow_tracker.testing import Collector, Response
+from support.inside import redaction
 from support.redis_server import redis_server
+from support.stores import open_store
 
 COMMAND = [sys.executable, "-m", "snowplow_tracker", "worker"]
 
@@ -359,26 +359,26 @@ def test_the_way_of_sending_is_up_to_the_user(sqlite_url, collector, start):
 
 PRODUCER = """
     import sys
-    from snowplow_tracker import EmitterConfiguration, PageView, Snowplow, Emitter, AsyncEmitter
-    from snowplow_tracker._stores.urls import open_store
+    from snowplow_tracker import PageView, Tracker
 
-    for number, emitter_class in enumerate((Emitter, AsyncEmitter)):
-        tracker = Snowplow.create_tracker(
-            str(number),
-            sys.argv[2],
-            emitter_config=EmitterConfiguration(
-                emitter_class=emitter_class,
-                batch_size=2,
-                event_store=open_store(sys.argv[1]),
-                enqueue_only=True,
-            ),
+    sync, in_background = (
+        Tracker.from_environment(
+            {
+                "SNOWPLOW_ENDPOINT": sys.argv[2],
+                "SNOWPLOW_EMITTER": emitter,
+                "SNOWPLOW_BATCH_SIZE": "2",
+                "SNOWPLOW_STORE": sys.argv[1],
+                "SNOWPLOW_ENQUEUE_ONLY": "1",
+            }
         )
+        for emitter in ("sync", "async")
+    )
+    for tracker in (sync, in_background):
         for page in range(25):
             print(tracker.track(PageView(f"https://example.com/{page}")))
         tracker.flush()
         tracker.flush(is_async=True)
-        if number:
-            tracker.close()
+    in_background.close()
     assert "requests" not in sys.modules
 """
 
@@ -481,7 +481,7 @@ def test_urls_name_stores_with_their_options(tmp_path, monkeypatch):
 )
 def test_passwords_are_not_shown(text, shown):
     """The log names stores without users, passwords, and options that may be secret."""
-    assert redact(text) == shown
+    assert redaction.redact(text) == shown
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import warnings
 
 import pytest
 
-from snowplow_tracker._compat.tracking import DeprecatedTracking
 from snowplow_tracker.self_describing_json import SelfDescribingJson
 from snowplow_tracker.subject import Subject
 from snowplow_tracker.tracker import Tracker
@@ -197,7 +196,7 @@ def test_what_all_of_them_take(tracker, emitter, method, needed, others, becomes
 
 def test_all_of_them_are_tried():
     """No deprecated method is missing above."""
-    methods = dict(inspect.getmembers(DeprecatedTracking, inspect.isfunction))
+    methods = dict(inspect.getmembers(Tracker, inspect.isfunction))
     assert {name for name in methods if name.startswith("track_")} == {row[0] for row in CALLS}
 
 

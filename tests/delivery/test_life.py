@@ -20,9 +20,9 @@ from snowplow_tracker import (
     Snowplow,
     Tracker,
 )
-from snowplow_tracker._delivery.options import OPTIONS
 from snowplow_tracker.emitters import DeliveryStats, DropReason, EmitterState
 from support.collector_with_faults import OK, Answer, CollectorWithFaults, fail_at_random, in_turn
+from support.inside import options
 from support.tracking import Notes, assert_counters_add_up, payload, track_many, until
 
 Make = Callable[..., Any]
@@ -746,7 +746,7 @@ def test_what_an_emitter_shows_of_itself(emitter_class: Type[Emitter]) -> None:
 @pytest.mark.parametrize("taker", [Emitter, AsyncEmitter, EmitterConfiguration])
 def test_the_options_stand_once(taker: Callable[..., Any]) -> None:
     """Each option of the table is a parameter of both emitters and of the configuration, which also keep its value."""
-    assert sorted(set(OPTIONS) - set(inspect.signature(taker.__init__).parameters)) == []
+    assert sorted(set(options.OPTIONS) - set(inspect.signature(taker.__init__).parameters)) == []
     made = taker() if taker is EmitterConfiguration else taker("127.0.0.1:1", protocol="http")
     kept_elsewhere = set() if taker is EmitterConfiguration else {"buffer_bytes"}  # in the store
-    assert {name for name in OPTIONS if not hasattr(made, name)} == kept_elsewhere
+    assert {name for name in options.OPTIONS if not hasattr(made, name)} == kept_elsewhere

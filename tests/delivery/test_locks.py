@@ -9,13 +9,13 @@ from typing import Any, Callable, List
 import pytest
 
 from snowplow_tracker import AsyncEmitter, InMemoryEventStore
-from snowplow_tracker._process.locking import Lock, LockOrder, new_lock
 from support import locks
 from support.collector_with_faults import Answer, CollectorWithFaults
+from support.inside import locking
 from support.tracking import track_many
 
 
-def take(lock: Lock) -> None:
+def take(lock: locking.Lock) -> None:
     with lock:
         pass
 
@@ -23,9 +23,9 @@ def take(lock: Lock) -> None:
 def test_a_lock_out_of_order_is_found() -> None:
     """The check names a lock that is taken under one that comes later or is of the same kind, and nothing else."""
     core, store, other = (
-        new_lock(LockOrder.CORE),
-        new_lock(LockOrder.STORE),
-        new_lock(LockOrder.CORE),
+        locking.new_lock(locking.LockOrder.CORE),
+        locking.new_lock(locking.LockOrder.STORE),
+        locking.new_lock(locking.LockOrder.CORE),
     )
     with core, store, core:
         assert locks.held() == ["CORE", "STORE", "CORE"]
@@ -45,7 +45,7 @@ def test_a_lock_out_of_order_is_found() -> None:
 
 def test_an_import_or_a_connection_under_a_lock_is_found() -> None:
     """The check names what may take long and is done while a lock is held."""
-    with new_lock(LockOrder.CORE), pytest.raises(ImportError):
+    with locking.new_lock(locking.LockOrder.CORE), pytest.raises(ImportError):
         import no_module_of_this_name  # type: ignore[import-not-found] # noqa: F401
     assert [violation.partition(" in ")[0] for violation in locks.violations][:1] == [
         "import under CORE"

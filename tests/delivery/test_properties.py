@@ -8,7 +8,7 @@ import string
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snowplow_tracker._delivery.retry import Backoff, RetryPolicy, parse_retry_after
+from support.inside import retry
 
 NOW = 1_700_000_000.0
 
@@ -60,7 +60,7 @@ values = (
 @given(value=values)
 def test_any_retry_after_is_a_delay_or_unreadable(value):
     """Any `Retry-After` is read as seconds from now, none of them negative, or as nothing."""
-    seconds = parse_retry_after(value, lambda: NOW)
+    seconds = retry.parse_retry_after(value, lambda: NOW)
     assert seconds is None or (seconds >= 0 and not math.isnan(seconds))
 
 
@@ -68,7 +68,7 @@ def test_any_retry_after_is_a_delay_or_unreadable(value):
 @given(value=values, cap=st.floats(0, 10**6))
 def test_no_retry_after_makes_us_wait_longer_than_the_cap(value, cap):
     """Whatever a collector asks for, it is left alone no longer than the cap allows."""
-    waits = Backoff(RetryPolicy(), lambda: 1_000.0, lambda: 0.5)
+    waits = retry.Backoff(retry.RetryPolicy(), lambda: 1_000.0, lambda: 0.5)
     waits.failed(cap, value)
     assert 0 <= waits.wait(forced=True) <= cap + 1e-6
     assert 0 <= waits.wait(forced=False) <= cap + 1e-6

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snowplow_tracker._delivery.retry import Backoff, RetryPolicy, parse_retry_after
+from support.inside import retry
 
 
 class Clock:
@@ -23,13 +23,13 @@ class Clock:
         return self.now
 
 
-def backoff(clock: Clock, chance: float = 1.0) -> Backoff:
-    return Backoff(RetryPolicy(), clock, lambda: chance)
+def backoff(clock: Clock, chance: float = 1.0) -> retry.Backoff:
+    return retry.Backoff(retry.RetryPolicy(), clock, lambda: chance)
 
 
 def test_windows_grow_up_to_the_cap() -> None:
     """Each failure in a row widens the window, and no window is wider than the cap."""
-    windows = [RetryPolicy().window(failures, cap=60) for failures in range(1, 40)]
+    windows = [retry.RetryPolicy().window(failures, cap=60) for failures in range(1, 40)]
     assert windows == sorted(windows)
     assert windows[0] < windows[1] < windows[2]
     assert windows[-1] == 60
@@ -43,14 +43,14 @@ def test_windows_grow_up_to_the_cap() -> None:
 )
 def test_every_delay_is_within_the_window(failures: int, cap: float, chance: float) -> None:
     """Whatever the number of failures, the delay is a number between zero and the cap."""
-    policy = RetryPolicy()
+    policy = retry.RetryPolicy()
     delay = policy.delay(failures, cap, lambda: chance)
     assert 0 <= delay <= policy.window(failures, cap) <= cap
 
 
 def test_jitter_is_full() -> None:
     """A delay may be anything from nothing to the whole window, so that clients spread out."""
-    policy = RetryPolicy()
+    policy = retry.RetryPolicy()
     assert policy.delay(5, 60, lambda: 0.0) == 0
     assert policy.delay(5, 60, lambda: 0.999) == pytest.approx(policy.window(5, 60), rel=0.01)
 
@@ -122,7 +122,7 @@ def test_retry_after_is_honoured_up_to_the_cap() -> None:
 )
 def test_retry_after_in_seconds(value: Optional[str], seconds: Optional[float]) -> None:
     """A number of seconds is read, and what cannot be read is as if it were not there."""
-    assert parse_retry_after(value) == seconds
+    assert retry.parse_retry_after(value) == seconds
 
 
 @pytest.mark.parametrize(("offset", "seconds"), [(90, 90.0), (-90, 0.0)])
@@ -130,7 +130,7 @@ def test_retry_after_as_a_date(offset: int, seconds: float) -> None:
     """An HTTP date is the time until then, and nothing if it has passed."""
     now = datetime(2026, 3, 4, 5, 6, 7, tzinfo=timezone.utc)
     value = format_datetime(now + timedelta(seconds=offset), usegmt=True)
-    assert parse_retry_after(value, now.timestamp) == seconds
+    assert retry.parse_retry_after(value, now.timestamp) == seconds
 
 
 def test_a_number_beyond_any_limit_is_capped() -> None:
@@ -145,6 +145,6 @@ def test_the_delays_of_one_seed_are_reproducible() -> None:
 
     def delays() -> List[float]:
         numbers = iter([0.1, 0.9, 0.5])
-        return [RetryPolicy().delay(n, 60, lambda: next(numbers)) for n in (1, 2, 3)]
+        return [retry.RetryPolicy().delay(n, 60, lambda: next(numbers)) for n in (1, 2, 3)]
 
     assert delays() == delays()

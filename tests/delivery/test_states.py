@@ -12,20 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from snowplow_tracker._delivery.retry import RetryPolicy
-from snowplow_tracker._delivery.state import (
-    Batch,
-    CircuitBreaker,
-    Core,
-    Counts,
-    Demand,
-    Ledger,
-    Permit,
-    Phase,
-    dropped,
-    permit_in_use,
-)
-from snowplow_tracker._delivery.stats import DropReason
+from snowplow_tracker import DropReason
+from support.inside import retry, state
 
 
 class Clock:
@@ -44,8 +32,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def core(clock: Clock) -> Core:
-    return Core(RetryPolicy(), clock, lambda: 1.0)
+def core(clock: Clock) -> state.Core:
+    return state.Core(retry.RetryPolicy(), clock, lambda: 1.0)
 
 
 # Demand: few states, so all sequences of what can happen are tried.
@@ -61,7 +49,7 @@ def test_nothing_sleeps_while_there_are_events(first: str) -> None:
 
 
 def try_demand(steps: List[str]) -> None:
-    demand = Demand()
+    demand = state.Demand()
     seen_empty = True
     for step in steps:
         if step == "event":
@@ -70,7 +58,7 @@ def try_demand(steps: List[str]) -> None:
         elif step == "look":
             demand.begin_to_look()
         elif step in ("empty", "full"):
-            was_looking = demand.phase is Phase.LOOKING
+            was_looking = demand.phase is state.Phase.LOOKING
             demand.looked(empty=step == "empty")
             if was_looking and step == "empty":
                 seen_empty = True
@@ -78,12 +66,12 @@ def try_demand(steps: List[str]) -> None:
             demand.want(3)
         else:
             demand.taken(1, 0.0)
-        assert (demand.phase is Phase.ASLEEP) == seen_empty, steps
+        assert (demand.phase is state.Phase.ASLEEP) == seen_empty, steps
 
 
 def test_what_is_due(clock: Clock) -> None:
     """Events are due when they are wanted, or after the interval; asleep, nothing is; a pause puts both off."""
-    demand = Demand()
+    demand = state.Demand()
     assert demand.due_in(5.0, clock()) is None
     demand.wake(clock())
     assert demand.due_in(5.0, clock()) == 5.0
@@ -109,7 +97,7 @@ def test_what_is_due(clock: Clock) -> None:
 
 def test_a_generation_fails_once(clock: Clock) -> None:
     """Attempts that began before the same failure count as one; one that began after it counts again."""
-    breaker = CircuitBreaker(RetryPolicy(first_window=1, growth=2), clock, lambda: 1.0)
+    breaker = state.CircuitBreaker(retry.RetryPolicy(first_window=1, growth=2), clock, lambda: 1.0)
     breaker.failed(0, 60)
     breaker.failed(0, 60)
     assert (breaker.generation, breaker.delay) == (1, 1.0)
@@ -119,7 +107,7 @@ def test_a_generation_fails_once(clock: Clock) -> None:
 
 def test_retry_after_holds_whoever_asks(clock: Clock) -> None:
     """A forced attempt ignores our own delay, and never the collector's wish, also of an old generation."""
-    breaker = CircuitBreaker(RetryPolicy(), clock, lambda: 1.0)
+    breaker = state.CircuitBreaker(retry.RetryPolicy(), clock, lambda: 1.0)
     breaker.failed(0, 60)
     assert breaker.may_begin(forced=True, probing=False)
     assert not breaker.may_begin(forced=False, probing=False)
@@ -138,17 +126,17 @@ def test_retry_after_holds_whoever_asks(clock: Clock) -> None:
 
 def test_a_batch_is_counted_in_one_place_at_a_time() -> None:
     """An event is in flight, then sent, requeued or dropped; the sum of all never changes on the way."""
-    ledger = Ledger()
-    batch = Batch(1)
+    ledger = state.Ledger()
+    batch = state.Batch(1)
     events = [{"eid": str(number)} for number in range(4)]
     batch.progress = batch.received(events)
     ledger.open(batch)
     assert ledger.in_flight() == 4
-    batch.progress = batch.settled(events[:2], Counts(sent=2, settled=2))
-    batch.progress = batch.settled(events[2:3], dropped(1, DropReason.REJECTED, queued=True))
+    batch.progress = batch.settled(events[:2], state.Counts(sent=2, settled=2))
+    batch.progress = batch.settled(events[2:3], state.dropped(1, DropReason.REJECTED, queued=True))
     assert (ledger.in_flight(), ledger.counts().sent, ledger.counts().total_dropped) == (1, 2, 1)
     assert batch.open_events() == events[3:]
-    batch.progress = batch.settled(events[3:], Counts())
+    batch.progress = batch.settled(events[3:], state.Counts())
     before = ledger.counts()
     ledger.close(batch)
     ledger.close(batch)
@@ -160,9 +148,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ledger = Ledger()
+        self.ledger = state.Ledger()
         self.queue: List[dict] = []
-        self.batches: List[Batch] = []
+        self.batches: List[state.Batch] = []
         self.tracked = 0
 
     @rule(count=st.integers(1, 5))
@@ -174,12 +162,12 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(count=st.integers(1, 5))
     def refuse(self, count: int) -> None:
         self.tracked += count
-        self.ledger.add(dropped(count, DropReason.OVERFLOW, queued=False))
+        self.ledger.add(state.dropped(count, DropReason.OVERFLOW, queued=False))
 
     @precondition(lambda self: self.queue)
     @rule(count=st.integers(1, 5))
     def take(self, count: int) -> None:
-        batch = Batch(len(self.batches))
+        batch = state.Batch(len(self.batches))
         self.ledger.open(batch)
         batch.progress = batch.received(self.queue[:count])
         del self.queue[:count]
@@ -191,11 +179,11 @@ class LedgerMachine(RuleBasedStateMachine):
         batch = self.batches[0]
         events = batch.open_events()[:count]
         if fate == "sent":
-            counts = Counts(sent=len(events), settled=len(events))
+            counts = state.Counts(sent=len(events), settled=len(events))
         elif fate == "dropped":
-            counts = dropped(len(events), DropReason.REJECTED, queued=True)
+            counts = state.dropped(len(events), DropReason.REJECTED, queued=True)
         else:
-            counts = Counts(retried=len(events))
+            counts = state.Counts(retried=len(events))
             self.queue[:0] = events
         batch.progress = batch.settled(events, counts)
         if not batch.progress.open:
@@ -215,9 +203,9 @@ TestLedger = LedgerMachine.TestCase
 @given(st.lists(st.sampled_from(list(DropReason)), max_size=20))
 def test_drops_add_up_by_reason(reasons: List[DropReason]) -> None:
     """However drops are added up, each reason keeps its own count."""
-    ledger = Ledger()
+    ledger = state.Ledger()
     for reason in reasons:
-        ledger.add(dropped(1, reason, queued=False))
+        ledger.add(state.dropped(1, reason, queued=False))
     assert dict(ledger.counts().dropped) == {
         reason: reasons.count(reason) for reason in set(reasons)
     }
@@ -226,12 +214,12 @@ def test_drops_add_up_by_reason(reasons: List[DropReason]) -> None:
 # Permits
 
 
-def hold(core: Core, kept: List[BaseException], *, lose: bool) -> Optional[Permit]:
+def hold(core: state.Core, kept: List[BaseException], *, lose: bool) -> Optional[state.Permit]:
     """Take a permit, and lose it as an interrupt would; the traceback may be kept."""
     try:
         permit = core.try_begin(forced=False)
         assert permit is not None
-        assert permit_in_use(core) is permit
+        assert state.permit_in_use(core) is permit
         if lose:
             raise KeyboardInterrupt
         core.end_permit(permit)
@@ -241,7 +229,9 @@ def hold(core: Core, kept: List[BaseException], *, lose: bool) -> Optional[Permi
 
 
 @pytest.mark.parametrize("keeps_traceback", [False, True])
-def test_a_permit_whose_holder_is_gone_is_taken_back(core: Core, keeps_traceback: bool) -> None:
+def test_a_permit_whose_holder_is_gone_is_taken_back(
+    core: state.Core, keeps_traceback: bool
+) -> None:
     """An interrupt that leaves a probe behind does not keep the next one from being made."""
     core.breaker.failed(0, 0)
     kept: List[BaseException] = []
@@ -250,20 +240,20 @@ def test_a_permit_whose_holder_is_gone_is_taken_back(core: Core, keeps_traceback
         kept.clear()
         gc.collect()
         assert not core.is_probing
-    assert permit_in_use(core) is None
+    assert state.permit_in_use(core) is None
     core.take_back_lost()
     assert not core.permits_out
     hold(core, kept, lose=False)
     assert not core.permits_out
 
 
-def test_a_permit_of_another_thread_is_left_alone(core: Core) -> None:
+def test_a_permit_of_another_thread_is_left_alone(core: state.Core) -> None:
     """What another thread is doing is neither ours nor lost."""
     permit = core.try_begin(forced=False)
     found: List[object] = []
 
     def look() -> None:
-        found.extend((permit_in_use(core), core.take_back_lost(), len(core.permits_out)))
+        found.extend((state.permit_in_use(core), core.take_back_lost(), len(core.permits_out)))
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -273,7 +263,7 @@ def test_a_permit_of_another_thread_is_left_alone(core: Core) -> None:
     core.end_permit(permit)
 
 
-def test_one_probe_at_a_time(core: Core) -> None:
+def test_one_probe_at_a_time(core: state.Core) -> None:
     """While the collector is failing, the second attempt waits for the end of the first."""
     core.breaker.failed(0, 0)
     first = core.try_begin(forced=True)

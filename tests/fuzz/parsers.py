@@ -3,7 +3,7 @@
 It needs a Python for which there is a wheel of atheris (3.11 is one), in an environment of its own::
 
     python3.11 -m venv /tmp/atheris-env
-    /tmp/atheris-env/bin/pip install atheris
+    /tmp/atheris-env/bin/pip install atheris typing_extensions
     PYTHONPATH=. /tmp/atheris-env/bin/python tests/fuzz/parsers.py answers -max_total_time=120
 
 The first argument says what is fuzzed, and ``all`` takes everything in turn; those after it are options of libFuzzer.
@@ -19,23 +19,18 @@ import math
 import socket
 import sys
 import time
+from pathlib import Path
 from typing import Any, Callable, Dict, Iterator
 
 import atheris
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 with atheris.instrument_imports(include=["snowplow_tracker", "http", "email"]):
     import email.utils  # noqa: F401 - imported where it is needed, which is too late here
 
-    from snowplow_tracker._cli.json_input import json_from
-    from snowplow_tracker._delivery.retry import parse_retry_after
-    from snowplow_tracker._http.endpoint import collector_uri, printable
-    from snowplow_tracker._http.sockets import Response, set_read_by
-    from snowplow_tracker._stores.bodies import decode, decode_all
-    from snowplow_tracker.integrations._cookies import id_cookie_values, parse_cookies
     from snowplow_tracker.subject import Subject
-    from snowplow_tracker.testing import _http as collector_http
-    from snowplow_tracker.testing._http import HttpRequest
     from snowplow_tracker.testing.records import CollectedRequest, Headers
+    from support import inside
 
 LIMIT = 0.5
 """Seconds that an answer may take. Nothing here waits for anything: the other end of the socket is closed."""
@@ -55,14 +50,14 @@ def _sent(data: bytes) -> Iterator[socket.socket]:
 def answers(data: bytes) -> None:
     """Read an answer of a collector: a status, or an error that a request may raise."""
     with _sent(data) as connection:
-        set_read_by(time.monotonic() + LIMIT)
-        response = Response(connection, method="POST")
+        inside.sockets.set_read_by(time.monotonic() + LIMIT)
+        response = inside.sockets.Response(connection, method="POST")
         try:
             response.begin()
             response.read(65_536)
             assert 100 <= response.status <= 999
-            assert printable(response.reason).isprintable()
-            parse_retry_after(response.headers.get("Retry-After"))
+            assert inside.endpoint.printable(response.reason).isprintable()
+            inside.retry.parse_retry_after(response.headers.get("Retry-After"))
         except (OSError, http.client.HTTPException):
             pass
         finally:
@@ -72,16 +67,16 @@ def answers(data: bytes) -> None:
 def requests(data: bytes) -> None:
     """Read requests as the local collector does, and what is in them."""
     with _sent(data) as ours:
-        connection = collector_http._Connection(ours, "127.0.0.1")
+        connection = inside.collector_http._Connection(ours, "127.0.0.1")
         with contextlib.suppress(
-            collector_http._GoneError, collector_http._UnreadableError, OSError
+            inside.collector_http._GoneError, inside.collector_http._UnreadableError, OSError
         ):
             while True:
                 connection.wait_for_request()
                 _look_at(connection.read_request())
 
 
-def _look_at(request: HttpRequest) -> None:
+def _look_at(request: inside.collector_http.HttpRequest) -> None:
     collected = CollectedRequest(
         request.method, request.target, Headers(request.headers), request.body
     )
@@ -94,27 +89,27 @@ def _look_at(request: HttpRequest) -> None:
 def bodies(data: bytes) -> None:
     """Read the body of a request to the local collector."""
     headers = {"content-type": "application/json"}
-    _look_at(HttpRequest("POST", TP2, headers, data, 50, keep_alive=True))
+    _look_at(inside.collector_http.HttpRequest("POST", TP2, headers, data, 50, keep_alive=True))
 
 
 def json_texts(data: bytes) -> None:
     """Read JSON that commands are given, and events of a store."""
     text = data.decode(errors="replace")
     with contextlib.suppress(ValueError):
-        json_from(text)
+        inside.json_input.json_from(text)
     pieces = data.split(b"\n")
-    read = decode_all(pieces)
+    read = inside.bodies.decode_all(pieces)
     assert all(event is None or isinstance(event, dict) for event in read)
     # By their text, since NaN is not itself.
-    assert json.dumps(read) == json.dumps([decode(piece) for piece in pieces])
+    assert json.dumps(read) == json.dumps([inside.bodies.decode(piece) for piece in pieces])
 
 
 def cookies(data: bytes) -> None:
     """Read a header with cookies, and an id cookie."""
     header = data.decode("latin-1")
-    pairs = dict(parse_cookies(header))
+    pairs = dict(inside.request_cookies.parse_cookies(header))
     for suffix in (None, "1fff"):
-        found = id_cookie_values(pairs, "_sp_", suffix)
+        found = inside.request_cookies.id_cookie_values(pairs, "_sp_", suffix)
         assert set(found) <= {"duid", "vid", "sid"}
         assert found.get("vid", 0) < 2**31
         assert len(found.get("duid", "")) <= 128
@@ -124,14 +119,16 @@ def cookies(data: bytes) -> None:
 
 def retry_after(data: bytes) -> None:
     """Read a `Retry-After` header."""
-    seconds = parse_retry_after(data.decode("latin-1"), lambda: 1.7e9)
+    seconds = inside.retry.parse_retry_after(data.decode("latin-1"), lambda: 1.7e9)
     assert seconds is None or (seconds >= 0 and not math.isnan(seconds))
 
 
 def endpoints(data: bytes) -> None:
     """Read an endpoint."""
     try:
-        url = collector_uri(data.decode(errors="replace"), "https", None, "post", None)
+        url = inside.endpoint.collector_uri(
+            data.decode(errors="replace"), "https", None, "post", None
+        )
     except ValueError as error:
         assert "endpoint" in str(error)  # noqa: PT017
     else:

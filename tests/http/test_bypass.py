@@ -9,8 +9,8 @@ import pytest
 import requests
 import urllib3
 
-from snowplow_tracker._http import bypass
 from support.collector_with_faults import Answer, CollectorWithFaults, in_turn
+from support.inside import bypass
 from support.tracking import track_many
 
 Make = Callable[..., Any]

@@ -17,13 +17,11 @@ import requests
 import trustme
 import urllib3
 
-from snowplow_tracker._http.bypass import knows_requests, plan
-from snowplow_tracker._http.deadline import DEADLINE
-from snowplow_tracker._http.transport import Transport
+from support.inside import bypass, deadline, sockets, transport
 from support.processes import run_program
 
 # With a urllib3 that is not known there (the newest for Python 3.8 is not) all goes through requests.
-WAYS = ("past requests", "through requests") if knows_requests() else ("through requests",)
+WAYS = ("past requests", "through requests") if bypass.knows_requests() else ("through requests",)
 BODY = '{"a": 1}'
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -183,31 +181,31 @@ def outcome(
     **options: Any,
 ) -> List[Any]:
     """Make requests one of the two ways; return the statuses, or the kinds of errors."""
-    transport = Transport()
+    client = transport.Transport()
     results: List[Any] = []
     with pytest.MonkeyPatch.context() as patch:
         if way == "through requests":
-            patch.setattr("snowplow_tracker._http.transport.plan", lambda *_: None)
+            patch.setattr(transport, "plan", lambda *_: None)
         if method == "post":
             options = {"data": BODY, "headers": {"Content-Type": "application/json"}, **options}
         for _ in range(count):
             time.sleep(pause)
             try:
-                response = getattr(transport, method)(
+                response = getattr(client, method)(
                     url, timeout=timeout, allow_redirects=False, **options
                 )
                 results.append((response.status_code, response.headers.get("Retry-After")))
             except Exception as error:
-                assert transport.is_request_error(error)  # noqa: PT017 - no error is expected
+                assert client.is_request_error(error)  # noqa: PT017 - no error is expected
                 results.append(kind_of(error))
-    transport.close()
+    client.close()
     return results
 
 
 def both(url: str, **options: Any) -> List[Any]:
     """Return the outcome, which has to be the same both ways."""
-    if knows_requests():
-        planned = plan(url, options.get("headers", {}), options.get("params"))
+    if bypass.knows_requests():
+        planned = bypass.plan(url, options.get("headers", {}), options.get("params"))
         assert planned is not None, "not tested"
     first, *others = (outcome(way, url, **options) for way in WAYS)
     assert others in ([], [first])
@@ -217,7 +215,7 @@ def both(url: str, **options: Any) -> List[Any]:
 # What is sent
 
 
-@pytest.mark.skipif(not knows_requests(), reason="this urllib3 is not known: one way")
+@pytest.mark.skipif(not bypass.knows_requests(), reason="this urllib3 is not known: one way")
 @pytest.mark.parametrize(
     ("method", "options"),
     [
@@ -339,7 +337,7 @@ def test_forms_of_timeouts(form: Any) -> None:
 @pytest.mark.parametrize("timeout", [30, (None, None), None])
 def test_a_deadline_ends_any_request(way: str, timeout: Any) -> None:
     """The deadline of a flush holds whatever the timeout of the request is."""
-    token = DEADLINE.set(time.monotonic() + 0.5)
+    token = deadline.DEADLINE.set(time.monotonic() + 0.5)
     try:
         with served(drip(b"HTTP/1.1 200 OK\r\nX: ")) as server:
             started = time.monotonic()
@@ -347,7 +345,7 @@ def test_a_deadline_ends_any_request(way: str, timeout: Any) -> None:
             assert outcome(way, url, timeout=timeout) == ["timeout"]
             assert time.monotonic() - started < 3
     finally:
-        DEADLINE.reset(token)
+        deadline.DEADLINE.reset(token)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -362,7 +360,7 @@ def test_a_name_server_that_does_not_answer(way: str, monkeypatch: pytest.Monkey
         raise OSError("nobody knows")
 
     hang.__globals__  # noqa: B018 - it is not from socket: the request goes where it is seen
-    monkeypatch.setattr("snowplow_tracker._http.sockets._ask", hang)
+    monkeypatch.setattr(sockets, "_ask", hang)
     started = time.monotonic()
     result = outcome(way, "http://collector.example/", timeout=(0.4, 5))
     over.set()
@@ -385,11 +383,11 @@ def test_several_dead_addresses(way: str, monkeypatch: pytest.MonkeyPatch) -> No
             each.connect_ex(full.getsockname())
         dead = (socket.AF_INET, socket.SOCK_STREAM, 6, "", full.getsockname())
         good = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))
-        monkeypatch.setattr("snowplow_tracker._http.sockets._ask", lambda *_: [dead] * 4)
+        monkeypatch.setattr(sockets, "_ask", lambda *_: [dead] * 4)
         started = time.monotonic()
         assert outcome(way, "http://collector.example/", timeout=(1, 5)) == ["timeout"]
         assert time.monotonic() - started < 3
-        monkeypatch.setattr("snowplow_tracker._http.sockets._ask", lambda *_: [dead, good])
+        monkeypatch.setattr(sockets, "_ask", lambda *_: [dead, good])
         assert outcome(way, "http://collector.example/", timeout=(2, 5)) == [(200, None)]
         for each in waiting:
             each.close()
@@ -581,9 +579,9 @@ def test_the_environment_has_a_say(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a proxy or a netrc file in the environment, at the moment of the request, requests decides."""
-    assert (plan("http://collector.example/", {}) is not None) == knows_requests()
+    assert (bypass.plan("http://collector.example/", {}) is not None) == bypass.knows_requests()
     monkeypatch.setenv(variable, value)
-    assert plan("http://collector.example/", {}) is None
+    assert bypass.plan("http://collector.example/", {}) is None
 
 
 @pytest.mark.parametrize(
@@ -606,7 +604,7 @@ def test_the_environment_has_a_say(
 )
 def test_in_doubt_requests_decides(url: str) -> None:
     """A URL that requests might read in another way goes through requests."""
-    assert plan(url, {}) is None
+    assert bypass.plan(url, {}) is None
 
 
 def test_a_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -634,24 +632,25 @@ def test_a_proxy_that_drips(scheme: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 FORK = """
     import ctypes, os, sys
-    from snowplow_tracker._http import transport as module
+    from snowplow_tracker import Emitter
 
-    way, url = sys.argv[1:]
+    way, endpoint = sys.argv[1:]
     if way == "through requests":
-        module.plan = lambda *_: None
-    transport = module.Transport()
+        os.environ["NETRC"] = "/nowhere"  # a netrc file is for requests to read
+    emitter = Emitter(endpoint, batch_size=1, request_timeout=5)
 
-    def status():
-        return transport.post(url, data="{}", headers={}, timeout=5, allow_redirects=False).status_code
+    def has_sent(total):
+        emitter.input({"e": "pv"})
+        stats = emitter.stats()
+        return (stats.sent, stats.failed_attempts) == (total, 0)
 
-    assert status() == 200
+    assert has_sent(1)
     child = ctypes.PyDLL(None).fork()
     if child == 0:
-        transport.after_fork()
-        os._exit(0 if status() == 200 else 1)
+        os._exit(0 if has_sent(1) else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert status() == 200
-    transport.close()
+    assert has_sent(2)
+    emitter.close()
 """
 
 
@@ -662,6 +661,6 @@ def test_a_forked_child_uses_connections_of_its_own(way: str) -> None:
     """Also a child that runs no fork hooks leaves the parent's connection alone."""
     with served(answer(OK)) as server:
         # A program of one thread: what a raw fork does to the others is no matter of connections.
-        done = run_program(FORK, way, f"http://127.0.0.1:{server.port}/")
+        done = run_program(FORK, way, f"http://127.0.0.1:{server.port}")
         assert done.status == 0, done
         assert server.connections == 2

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from snowplow_tracker._http import keep_alive, sockets
+from support.inside import keep_alive, sockets
 
 
 class TimeLimitError(TimeoutError):

@@ -17,10 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snowplow_tracker import Emitter
-from snowplow_tracker._delivery.retry import parse_retry_after
-from snowplow_tracker._http.deadline import Limits
-from snowplow_tracker._http.endpoint import collector_uri, printable
-from snowplow_tracker._http.keep_alive import Answer, KeepAliveClient, Origin
+from support.inside import deadline, keep_alive, retry
+from support.inside import endpoint as endpoints
 
 LIMIT = 0.1
 """Seconds that a request may take where the other side does not end its answer."""
@@ -71,7 +69,7 @@ def attempt(make: Callable[[], Any]) -> Tuple[Any, str]:
 )
 def test_an_endpoint_is_a_url_or_a_clear_error(endpoint, protocol, port, method, path):
     """Of any endpoint comes a URL of a host that can be read again, or an error that names the parameter."""
-    url, error = attempt(lambda: collector_uri(endpoint, protocol, port, method, path))
+    url, error = attempt(lambda: endpoints.collector_uri(endpoint, protocol, port, method, path))
     if url is None:
         assert "endpoint" in error or "port" in error
         return
@@ -95,7 +93,7 @@ def test_an_endpoint_is_a_url_or_a_clear_error(endpoint, protocol, port, method,
 def test_no_error_shows_a_password(place, user, port):
     """Whatever is wrong with an endpoint, the error does not show the password in it."""
     endpoint = place.format(f"{user}:hidden42")
-    _, error = attempt(lambda: collector_uri(endpoint, "http", port, "post", None))
+    _, error = attempt(lambda: endpoints.collector_uri(endpoint, "http", port, "post", None))
     assert "hidden42" not in error
 
 
@@ -121,7 +119,7 @@ class Peer:
         self.closes = True
         self._held: List[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.origin = Origin("http", "127.0.0.1", self._listener.getsockname()[1])
+        self.origin = keep_alive.Origin("http", "127.0.0.1", self._listener.getsockname()[1])
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -173,19 +171,21 @@ def peer() -> Iterator[Peer]:
     running.close()
 
 
-def ask(client: KeepAliveClient, peer: Peer) -> Optional[Answer]:
+def ask(client: keep_alive.KeepAliveClient, peer: Peer) -> Optional[keep_alive.Answer]:
     """Make a request; None where it failed in one of the ways in which a request may fail."""
     start = time.monotonic()
     try:
-        return client.request("POST", peer.origin, "/", {}, b"body", Limits(5, LIMIT, None))
+        return client.request(
+            "POST", peer.origin, "/", {}, b"body", deadline.Limits(5, LIMIT, None)
+        )
     except (OSError, http.client.HTTPException):
         return None
     finally:
         assert time.monotonic() - start < LIMIT + SLACK
 
 
-def client_without_tls() -> KeepAliveClient:
-    return KeepAliveClient(lambda: pytest.fail("there is no TLS here"))
+def client_without_tls() -> keep_alive.KeepAliveClient:
+    return keep_alive.KeepAliveClient(lambda: pytest.fail("there is no TLS here"))
 
 
 line_ends = st.sampled_from([b"\r\n", b"\n", b"\r", b""])
@@ -242,8 +242,8 @@ def test_whatever_a_collector_answers_is_a_status_or_an_error(peer, answer, more
             found = ask(client, peer)
             if found is not None:
                 assert 100 <= found.status_code <= 999
-                assert printable(found.reason).isprintable()
-                parse_retry_after(found.headers.get("Retry-After"))
+                assert endpoints.printable(found.reason).isprintable()
+                retry.parse_retry_after(found.headers.get("Retry-After"))
     finally:
         client.close()
 

@@ -14,11 +14,11 @@ import pytest
 from snowplow_tracker import PageView, SelfDescribing, SelfDescribingJson, Subject, Tracker
 from snowplow_tracker.events import Event
 from snowplow_tracker.iglu import Resolver, SchemaKey, validate_self_describing
-from snowplow_tracker.iglu._generator import names
 from snowplow_tracker.iglu.generation import generate, specifications_from
 from snowplow_tracker.iglu.typed import SpecifiedEvent, TypedEventOrEntity
 from snowplow_tracker.testing import RecordingEmitter
 from support.iglu import SCHEMAS, VALID, built, imported
+from support.inside import names
 
 SPECIFICATIONS = {
     "OrderPlaced": {

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from snowplow_tracker import PageView, Tracker
-from snowplow_tracker._cli.main import main
+from snowplow_tracker.__main__ import main
 from snowplow_tracker.iglu import (
     Resolver,
     SchemaExtraMissingError,

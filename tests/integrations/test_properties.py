@@ -9,11 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from snowplow_tracker import StructuredEvent, Tracker
-from snowplow_tracker.integrations._cookies import id_cookie_values, parse_cookies
 from snowplow_tracker.integrations.asgi import SnowplowMiddleware
 from snowplow_tracker.integrations.wsgi import SnowplowMiddleware as WSGIMiddleware
 from snowplow_tracker.testing import RecordingEmitter
 from support import protocol
+from support.inside import request_cookies
 
 header_text = st.text(st.characters(max_codepoint=255), max_size=24)
 id_values = st.lists(
@@ -39,7 +39,7 @@ cookies = st.lists(
 @given(header=cookies | st.text(st.characters(), max_size=30))
 def test_any_cookie_header_gives_pairs(header):
     """Of any `Cookie` header come names and values without the characters that divide them."""
-    for name, value in parse_cookies(header):
+    for name, value in request_cookies.parse_cookies(header):
         assert name == name.strip()
         assert not {";", "="} & set(name)
         assert ";" not in value
@@ -55,7 +55,7 @@ def test_any_cookie_header_gives_pairs(header):
 @example(values={"_sp_id.a": "u.1.2.9999999999999999999.5", "_sp_id.b": "v.1.2.²"}, suffix=None)
 def test_any_id_cookies_give_what_the_pipeline_takes(values, suffix):
     """Of any id cookies come only ids that the pipeline takes; a session belongs to a user."""
-    found = id_cookie_values(values, "_sp_", suffix)
+    found = request_cookies.id_cookie_values(values, "_sp_", suffix)
     assert set(found) <= {"duid", "vid", "sid"}
     assert not found or "duid" in found
     for name, value in found.items():

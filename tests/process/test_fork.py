@@ -6,9 +6,9 @@ from typing import Type
 
 import pytest
 
-from snowplow_tracker._http.bypass import knows_requests
 from snowplow_tracker.emitters import AsyncEmitter, Emitter
 from support.collector_with_faults import Answer, CollectorWithFaults
+from support.inside import bypass
 from support.processes import run_program
 from support.tracking import EMITTER_CLASSES
 
@@ -309,7 +309,9 @@ def test_the_first_request_imports_nothing(way: str, collector: CollectorWithFau
     assert done.output == "[] 1\n", done
 
 
-@pytest.mark.skipif(not knows_requests(), reason="with this urllib3 all goes through requests")
+@pytest.mark.skipif(
+    not bypass.knows_requests(), reason="with this urllib3 all goes through requests"
+)
 def test_a_child_of_a_fork_in_the_middle_of_an_import_of_requests(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:

@@ -8,10 +8,10 @@ from typing import List, Optional, Type
 
 import pytest
 
-from snowplow_tracker._process import fork
 from snowplow_tracker.emitters import Emitter
 from snowplow_tracker.sqlite_event_store import SQLiteEventStore
 from support.collector_with_faults import CollectorWithFaults
+from support.inside import fork
 from support.processes import run_program
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

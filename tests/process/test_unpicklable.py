@@ -6,13 +6,13 @@ import pickle
 import pytest
 
 from snowplow_tracker import AsyncEmitter, Emitter, Tracker
-from snowplow_tracker._process.unpicklable import Unpicklable
 
 
-class Sender(Unpicklable):
-    """An emitter, for a tracker."""
+class Sender(Emitter):
+    """An emitter of a user's."""
 
     def __init__(self):
+        super().__init__("http://localhost:1")
         self.held = []
 
     def input(self, payload):

@@ -10,7 +10,8 @@ from typing import List
 
 import pytest
 
-from snowplow_tracker._protocol import event_ids
+from snowplow_tracker import Tracker
+from support.inside import event_ids
 from support.processes import run_program
 
 MANY = 1_000
@@ -18,7 +19,7 @@ MANY = 1_000
 
 def test_ids_are_random_uuids() -> None:
     """Each id is the canonical string of a UUID of version 4, and no two are the same."""
-    ids = [event_ids.new_id() for _ in range(MANY)]
+    ids = [Tracker.get_uuid() for _ in range(MANY)]
     assert len(set(ids)) == MANY
     for text in ids:
         parsed = uuid.UUID(text)
@@ -30,12 +31,12 @@ def test_every_random_digit_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         event_ids, "urandom", lambda size: bytes.fromhex("0123456789abcdef" * 2)[:size]
     )
-    assert event_ids.new_id() == "01234567-89ab-4def-8123-456789abcdef"
+    assert Tracker.get_uuid() == "01234567-89ab-4def-8123-456789abcdef"
 
 
 def test_all_variants_occur() -> None:
     """The random bits of the variant are used."""
-    counted = Counter(event_ids.new_id()[19] for _ in range(MANY))
+    counted = Counter(Tracker.get_uuid()[19] for _ in range(MANY))
     assert set(counted) == set("89ab")
     assert min(counted.values()) > MANY / 8
 
@@ -45,7 +46,7 @@ def test_threads_never_share_an_id() -> None:
     ids: List[str] = []
 
     def take() -> None:
-        ids.extend([event_ids.new_id() for _ in range(MANY)])
+        ids.extend([Tracker.get_uuid() for _ in range(MANY)])
 
     threads = [threading.Thread(target=take) for _ in range(4)]
     for thread in threads:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snowplow_tracker import Event, PageView, SelfDescribing, SelfDescribingJson, Subject, Tracker
-from snowplow_tracker._protocol.text import well_formed
 from snowplow_tracker.testing import RecordingEmitter
+from support.inside import text
 
 
 class Lazy:
@@ -161,7 +161,7 @@ def test_an_empty_lazy_string_is_left_out(tracker, emitter):
 @given(st.text(st.characters(), max_size=8))
 def test_well_formed_strings_can_be_encoded(string):
     """The string can be encoded, has a question mark for half a pair, and good ones stay as they are."""
-    result = well_formed(string)
+    result = text.well_formed(string)
     result.encode()
     joined = string.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     assert result == joined.replace("\ufffd", "?") or "\ufffd" in string
@@ -182,4 +182,4 @@ def test_well_formed_strings_can_be_encoded(string):
 )
 def test_halves_of_a_pair_are_joined(string, expected):
     """Two halves in order are one character; others are question marks."""
-    assert well_formed(string) == expected
+    assert text.well_formed(string) == expected

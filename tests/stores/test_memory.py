@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from snowplow_tracker import InMemoryEventStore
 from snowplow_tracker import event_store as event_store_module
+from support import locks
 from support.protocol import CONTEXTS, UNSTRUCT_EVENT
 
 LOGGER = logging.getLogger("snowplow_tracker.tests")

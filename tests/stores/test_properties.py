@@ -12,11 +12,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from snowplow_tracker._process.identity import is_gone, own_identity
-from snowplow_tracker._stores import sqlite_file
-from snowplow_tracker._stores.bodies import decode_all
 from snowplow_tracker.redis_event_store import RedisEventStore
 from snowplow_tracker.sqlite_event_store import SQLiteEventStore, SQLiteStoreError
+from support.inside import bodies as event_bodies
+from support.inside import identity, sqlite_file
 from support.redis_server import redis_server
 
 LIMIT = 5.0
@@ -62,7 +61,7 @@ def read(body):
 @example(bodies=[b' {"a":1}', '{"a":1}'.encode("utf-16"), b'\xef\xbb\xbf{"a":1}', b'{"a":"\xff"}'])
 def test_each_of_many_bodies_is_read_as_it_is_alone(bodies):
     """Whatever bodies come together, each is read for itself: broken ones never make up an event between them."""
-    assert decode_all(bodies) == [read(each) for each in bodies]
+    assert event_bodies.decode_all(bodies) == [read(each) for each in bodies]
 
 
 @given(
@@ -71,15 +70,15 @@ def test_each_of_many_bodies_is_read_as_it_is_alone(bodies):
         lambda place: st.text(max_size=12).map(
             lambda text: " ".join(
                 text if number == place else part
-                for number, part in enumerate(own_identity().split(" "))
+                for number, part in enumerate(identity.own_identity().split(" "))
             )
         )
     )
 )
-@example(own_identity().rpartition(" ")[0].rpartition(" ")[0] + " 99999999999 -")
+@example(identity.own_identity().rpartition(" ")[0].rpartition(" ")[0] + " 99999999999 -")
 def test_any_name_of_a_holder_is_gone_or_not(name):
     """Whatever stands in the place of a holder's name, it is told whether that process is gone."""
-    assert is_gone(name) in (True, False)
+    assert identity.is_gone(name) in (True, False)
 
 
 # Damaged files

@@ -10,9 +10,12 @@ from support.redis_server import redis_server
 
 PROGRAM = """
     import ctypes, os, signal, sys, time
-    from snowplow_tracker._stores.urls import open_store
+    from snowplow_tracker import redis_event_store, sqlite_event_store
 
-    store = open_store(sys.argv[1])
+    if sys.argv[1] == "sqlite":
+        store = sqlite_event_store.SQLiteEventStore(sys.argv[2])
+    else:
+        store = redis_event_store.RedisEventStore(sys.argv[2])
     for number in range(10):
         assert store.add_event({"eid": f"master-{number}"})
     held = store.get_events_batch(max_events=3)
@@ -50,7 +53,7 @@ def test_sqlite_in_a_raw_fork(tmp_path):
     """Parent and children each have a connection of their own: nothing is lost, twice or damaged."""
     path = tmp_path / "events.db"
     for _ in range(3):
-        finished = run_program(PROGRAM, f"sqlite:///{path}", deadline=60)
+        finished = run_program(PROGRAM, "sqlite", path, deadline=60)
         assert finished.status == 0, finished.errors
     connection = sqlite3.connect(str(path))
     assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -61,7 +64,7 @@ def test_sqlite_in_a_raw_fork(tmp_path):
 def test_redis_in_a_raw_fork(tmp_path):
     """Parent and children each have connections of their own, and read their own answers."""
     with redis_server(tmp_path) as server:
-        finished = run_program(PROGRAM, server.url, deadline=60)
+        finished = run_program(PROGRAM, "redis", server.url, deadline=60)
         assert finished.status == 0, finished.errors
 
 

@@ -12,11 +12,11 @@ import redis
 import redis.cluster
 import redis.sentinel
 
-from snowplow_tracker._stores.urls import open_store
 from snowplow_tracker.redis_event_store import RedisEventStore
 from snowplow_tracker.testing import Collector
 from support.programs import need
 from support.redis_server import RedisServer, redis_server
+from support.stores import open_store
 
 OPTIONS = {"socket_timeout": 0.5, "exit_timeout": 0.2}
 LEAST_RIGHTS = [

@@ -18,10 +18,10 @@ from typing import Any, Dict, Iterator, List, TypeVar
 
 import pytest
 
-from snowplow_tracker._process import identity as _process_identity
 from snowplow_tracker.emitters import AsyncEmitter, Emitter
 from snowplow_tracker.sqlite_event_store import SQLiteEventStore, SQLiteStoreError
 from snowplow_tracker.testing import Collector
+from support.inside import identity
 from support.processes import run_program
 from support.tracking import payload, track_many, until
 
@@ -639,14 +639,14 @@ def test_a_lease_from_before_a_restart_of_the_machine_is_void(
 
 def test_the_identity_of_a_process_outlives_its_number() -> None:
     """Another start time, boot or container under the same number is another process."""
-    own = _process_identity.own_identity()
+    own = identity.own_identity()
     boot, namespace, pid, started = own.split(" ")
-    assert not _process_identity.is_gone(own)
-    assert _process_identity.is_gone(f"{boot} {namespace} {pid} {int(started) - 1}")
-    assert _process_identity.is_gone(f"another {namespace} {pid} {started}")
-    assert not _process_identity.is_gone(f"{boot} another {pid} {started}")
-    assert not _process_identity.is_gone(f"- - {pid} -")
-    assert not _process_identity.is_gone("something that a later version wrote")
+    assert not identity.is_gone(own)
+    assert identity.is_gone(f"{boot} {namespace} {pid} {int(started) - 1}")
+    assert identity.is_gone(f"another {namespace} {pid} {started}")
+    assert not identity.is_gone(f"{boot} another {pid} {started}")
+    assert not identity.is_gone(f"- - {pid} -")
+    assert not identity.is_gone("something that a later version wrote")
 
 
 @pytest.mark.long

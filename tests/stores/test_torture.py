@@ -26,12 +26,19 @@ SECONDS = float(os.environ.get("SNOWPLOW_TRACKER_TORTURE", "4"))
 
 PRODUCER = """
     import os, sys, time
-    from snowplow_tracker import Emitter, PageView, Tracker
-    from snowplow_tracker._stores.urls import open_store
+    from snowplow_tracker import PageView, Tracker
 
     url, record, stop = sys.argv[1:]
-    emitter = Emitter("127.0.0.1:9", event_store=open_store(url), enqueue_only=True)
-    tracker = Tracker("torture", emitter)
+    tracker = Tracker.from_environment(
+        {
+            "SNOWPLOW_ENDPOINT": "127.0.0.1:9",
+            "SNOWPLOW_NAMESPACE": "torture",
+            "SNOWPLOW_EMITTER": "sync",
+            "SNOWPLOW_STORE": url,
+            "SNOWPLOW_ENQUEUE_ONLY": "1",
+        }
+    )
+    [emitter] = tracker.emitters
     file = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     while not os.path.exists(stop):
         eid = tracker.track(PageView("https://example.com/"))

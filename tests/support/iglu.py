@@ -11,15 +11,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from snowplow_tracker.iglu._generator.model import (
-    ClassModel,
-    DictOf,
-    ListOf,
-    LiteralOf,
-    Object,
-    Plain,
-    UnionOf,
-)
+from support.inside import model as models
 
 SCHEMAS = Path(__file__).parent.parent / "iglu" / "schemas"
 
@@ -198,7 +190,7 @@ def imported(text: str, path: Path) -> Any:
     return module
 
 
-def built(module: Any, model: ClassModel, data: Any) -> Any:
+def built(module: Any, model: models.ClassModel, data: Any) -> Any:
     """Return the object of a generated class that stands for data."""
     made = getattr(module, model.name)
     if model.whole:
@@ -215,20 +207,20 @@ def built(module: Any, model: ClassModel, data: Any) -> Any:
 
 
 def _value(module: Any, hint: Any, value: Any) -> Any:
-    if isinstance(hint, UnionOf):
+    if isinstance(hint, models.UnionOf):
         hint = next(each for each in hint.members if _fits(each, value))
-    if isinstance(hint, Object):
+    if isinstance(hint, models.Object):
         return built(module, hint.model, value)
-    if isinstance(hint, ListOf):
+    if isinstance(hint, models.ListOf):
         return [_value(module, hint.item, each) for each in value]
-    if isinstance(hint, DictOf):
+    if isinstance(hint, models.DictOf):
         return {key: _value(module, hint.value, each) for key, each in value.items()}
     assert _fits(hint, value), (hint, value)
     return value
 
 
 def _fits(hint: Any, value: Any) -> bool:
-    if isinstance(hint, Object):
+    if isinstance(hint, models.Object):
         model = hint.model
         required = {each.key for each in model.properties if each.required}
         known = {each.key: each.hint for each in model.properties}
@@ -238,15 +230,15 @@ def _fits(hint: Any, value: Any) -> bool:
             and (model.additional is not None or set(value) <= set(known))
             and all(_fits(known[key], each) for key, each in value.items() if key in known)
         )
-    if isinstance(hint, LiteralOf):
+    if isinstance(hint, models.LiteralOf):
         return any(value == each and type(value) is type(each) for each in hint.values)
-    if isinstance(hint, ListOf):
+    if isinstance(hint, models.ListOf):
         return isinstance(value, list)
-    if isinstance(hint, DictOf):
+    if isinstance(hint, models.DictOf):
         return isinstance(value, dict)
-    if isinstance(hint, UnionOf):
+    if isinstance(hint, models.UnionOf):
         return any(_fits(each, value) for each in hint.members)
-    assert isinstance(hint, Plain)
+    assert isinstance(hint, models.Plain)
     if hint.name == "Any":
         return True
     if isinstance(value, bool):

@@ -6,7 +6,7 @@ import sys
 from threading import get_ident
 from typing import Any, Dict, List
 
-from snowplow_tracker._process import locking
+from support.inside import locking
 
 _SLOW = ("import", "open", "socket.connect", "socket.getaddrinfo", "sqlite3.connect")
 """Audit events of what may take long, or need a lock of the interpreter."""

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from surface import snapshot
 
 from snowplow_tracker import SelfDescribingJson
+from support.inside import bypass
 
 REFERENCE: Dict[str, Any] = json.loads(snapshot.REFERENCE.read_text(encoding="utf-8"))
 
@@ -246,6 +248,24 @@ def imported_by(module: str, *, types: bool = False) -> Set[str]:
     return {name for name in found if name.split(".")[0] == snapshot.PACKAGE}
 
 
+TESTS = Path(__file__).resolve().parent.parent
+INSIDE = TESTS / "support" / "inside.py"
+# Also in a program that stands in a string; names such as `__file__` are Python's.
+PRIVATE = re.compile(
+    r"\bsnowplow_tracker(\.\w+)*\._[a-z]\w*"
+    r"|\bfrom snowplow_tracker[\w.]* import (\([^)]*|[^(\n]*)(?<!as )\b_[a-z]\w*"
+)
+
+
+def test_the_inside_of_the_package_is_known_in_one_place() -> None:
+    """Tests use the public names, and a short list of modules in one file for what cannot be seen from outside."""
+    named = {
+        path: len(PRIVATE.findall(path.read_text(encoding="utf-8"))) for path in TESTS.rglob("*.py")
+    }
+    assert 0 < named.pop(INSIDE) <= 10, "test through public names"
+    assert [str(path) for path, count in named.items() if count] == [], f"import it from {INSIDE}"
+
+
 # Programs that stand on the package as any user's would.
 PROGRAMS = {name for name in SOURCES if name.endswith("__main__") or "._cli" in name}
 
@@ -314,9 +334,8 @@ early = late & (set(sys.modules) - before)
 assert not early, early
 emitter = snowplow_tracker.Emitter("localhost", protocol="http", port=9)
 snowplow_tracker.Tracker("ns", emitter).track(snowplow_tracker.PageView("https://acme.com/"))
-from snowplow_tracker._http.bypass import knows_requests
-early = {"inspect", "requests", "uuid"} & (set(sys.modules) - before)
-assert not early or not knows_requests(), early
+early = LATER & (set(sys.modules) - before)
+assert not early, early
 sys.modules["logging"].getLogger("snowplow_tracker").setLevel("ERROR")
 assert emitter.close(timeout=0) == 1
 """
@@ -324,7 +343,9 @@ assert emitter.close(timeout=0) == 1
 
 def test_what_few_programs_need_is_imported_late(tmp_path: Path) -> None:
     """What the import and the tracking of a page view do not need is not imported for them."""
-    run_silently(LATE_IMPORT_PROBE, tmp_path)
+    # With a urllib3 that is not known all goes through requests, which is imported for it.
+    later = {"inspect", "requests", "uuid"} if bypass.knows_requests() else set()
+    run_silently(f"LATER = {later}\n{LATE_IMPORT_PROBE}", tmp_path)
 
 
 LOGGING_PROBE = """

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from snowplow_tracker.testing import CollectedEvent, Collector, format_table
-from snowplow_tracker.testing import _http as http_server
 from snowplow_tracker.testing.live_collector import LiveCollector
+from support.inside import collector_http
 
 TP2 = "/com.snowplowanalytics.snowplow/tp2"
 JSON = {"Content-Type": "application/json"}
@@ -171,7 +171,7 @@ def test_an_odd_content_length_is_refused(collector, head, status):
 
 def test_a_body_that_is_too_large_is_not_kept(collector, monkeypatch):
     """It is read to its end so that the client hears 413, and takes no memory."""
-    monkeypatch.setattr(http_server, "_MAX_BODY", 100_000)
+    monkeypatch.setattr(collector_http, "_MAX_BODY", 100_000)
     assert post(collector, b"x" * 5_000_000) == 413
     assert all(request.size < 100_001 for request in collector.requests)
     assert alive(collector)
@@ -188,7 +188,7 @@ def test_a_body_that_is_too_large_is_not_kept(collector, monkeypatch):
 )
 def test_a_request_that_drips_is_ended(collector, monkeypatch, first, drip):
     """A request has a deadline as a whole, however lively it is."""
-    monkeypatch.setattr(http_server, "_REQUEST_TIMEOUT", 0.3)
+    monkeypatch.setattr(collector_http, "_REQUEST_TIMEOUT", 0.3)
     with socket.create_connection(("127.0.0.1", collector.port), timeout=10) as client:
         client.settimeout(0.05)
         client.sendall(first)
@@ -210,14 +210,14 @@ def test_a_request_that_drips_is_ended(collector, monkeypatch, first, drip):
 
 def test_an_idle_connection_is_closed(collector, monkeypatch):
     """A connection on which nothing happens ends, as a collector's does."""
-    monkeypatch.setattr(http_server, "_IDLE_TIMEOUT", 0.1)
+    monkeypatch.setattr(collector_http, "_IDLE_TIMEOUT", 0.1)
     with socket.create_connection(("127.0.0.1", collector.port), timeout=10) as client:
         assert client.recv(1) == b""
 
 
 def test_connections_that_say_nothing_make_room(collector, monkeypatch):
     """However many connections are opened, somebody who asks is answered."""
-    monkeypatch.setattr(http_server, "_MAX_CONNECTIONS", 20)
+    monkeypatch.setattr(collector_http, "_MAX_CONNECTIONS", 20)
     silent = [socket.create_connection(("127.0.0.1", collector.port)) for _ in range(60)]
     try:
         assert alive(collector)
@@ -240,7 +240,7 @@ def test_clients_that_vanish_are_no_trouble(collector):
 @pytest.mark.long
 def test_a_client_that_never_reads_is_left(collector, monkeypatch):
     """Answers that nobody reads do not hold a thread for ever."""
-    monkeypatch.setattr(http_server, "_ANSWER_TIMEOUT", 0.2)
+    monkeypatch.setattr(collector_http, "_ANSWER_TIMEOUT", 0.2)
     with socket.create_connection(("127.0.0.1", collector.port)) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1_000)
         client.settimeout(0.5)

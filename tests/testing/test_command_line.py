@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import snowplow_tracker
-from snowplow_tracker._cli import demo
-from snowplow_tracker._cli.main import main
+from snowplow_tracker.__main__ import main
 from snowplow_tracker.testing import Collector, Response
 
 COMMAND = [sys.executable, "-m", "snowplow_tracker"]
@@ -44,11 +43,14 @@ def test_the_demo_shows_one_event_of_each_type():
 def test_the_demo_fails_if_events_do_not_arrive(monkeypatch, capsys):
     """A collector that refuses makes the demo say what is missing, and fail."""
 
-    def refusing():
-        return Collector(respond=lambda _request: Response(400))
+    class Refusing(Collector):
+        def __init__(self):
+            super().__init__(respond=lambda _request: Response(400))
 
-    monkeypatch.setattr("snowplow_tracker.testing.collector.Collector", refusing)
-    monkeypatch.setattr(demo, "_TIMEOUT", 0.1)
+        def wait_for(self, count, timeout):
+            return super().wait_for(count, min(timeout, 0.1))
+
+    monkeypatch.setattr("snowplow_tracker.testing.collector.Collector", Refusing)
     assert main(["demo"]) == 1
     assert "for 5 events, but 0 arrived" in capsys.readouterr().err
 

@@ -19,7 +19,6 @@ from snowplow_tracker import (
     Subject,
     Tracker,
 )
-from snowplow_tracker.testing._snippet import snippet
 from snowplow_tracker.testing.live_collector import LiveCollector
 
 ORDER = "iglu:com.acme/order/jsonschema/1-0-0"
@@ -420,7 +419,7 @@ def test_a_snippet_tracks_the_same_event(collector, event):
     """The program that the page offers tracks the event again, but for its id and times."""
     Tracker("shop", Emitter(collector.endpoint, batch_size=1), app_id="shop-web").track(event)
     judged(collector, 1)
-    program = snippet(collector.journal.latest_first()[0].event)
+    program = ask_json(collector, "GET", "/page/event?n=1")[1]["snippet"]
     scope = {}
     exec(program.replace("http://127.0.0.1:9090", collector.endpoint), scope)  # noqa: S102 (the point)
     scope["Snowplow"].reset()
