@@ -294,7 +294,7 @@ ALLOWED: Dict[str, List[Tuple[int, str]]] = {
     "emitter/endpoint_with_a_space": [
         (
             0,
-            'seen: "http://HOST/a b/com.snowplowanalytics.snowplow/tp2" -> "ValueError: endpoint \'http://HOST/a b\' is not a usable host or URL."',
+            'seen: "http://HOST/a b/com.snowplowanalytics.snowplow/tp2" -> "ValueError: endpoint \'http://HOST/a b\' has a space or a line break in it: remove it, or in a path or a password write %20."',
         ),
     ],
     "emitter/endpoint_scheme_in_capitals": [
