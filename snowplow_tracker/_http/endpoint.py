@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any, Optional
 
+from snowplow_tracker._protocol.parameters import warn_once
 from snowplow_tracker.contracts import one_of
 
 __all__ = ["GET_PATH", "METHODS", "PROTOCOLS", "collector_uri", "post_path", "printable", "redact"]
+
+logger = logging.getLogger("snowplow_tracker.emitters")
 
 PROTOCOLS = {"http", "https"}
 METHODS = {"get", "post"}
@@ -89,7 +93,21 @@ def collector_uri(
         raise ValueError(f"endpoint {shown!r} is not a usable host or URL{reason}")
     if port is not None:
         url += _port_to_add(port, own_port, shown)
-    return url + slash + own_path + (GET_PATH if method == "get" else post_path(path))
+    added = GET_PATH if method == "get" else post_path(path)
+    for known in (added, _POST_PATH):
+        if (slash + own_path).endswith(known):
+            # No error, and the URL that 1.1.0 made: a proxy may take this path off.
+            warn_once(
+                ("endpoint", shown),
+                "endpoint %r ends in the path %s, but the path of requests is added to it: unless a proxy wants it so, "
+                "pass %r.",
+                shown,
+                known,
+                shown.rstrip("/")[: -len(known)],
+                to=logger,
+            )
+            break
+    return url + slash + own_path + added
 
 
 def _port_to_add(port: Any, own_port: Optional[int], shown: str) -> str:

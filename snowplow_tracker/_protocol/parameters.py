@@ -73,17 +73,20 @@ _MAX_BITS = 13_000
 _warned: Set[Tuple[str, ...]] = set()
 
 
-def warn_once(kind: Tuple[str, ...], message: str, *arguments: object) -> None:
+def warn_once(
+    kind: Tuple[str, ...], message: str, *arguments: object, to: logging.Logger = logger
+) -> None:
     """Log a warning, unless there was one of the same kind.
 
     Args:
         kind: What makes two warnings the same, such as a parameter and what is wrong with it.
         message: The message, as for `logging`.
         *arguments: Its arguments.
+        to: The logger, where it is not about an event.
     """
     if kind not in _warned:
         _warned.add(kind)
-        logger.warning("%s (logged once)", message % arguments)
+        to.warning("%s (logged once)", message % arguments)
 
 
 def add(pairs: PayloadDict, name: str, value: Any) -> None:

@@ -1,5 +1,7 @@
 """The endpoint: which are taken, and what is shown of them."""
 
+from typing import Any, Dict
+
 import pytest
 
 from snowplow_tracker import AsyncEmitter, Emitter
@@ -99,3 +101,49 @@ def test_no_error_shows_the_password(form: str) -> None:
             Emitter(form.format(password))
         assert "pq1" not in str(caught.value)
         assert "xz9" not in str(caught.value)
+
+
+TP2 = "/com.snowplowanalytics.snowplow/tp2"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "options", "added"),
+    [
+        (f"https://localhost{TP2}", {}, TP2),
+        (f"localhost/behind/a/proxy{TP2}/", {}, TP2),
+        ("https://localhost/i", {"method": "get"}, "/i"),
+        (f"https://localhost{TP2}", {"method": "get"}, "/i"),
+        ("https://localhost/com.acme/track", {"path": "com.acme/track"}, "/com.acme/track"),
+    ],
+)
+def test_an_endpoint_with_the_path_of_the_collector_is_told(
+    caplog, endpoint: str, options: Dict[str, Any], added: str
+) -> None:
+    """The URL is that of 1.1.0, since a proxy may make it right; one warning says what to pass."""
+    for _ in range(2):
+        emitter = Emitter(endpoint, enabled=False, **options)
+    assert emitter.endpoint.endswith(endpoint.strip("/") + added)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("snowplow_tracker.emitters", "WARNING")
+    pass_this = endpoint.rstrip("/")
+    for path in (TP2, "/i", "/com.acme/track"):
+        pass_this = pass_this[: -len(path)] if pass_this.endswith(path) else pass_this
+    assert record.getMessage().startswith(f"endpoint {endpoint!r} ends in ")
+    assert f"pass {pass_this!r}" in record.getMessage()
+
+
+@pytest.mark.parametrize("endpoint", ["localhost/i", "localhost/api", "localhost/tp2", "tp2", "i"])
+def test_other_paths_of_an_endpoint_are_taken(caplog, endpoint: str) -> None:
+    """A path that only looks a little like the collector's is somebody's own."""
+    emitter = Emitter(endpoint, enabled=False)
+    assert emitter.endpoint == f"https://{endpoint}{TP2}"
+    assert not caplog.records
+
+
+def test_the_warning_of_the_path_shows_no_password(caplog) -> None:
+    """The warning about the path leaves the user's name and password out."""
+    Emitter(f"https://user:pq1xz9@localhost{TP2}", enabled=False)
+    assert "endpoint 'https://localhost/com" in caplog.text
+    assert "pass 'https://localhost'" in caplog.text
+    assert "pq1" not in caplog.text
+    assert "user" not in caplog.text
