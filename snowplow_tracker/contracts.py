@@ -5,8 +5,9 @@ callers it is read from the line of source that made the call, and only once a c
 """
 
 import sys
-from typing import Any, Callable, Dict, Iterable, Optional, Sized
+from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Sized
 
+from snowplow_tracker._messages import choice_text
 from snowplow_tracker._protocol.text import has_string_form, plain, type_name
 from snowplow_tracker.typing import FORM_NODE_NAMES as FORM_NODE_NAMES
 from snowplow_tracker.typing import FORM_TYPES as FORM_TYPES
@@ -117,7 +118,12 @@ def one_of(
         ValueError: The value is another one.
     """
     if contracts_enabled() and not _is_among(value, supported):
-        raise ValueError(f"{name or _first_argument_of_caller()} is not supported.")
+        # What 1.1.0 said comes first, whole: tests of users may look for it.
+        message = f"{name or _first_argument_of_caller()} is not supported."
+        # An iterator has been used up, and what only knows what it contains cannot be listed.
+        if isinstance(supported, Iterable) and not isinstance(supported, Iterator):
+            message += f" It {choice_text(supported, value)}"
+        raise ValueError(message)
 
 
 def satisfies(

@@ -344,6 +344,7 @@ class Emitter(Unpicklable, EmitterProtocol):
         known = vars(self)
         engine = known.get("_engine")
         state = engine.state.value if engine is not None else "not ready"
+        state = state if engine is None or known.get("enabled", True) else "disabled"
         return f"<{type(self).__name__} {redact(str(known.get('endpoint')))}: {known.get('method')}, {state}>"
 
     @deferred.takes_deferred

@@ -26,6 +26,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
+from snowplow_tracker._messages import choice_text
 from snowplow_tracker.emitters import AsyncEmitter, Emitter
 from snowplow_tracker.subject import SUPPORTED_PLATFORMS, Subject
 
@@ -120,7 +121,7 @@ def _is_on(environment: Mapping[str, str], name: str) -> bool:
 def _one_of(environment: Mapping[str, str], name: str, known: Any, default: str) -> str:
     value = environment.get(name, "").strip().lower() or default
     if value not in known:
-        raise ValueError(f"{name} must be {', '.join(sorted(known))}, not {value!r}.")
+        raise ValueError(f"{name} {choice_text(known, value)}")
     return value
 
 

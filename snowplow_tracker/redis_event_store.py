@@ -78,7 +78,9 @@ class RedisEventStore(EventStore):
       is handed such events first, in their order. (They are pending entries of a consumer named ``returned``.)
 
     An entry of the stream has one field, ``event``, with the event as JSON. An entry without one is dropped,
-    counted and logged.
+    counted and logged. So is one that is no UTF-8, also with a client that has ``decode_responses``: the store reads
+    bytes all the same. Before redis-py 4.4, and where the class of the client has its own reading commands, it cannot;
+    then such an entry stops delivery, which is logged: pass a client without ``decode_responses`` there.
 
     Redis on several machines:
 

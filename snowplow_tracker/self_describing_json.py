@@ -3,6 +3,7 @@
 from typing import Union
 
 from snowplow_tracker._protocol.json import dumps
+from snowplow_tracker._protocol.parameters import check_schema, known_schemas
 from snowplow_tracker._protocol.text import plain
 from snowplow_tracker._protocol.value_object import ValueObject
 from snowplow_tracker.contracts import non_empty_string as non_empty_string
@@ -24,7 +25,8 @@ class SelfDescribingJson(ValueObject):
         """Put data and schema together.
 
         Args:
-            schema: The Iglu address of the schema, `iglu:vendor/name/jsonschema/1-0-0`.
+            schema: The Iglu address of the schema, `iglu:vendor/name/jsonschema/1-0-0`. Another
+                form is sent as it is, and logged once: the pipeline refuses it.
             data: The data.
 
         Raises:
@@ -44,6 +46,8 @@ class SelfDescribingJson(ValueObject):
             non_empty_string(value, name="schema")
             value = plain(value)
             value = value if value is None or type(value) is str else str(value)
+        if value not in known_schemas:
+            check_schema(value)
         self._schema = value
 
     def to_json(self) -> PayloadDict:

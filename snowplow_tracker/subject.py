@@ -3,6 +3,7 @@
 from copy import copy
 from typing import Any, Dict, Optional, Tuple, Type, TypeVar
 
+from snowplow_tracker._messages import choice_text
 from snowplow_tracker._protocol.parameters import canonical_uuid, pixels, sent_value
 from snowplow_tracker._protocol.text import plain
 from snowplow_tracker._protocol.value_object import ValueObject
@@ -64,10 +65,9 @@ class Subject(ValueObject):
         """
         try:
             one_of(value, SUPPORTED_PLATFORMS, name="value")
-        except ValueError as error:
-            known = ", ".join(sorted(SUPPORTED_PLATFORMS))
+        except ValueError:
             raise ValueError(
-                f"{error} The platform must be one of {known}, not {value!r}."
+                f"value is not supported. The platform {choice_text(SUPPORTED_PLATFORMS, value)}"
             ) from None
         self.standard_nv_pairs["p"] = plain(value)
         self._platform_chosen = True

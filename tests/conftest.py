@@ -175,3 +175,4 @@ def _nothing_was_warned_of_yet(monkeypatch):
     """What is logged once per process is logged once per test."""
     monkeypatch.setattr(parameters, "_warned", set())
     monkeypatch.setattr(parameters, "recent_origins", ())
+    parameters.known_schemas.clear()

@@ -4,6 +4,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, TypeVar, Union
 from warnings import warn
 
+from snowplow_tracker._protocol.parameters import sent_value
 from snowplow_tracker.constants import BASE_SCHEMA_PATH, SCHEMA_TAG
 from snowplow_tracker.contracts import form_element, non_empty, non_empty_string, one_of
 from snowplow_tracker.events import (
@@ -310,8 +311,8 @@ class DeprecatedTracking:
             "ti_sk": sku,
             "ti_nm": name,
             "ti_ca": category,
-            "ti_pr": price,
-            "ti_qu": quantity,
+            "ti_pr": sent_value("ti_pr", price),
+            "ti_qu": sent_value("ti_qu", quantity),
             "ti_cu": currency,
         }
         self.track(event=Event(pairs, event_subject, context, tstamp))
@@ -357,10 +358,10 @@ class DeprecatedTracking:
         pairs = {
             "e": "tr",
             "tr_id": order_id,
-            "tr_tt": total_value,
+            "tr_tt": sent_value("tr_tt", total_value),
             "tr_af": affiliation,
-            "tr_tx": tax_value,
-            "tr_sh": shipping,
+            "tr_tx": sent_value("tr_tx", tax_value),
+            "tr_sh": sent_value("tr_sh", shipping),
             "tr_ci": city,
             "tr_st": state,
             "tr_co": country,

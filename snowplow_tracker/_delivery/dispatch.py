@@ -18,9 +18,9 @@ from snowplow_tracker._delivery.sender import Owner
 from snowplow_tracker._delivery.settlement import Settlement, passes_on
 from snowplow_tracker._delivery.state import Batch, Counts, Permit
 from snowplow_tracker._delivery.stats import DropReason, EmitterState
+from snowplow_tracker._messages import events_text
 from snowplow_tracker._protocol.bodies import EventEncoder
 from snowplow_tracker._protocol.text import well_formed
-from snowplow_tracker._wording import events_text
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 __all__ = ["Dispatch", "catches_request_errors", "is_own_method"]

@@ -29,9 +29,9 @@ from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterS
 from snowplow_tracker._delivery.store_access import StoreAccess
 from snowplow_tracker._delivery.threads import Workers
 from snowplow_tracker._http.endpoint import redact
+from snowplow_tracker._messages import events_text
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process.event_loops import in_event_loop
-from snowplow_tracker._wording import events_text
 from snowplow_tracker.event_store import EventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 

@@ -8,6 +8,7 @@ import re
 import threading
 from typing import Any, Callable, Dict, Mapping, NamedTuple, TypeVar
 
+from snowplow_tracker._messages import choice_text
 from snowplow_tracker.event_store import OVERFLOW_POLICIES
 
 __all__ = [
@@ -185,7 +186,7 @@ def _check_bool(name: str, value: Any) -> None:
 
 def _check_overflow(name: str, value: Any) -> None:
     if value not in _OVERFLOWS:
-        raise ValueError(f"{name} must be one of {', '.join(_OVERFLOWS)}, got {value!r}.")
+        raise ValueError(f"{name} {choice_text(_OVERFLOWS, value)}")
 
 
 def _check_path(name: str, value: Any) -> None:

@@ -22,8 +22,8 @@ from snowplow_tracker._delivery.state import (
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason
 from snowplow_tracker._delivery.store_access import StoreAccess
 from snowplow_tracker._http.endpoint import redact
+from snowplow_tracker._messages import events_text
 from snowplow_tracker._process.interrupts import is_interrupt
-from snowplow_tracker._wording import events_text
 from snowplow_tracker.typing import PayloadDictList
 
 __all__ = ["Settlement", "in_worker", "passes_on"]

@@ -6,9 +6,9 @@ import logging
 from typing import Dict, List, Tuple
 
 from snowplow_tracker._delivery.stats import DropReason
+from snowplow_tracker._messages import events_text
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
-from snowplow_tracker._wording import events_text
 
 __all__ = ["is_heard", "note", "say", "take_summary"]
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any, Optional
 
+from snowplow_tracker._protocol.parameters import warn_once
 from snowplow_tracker.contracts import one_of
 
 __all__ = ["GET_PATH", "METHODS", "PROTOCOLS", "collector_uri", "post_path", "printable", "redact"]
+
+logger = logging.getLogger("snowplow_tracker.emitters")
 
 PROTOCOLS = {"http", "https"}
 METHODS = {"get", "post"}
@@ -15,9 +19,14 @@ METHODS = {"get", "post"}
 _POST_PATH = "/com.snowplowanalytics.snowplow/tp2"
 GET_PATH = "/i"
 
+# A colon before digits alone belongs to a host of that name, which may exist: 1.1.0 delivers to it.
+_SCHEME_WITHOUT_SLASHES = re.compile(r"https?(?::(?![0-9]+(?:/|$))|//)", re.IGNORECASE)
+# Up to the last "@": a password may hold any character, and the "//" that `redact` looks for may be missing.
+_UP_TO_HOST = re.compile(r"\A((?:https?(?::/*|//)|[^:/?#@]*://)?).*@", re.IGNORECASE | re.DOTALL)
 _USERINFO = re.compile(r"(?<=://)[^\s/?#'\"]*@")
 _QUERY = re.compile(r"(?<=[?&])([^\s=&#'\"]+)=[^\s&#'\"]*")
 _MAX_SHOWN = 200
+_ENCODE = ": special characters of a user name or a password must be percent-encoded."
 
 
 def collector_uri(
@@ -44,8 +53,11 @@ def collector_uri(
 
     one_of(protocol, PROTOCOLS, name="protocol")
     one_of(method, METHODS, name="method")
-    # Without a scheme there is no "://" by which `redact` finds the user's name and password.
-    shown = redact(endpoint) if "://" in endpoint else redact("://" + endpoint)[3:]
+    shown = _shown(endpoint)
+    if any(c.isspace() for c in endpoint):
+        raise ValueError(
+            f"endpoint {shown!r} has a space or a line break in it: remove it, or in a path or a password write %20."
+        )
     scheme, separator, rest = endpoint.partition("://")
     if separator:
         protocol = scheme.lower()
@@ -53,6 +65,8 @@ def collector_uri(
             raise ValueError(f"endpoint must be http or https, got {shown!r}.")
         if "://" in rest:
             raise ValueError(f"endpoint {shown!r} has two schemes: give it one.")
+    elif _SCHEME_WITHOUT_SLASHES.match(endpoint):
+        raise ValueError(f"endpoint {shown!r} needs '://' after its scheme, as in 'https://host'.")
     else:
         rest = endpoint
     host, slash, own_path = rest.rstrip("/").partition("/")
@@ -66,17 +80,34 @@ def collector_uri(
         parts = urlsplit(url)
         own_port = parts.port
     except ValueError as error:
-        raise ValueError(f"endpoint {shown!r} is not a usable host or URL: {error}.") from None
+        # What Python says may show a part of the password, or all of it.
+        reason = _ENCODE if "@" in rest else f": {error}."
+        raise ValueError(f"endpoint {shown!r} is not a usable host or URL{reason}") from None
     if (
         not parts.hostname
         or parts.query
         or parts.fragment
-        or any(c.isspace() or not c.isprintable() or c in "\\?#" for c in rest)
+        or any(not c.isprintable() or c in "\\?#" for c in rest)
     ):
-        raise ValueError(f"endpoint {shown!r} is not a usable host or URL.")
+        reason = _ENCODE if "@" in rest else "."
+        raise ValueError(f"endpoint {shown!r} is not a usable host or URL{reason}")
     if port is not None:
         url += _port_to_add(port, own_port, shown)
-    return url + slash + own_path + (GET_PATH if method == "get" else post_path(path))
+    added = GET_PATH if method == "get" else post_path(path)
+    for known in (added, _POST_PATH):
+        if (slash + own_path).endswith(known):
+            # No error, and the URL that 1.1.0 made: a proxy may take this path off.
+            warn_once(
+                ("endpoint", shown),
+                "endpoint %r ends in the path %s, but the path of requests is added to it: unless a proxy wants it so, "
+                "pass %r.",
+                shown,
+                known,
+                shown.rstrip("/")[: -len(known)],
+                to=logger,
+            )
+            break
+    return url + slash + own_path + added
 
 
 def _port_to_add(port: Any, own_port: Optional[int], shown: str) -> str:
@@ -94,6 +125,11 @@ def _port_to_add(port: Any, own_port: Optional[int], shown: str) -> str:
 def post_path(path: Optional[str]) -> str:
     """Return the path of POST requests."""
     return _POST_PATH if path is None else "/" + path.strip("/")
+
+
+def _shown(endpoint: str) -> str:
+    """Return an endpoint as a message may show it, whatever is wrong with it."""
+    return redact(_UP_TO_HOST.sub(lambda found: found[1], endpoint))
 
 
 def redact(string: str) -> str:

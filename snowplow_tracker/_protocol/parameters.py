@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import sys
 from typing import Any, Callable, Dict, FrozenSet, Optional, Set, Tuple
 
@@ -21,9 +22,12 @@ from snowplow_tracker.typing import PayloadDict
 __all__ = [
     "LONG",
     "MAX_LENGTHS",
+    "SCHEMA_URI",
     "add",
     "canonical_uuid",
+    "check_schema",
     "check_url",
+    "known_schemas",
     "milliseconds",
     "pixels",
     "point_in_time",
@@ -73,17 +77,20 @@ _MAX_BITS = 13_000
 _warned: Set[Tuple[str, ...]] = set()
 
 
-def warn_once(kind: Tuple[str, ...], message: str, *arguments: object) -> None:
+def warn_once(
+    kind: Tuple[str, ...], message: str, *arguments: object, to: logging.Logger = logger
+) -> None:
     """Log a warning, unless there was one of the same kind.
 
     Args:
         kind: What makes two warnings the same, such as a parameter and what is wrong with it.
         message: The message, as for `logging`.
         *arguments: Its arguments.
+        to: The logger, where it is not about an event.
     """
     if kind not in _warned:
         _warned.add(kind)
-        logger.warning("%s (logged once)", message % arguments)
+        to.warning("%s (logged once)", message % arguments)
 
 
 def add(pairs: PayloadDict, name: str, value: Any) -> None:
@@ -137,7 +144,7 @@ def _number(name: str, value: Any) -> Any:
     if type(value) is str:
         if name == "cd":  # the only one that may be any string
             _check_length(name, value)
-        elif not _is_number(value, whole=name in _INTEGERS):
+        elif value and not _is_number(value, whole=name in _INTEGERS):
             warn_once(
                 (name, "string"), "%s is %.50r, which is no number: %s.", name, value, _REFUSED
             )
@@ -216,7 +223,12 @@ def _is_special_decimal(number: Any) -> bool:
 
 def _is_number(value: str, *, whole: bool) -> bool:
     try:
-        return math.isfinite(int(value) if whole else float(value)) and "_" not in value
+        # Only Python reads underscores, and spaces around a number.
+        return (
+            math.isfinite(int(value) if whole else float(value))
+            and "_" not in value
+            and value == value.strip()
+        )
     except (ValueError, OverflowError):
         return False
 
@@ -361,6 +373,39 @@ def _url_problem(url: str) -> Optional[str]:
     if port and not (port.isascii() and port.isdigit() and int(port) < 65_536):
         return "a port that is no number"
     return None
+
+
+SCHEMA_URI = re.compile(
+    r"iglu:(?P<vendor>[a-zA-Z0-9_.-]+)/(?P<name>[a-zA-Z0-9_-]+)/(?P<format>[a-zA-Z0-9_-]+)"
+    r"/(?P<version>[1-9][0-9]*-(?:0|[1-9][0-9]*)-(?:0|[1-9][0-9]*))"
+)
+"""Enrich's own reading of Iglu addresses. The classes are ASCII by writing them out."""
+
+known_schemas: Set[str] = set()
+"""Schemas that were looked at: they need no second look (fast path)."""
+
+_MAX_SCHEMAS = 1_000
+
+
+def check_schema(schema: Any) -> None:
+    """Warn of a schema that the pipeline cannot look up, unless it was looked at already.
+
+    Args:
+        schema: Its address, which stays as it is.
+    """
+    if schema in known_schemas or type(schema) is not str or not schema:
+        return
+    if not SCHEMA_URI.fullmatch(schema):
+        warn_once(
+            ("schema",),
+            "schema is %.100r, but must be iglu:vendor/name/format/version, such as "
+            "iglu:com.acme/order/jsonschema/1-0-0: %s.",
+            schema,
+            _REFUSED,
+        )
+    if len(known_schemas) >= _MAX_SCHEMAS:
+        known_schemas.clear()
+    known_schemas.add(schema)
 
 
 def milliseconds(value: Any, name: str = "true_timestamp") -> Optional[int]:

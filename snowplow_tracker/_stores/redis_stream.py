@@ -18,9 +18,10 @@ from typing import (
 )
 
 from snowplow_tracker._stores.redis_topology import is_cluster
+from snowplow_tracker._stores.redis_undecoded import Undecoded, decodes
 
 Text = Any
-"""`bytes`, or `str` where the client decodes."""
+"""`bytes`, or `str` where a client cannot be kept from decoding."""
 
 RETURNED = "returned"
 """The consumer that owns what was handed out and came back. It is nobody: everybody may claim from it at once."""
@@ -80,6 +81,8 @@ class RedisStream:
         self, client: Any, errors: Any, stream: str, group: str, consumer: str, claim_after: float
     ) -> None:
         self._client = client
+        self._decodes = decodes(client)
+        self._reading = self._undecoded(client)
         self._response_error: Type[Exception] = errors.ResponseError
         self._stream = stream
         self._group = group
@@ -108,7 +111,7 @@ class RedisStream:
     def oldest_waiting(self, count: int) -> Entries:
         """Look at the oldest events that nobody was handed yet."""
         return _entries(
-            self._client.xrange(
+            self._reading.xrange(
                 self._stream, min=_next_id(self._last_delivered()), max="+", count=count
             )
         )
@@ -124,7 +127,7 @@ class RedisStream:
         """Be handed events that nobody was handed yet. Does not wait for any."""
         return _entries(
             self._with_group(
-                lambda: self._client.xreadgroup(
+                lambda: self._reading.xreadgroup(
                     self._group, self._consumer, {self._stream: ">"}, count=count
                 )
             )
@@ -146,7 +149,7 @@ class RedisStream:
         cursor: Any = "0-0"
         deleted = False
         for _ in range(_CLAIM_ROUNDS):
-            reply = self._client.xautoclaim(
+            reply = self._reading.xautoclaim(
                 self._stream,
                 self._group,
                 self._consumer,
@@ -189,7 +192,9 @@ class RedisStream:
         if not stale:
             return Entries([], [])
         entries = _entries(
-            self._client.xclaim(self._stream, self._group, self._consumer, self._claim_after, stale)
+            self._reading.xclaim(
+                self._stream, self._group, self._consumer, self._claim_after, stale
+            )
         )
         missing = set(stale).difference(entries.ids)
         if missing:
@@ -197,7 +202,7 @@ class RedisStream:
         return entries
 
     def _pending(self, start: str, consumer: Optional[str] = None) -> List[Dict[str, Any]]:
-        rows: List[Dict[str, Any]] = self._client.xpending_range(
+        rows: List[Dict[str, Any]] = self._reading.xpending_range(
             name=self._stream,
             groupname=self._group,
             min=start,
@@ -209,7 +214,7 @@ class RedisStream:
 
     def _forget_deleted(self, ids: Iterable[str]) -> None:
         """Take what is not in the stream any more off the list of what was handed out."""
-        gone = [each for each in ids if not self._client.xrange(self._stream, each, each)]
+        gone = [each for each in ids if not self._reading.xrange(self._stream, each, each)]
         if gone:
             self._client.xack(self._stream, self._group, *gone)
 
@@ -271,7 +276,7 @@ class RedisStream:
         """Count all events, and those that wait."""
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.xlen(self._stream)
-            pipeline.xinfo_consumers(self._stream, self._group)
+            self._undecoded(pipeline).xinfo_consumers(self._stream, self._group)
             length, consumers = pipeline.execute(raise_on_error=False)
         if isinstance(length, Exception):
             raise length
@@ -289,14 +294,14 @@ class RedisStream:
 
     def wait(self, milliseconds: int) -> bool:
         """Block until there is an event that nobody was handed yet, without being handed it."""
-        reply = self._client.xread(
+        reply = self._reading.xread(
             {self._stream: self._last_delivered()}, count=1, block=max(1, milliseconds)
         )
         return bool(reply)
 
     def _last_delivered(self) -> str:
         try:
-            groups = self._client.xinfo_groups(self._stream)
+            groups = self._reading.xinfo_groups(self._stream)
         except self._response_error as error:
             if not _nothing_there(error):
                 raise
@@ -308,13 +313,16 @@ class RedisStream:
 
     def leave(self) -> None:
         """Take our consumer's name off the group, unless it owns events: they would go with it."""
-        for each in self._client.xinfo_consumers(self._stream, self._group):
+        for each in self._reading.xinfo_consumers(self._stream, self._group):
             if _text(each["name"]) == self._consumer and not each["pending"]:
                 self._client.xgroup_delconsumer(self._stream, self._group, self._consumer)
 
     def forget_dead_consumers(self, idle: float) -> None:
         """Take the names of consumers off the group that own nothing and were not heard of for so many seconds."""
         self._client.eval(_FORGET_DEAD_CONSUMERS, 1, self._stream, self._group, int(idle * 1000))
+
+    def _undecoded(self, client: Any) -> Any:
+        return Undecoded(client) if self._decodes else client
 
     def _with_group(self, operation: Callable[[], _Result]) -> _Result:
         """Do something that needs the group; make it first if it is not there, or not there any more."""
@@ -338,7 +346,8 @@ def _nothing_there(error: Exception) -> bool:
 
 
 def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    # A stranger's name may be anything; ours can be read.
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _next_id(entry_id: str) -> str:

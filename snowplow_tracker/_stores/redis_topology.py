@@ -102,6 +102,7 @@ class LazyCluster:
         self._lock = threading.RLock()
         self.current: Optional[Any] = None
         self.socket_timeout: Optional[float] = self._settings.get("socket_timeout")
+        self.decodes = bool(self._settings.get("decode_responses"))
 
     def forget(self) -> None:
         """Use another client from here on; other threads go on with the one that they have."""

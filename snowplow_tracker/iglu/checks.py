@@ -8,6 +8,7 @@ import queue
 import threading
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Union
 
+from snowplow_tracker._messages import choice_text
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker.iglu.resolver import Resolver
 from snowplow_tracker.iglu.validation import Problem, load_extra, validate_event
@@ -65,7 +66,7 @@ def checker(
         return None
     if mode not in MODES:
         source = "SNOWPLOW_VALIDATE" if validate is None else "validate"
-        raise ValueError(f'{source} must be "off", "warn" or "raise", not {mode!r}.')
+        raise ValueError(f"{source} {choice_text(MODES, mode)}")
     resolver = _resolver(schemas)
     if resolver is not None:
         load_extra()  # here, not by the first event

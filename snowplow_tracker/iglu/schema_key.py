@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple, Tuple
 
-__all__ = ["SchemaKey"]
+from snowplow_tracker._protocol.parameters import SCHEMA_URI
 
-# Enrich's own reading of Iglu addresses. The classes are ASCII by writing them out.
-_URI = re.compile(
-    r"iglu:(?P<vendor>[a-zA-Z0-9_.-]+)/(?P<name>[a-zA-Z0-9_-]+)/(?P<format>[a-zA-Z0-9_-]+)"
-    r"/(?P<version>[1-9][0-9]*-(?:0|[1-9][0-9]*)-(?:0|[1-9][0-9]*))"
-)
+__all__ = ["SchemaKey"]
 
 
 class SchemaKey(NamedTuple):
@@ -36,7 +31,7 @@ class SchemaKey(NamedTuple):
         Raises:
             ValueError: It is not such an address.
         """
-        match = _URI.fullmatch(uri) if isinstance(uri, str) else None
+        match = SCHEMA_URI.fullmatch(uri) if isinstance(uri, str) else None
         # ".." as a vendor would lead out of the folder of a registry.
         if match is None or not match["vendor"].strip("."):
             raise ValueError(

@@ -9,6 +9,7 @@ import warnings
 
 import pytest
 
+from snowplow_tracker.contracts import FORM_TYPES
 from snowplow_tracker.self_describing_json import SelfDescribingJson
 from snowplow_tracker.subject import Subject
 from snowplow_tracker.tracker import Tracker
@@ -200,6 +201,11 @@ def test_all_of_them_are_tried():
     assert {name for name in methods if name.startswith("track_")} == {row[0] for row in CALLS}
 
 
+TO_CHOOSE = "is not supported. It must be one of"
+NODE_NAMES = f"{TO_CHOOSE} 'INPUT', 'SELECT', 'TEXTAREA'"
+TYPES = f"{TO_CHOOSE} {', '.join(map(repr, sorted(FORM_TYPES)))}"
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(
     ("call", "message"),
@@ -208,9 +214,12 @@ def test_all_of_them_are_tried():
         (lambda t: t.track_add_to_cart("", 1), "sku is empty."),
         (lambda t: t.track_remove_from_cart("", 1), "sku is empty."),
         (lambda t: t.track_form_change("", "e", "INPUT", "v"), "form_id is empty."),
-        (lambda t: t.track_form_change("f", "e", "DIV", "v"), "node_name is not supported."),
-        (lambda t: t.track_form_change("f", "e", "INPUT", "v", "x"), "type_ is not supported."),
-        (lambda t: t.track_form_change("f", "e", "INPUT", "v", 5), "type_ is not supported."),
+        (
+            lambda t: t.track_form_change("f", "e", "DIV", "v"),
+            f"node_name {NODE_NAMES}, got 'DIV'.",
+        ),
+        (lambda t: t.track_form_change("f", "e", "INPUT", "v", "x"), f"type_ {TYPES}, got 'x'."),
+        (lambda t: t.track_form_change("f", "e", "INPUT", "v", 5), f"type_ {TYPES}, got 5."),
         (lambda t: t.track_form_submit(""), "form_id is empty."),
         (lambda t: t.track_form_submit("f", elements=[{}]), "element is not allowed."),
         (lambda t: t.track_site_search([]), "terms is empty."),

@@ -743,6 +743,19 @@ def test_what_an_emitter_shows_of_itself(emitter_class: Type[Emitter]) -> None:
     assert repr(emitter_class.__new__(emitter_class)).startswith(f"<{emitter_class.__name__} None")
 
 
+@pytest.mark.parametrize("by_environment", [False, True])
+def test_an_emitter_that_is_switched_off_says_so(
+    emitter_class: Type[Emitter], monkeypatch: pytest.MonkeyPatch, *, by_environment: bool
+) -> None:
+    """The `repr` of an emitter that will never send is not that of one that is about to."""
+    if by_environment:
+        monkeypatch.setenv("SNOWPLOW_DISABLED", "1")
+    emitter = emitter_class("https://collector.example", enabled=by_environment)
+    assert repr(emitter).endswith(": post, disabled>")
+    emitter.close()
+    assert repr(emitter).endswith(": post, disabled>")
+
+
 @pytest.mark.parametrize("taker", [Emitter, AsyncEmitter, EmitterConfiguration])
 def test_the_options_stand_once(taker: Callable[..., Any]) -> None:
     """Each option of the table is a parameter of both emitters and of the configuration, which also keep its value."""

@@ -49,7 +49,9 @@ def test_an_unknown_mode_is_refused_by_name(monkeypatch, environment):
     """A mode that there is not is refused where it was given."""
     if environment:
         monkeypatch.setenv("SNOWPLOW_VALIDATE", "yes")
-    with pytest.raises(ValueError, match='must be "off", "warn" or "raise", not \'yes\'') as caught:
+    with pytest.raises(
+        ValueError, match="must be one of 'off', 'warn', 'raise', got 'yes'"
+    ) as caught:
         checker(None if environment else "yes")
     assert str(caught.value).startswith("SNOWPLOW_VALIDATE" if environment else "validate")
 

@@ -17,7 +17,9 @@ from snowplow_tracker import (
     Subject,
     Tracker,
 )
+from snowplow_tracker._protocol import parameters
 from snowplow_tracker.payload import Payload
+from snowplow_tracker.self_describing_json import SelfDescribingJson
 from snowplow_tracker.testing import RecordingEmitter
 
 UTC = dt.timezone.utc
@@ -88,8 +90,45 @@ def test_strings_that_are_no_whole_number_are_said(parameter, value, caplog):
 @pytest.mark.parametrize("value", ["abc", "1_000", [1], "nan"])
 def test_a_string_that_is_no_number_is_kept_and_said(value, caplog):
     """A string that is no number stays what it is, since a failed event can be repaired."""
-    assert sent(StructuredEvent("c", "a", value=value))["se_va"] == str(value)
+    for _ in range(2):
+        assert sent(StructuredEvent("c", "a", value=value))["se_va"] == str(value)
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("value", [" 10", "10 ", "10\n", "\u00a010"])
+@pytest.mark.parametrize(
+    ("parameter", "event"),
+    [
+        ("se_va", lambda value: StructuredEvent("c", "a", value=value)),
+        ("pp_mix", lambda value: PagePing("u", min_x=value)),
+    ],
+)
+def test_a_number_with_a_space_is_none_to_the_pipeline(parameter, event, value, caplog):
+    """Python reads numbers with spaces around them, and the pipeline does not."""
+    assert sent(event(value))[parameter] == value
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"{parameter} is {value!r}, which is no number: the pipeline would refuse the whole event. (logged once)"
+    )
+
+
+@pytest.mark.parametrize("value", ["10", "2.5", "-1e-7", "+5", ".5", "5.", ""])
+def test_a_string_that_is_a_number_is_nothing_to_say(value, caplog):
+    """Numbers as strings are fine, and the empty string is left out, as in 1.1.0."""
+    assert sent(StructuredEvent("c", "a", value=value)).get("se_va", "") == value
+    assert not caplog.records
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_numbers_of_transactions_are_looked_at_as_others_are(caplog):
+    """Each number of a transaction and of an item that is none is sent, and said once."""
+    tracker = Tracker("ns", RecordingEmitter())
+    item = {"sku": "s", "price": "free", "quantity": "two"}
+    for _ in range(2):
+        tracker.track_ecommerce_transaction("o", "a", tax_value="b", shipping="c", items=[item])
+        tracker.track_ecommerce_transaction("o", "1", tax_value=2, shipping=None, items=[])
+    names = [record.getMessage().partition(" is ")[0] for record in caplog.records]
+    assert names == ["tr_tt", "tr_tx", "tr_sh", "ti_pr", "ti_qu"]
 
 
 @pytest.mark.parametrize(
@@ -303,3 +342,50 @@ def test_urls_that_parse_are_left_alone(url, caplog):
         pairs = sent(PageView(url, referrer=url))
         assert pairs["url"] == pairs["refr"] == url
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "order",
+        "iglu:com.acme/order/1-0-0",
+        "iglu:com.acme/order/jsonschema/1",
+        "iglu:com.acme/order/jsonschema/1-*-*",
+        "iglu:com.acme/order/jsonschema/0-0-0",
+        "com.acme/order/jsonschema/1-0-0",
+        "https://acme.com/order.json",
+        "iglu:com.acme/order/jsonschema/1-0-0 ",
+        "iglu:com.acmé/order/jsonschema/1-0-0",
+    ],
+)
+def test_a_malformed_schema_is_kept_and_said(schema, caplog):
+    """A schema that no registry can have is sent as in 1.1.0, and one warning shows what the pipeline wants."""
+    for _ in range(3):
+        assert SelfDescribingJson(schema, {}).to_json() == {"schema": schema, "data": {}}
+    SelfDescribingJson("another", {})
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("snowplow_tracker.events", "WARNING")
+    assert record.getMessage().startswith(f"schema is {schema!r}, ")
+    assert "iglu:vendor/name/format/version" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "iglu:com.acme/order/jsonschema/1-0-0",
+        "iglu:com.acme-2.x_y/order_line-2/avro/12-3-40",
+    ],
+)
+def test_a_good_schema_is_nothing_to_say(schema, caplog):
+    """Whatever the pipeline can look up is taken in silence."""
+    entity = SelfDescribingJson(schema, {})
+    entity.schema = schema
+    assert entity.schema == schema
+    assert not caplog.records
+
+
+def test_looking_at_schemas_takes_no_memory_without_end():
+    """A program that makes up its schemas has them looked at again, and none kept for ever."""
+    for number in range(5_000):
+        SelfDescribingJson(f"iglu:com.acme/order/jsonschema/1-0-{number}", {})
+        assert len(parameters.known_schemas) <= 1_000

@@ -1,5 +1,6 @@
 """The queue in Redis, against a real redis-server with real processes."""
 
+import contextlib
 import json
 import os
 import random
@@ -16,10 +17,11 @@ import redis
 from snowplow_tracker import AsyncEmitter, DropReason, Emitter, PageView, Tracker
 from snowplow_tracker.redis_event_store import RedisEventStore
 from snowplow_tracker.testing import Collector, Response
-from support.inside import redis_leases
+from support.inside import redis_leases, redis_undecoded
 from support.redis_server import redis_server
 
 LOGGER = "snowplow_tracker.emitters"
+REDIS_PY = tuple(int(part) for part in redis.__version__.split(".")[:2])
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +201,111 @@ def test_a_client_of_the_users_may_be_set_up_in_any_way(server, make_store, opti
         assert store.wait_for_events(0.01) is False
         add(store, 1)
         assert store.wait_for_events(5) is True
+
+
+NO_UTF8 = b"\xff\xfe"
+
+
+def leave_what_is_no_utf8(client, stream="snowplow:events", group="snowplow"):
+    """Do with a stream what a stranger may do: entries, groups and consumers whose names and data are no UTF-8."""
+    client.xadd(stream, {"event": NO_UTF8})
+    client.xadd(stream, {NO_UTF8: "{}"})
+    client.execute_command("XGROUP CREATE", stream, NO_UTF8, "0")
+    with contextlib.suppress(redis.exceptions.ResponseError):  # the group is there
+        client.execute_command("XGROUP CREATE", stream, group, "0")
+    client.execute_command("XGROUP CREATECONSUMER", stream, group, NO_UTF8)
+
+
+def need_redis_py_4_4():
+    if REDIS_PY < (4, 4):
+        pytest.skip("redis-py before 4.4 cannot be kept from decoding")
+
+
+@pytest.mark.parametrize("protocol", [None, 2, 3])
+@pytest.mark.parametrize("has_autoclaim", [True, False])
+def test_what_is_no_utf8_stops_no_client_that_decodes(server, make_store, protocol, has_autoclaim):
+    """A stranger's bytes cost nobody's events, whichever way the client of the user reads."""
+    need_redis_py_4_4()
+    options = {} if protocol is None or REDIS_PY < (5,) else {"protocol": protocol}
+    with server.client() as stranger, server.client(decode_responses=True, **options) as client:
+        store = make_store(client, claim_after=0.1)
+        store._stream._has_autoclaim = has_autoclaim
+        eids = add(store, 2)
+        leave_what_is_no_utf8(stranger)
+        eids += add(store, 2)
+        assert store.size() == 6
+        assert store.wait_for_events(0.01) is True
+        # A worker that died was handed all, the stranger's entries included.
+        stranger.xreadgroup("snowplow", "dead", {"snowplow:events": ">"}, count=6)
+        time.sleep(0.2)
+        batch = store.get_events_batch()
+        assert ids(batch) == eids
+        store.cleanup(batch[:2], need_retry=True)
+        store.cleanup(batch[2:], need_retry=False)
+        batch = store.get_events_batch()
+        assert ids(batch) == eids[:2]
+        store.renew(batch)
+        store._leases._renew_all()
+        store.cleanup(batch, need_retry=False)
+        assert (store.size(), store.remaining()) == (0, 0)
+        store.close()
+        assert client.get("a key that the user reads") is None
+        client.set("a key that the user reads", "größer")
+        assert client.get("a key that the user reads") == "größer"
+
+
+def test_what_is_no_utf8_makes_room_for_a_client_that_decodes(server, make_store):
+    """The oldest entries are evicted also where they are a stranger's."""
+    need_redis_py_4_4()
+    with server.client() as stranger, server.client(decode_responses=True) as client:
+        store = make_store(client, buffer_capacity=5, overflow="drop_oldest")
+        lost = []
+        store.lost_listener = lambda count, what: lost.append(count)
+        store.overflow_listener = lambda events: None
+        leave_what_is_no_utf8(stranger)
+        eids = add(store, 5)
+        assert ids(store.get_events_batch()) == eids
+        assert sum(lost) == 1  # the other one had no event
+
+
+class Deaf(redis.Redis):
+    """Does not hand the options on."""
+
+    def execute_command(self, *args, NEVER_DECODE=None, **options):  # noqa: N803 - redis-py's
+        return super().execute_command(*args, **options)
+
+
+class Own(redis.Redis):
+    """Has its own way to read."""
+
+    def xreadgroup(self, *args, **options):
+        return super().xreadgroup(*args, **options)
+
+
+@pytest.mark.parametrize("client_class", [Deaf, Own])
+def test_a_client_that_decodes_whatever_it_is_told_is_named(
+    server, make_store, caplog, client_class
+):
+    """Where a client cannot be kept from decoding, one warning says what stops, and what to pass instead."""
+    with server.client() as stranger:
+        pool = redis.ConnectionPool.from_url(server.url, decode_responses=True)
+        store = make_store(client_class(connection_pool=pool))
+        eids = add(store, 1)
+        assert ids(store.get_events_batch()) == eids
+        stranger.xadd("snowplow:events", {"event": NO_UTF8})
+        with pytest.raises(UnicodeDecodeError):
+            store.get_events_batch()
+        stranger.xadd("snowplow:events", {"event": NO_UTF8})
+        with pytest.raises(UnicodeDecodeError):
+            store.get_events_batch()
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == (LOGGER, "WARNING")
+    assert "without decode_responses" in record.getMessage()
+
+
+def test_what_keeps_a_client_from_decoding_is_what_redis_py_has():
+    """The option is that of redis-py, which has it for its own commands."""
+    assert redis.client.NEVER_DECODE == redis_undecoded._NEVER_DECODE
 
 
 # Workers that die

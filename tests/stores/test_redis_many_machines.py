@@ -90,6 +90,18 @@ def use(store):
     assert not store.failing
 
 
+def leave_bytes_of_a_stranger(client, stream):
+    """Add what no client that decodes can read: a consumer, and an entry that the next worker throws out."""
+    client.execute_command("XGROUP CREATECONSUMER", stream, "snowplow", b"\xff\xfe")
+    client.execute_command("XADD", stream, "*", b"\xff\xfe", b"\xff\xfe")
+    store = RedisEventStore(client, stream=stream, **OPTIONS)
+    assert store.size() == 1
+    assert store.wait_for_events(0.01) is True
+    assert store.get_events_batch() == []
+    assert store.remaining() == 0
+    store.close()
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """Three masters; the URL of all of them."""
@@ -125,10 +137,16 @@ def test_a_cluster_of_three_is_used_as_one_redis_is(cluster, stream):
 
 
 @pytest.mark.long
-def test_a_client_of_a_cluster_is_taken(cluster):
+@pytest.mark.parametrize("decode", [False, True])
+def test_a_client_of_a_cluster_is_taken(cluster, decode):
     host, _, port = cluster.split(",")[0].partition(":")
-    with contextlib.closing(redis.RedisCluster(host=host, port=int(port))) as client:
-        store = RedisEventStore(client, stream="of-a-client", **OPTIONS)
+    with contextlib.closing(
+        redis.RedisCluster(host=host, port=int(port), decode_responses=decode)
+    ) as client:
+        stream = f"of-a-client-{decode}"
+        store = RedisEventStore(client, stream=stream, **OPTIONS)
+        use(store)
+        leave_bytes_of_a_stranger(client, stream)
         use(store)
         store.close()
 
@@ -236,8 +254,15 @@ def test_a_failover_in_the_middle_of_a_drain_loses_nothing(sentinels):
 
 
 @pytest.mark.long
-def test_a_client_of_sentinel_is_taken(sentinels):
-    use(RedisEventStore(sentinels.asked.master_for("main"), **OPTIONS))
+@pytest.mark.parametrize("decode", [False, True])
+def test_a_client_of_sentinel_is_taken(sentinels, decode):
+    if decode and tuple(map(int, redis.__version__.split(".")[:2])) < (4, 4):
+        pytest.skip("redis-py before 4.4 cannot be kept from decoding")
+    client = sentinels.asked.master_for("main", decode_responses=decode)
+    store = RedisEventStore(client, **OPTIONS)
+    use(store)
+    leave_bytes_of_a_stranger(client, "snowplow:events")
+    use(store)
 
 
 @pytest.mark.long

@@ -4,13 +4,23 @@ import enum
 
 import pytest
 
-from snowplow_tracker import contracts
+from snowplow_tracker import (
+    AsyncEmitter,
+    Emitter,
+    EmitterConfiguration,
+    InMemoryEventStore,
+    contracts,
+    logger,
+)
 from snowplow_tracker.events import PagePing, PageView, ScreenView, SelfDescribing, StructuredEvent
 from snowplow_tracker.self_describing_json import SelfDescribingJson
+from snowplow_tracker.sqlite_event_store import SQLiteEventStore
 from snowplow_tracker.subject import Subject
 from snowplow_tracker.tracker import Tracker
 
-PLATFORMS = "The platform must be one of app, cnsl, headset, iot, mob, pc, srv, tv, web"
+PLATFORMS = (
+    "The platform must be one of 'app', 'cnsl', 'headset', 'iot', 'mob', 'pc', 'srv', 'tv', 'web'"
+)
 
 
 class Text(str, enum.Enum):
@@ -54,13 +64,13 @@ def _contracts_off():
         (lambda: SelfDescribingJson(None, {}), "schema is empty."),
         (
             lambda: Subject().set_platform("desktop"),
-            f"value is not supported. {PLATFORMS}, not 'desktop'.",
+            f"value is not supported. {PLATFORMS}, got 'desktop'.",
         ),
         (
             lambda: Subject().set_platform(["web"]),
-            f"value is not supported. {PLATFORMS}, not ['web'].",
+            f"value is not supported. {PLATFORMS}, got ['web'].",
         ),
-        (lambda: Subject().set_platform(None), f"value is not supported. {PLATFORMS}, not None."),
+        (lambda: Subject().set_platform(None), f"value is not supported. {PLATFORMS}, got None."),
         (lambda: Subject().set_screen_resolution(0, 1), "width must be greater than 0."),
         (lambda: Subject().set_screen_resolution(1, -1), "height must be greater than 0."),
         (lambda: Subject().set_viewport(-1, 1), "width must be greater than 0."),
@@ -126,12 +136,90 @@ def test_a_caller_of_its_own_is_read_for_the_name():
         contracts.non_empty_string(basket)
     with pytest.raises(ValueError, match=r"^basket must be greater than a\.$"):
         contracts.greater_than(basket, "a")
-    with pytest.raises(ValueError, match=r"^basket is not supported\.$"):
+    with pytest.raises(
+        ValueError, match=r"^basket is not supported\. It must be one of 'a', got ''\.$"
+    ):
         contracts.one_of(basket, {"a"})
     with pytest.raises(ValueError, match=r"^basket is not allowed\.$"):
         contracts.satisfies(basket, lambda _: False)
     with pytest.raises(ValueError, match=r"^basket is empty\.$"):
         contracts.non_empty(basket)
+
+
+TO_CHOOSE = "is not supported. It must be one of"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: Emitter("localhost", protocol="ftp"),
+            f"protocol {TO_CHOOSE} 'http', 'https', got 'ftp'.",
+        ),
+        (
+            lambda: AsyncEmitter("localhost", method=5),
+            f"method {TO_CHOOSE} 'get', 'post', got 5.",
+        ),
+        (
+            lambda: EmitterConfiguration(protocol=["http"]),
+            f"protocol {TO_CHOOSE} 'http', 'https', got ['http'].",
+        ),
+        (
+            lambda: InMemoryEventStore(logger, overflow="explode"),
+            f"overflow {TO_CHOOSE} 'drop_newest', 'drop_oldest', 'block', got 'explode'.",
+        ),
+        (
+            lambda: SQLiteEventStore("e.db", durability="none"),
+            f"durability {TO_CHOOSE} 'process', 'machine', got 'none'.",
+        ),
+        (
+            lambda: Tracker.from_environment(
+                {"SNOWPLOW_ENDPOINT": "localhost", "SNOWPLOW_METHOD": "put"}
+            ),
+            "SNOWPLOW_METHOD must be one of 'post', 'get', got 'put'.",
+        ),
+        (
+            lambda: Tracker("ns", Emitter("localhost"), validate="yes"),
+            "validate must be one of 'off', 'warn', 'raise', got 'yes'.",
+        ),
+    ],
+)
+def test_who_may_choose_is_told_among_what(call, message):
+    """A value that is none of the choices is refused with the parameter, the choices and the value."""
+    with pytest.raises(ValueError) as caught:
+        call()
+    assert str(caught.value) == message
+
+
+class Unshowable:
+    def __repr__(self):
+        raise RuntimeError
+
+
+class Anything:
+    def __contains__(self, value):
+        return False
+
+
+@pytest.mark.parametrize(
+    ("value", "supported", "message"),
+    [
+        ("z" * 500, ["b", "a"], "'b', 'a', got 'zzz"),
+        (Unshowable(), {2, "a"}, "'a', 2, got <Unshowable"),
+        ("user:secret@host", ("a",), "'a', got '…@host'."),
+        (5, range(1_000, 10**9), "1000, 1001, 1002"),
+        (5, Anything(), ""),
+        (5, iter("a"), ""),
+    ],
+)
+def test_what_cannot_be_listed_is_no_other_error(value, supported, message):
+    """The message is bounded, shows no password, and is 1.1.0's where there are no choices to show."""
+    with pytest.raises(ValueError) as caught:
+        contracts.one_of(value, supported, name="it")
+    rest = str(caught.value)[len("it is not supported.") :]
+    assert rest.startswith(f" It must be one of {message}" if message else "")
+    assert bool(rest) is bool(message)
+    assert len(rest) < 300
 
 
 def test_without_a_source_the_parameter_has_no_name():

@@ -68,11 +68,23 @@ ALLOWED: Dict[str, List[Tuple[int, str]]] = {
         (0, 'seen[10]: "ValueError: value is empty." -> "ValueError: page_url is empty."'),
         (
             0,
-            'seen[11]: "ValueError: value is not supported." -> "ValueError: value is not supported. The platform must be one of app, cnsl, headset, iot, mob, pc, srv, tv, web, not \'fridge\'."',
+            "seen[11]: \"ValueError: value is not supported.\" -> \"ValueError: value is not supported. The platform must be one of 'app', 'cnsl', 'headset', 'iot', 'mob', 'pc', 'srv', 'tv', 'web', got 'fridge'.\"",
         ),
         (
             0,
-            'seen[31]: "ValueError: Unnamed parameter is not supported." -> "ValueError: type_ is not supported."',
+            "seen[15]: \"ValueError: protocol is not supported.\" -> \"ValueError: protocol is not supported. It must be one of 'http', 'https', got 'ftp'.\"",
+        ),
+        (
+            0,
+            "seen[16]: \"ValueError: method is not supported.\" -> \"ValueError: method is not supported. It must be one of 'get', 'post', got 'put'.\"",
+        ),
+        (
+            0,
+            "seen[30]: \"ValueError: node_name is not supported.\" -> \"ValueError: node_name is not supported. It must be one of 'INPUT', 'SELECT', 'TEXTAREA', got 'DIV'.\"",
+        ),
+        (
+            0,
+            "seen[31]: \"ValueError: Unnamed parameter is not supported.\" -> \"ValueError: type_ is not supported. It must be one of 'button', 'checkbox', 'color', 'date', 'datetime', 'datetime-local', 'email', 'file', 'hidden', 'image', 'month', 'number', 'password', 'radio', 'range', 'reset', 'search', 'submit', 'tel', 'text', 'time', 'url', 'week', got 'wrong'.\"",
         ),
     ],
     "tracker/contracts_off": [
@@ -294,7 +306,7 @@ ALLOWED: Dict[str, List[Tuple[int, str]]] = {
     "emitter/endpoint_with_a_space": [
         (
             0,
-            'seen: "http://HOST/a b/com.snowplowanalytics.snowplow/tp2" -> "ValueError: endpoint \'http://HOST/a b\' is not a usable host or URL."',
+            'seen: "http://HOST/a b/com.snowplowanalytics.snowplow/tp2" -> "ValueError: endpoint \'http://HOST/a b\' has a space or a line break in it: remove it, or in a path or a password write %20."',
         ),
     ],
     "emitter/endpoint_scheme_in_capitals": [
