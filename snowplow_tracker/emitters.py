@@ -16,20 +16,17 @@ from snowplow_tracker._compat.requester import Requester as Requester
 from snowplow_tracker._delivery.dispatch import catches_request_errors
 from snowplow_tracker._delivery.engine import Engine
 from snowplow_tracker._delivery.flush_timer import FlushTimer as FlushTimer
+from snowplow_tracker._delivery.flush_timer import RetryTimer
 from snowplow_tracker._delivery.flushing import automatic_flush
 from snowplow_tracker._delivery.options import (
     DEFAULT_BUFFER_BYTES,
     DEFAULT_FLUSH_INTERVAL,
     DEFAULT_MAX_REQUEST_EVENTS,
     DEFAULT_REQUEST_TIMEOUT,
-    OPTIONS,
     WAIT,
-    check_callable,
+    check_arguments,
     check_number,
-    check_option,
-    check_retry_codes,
     check_seconds,
-    check_timeout,
     describe_options,
     is_disabled_by_environment,
 )
@@ -187,9 +184,7 @@ class Emitter(Unpicklable, EmitterProtocol):
         enabled: bool = True,
     ) -> None:
         chosen = locals()
-        for name in OPTIONS:
-            check_option(name, chosen[name])
-        _check_arguments(chosen)
+        check_arguments(chosen)
         self.on_drop = on_drop
         self.overflow: Overflow = overflow
         self.overflow_timeout = overflow_timeout
@@ -217,7 +212,6 @@ class Emitter(Unpicklable, EmitterProtocol):
         self.custom_retry_codes: Dict[int, bool] = dict(custom_retry_codes or {})
         self.lock = threading.RLock()
         self.timer = FlushTimer(emitter=self, repeating=True)
-        self.retry_timer = _RetryTimer(emitter=self, repeating=False)
         sends = self.enabled and not enqueue_only
         self._engine = Engine(
             Owner(self),
@@ -226,6 +220,7 @@ class Emitter(Unpicklable, EmitterProtocol):
             sends=sends,
             waits=overflow == WAIT,
         )
+        self.retry_timer = RetryTimer(self, self._engine.retry_pending)
         weakref.finalize(self, self._engine.stop).atexit = False
         if event_store is None:
             event_store = self._new_store(buffer_capacity, buffer_bytes)
@@ -810,47 +805,6 @@ class AsyncEmitter(Emitter):
         if self._engine.sends:
             self._engine.request_flush()
         return True
-
-
-class _RetryTimer(FlushTimer):
-    """The timer of the next attempt. It is active while one is pending, whoever will make it."""
-
-    def is_active(self) -> bool:
-        """Whether an attempt is pending."""
-        emitter = self.emitter
-        return super().is_active() or (emitter is not None and emitter._engine.retry_pending())
-
-    def start(self, timeout: float) -> bool:
-        """Wait for the next attempt; one that is pending already stays as it is."""
-        if super().is_active():
-            self.ensure_running()  # an interrupt may have come between the two
-            return False
-        return super().start(timeout)
-
-
-def _check_arguments(arguments: Mapping[str, Any]) -> None:
-    """Check what 1.1.0 had already, and took unchecked."""
-    for name in ("batch_size", "byte_limit", "buffer_capacity", "max_retry_delay_seconds"):
-        value = arguments[name]
-        if value is not None:
-            kind = (int, float) if name == "max_retry_delay_seconds" else int
-            # A batch or byte limit of 0 sends each event at once, as it did in 1.1.0.
-            check_number(name, value, kind=kind, zero=name != "buffer_capacity")
-    check_timeout(arguments["request_timeout"], own_session=arguments["session"] is not None)
-    check_callable("on_success", arguments["on_success"])
-    check_callable("on_failure", arguments["on_failure"])
-    for name, methods in (
-        ("session", ("post", "get")),
-        ("event_store", ("add_event", "get_events_batch", "cleanup", "size")),
-    ):
-        value = arguments[name]
-        missing = [method for method in methods if not hasattr(value, method)]
-        if value is not None and (isinstance(value, type) or missing):
-            what = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
-            raise TypeError(
-                f"{name} must be an object with the methods {', '.join(methods)}, got {what}."
-            )
-    check_retry_codes(arguments["custom_retry_codes"])
 
 
 def _batch_size(batch_size: Optional[int], buffer_capacity: Optional[int], method: str) -> int:

@@ -23,22 +23,23 @@ What there is, from the bottom up; imports run in this direction only:
 
 - `stats`, `outcome`, `retry`, `options`: values and pure functions.
 - `_process.atomic`, `_process.locking`: what relies on one call being atomic, and locks that an interrupt cannot leave behind.
-- `ledger`, `breaker`, `demand`: state machines that know no thread, no clock and no store. Each has its invariant in its
-  docstring, and tests of its own with a clock that the test moves.
-- `core`: the one lock over them, and the permits.
+- `state`: `Ledger`, `CircuitBreaker` and `Demand`, state machines that know no thread, no clock and no store, each with its
+  invariant in its docstring and tests with a clock that the test moves; and `Core`, which has them, the permits and the one
+  lock over all of it.
 - `store_access`, `settlement`, `dispatch`, `sending`, `flushing`: one task each.
 - `engine`: wires them, and is all that `emitters` knows.
 
 Locks
 =====
 
-A store's own lock is taken last, and nothing else is taken while it is held; the lock of a core comes before it. No lock is
-held over a request, a call of a store, a callback or an import. A thread that waits holds no lock at all (`locking.Signal`).
+`locking.LockOrder` is the order in which a thread may take locks. The lock of a core is taken in `state` only. No lock is held
+over a request, a call of a store, a callback or an import; the tests run with locks that check this. A thread that waits
+holds no lock at all (`locking.Signal`).
 
 Interrupts
 ==========
 
 A signal handler may raise, or track, between any two bytecodes of the main thread. So an event and the count of what became
-of it change in one assignment (`ledger.Progress`) or in one call of C (`atomic.all_at_once`); and leave to send is an object
-that lives in the frame which asked for it (`core.Permit`), so that it comes back when that frame is gone, however it ended.
+of it change in one assignment (`state.Progress`) or in one call of C (`atomic.all_at_once`); and leave to send is an object
+that lives in the frame which asked for it (`state.Permit`), so that it comes back when that frame is gone, however it ended.
 """

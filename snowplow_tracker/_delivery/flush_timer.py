@@ -1,4 +1,4 @@
-"""A thread that flushes an emitter later, once or again and again."""
+"""Threads that flush an emitter later, once or again and again."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import logging
 import sys
 import time
 import weakref
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from snowplow_tracker._delivery.threads import Starting, start_daemon
 from snowplow_tracker._process.locking import LockOrder, Signal, new_lock
 
-__all__ = ["FlushTimer"]
+__all__ = ["FlushTimer", "RetryTimer"]
 
 logger = logging.getLogger("snowplow_tracker.emitters")
 
@@ -123,3 +123,27 @@ class FlushTimer:
             due = self._due
             self._changed.wait(lambda: self._interval is None or self._due != due, rest)  # noqa: B023
         return False
+
+
+class RetryTimer(FlushTimer):
+    """The timer of the next attempt. It is active while one is pending, whoever will make it.
+
+    Args:
+        emitter: As for `FlushTimer`.
+        is_pending: Says whether an attempt is pending. It must not keep the emitter alive.
+    """
+
+    def __init__(self, emitter: Any, is_pending: Callable[[], bool]) -> None:
+        super().__init__(emitter, repeating=False)
+        self._is_pending = is_pending
+
+    def is_active(self) -> bool:
+        """Whether an attempt is pending."""
+        return super().is_active() or self._is_pending()
+
+    def start(self, timeout: float) -> bool:
+        """Wait for the next attempt; one that is pending already stays as it is."""
+        if super().is_active():
+            self.ensure_running()  # an interrupt may have come between the two
+            return False
+        return super().start(timeout)

@@ -18,9 +18,11 @@ __all__ = [
     "DEFAULT_REQUEST_TIMEOUT",
     "OPTIONS",
     "Option",
+    "check_arguments",
     "check_callable",
     "check_number",
     "check_option",
+    "check_retry_codes",
     "check_seconds",
     "check_timeout",
     "describe_options",
@@ -294,6 +296,38 @@ def check_option(name: str, value: Any) -> None:
         ValueError: It is out of range.
     """
     OPTIONS[name].check(name, value)
+
+
+def check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Check the arguments of an emitter, by name: the options, and what 1.1.0 had already, and took unchecked.
+
+    Raises:
+        TypeError: One is of the wrong type.
+        ValueError: One is out of range.
+    """
+    for name in OPTIONS:
+        check_option(name, arguments[name])
+    for name in ("batch_size", "byte_limit", "buffer_capacity", "max_retry_delay_seconds"):
+        value = arguments[name]
+        if value is not None:
+            kind = (int, float) if name == "max_retry_delay_seconds" else int
+            # A batch or byte limit of 0 sends each event at once, as it did in 1.1.0.
+            check_number(name, value, kind=kind, zero=name != "buffer_capacity")
+    check_timeout(arguments["request_timeout"], own_session=arguments["session"] is not None)
+    check_callable("on_success", arguments["on_success"])
+    check_callable("on_failure", arguments["on_failure"])
+    for name, methods in (
+        ("session", ("post", "get")),
+        ("event_store", ("add_event", "get_events_batch", "cleanup", "size")),
+    ):
+        value = arguments[name]
+        missing = [method for method in methods if not hasattr(value, method)]
+        if value is not None and (isinstance(value, type) or missing):
+            what = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
+            raise TypeError(
+                f"{name} must be an object with the methods {', '.join(methods)}, got {what}."
+            )
+    check_retry_codes(arguments["custom_retry_codes"])
 
 
 def is_disabled_by_environment() -> bool:
