@@ -17,10 +17,10 @@ from snowplow_tracker import (
     Subject,
     Tracker,
 )
-from snowplow_tracker._protocol import parameters
 from snowplow_tracker.payload import Payload
 from snowplow_tracker.self_describing_json import SelfDescribingJson
 from snowplow_tracker.testing import RecordingEmitter
+from support.inside import parameters
 
 UTC = dt.timezone.utc
 ID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"

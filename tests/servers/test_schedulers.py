@@ -44,7 +44,7 @@ def test_a_loop_that_sigterm_ends(
     library: str,
     emitter: str,
 ) -> None:
-    """With `flush_on_sigterm()` all events arrive, and the process still ends by the signal."""
+    """With `flush_on_sigterm()` all events arrive, and the process still ends by the signal, or with its status."""
     need_library(library)
     path = tmp_path / "loop.py"
     path.write_text(program, encoding="utf-8")
@@ -56,7 +56,8 @@ def test_a_loop_that_sigterm_ends(
         flush_on_sigterm="1",
     )
     server.wait_for_output("ran ", times=15)
-    assert server.stop(signal.SIGTERM) == -signal.SIGTERM, server.output
+    # The latter if it came in the middle of `track`.
+    assert server.stop(signal.SIGTERM) in (-signal.SIGTERM, 128 + signal.SIGTERM), server.output
     ids = {line.split()[1] for line in server.output.splitlines() if line.startswith("ran ")}
     # the very last one may have been printed by a thread while the process was ending
     assert len(ids - set(collector.arrived)) <= (library == "apscheduler"), server.output
