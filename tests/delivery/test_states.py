@@ -273,3 +273,25 @@ def test_one_probe_at_a_time(core: state.Core) -> None:
     second = core.try_begin(forced=True)
     assert second is not None
     core.end_permit(second)
+
+
+def test_an_emitter_is_not_let_go_between_its_hold_and_its_wake(core: state.Core) -> None:
+    """Another thread that is about to find the store empty waits for the event that comes in, and finds it."""
+    core.wake(bool)
+    assert core.begin_to_look()
+    done: List[str] = []
+    other = threading.Thread(
+        target=lambda: done.append(
+            str(core.looked(empty=True, release=lambda: done.append("let go")))
+        )
+    )
+
+    def hold() -> None:
+        done.append("held")
+        other.start()
+        other.join(0.2)
+
+    core.wake(hold)
+    other.join()
+    assert done == ["held", "False"]
+    assert core.demand.phase is state.Phase.AWAKE
