@@ -13,6 +13,8 @@ __all__ = ["ThroughRequests", "import_late_parts"]
 
 _MAX_READ = 65_536
 _MAX_IDLE_SECONDS = 60.0
+_MAX_IDLE = 100
+"""Connections that are kept. Threads beyond them make one for each request, and urllib3 warns of it."""
 
 _abandoned: List[Any] = []
 """Sessions of a parent process: closing one here could wait for a lock that a thread of the parent held at the fork."""
@@ -30,7 +32,7 @@ class ThroughRequests:
 
     def __init__(self) -> None:
         self._sessions: Dict[bool, Any] = {}
-        self._last_used = 0.0
+        self._last_used = time.monotonic()
 
     def prepare(self) -> None:
         """Import what a request needs, also what requests itself imports only then."""
@@ -49,7 +51,10 @@ class ThroughRequests:
         import requests
 
         limits = limits_of(options["timeout"])
-        if time.monotonic() - self._last_used > _MAX_IDLE_SECONDS:
+        now = time.monotonic()
+        # Noted at once: another thread that begins now must not close what this one opens.
+        idle, self._last_used = now - self._last_used, now
+        if idle > _MAX_IDLE_SECONDS:
             self.close()  # what is in between may have forgotten its connections
         session = self._session(plain=is_replaced())
         set_read_by(limits.read_by())
@@ -93,8 +98,8 @@ def _new_session(*, plain: bool) -> Any:
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     if not plain:
         adapter = _adapter_class()
-        session.mount("http://", adapter())
-        session.mount("https://", adapter())
+        session.mount("http://", adapter(pool_maxsize=_MAX_IDLE))
+        session.mount("https://", adapter(pool_maxsize=_MAX_IDLE))
     return session
 
 

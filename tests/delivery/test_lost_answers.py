@@ -63,8 +63,13 @@ def test_connections_are_kept(make: Make, collector: CollectorWithFaults) -> Non
 
 
 @pytest.mark.long
-def test_threads_keep_a_connection_each(collector: CollectorWithFaults) -> None:
-    """Four sending threads use at most four connections."""
+@pytest.mark.parametrize("through_requests", [False, True])
+def test_threads_keep_a_connection_each(
+    collector: CollectorWithFaults, monkeypatch: pytest.MonkeyPatch, through_requests: bool
+) -> None:
+    """Four sending threads use at most four connections, whichever way requests go."""
+    if through_requests:
+        monkeypatch.setenv("NETRC", "/nowhere")  # a netrc file is for requests to read
     collector.behaviour = Answer(wait=0.01)
     with AsyncEmitter(
         collector.endpoint, thread_count=4, batch_size=1, max_request_events=1

@@ -196,10 +196,16 @@ def test_an_event_loop_is_not_held_up(collector: CollectorWithFaults, health: st
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("through_requests", [False, True])
 def test_many_threads_share_connections_without_noise(
-    collector: CollectorWithFaults, caplog: pytest.LogCaptureFixture
+    collector: CollectorWithFaults,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    through_requests: bool,
 ) -> None:
-    """Thirty threads that send at once keep their connections and warn of nothing."""
+    """Thirty threads that send at once keep their connections and warn of nothing, whichever way requests go."""
+    if through_requests:
+        monkeypatch.setenv("NETRC", "/nowhere")  # a netrc file is for requests to read
     collector.behaviour = Answer(wait=0.005)
     emitter = Emitter(collector.endpoint, protocol="http", batch_size=1)
     start = threading.Barrier(30)
