@@ -586,6 +586,13 @@ class Emitter(Unpicklable, EmitterProtocol):
         if not (breaker.failing and breaker.wait(forced=False) > 0):
             with automatic_flush():
                 self.flush()
+                # Full batches that came while the first attempt was under way were only queued. An override may send none.
+                unsent = self._engine.unsent()
+                while not breaker.failing and self.reached_limit():
+                    self.flush()
+                    before, unsent = unsent, self._engine.unsent()
+                    if unsent >= before:
+                        break
         self._schedule_retry()
 
     def _schedule_retry(self) -> None:

@@ -192,7 +192,19 @@ def test_a_success_after_an_outage_drains_without_more_delay(
     collector.behaviour = in_turn(*[Answer(status=503)] * 2)
     emitter = make(batch_size=10, max_retry_delay_seconds=0.2)
     track_many(emitter, 5_000)
-    assert collector.wait_for_events(5_000, timeout=3)
+    assert collector.wait_for_events(5_000, timeout=20)
+
+
+def test_what_is_tracked_during_the_first_attempt_that_succeeds_goes_out_after_it(
+    make: Make, collector: CollectorWithFaults
+) -> None:
+    """Full batches that were queued while a retry was under way need no further event to be sent."""
+    collector.behaviour = in_turn(Answer(status=503), Answer(wait=0.5))
+    emitter = make(batch_size=10, max_retry_delay_seconds=0.05)
+    track_many(emitter, 10)
+    assert collector.wait_for_requests(2)  # the second by a thread
+    track_many(emitter, 300)
+    assert collector.wait_for_events(310, timeout=10)
 
 
 FLOOD = """
