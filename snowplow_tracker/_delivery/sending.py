@@ -144,9 +144,8 @@ class Sending:
         """Send events that are not from the store: somebody else called `send_events`."""
         permit = self.core.begin()
         batch = permit.batch
-        token = DEADLINE.set(
-            None
-        )  # that of another emitter, whose callback this may be, is not ours
+        # This may be a callback of another emitter, whose deadline is not ours.
+        token = DEADLINE.set(None)
         try:
             batch.progress = batch.received(events)
             self._settlement.store.count_from_outside(len(events))
