@@ -34,7 +34,7 @@ from snowplow_tracker._delivery.outcome import NO_ANSWER, HttpStatus, is_success
 from snowplow_tracker._delivery.sender import DropCallback, Owner, Timeout
 from snowplow_tracker._delivery.state import Phase
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
-from snowplow_tracker._http.deadline import clip
+from snowplow_tracker._http.deadline import DEADLINE, clip
 from snowplow_tracker._http.endpoint import (
     GET_PATH,
     METHODS,
@@ -512,6 +512,7 @@ class Emitter(Unpicklable, EmitterProtocol):
 
     def _request(self, function: Callable[..., Any], url: str, **options: Any) -> HttpStatus:
         timeout = DEFAULT_REQUEST_TIMEOUT if self.request_timeout is None else self.request_timeout
+        token = DEADLINE.set(self._engine.deadline())
         try:
             # A redirect turns a POST into a GET without its body, which the collector answers with 200.
             response = function(url, timeout=clip(timeout), allow_redirects=False, **options)
@@ -522,6 +523,8 @@ class Emitter(Unpicklable, EmitterProtocol):
             status = HttpStatus(NO_ANSWER)
             status.error = error
             return status
+        finally:
+            DEADLINE.reset(token)
         return read_status(response)
 
     def _headers(self) -> Dict[str, str]:

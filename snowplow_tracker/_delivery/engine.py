@@ -287,8 +287,8 @@ class Engine:
         Raises:
             ReferenceError: It was collected already, and a finalizer of what went with it tracks.
         """
-        sender: Optional[Sender] = self._owner.get()
-        if self._is_collected or sender is None:
+        sender = self._owner.get()
+        if self._is_collected:
             raise ReferenceError("The emitter was collected.")
         core = self.core
         if core.life is EmitterState.NEW:
@@ -316,8 +316,9 @@ class Engine:
     def _run(self) -> None:
         in_worker.set(True)
         while self.wait_for_work():
-            owner: Optional[Sender] = self._owner.get()
-            if owner is None:
+            try:
+                owner = self._owner.get()
+            except ReferenceError:
                 return
             try:
                 self.work()
@@ -330,10 +331,14 @@ class Engine:
     def wait_for_work(self) -> bool:
         """Block until there is something to send. False when the thread is to end."""
         core = self.core
+        due: Optional[float] = None
 
         def has_work() -> bool:
-            due = self._due_in()
-            return self.state is EmitterState.CLOSED or (due is not None and due <= 0)
+            # An event may have come since the first look, which found nothing to wait for.
+            now_due = self._due_in()
+            return self.state is EmitterState.CLOSED or (
+                now_due is not None and (due is None or now_due <= 0)
+            )
 
         while self.state is not EmitterState.CLOSED:
             if core is not self.core:
@@ -474,6 +479,11 @@ class Engine:
         """Take a snapshot of the counters."""
         self._sending.recover_lost()
         return self._settlement.stats()
+
+    def deadline(self) -> Optional[float]:
+        """Return when the flush that makes a request of this thread ends; None for no end."""
+        permit = permit_in_use(self.core)
+        return None if permit is None else permit.deadline
 
     def is_inside(self) -> bool:
         """Return whether the calling code runs within a delivery: a callback or a signal handler is asking."""

@@ -103,8 +103,8 @@ class Flushing:
         try:
             self._send_to(deadline)
         finally:
-            done = self._look()
-        return 0 if done else self._settlement.unsent()
+            self._look()
+        return self._settlement.unsent()
 
     def _send_to(self, deadline: Optional[float]) -> None:
         core = self.core

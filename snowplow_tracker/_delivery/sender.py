@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any, Callable, Dict, Optional, Protocol, Tuple, Union, cast
+from typing import Any, Callable, Dict, Optional, Protocol, Tuple, Union
 
 from snowplow_tracker._delivery.stats import DropReason
 from snowplow_tracker.typing import FailureCallback, PayloadDict, PayloadDictList, SuccessCallback
@@ -49,18 +49,24 @@ class Sender(Protocol):
 
 
 class Owner:
-    """Gives the parts of an engine their emitter. They hold no reference to it: one that nobody needs can be collected.
+    """Gives the parts of an engine their emitter. They hold no reference to it: one that nobody needs can be collected."""
 
-    Attributes:
-        get: Returns the emitter. Called only while somebody else holds it; a thread of the engine itself has to expect None.
-    """
-
-    __slots__ = ("get",)
+    __slots__ = ("_reference",)
 
     def __init__(self, sender: Sender) -> None:
-        self.get: Callable[[], Sender]
         self.refer_to(sender)
 
     def refer_to(self, sender: Sender) -> None:
         """Refer to an emitter, once more if it comes back: references are cleared before the finalizers of what goes with it run."""
-        self.get = cast("Callable[[], Sender]", weakref.ref(sender))
+        self._reference = weakref.ref(sender)
+
+    def get(self) -> Sender:
+        """Return the emitter.
+
+        Raises:
+            ReferenceError: It was collected.
+        """
+        sender = self._reference()
+        if sender is None:
+            raise ReferenceError("The emitter was collected.")
+        return sender

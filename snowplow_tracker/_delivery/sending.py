@@ -11,7 +11,6 @@ from snowplow_tracker._delivery.sender import Owner
 from snowplow_tracker._delivery.settlement import Settlement, passes_on
 from snowplow_tracker._delivery.state import Batch, Core, Permit, permit_in_use
 from snowplow_tracker._delivery.stats import DropReason
-from snowplow_tracker._http.deadline import DEADLINE
 from snowplow_tracker.typing import PayloadDictList
 
 __all__ = ["Sending", "Step"]
@@ -78,7 +77,6 @@ class Sending:
         if not batch.progress.open:
             return Step.EMPTY
         core.taken(len(batch.events))
-        token = DEADLINE.set(permit.deadline)
         try:
             owner.send_events(batch.events)
         except BaseException as error:
@@ -91,8 +89,6 @@ class Sending:
             if batch.progress.open and core is self._settlement.core:
                 # What an override of `send_events` left.
                 self._settlement.taken_over(batch, batch.open_events())
-        finally:
-            DEADLINE.reset(token)
         return Step.FAILED if batch.failed else Step.SENT
 
     def _end(self, permit: Permit) -> None:
@@ -144,12 +140,9 @@ class Sending:
         """Send events that are not from the store: somebody else called `send_events`."""
         permit = self.core.begin()
         batch = permit.batch
-        # This may be a callback of another emitter, whose deadline is not ours.
-        token = DEADLINE.set(None)
         try:
             batch.progress = batch.received(events)
             self._settlement.store.count_from_outside(len(events))
             self._dispatch.deliver(permit, events)
         finally:
-            DEADLINE.reset(token)
             self._end(permit)

@@ -77,7 +77,9 @@ class Settlement:
 
     def checkpoint(self) -> Checkpoint:
         """Note what is to be settled before a flush that begins now is done."""
-        return self.core.checkpoint(self.size(), self.store.added())
+        # Before the store is asked: what is requeued meanwhile is missing from its answer and from the later count.
+        in_flight = self.core.ledger.in_flight()
+        return self.core.checkpoint(self.size(), in_flight, self.store.added())
 
     def stats(self) -> DeliveryStats:
         """Take a snapshot of the counters."""

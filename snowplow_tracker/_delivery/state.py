@@ -642,7 +642,7 @@ class Core:
         """Return how many events are not delivered yet, with as many in the store."""
         return queued + self.ledger.in_flight()
 
-    def checkpoint(self, queued: int, added: Optional[int]) -> Checkpoint:
+    def checkpoint(self, queued: int, in_flight: int, added: Optional[int]) -> Checkpoint:
         """Note what is to be settled before a flush that begins now is done.
 
         What is queued was counted first, and what is settled is counted now: that errs on the side of waiting too long, from
@@ -650,10 +650,12 @@ class Core:
 
         Args:
             queued: How many events the store has.
+            in_flight: How many were being sent before it was asked.
             added: How many were added to it; None where that is what is left, being sent and gone.
         """
         with self.lock:
-            counts, unsent = self.ledger.counts(), queued + self.ledger.in_flight()
+            counts = self.ledger.counts()
+            unsent = queued + max(in_flight, self.ledger.in_flight())
             return Checkpoint(
                 counts.settled + unsent, _tracked(unsent, added, counts), self.permits
             )
