@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import enum
 import logging
-from typing import Optional
+from typing import Callable, Optional
 
 from snowplow_tracker._delivery.dispatch import Dispatch, is_own_method
 from snowplow_tracker._delivery.sender import Owner
 from snowplow_tracker._delivery.settlement import Settlement, passes_on
-from snowplow_tracker._delivery.state import Batch, Core, Permit, permit_in_use
-from snowplow_tracker._delivery.stats import DropReason
+from snowplow_tracker._delivery.state import Batch, Core, Permit, Phase, permit_in_use
+from snowplow_tracker._delivery.stats import DropReason, EmitterState
 from snowplow_tracker.typing import PayloadDictList
 
 __all__ = ["Sending", "Step"]
@@ -35,15 +35,23 @@ class Sending:
         settlement: Settles the events.
         dispatch: Makes the requests.
         owner: The emitter.
+        wake: Notes that there are events.
     """
 
     def __init__(
-        self, core: Core, settlement: Settlement, dispatch: Dispatch, owner: Owner
+        self,
+        core: Core,
+        settlement: Settlement,
+        dispatch: Dispatch,
+        owner: Owner,
+        *,
+        wake: Callable[[], object],
     ) -> None:
         self.core = core
         self._settlement = settlement
         self._dispatch = dispatch
         self._owner = owner
+        self._wake = wake
 
     def step(self, *, forced: bool = False, deadline: Optional[float] = None) -> Step:
         """Take one batch and send it.
@@ -97,7 +105,16 @@ class Sending:
         if batch.progress.open and permit.core is self._settlement.core:
             batch.failed = True
             self._settlement.requeue(batch, batch.open_events())
-        permit.core.end_permit(permit)
+        core = permit.core
+        if (
+            batch.failed
+            and core.demand.phase is Phase.ASLEEP
+            and core.life is not EmitterState.CLOSED
+            and core is self._settlement.core
+        ):
+            # Another thread found the store empty while the events were out; or they never were in it.
+            self._wake()
+        core.end_permit(permit)
 
     def recover_lost(self) -> None:
         """Requeue what interrupted rounds left behind."""
