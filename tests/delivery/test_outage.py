@@ -7,7 +7,7 @@ import threading
 import time
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
-from typing import Any, Callable, Type
+from typing import Any, Callable, List, Type
 
 import pytest
 
@@ -315,3 +315,32 @@ def test_a_retry_of_the_timer_that_waited_for_another_attempt_keeps_to_the_delay
     emitter._flush_by_timer()
     assert len(collector.requests) == 2
     assert emitter.retry_timer.is_active()
+
+
+def test_events_given_to_send_events_are_tried_again(
+    make: Make, collector: CollectorWithFaults
+) -> None:
+    """Events that never were in the queue go there when their attempt fails, and are retried without another event."""
+    collector.behaviour = in_turn(Answer(status=503))
+    emitter = make(max_retry_delay_seconds=0.05)
+    emitter.send_events([{"e": "pv", "eid": "00000000-0000-4000-8000-000000000001"}])
+    assert collector.wait_for_events(1)
+    emitter.sync_flush(timeout=5)
+    assert emitter.stats().sent == 1
+
+
+def test_the_deadline_of_a_flush_is_not_that_of_another_emitter(
+    collector: CollectorWithFaults,
+) -> None:
+    """A request that a callback makes with another emitter has the time limit of that one."""
+    statuses: List[int] = []
+    other = Emitter(collector.endpoint, request_timeout=5)
+
+    def on_success(_: object) -> None:
+        collector.behaviour = Answer(wait=0.6)
+        statuses.append(other.http_post("{}"))
+
+    emitter = Emitter(collector.endpoint, batch_size=10, on_success=on_success)
+    track_many(emitter, 1)
+    assert emitter.flush(timeout=0.3) == 0
+    assert statuses == [200]
