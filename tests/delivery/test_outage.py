@@ -334,13 +334,13 @@ def test_the_deadline_of_a_flush_is_not_that_of_another_emitter(
 ) -> None:
     """A request that a callback makes with another emitter has the time limit of that one."""
     statuses: List[int] = []
-    other = Emitter(collector.endpoint, request_timeout=5)
+    other = Emitter(collector.endpoint, protocol="http", request_timeout=5)
 
     def on_success(_: object) -> None:
         collector.behaviour = Answer(wait=0.6)
         statuses.append(other.http_post("{}"))
 
-    emitter = Emitter(collector.endpoint, batch_size=10, on_success=on_success)
+    emitter = Emitter(collector.endpoint, protocol="http", batch_size=10, on_success=on_success)
     track_many(emitter, 1)
     assert emitter.flush(timeout=0.3) == 0
     assert statuses == [200]
