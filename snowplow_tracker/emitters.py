@@ -32,7 +32,6 @@ from snowplow_tracker._delivery.options import (
 )
 from snowplow_tracker._delivery.outcome import NO_ANSWER, HttpStatus, is_success, read_status
 from snowplow_tracker._delivery.sender import DropCallback, Owner, Timeout
-from snowplow_tracker._delivery.state import Phase
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
 from snowplow_tracker._http.deadline import DEADLINE, clip
 from snowplow_tracker._http.endpoint import (
@@ -580,8 +579,7 @@ class Emitter(Unpicklable, EmitterProtocol):
     def _check_flush(self, timeout: Optional[float]) -> None:
         if timeout is not None:
             check_seconds("timeout", timeout, zero=True, forever=True)
-        if getpid() != fork.process_id:
-            fork.check()
+        fork.check()
 
     def _flush_by_timer(self) -> None:
         """Flush if the collector is not to be left alone; if it is, come back later."""
@@ -589,23 +587,14 @@ class Emitter(Unpicklable, EmitterProtocol):
         if not (breaker.failing and breaker.wait(forced=False) > 0):
             with automatic_flush():
                 self.flush()
-                # Full batches that came while the first attempt was under way were only queued. An override may send none.
-                unsent = self._engine.unsent()
-                while not breaker.failing and self.reached_limit():
-                    self.flush()
-                    before, unsent = unsent, self._engine.unsent()
-                    if unsent >= before:
-                        break
         self._schedule_retry()
 
     def _schedule_retry(self) -> None:
         """Have a background thread try again."""
-        core = self._engine.core
-        # At exit, the exit hook tries again itself, and no thread may start.
-        if not core.breaker.failing or process_exit.is_exiting:
+        if process_exit.is_exiting:  # the exit hook tries again itself, and no thread may start now
             return
-        if core.demand.phase is not Phase.ASLEEP and core.life is not EmitterState.CLOSED:
-            self.retry_timer.start(max(0.01, core.breaker.wait(forced=False)))
+        if self._engine.retry_pending() and self.state is not EmitterState.CLOSED:
+            self.retry_timer.start(max(0.01, self._engine.core.breaker.wait(forced=False)))
 
     def _reset_bytes(self) -> None:
         if self.bytes_queued is not None:

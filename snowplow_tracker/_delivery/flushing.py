@@ -117,11 +117,12 @@ class Flushing:
         while not core.is_reached(checkpoint):
             if deadline is not None and core.clock() >= deadline:
                 return
+            was_failing = core.breaker.failing
             step = self._sending.step(forced=forced, deadline=deadline)
             if step is Step.SENT:
                 forced, pause = False, _FIRST_PAUSE
-                if self._asked_again:
-                    # A callback tracked more, and wanted it sent.
+                if self._asked_again or was_failing:
+                    # A callback tracked more, and wanted it sent; or what was tracked during a retry was only queued.
                     self._asked_again = False
                     checkpoint = self._settlement.checkpoint()
                 continue
