@@ -419,7 +419,8 @@ class Emitter(Unpicklable, EmitterProtocol):
         try:
             return self._engine.flush_here(timeout)
         finally:
-            self._schedule_retry()
+            if self._engine.core.breaker.failing:
+                self._schedule_retry()
 
     def sync_flush(self, *, timeout: Optional[float] = None) -> int:
         """Send what is queued now, in this thread: `flush` under the name that all emitters have.
@@ -550,7 +551,8 @@ class Emitter(Unpicklable, EmitterProtocol):
         try:
             self._engine.deliver(evts)
         finally:
-            self._schedule_retry()
+            if self._engine.core.breaker.failing:
+                self._schedule_retry()
 
     @staticmethod
     def attach_sent_timestamp(events: PayloadDictList) -> None:
@@ -579,7 +581,8 @@ class Emitter(Unpicklable, EmitterProtocol):
     def _check_flush(self, timeout: Optional[float]) -> None:
         if timeout is not None:
             check_seconds("timeout", timeout, zero=True, forever=True)
-        fork.check()
+        if getpid() != fork.process_id:
+            fork.check()
 
     def _flush_by_timer(self) -> None:
         """Flush if the collector is not to be left alone; if it is, come back later."""

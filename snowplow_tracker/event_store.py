@@ -274,7 +274,8 @@ class InMemoryEventStore(EventStore):
         """
         with self._lock:
             all_at_once(partial(setattr, self, "_out", max(0, self._out - count)), receipt)
-            self._room.notify()
+            if self._room.waiting:
+                self._room.notify()
 
     def requeue(self, batch: PayloadDictList, receipt: Callable[[], object]) -> None:
         """Put events back to the front, in their order.

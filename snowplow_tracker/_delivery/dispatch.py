@@ -14,7 +14,7 @@ from snowplow_tracker._delivery.outcome import (
     classify,
     read_status,
 )
-from snowplow_tracker._delivery.sender import Owner
+from snowplow_tracker._delivery.sender import Sender
 from snowplow_tracker._delivery.settlement import Settlement, passes_on
 from snowplow_tracker._delivery.state import Batch, Counts, Permit
 from snowplow_tracker._delivery.stats import DropReason, EmitterState
@@ -63,20 +63,18 @@ class Dispatch:
 
     Args:
         settlement: Settles the events.
-        owner: The emitter.
         in_background: Whether threads of our own send, beside those that track.
     """
 
-    def __init__(self, settlement: Settlement, owner: Owner, *, in_background: bool) -> None:
+    def __init__(self, settlement: Settlement, *, in_background: bool) -> None:
         self.encoder = EventEncoder()
         self._settlement = settlement
-        self._owner = owner
         self._in_background = in_background
         self._renewed = 0.0
 
     def deliver(self, permit: Permit, events: PayloadDictList) -> None:
         """Send events of a permit's batch, and settle each."""
-        if self._owner.get().method == "post":
+        if permit.sender.method == "post":
             self._post(permit, events)
         else:
             self._get(permit, events)
@@ -88,18 +86,18 @@ class Dispatch:
     # POST
 
     def _post(self, permit: Permit, events: PayloadDictList) -> None:
-        owner, settlement = self._owner.get(), self._settlement
+        sender, settlement = permit.sender, self._settlement
         core, batch = permit.core, permit.batch
         parts = [events]  # a stack: what is to be sent next is at its end
         while parts and not self._is_forked(permit):
             part = parts.pop()
-            chunk = part[: owner.max_batch_events]
+            chunk = part[: sender.max_batch_events]
             if not chunk:
                 continue
-            owner.attach_sent_timestamp(chunk)
+            sender.attach_sent_timestamp(chunk)
             max_bytes = min(
-                owner.max_request_bytes,
-                owner.byte_limit or core.max_body_bytes,
+                sender.max_request_bytes,
+                sender.byte_limit or core.max_body_bytes,
                 core.max_body_bytes,
             )
             try:
@@ -125,7 +123,7 @@ class Dispatch:
             if size < len(part):
                 parts.append(part[size:])
             self._renew(batch)
-            outcome = self._attempt(owner.http_post, body)
+            outcome = self._attempt(sender, sender.http_post, body)
             if outcome.verdict is Verdict.TOO_LARGE and len(chunk) > 1:
                 self._split(permit, chunk, len(body), outcome)
                 middle = len(chunk) // 2
@@ -135,15 +133,15 @@ class Dispatch:
                 self._retry_later(permit, chunk, untried, outcome, 0, chunk)
                 return
             elif outcome.verdict is Verdict.SENT:
-                if core.max_body_bytes < owner.max_request_bytes:
+                if core.max_body_bytes < sender.max_request_bytes:
                     # Find out by and by whether the limit is gone, at the cost of a refused request now and then.
                     core.max_body_bytes += core.max_body_bytes // 32
                 core.succeeded()
-                settlement.sent(batch, chunk)
+                settlement.sent(permit, chunk)
             else:
                 core.succeeded()  # it answered, so there is no reason to leave it alone
                 settlement.count_failed_attempts(1)
-                settlement.call_back("on_failure", owner.on_failure, 0, chunk)
+                settlement.call_back("on_failure", sender.on_failure, 0, chunk)
                 self._drop_refused(batch, chunk, outcome)
 
     def _encodable(self, batch: Batch, events: PayloadDictList) -> PayloadDictList:
@@ -172,13 +170,13 @@ class Dispatch:
             len(events),
             size,
         )
-        self._settlement.call_back("on_failure", self._owner.get().on_failure, 0, events)
+        self._settlement.call_back("on_failure", permit.sender.on_failure, 0, events)
 
     # GET
 
     def _get(self, permit: Permit, events: PayloadDictList) -> None:
         """Send each event by itself. Each has its own outcome; the callbacks hear of all of them together."""
-        owner, settlement, batch = self._owner.get(), self._settlement, permit.batch
+        sender, settlement, batch = permit.sender, self._settlement, permit.batch
         sent: PayloadDictList = []
         again: PayloadDictList = []
         refused: List[Tuple[PayloadDict, Outcome]] = []
@@ -192,7 +190,7 @@ class Dispatch:
                 return
             self._renew(batch)
             tried += 1
-            outcome = self._attempt_get(event)
+            outcome = self._attempt_get(sender, event)
             if outcome.verdict is Verdict.SENT:
                 in_a_row = 0
                 sent.append(event)
@@ -215,34 +213,32 @@ class Dispatch:
         if sent and not again:
             permit.core.succeeded()
         if sent:
-            settlement.call_back("on_success", owner.on_success, sent)
+            settlement.call_back("on_success", sender.on_success, sent)
         settlement.count_failed_attempts(len(refused) + len(again) - (1 if again else 0))
         if last_failure is not None:
             self._retry_later(permit, again, untried, last_failure, len(sent), failed)
         elif failed:
             permit.core.succeeded()
-            settlement.call_back("on_failure", owner.on_failure, len(sent), failed)
+            settlement.call_back("on_failure", sender.on_failure, len(sent), failed)
         for event, outcome in refused:
             self._drop_refused(batch, [event], outcome)
 
-    def _attempt_get(self, event: PayloadDict) -> Outcome:
-        owner = self._owner.get()
-        owner.attach_sent_timestamp([event])
+    def _attempt_get(self, sender: Sender, event: PayloadDict) -> Outcome:
+        sender.attach_sent_timestamp([event])
         try:
             if _url_bytes(event) > _MAX_URL_BYTES:
-                body, _ = self.encoder.next_body([event], owner.max_request_bytes)
-                return self._attempt(owner.http_post, body)
+                body, _ = self.encoder.next_body([event], sender.max_request_bytes)
+                return self._attempt(sender, sender.http_post, body)
         except Exception as error:
             if passes_on(error):
                 raise
             return Outcome(Verdict.REJECTED, NO_ANSWER, detail=f"{type(error).__name__}: {error}")
-        return self._attempt(owner.http_get, event)
+        return self._attempt(sender, sender.http_get, event)
 
     # One request, and what becomes of its events
 
-    def _attempt(self, request: Callable[[Any], Any], argument: object) -> Outcome:
+    def _attempt(self, sender: Sender, request: Callable[[Any], Any], argument: object) -> Outcome:
         """Make one request. What an override raises is a failed attempt, unless it is meant to stop this thread."""
-        owner = self._owner.get()
         try:
             status = read_status(request(argument))
         except BaseException as error:
@@ -251,7 +247,9 @@ class Dispatch:
             logger.debug("The request raised.", exc_info=True)
             status = HttpStatus(NO_ANSWER)
             status.error = error
-        return classify(status, owner.is_good_status_code, owner.custom_retry_codes, owner.endpoint)
+        return classify(
+            status, sender.is_good_status_code, sender.custom_retry_codes, sender.endpoint
+        )
 
     def _renew(self, batch: Batch) -> None:
         now = time.monotonic()
@@ -278,12 +276,12 @@ class Dispatch:
             sent_count: For `on_failure`.
             failed: For `on_failure`.
         """
-        owner, settlement = self._owner.get(), self._settlement
+        sender, settlement = permit.sender, self._settlement
         core, batch = permit.core, permit.batch
         batch.failed = True
         settlement.failed(outcome, permit.generation)
         settlement.count_failed_attempts(1)
-        again, exhausted = core.count_tries(tried, owner.max_retries)
+        again, exhausted = core.count_tries(tried, sender.max_retries)
         closed = core.life is EmitterState.CLOSED and not settlement.store.durable
         logger.warning(
             "Sending %s to %s failed (%s); the next attempt is in %.1f seconds, or with a flush.",
@@ -295,7 +293,7 @@ class Dispatch:
         if not closed:
             settlement.requeue(batch, again + untried, retried=len(again))
         with settlement.ignoring(again):
-            settlement.call_back("on_failure", owner.on_failure, sent_count, failed)
+            settlement.call_back("on_failure", sender.on_failure, sent_count, failed)
         settlement.drop(batch, exhausted, DropReason.RETRIES_EXHAUSTED, outcome.detail)
         if closed:
             settlement.drop(batch, again + untried, DropReason.EXIT, outcome.detail)

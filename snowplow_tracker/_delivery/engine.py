@@ -83,7 +83,7 @@ class Engine:
         background = self.workers is not None
         self.core = Core(policy, clock, random)
         self._settlement = Settlement(self.core, owner, in_background=background)
-        self._dispatch = Dispatch(self._settlement, owner, in_background=background)
+        self._dispatch = Dispatch(self._settlement, in_background=background)
         self._sending = Sending(self.core, self._settlement, self._dispatch, owner, wake=self._wake)
         self._flushing = Flushing(
             self.core, self._sending, self._settlement, look=self._look, wake=self._wake

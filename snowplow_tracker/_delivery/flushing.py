@@ -103,8 +103,8 @@ class Flushing:
         try:
             self._send_to(deadline)
         finally:
-            self._look()
-        return self._settlement.unsent()
+            is_done = self._look()
+        return 0 if is_done else self._settlement.unsent()
 
     def _send_to(self, deadline: Optional[float]) -> None:
         core = self.core

@@ -62,7 +62,7 @@ class Sending:
         """
         core = self.core
         self.recover_lost()
-        permit = core.try_begin(forced=forced)
+        permit = core.try_begin(self._owner.get(), forced=forced)
         if permit is None:
             return Step.NOT_NOW
         try:
@@ -72,9 +72,9 @@ class Sending:
             self._end(permit)
 
     def _send(self, permit: Permit) -> Step:
-        core, batch, owner = permit.core, permit.batch, self._owner.get()
+        core, batch, sender = permit.core, permit.batch, permit.sender
         try:
-            self._settlement.store.take(batch, owner.max_batch_events)
+            self._settlement.store.take(batch, sender.max_batch_events)
         except Exception as error:
             if passes_on(error):
                 raise
@@ -86,9 +86,9 @@ class Sending:
             return Step.EMPTY
         core.taken(len(batch.events))
         try:
-            owner.send_events(batch.events)
+            sender.send_events(batch.events)
         except BaseException as error:
-            if passes_on(error) or is_own_method(owner.send_events):
+            if passes_on(error) or is_own_method(sender.send_events):
                 raise
             logger.exception("send_events raised: its events will be tried again.")
             batch.failed = True
@@ -130,10 +130,10 @@ class Sending:
         """Drop what the store holds: nobody will send it."""
         core = self.core
         while True:
-            permit = core.begin()
+            permit = core.begin(self._owner.get())
             batch = permit.batch
             try:
-                self._settlement.store.take(batch, self._owner.get().max_batch_events)
+                self._settlement.store.take(batch, permit.sender.max_batch_events)
                 if not batch.progress.open:
                     return
                 self._settlement.drop(batch, batch.events, DropReason.EXIT, told=True)
@@ -155,7 +155,7 @@ class Sending:
 
     def _deliver_from_outside(self, events: PayloadDictList) -> None:
         """Send events that are not from the store: somebody else called `send_events`."""
-        permit = self.core.begin()
+        permit = self.core.begin(self._owner.get())
         batch = permit.batch
         try:
             batch.progress = batch.received(events)

@@ -16,6 +16,7 @@ from snowplow_tracker._delivery.state import (
     Checkpoint,
     Core,
     Counts,
+    Permit,
     dropped,
     permit_in_use,
 )
@@ -87,12 +88,13 @@ class Settlement:
 
     # Events of a batch
 
-    def sent(self, batch: Batch, events: PayloadDictList) -> None:
+    def sent(self, permit: Permit, events: PayloadDictList) -> None:
         """Acknowledge events that arrived."""
-        self.acknowledge(batch, events, Counts(sent=len(events), settled=len(events)))
+        self.acknowledge(permit.batch, events, Counts(sent=len(events), settled=len(events)))
         self.core.forget_tries(events)
-        self.call_back("on_success", self._owner.get().on_success, events)
-        self.core.changed.notify()
+        self.call_back("on_success", permit.sender.on_success, events)
+        if self.core.changed.waiting:
+            self.core.changed.notify()
 
     def taken_over(self, batch: Batch, events: PayloadDictList) -> None:
         """Take events as sent that an override of `send_events` saw to itself, as it could in 1.1.0."""

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from snowplow_tracker._delivery.retry import Backoff, RetryPolicy
+from snowplow_tracker._delivery.sender import Sender
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
 from snowplow_tracker._process.locking import LockOrder, Signal, new_lock, release_if_leaked
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
@@ -344,6 +345,7 @@ class Permit:
     could not give the permit back, nothing refers to the permit any more, and the core takes it back.
 
     Attributes:
+        sender: The emitter, which stays alive as long as its permit is out.
         batch: The events that are sent under it.
         number: Permits are numbered in their order.
         generation: Of the circuit breaker, when it was given.
@@ -366,10 +368,14 @@ class Permit:
         "number",
         "probing",
         "requeued",
+        "sender",
     )
 
-    def __init__(self, core: Core, number: int, generation: int, *, probing: bool) -> None:
+    def __init__(
+        self, core: Core, sender: Sender, number: int, generation: int, *, probing: bool
+    ) -> None:
         self.core = core
+        self.sender = sender
         self.batch = Batch(number)
         self.number = number
         self.generation = generation
@@ -477,22 +483,21 @@ class Core:
 
     # Permits
 
-    def try_begin(self, *, forced: bool) -> Optional[Permit]:
+    def try_begin(self, sender: Sender, *, forced: bool) -> Optional[Permit]:
         """Ask for a permit; None where the collector is to be left alone or another thread is probing."""
         with self.lock:
             breaker = self.breaker
             if not breaker.may_begin(forced=forced or self.demand.forced, probing=self.is_probing):
                 return None
             self.demand.forced = False
-            number = self.permits + 1
-            return self._give(Permit(self, number, breaker.generation, probing=breaker.failing))
+            number, generation = self.permits + 1, breaker.generation
+            return self._give(Permit(self, sender, number, generation, probing=breaker.failing))
 
-    def begin(self) -> Permit:
+    def begin(self, sender: Sender) -> Permit:
         """Take a permit that needs nobody's leave: somebody called `send_events`."""
         with self.lock:
-            return self._give(
-                Permit(self, self.permits + 1, self.breaker.generation, probing=False)
-            )
+            number, generation = self.permits + 1, self.breaker.generation
+            return self._give(Permit(self, sender, number, generation, probing=False))
 
     def _give(self, permit: Permit) -> Permit:
         self.permits_out[permit.number] = (weakref.ref(permit, self._lost), permit.probing)
@@ -515,8 +520,9 @@ class Core:
             permit.ended = True
             self.permits_out.pop(permit.number, None)
         _in_use.set(tuple(each for each in _in_use.get() if not _is_over(each)))
-        self.changed.notify()
-        if self.demand.phase is not Phase.ASLEEP:
+        if self.changed.waiting:
+            self.changed.notify()
+        if self.work.waiting and self.demand.phase is not Phase.ASLEEP:
             self.work.notify()  # a worker may wait for the end of a probe
 
     def _lost(self, _: object) -> None:
@@ -578,7 +584,8 @@ class Core:
         with self.lock:
             hold()
             # Notified before the phase changes: an interrupt in between has the next event do both again.
-            self.work.notify()
+            if self.work.waiting:
+                self.work.notify()
             self.demand.wake(self.clock())
 
     def want(self, count: int, *, forced: bool = False) -> None:
@@ -628,7 +635,8 @@ class Core:
             done = self.demand.looked(empty=empty)
             if done:
                 release()
-        self.changed.notify()
+        if self.changed.waiting:
+            self.changed.notify()
         return done
 
     # Counts

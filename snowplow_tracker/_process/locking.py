@@ -122,7 +122,8 @@ class Signal:
 
     def __init__(self, lock: Lock) -> None:
         self._lock = lock
-        self._gates: List[Any] = []
+        self.waiting: List[Any] = []
+        """What each waiting thread waits for. Hot code notifies only where there is one (fast path)."""
 
     def wait(self, ready: Callable[[], bool], timeout: Optional[float]) -> bool:
         """Wait until the state may have changed; not at all where it is ready.
@@ -142,19 +143,19 @@ class Signal:
         with self._lock:
             if ready():
                 return True
-            self._gates.append(gate)
+            self.waiting.append(gate)
         try:
             return _pass(gate, timeout)
         finally:
             with self._lock:
-                if gate in self._gates:
-                    self._gates.remove(gate)
+                if gate in self.waiting:
+                    self.waiting.remove(gate)
 
     def notify(self) -> None:
         """Wake all that wait."""
-        if self._gates:
+        if self.waiting:
             with self._lock:
-                for gate in self._gates:
+                for gate in self.waiting:
                     if gate.locked():
                         gate.release()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import threading
-from typing import List, Optional
+from typing import Any, List, Optional
 
 import pytest
 from hypothesis import given
@@ -14,6 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from snowplow_tracker import DropReason
 from support.inside import retry, state
+
+
+NOBODY: Any = None
+"""No emitter: what is tested here only keeps it."""
 
 
 class Clock:
@@ -217,7 +221,7 @@ def test_drops_add_up_by_reason(reasons: List[DropReason]) -> None:
 def hold(core: state.Core, kept: List[BaseException], *, lose: bool) -> Optional[state.Permit]:
     """Take a permit, and lose it as an interrupt would; the traceback may be kept."""
     try:
-        permit = core.try_begin(forced=False)
+        permit = core.try_begin(NOBODY, forced=False)
         assert permit is not None
         assert state.permit_in_use(core) is permit
         if lose:
@@ -249,7 +253,7 @@ def test_a_permit_whose_holder_is_gone_is_taken_back(
 
 def test_a_permit_of_another_thread_is_left_alone(core: state.Core) -> None:
     """What another thread is doing is neither ours nor lost."""
-    permit = core.try_begin(forced=False)
+    permit = core.try_begin(NOBODY, forced=False)
     found: List[object] = []
 
     def look() -> None:
@@ -266,11 +270,11 @@ def test_a_permit_of_another_thread_is_left_alone(core: state.Core) -> None:
 def test_one_probe_at_a_time(core: state.Core) -> None:
     """While the collector is failing, the second attempt waits for the end of the first."""
     core.breaker.failed(0, 0)
-    first = core.try_begin(forced=True)
+    first = core.try_begin(NOBODY, forced=True)
     assert first is not None
-    assert core.try_begin(forced=True) is None
+    assert core.try_begin(NOBODY, forced=True) is None
     core.end_permit(first)
-    second = core.try_begin(forced=True)
+    second = core.try_begin(NOBODY, forced=True)
     assert second is not None
     core.end_permit(second)
 
