@@ -15,7 +15,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from snowplow_tracker import DropReason
 from support.inside import retry, state
 
-
 NOBODY: Any = None
 """No emitter: what is tested here only keeps it."""
 
