@@ -294,7 +294,7 @@ def _row_9(bench: Bench) -> List[Line]:
     results = bench.alternate([*MAIN, FLOOR, *bench.peers], once)
     return [
         Line("9", "import, over a bare interpreter", f"ms {field}", _samples(results, field), bar)
-        for field, bar in (("cpu", 0.25), ("wall", None))
+        for field, bar in (("cpu", 0.3), ("wall", None))
     ]
 
 
@@ -367,7 +367,7 @@ def _row_12(bench: Bench) -> List[Line]:
 
         samples = _samples(bench.alternate([*MAIN, FLOOR], once), "wall")
         measure = f"one event, cold start to exit, {protocol}"
-        lines.append(Line("12", measure, "ms wall", samples, 0.9))
+        lines.append(Line("12", measure, "ms wall", samples, 0.6))
     return lines
 
 
@@ -455,10 +455,10 @@ ROWS: Dict[str, Callable[[Bench], List[Line]]] = {
     "1": _tracking("small", "1", "track(PageView(...)), caller", 0.5),
     "2": _tracking("rich", "2", "track() of a rich event, caller", 0.6),
     "3": _row_3,
-    "4": _delivery("4", "event delivered, AsyncEmitter, http", "async", "http", 0.12),
+    "4": _delivery("4", "event delivered, AsyncEmitter, http", "async", "http", 0.1),
     "5": _delivery("5", "event delivered, AsyncEmitter, https", "async", "https", 0.006),
-    "6": _delivery("6", "event delivered, Emitter, https", "sync", "https", 0.025),
-    "7": _delivery("7", "event delivered, Emitter, http", "sync", "http", 0.5),
+    "6": _delivery("6", "event delivered, Emitter, https", "sync", "https", 0.02),
+    "7": _delivery("7", "event delivered, Emitter, http", "sync", "http", 0.35),
     "8": _row_8,
     "9": _row_9,
     "10": _row_10,
