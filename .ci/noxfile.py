@@ -30,10 +30,10 @@ SERVER_TESTS = [
     "tests/integrations/test_servers.py",
     "tests/integrations/test_tasks.py",
 ]
-# The whole suite runs on the main Python; the README's command, without what takes long, on the quiet Pythons, which differ
-# little from their neighbours. The others run what depends most on the Python: processes and threads, sockets and TLS, JSON,
-# signatures and imports, the drop-in contract. All eight with all of it would take an hour on two cores.
-QUIET_PYTHONS = ["3.9", "3.10", "3.13"]
+# The whole suite runs on the main Python. The others run what depends most on the Python: processes and threads, sockets and
+# TLS, JSON, signatures and imports, the drop-in contract; those between two others without what takes long. All eight with
+# all of it would take an hour on two cores.
+PYTHONS_BETWEEN = ["3.9", "3.10", "3.12", "3.13"]
 DEPENDS_ON_PYTHON = [
     "tests/compat",
     "tests/delivery/test_burst.py",
@@ -65,12 +65,9 @@ AGAIN = ["--all", "-n", "0", "--last-failed", "--last-failed-no-failures", "none
 TEST_ARGUMENTS = ["--all", "--durations=10", *(f"--ignore={name}" for name in SERVER_TESTS)]
 
 # The files are named: as many processes as the machine can feed have to be asked for.
-SOME_IN_PARALLEL = [
-    f"--numprocesses={os.cpu_count() or 1}",
-    "-m",
-    "not slow and not alone",
-    *DEPENDS_ON_PYTHON,
-]
+PROCESSES = f"--numprocesses={os.cpu_count() or 1}"
+SOME = [PROCESSES, "-m", "not slow and not alone", *DEPENDS_ON_PYTHON]
+SOME_QUICK = [PROCESSES, "-m", "not slow and not alone and not long", *DEPENDS_ON_PYTHON]
 
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = True
@@ -179,10 +176,10 @@ def tests(session: nox.Session) -> None:
         run_tests(session, *session.posargs)
     elif session.python == MAIN:
         run_tests(session, *TEST_ARGUMENTS, "-m", "not alone")
-    elif session.python in QUIET_PYTHONS:
-        run_tests(session, f"--numprocesses={os.cpu_count() or 1}")
+    elif session.python in PYTHONS_BETWEEN:
+        run_tests(session, *SOME_QUICK)
     else:
-        run_tests(session, *TEST_ARGUMENTS, *SOME_IN_PARALLEL)
+        run_tests(session, *TEST_ARGUMENTS, *SOME)
 
 
 @nox.session(python=PYTHONS[0])
@@ -195,7 +192,7 @@ def oldest(session: nox.Session) -> None:
     # What the tests need wants newer ones, and works with these all the same; but for typing_extensions.
     session.install("--quiet", *(each for each in old if not each.startswith("typing")))
     session.chdir(copy_of_tests(session))
-    quick = ["-m", "not alone and not long and not slow", f"--numprocesses={os.cpu_count() or 1}"]
+    quick = ["-m", "not alone and not long and not slow", PROCESSES]
     run_tests(session, *quick, *DEPENDS_ON_DEPENDENCIES)
     session.install("--quiet", *old)
     session.run("python", "-m", "snowplow_tracker", "demo")
@@ -223,7 +220,7 @@ def next_tests(session: nox.Session, version: str) -> None:
         inside = "/" + str(Path(folder).relative_to(root))
         shutil.copytree(copy, Path(folder, "copy"))
         built = shutil.copy2(wheel(), folder)
-        arguments = session.posargs or [*TEST_ARGUMENTS, *SOME_IN_PARALLEL]
+        arguments = session.posargs or [*TEST_ARGUMENTS, *SOME]
         script = (
             'python="$1" wheel="$2"; shift 2; '
             '"/usr/bin/python$python" -m venv env && '
