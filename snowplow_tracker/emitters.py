@@ -103,8 +103,7 @@ _SomeEmitter = TypeVar("_SomeEmitter", bound="Emitter")
 
 
 def __getattr__(name: str) -> Any:
-    # Users and tests reach for this name. Importing requests with this module would make up most of the package's
-    # import time.
+    # Users and tests use this name. Imported with this module, requests would be most of the package's import time.
     if name == "requests":
         import requests
 
@@ -122,8 +121,8 @@ class Emitter(Unpicklable, EmitterProtocol):
 
     Args:
         endpoint: The collector: a host, a host with a path, or a URL.
-        protocol: `"http"` or `"https"`, where the endpoint does not say.
-        port: Where the endpoint does not say; default: the protocol's own.
+        protocol: `"http"` or `"https"`, used where the endpoint has none.
+        port: Used where the endpoint has none. Default: that of the protocol.
         method: `"post"`: batches. `"get"`: one request per event.
         batch_size: How many queued events are sent at once. Default: 10 for POST, 1 for GET. Under load and after an
             outage requests grow past it, up to `max_request_events`.
@@ -133,7 +132,7 @@ class Emitter(Unpicklable, EmitterProtocol):
         byte_limit: Bytes of queued events, encoded, that are sent although the batch is not full.
         request_timeout: Seconds, or (connect, read) in seconds as requests has it. Default 5.0; ``(None, None)``
             waits for ever.
-        max_retry_delay_seconds: The longest wait after a failed attempt, also where `Retry-After` asks for more.
+        max_retry_delay_seconds: Maximum delay after a failed attempt, also where `Retry-After` asks for more.
         buffer_capacity: How many events may wait. Default 10,000, and beyond them as many as fit in `buffer_bytes`.
         custom_retry_codes: Per HTTP status, whether to try again. By default everything that is not 2xx is tried
             again but 400, 401, 403, 410 and 422; -1 stands for no answer.
@@ -224,8 +223,8 @@ class Emitter(Unpicklable, EmitterProtocol):
         if event_store is None:
             event_store = self._new_store(buffer_capacity, buffer_bytes)
         self.event_store = event_store
-        # What requests need is imported now, by the thread that makes the emitter: to import it with the package would
-        # more than double that import.
+        # Imported by the thread that makes the emitter: imported with the package, it would more than double the import
+        # time.
         from snowplow_tracker._http.transport import Transport
 
         self._transport = Transport(session)
@@ -268,13 +267,13 @@ class Emitter(Unpicklable, EmitterProtocol):
 
         Args:
             endpoint: A host, with or without a port, or a URL.
-            protocol: Where the endpoint does not say.
-            port: Where the endpoint does not say.
+            protocol: Used where the endpoint has none.
+            port: Used where the endpoint has none.
             method: `"post"` or `"get"`: they have different paths.
 
         Raises:
-            TypeError: The endpoint is not text.
-            ValueError: It is empty, or no URL can be made of it.
+            TypeError: The endpoint is not a string.
+            ValueError: The endpoint is empty, or does not make a URL.
         """
         return collector_uri(endpoint, protocol, port, method, None)
 
@@ -301,7 +300,7 @@ class Emitter(Unpicklable, EmitterProtocol):
 
     @property
     def max_batch_events(self) -> int:
-        """The most events that one request may hold."""
+        """The maximum number of events in one request."""
         return self.max_request_events or max(DEFAULT_MAX_REQUEST_EVENTS, self.batch_size)
 
     @property
@@ -314,7 +313,7 @@ class Emitter(Unpicklable, EmitterProtocol):
 
     @property
     def retry_delay(self) -> float:
-        """Seconds from the last failed attempt to the next; 0 while the collector is well."""
+        """Seconds from the last failed attempt to the next; 0 if the last attempt succeeded."""
         return self._engine.core.breaker.delay
 
     @property
@@ -334,7 +333,7 @@ class Emitter(Unpicklable, EmitterProtocol):
         return self._engine.stats()
 
     def __repr__(self) -> str:
-        # Whatever a subclass has set up so far: it is shown by debuggers in the middle of `__init__`, too.
+        # Debuggers show it in the middle of `__init__` of a subclass, too.
         known = vars(self)
         engine = known.get("_engine")
         state = engine.state.value if engine is not None else "not ready"
@@ -359,8 +358,8 @@ class Emitter(Unpicklable, EmitterProtocol):
             if engine.add(payload) and self.reached_limit():
                 self.flush()
         except ReferenceError:
-            # `__del__` of an object that goes together with this emitter: nobody will come for what is queued.
-            engine.go_on(self)
+            # `__del__` of an object that is collected together with this emitter: no later call would send the event.
+            engine.revive(self)
             self._finish_at_exit(self.exit_timeout)
             engine.abandon()
 
@@ -386,13 +385,13 @@ class Emitter(Unpicklable, EmitterProtocol):
             self.bytes_queued = (self.bytes_queued or 0) + size
 
     def reached_limit(self) -> bool:
-        """Whether the queue is full enough to be sent."""
+        """Return whether the queue holds a full batch, by events or by bytes."""
         try:
             size = self._engine.store.count()
         except Exception as error:
             if is_interrupt(error):
                 raise
-            logger.exception("The event store raised instead of telling its size.")
+            logger.exception("The event store raised an error in size().")
             return False
         if size >= self.batch_size:
             return True
@@ -443,7 +442,7 @@ class Emitter(Unpicklable, EmitterProtocol):
     def close(self, timeout: Optional[float] = None) -> int:
         """Send what is queued and end: threads, timers and connections. Events tracked afterwards are dropped.
 
-        What a durable store still holds stays there; what is left in memory is given up (`DropReason.EXIT`).
+        What a durable store still holds stays there; what is left in memory is dropped (`DropReason.EXIT`).
 
         Args:
             timeout: Seconds to try. Default: `exit_timeout`.
@@ -517,7 +516,7 @@ class Emitter(Unpicklable, EmitterProtocol):
             # A redirect turns a POST into a GET without its body, which the collector answers with 200.
             response = function(url, timeout=clip(timeout), allow_redirects=False, **options)
         except Exception as error:
-            # While the interpreter goes down there are no modules to import, nor handlers of signals to raise anything.
+            # During shutdown, modules cannot be imported and signal handlers do not run.
             if not (self._transport.is_request_error(error) or sys.is_finalizing()):
                 raise
             status = HttpStatus(NO_ANSWER)
@@ -543,7 +542,7 @@ class Emitter(Unpicklable, EmitterProtocol):
 
     @catches_request_errors
     def send_events(self, evts: PayloadDictList) -> None:
-        """Send events and settle their fate with the store, the counters and the callbacks.
+        """Send events, and settle each with the store, the counters and the callbacks.
 
         Args:
             evts: Events as they come from the store.
@@ -566,16 +565,16 @@ class Emitter(Unpicklable, EmitterProtocol):
             event["stm"] = now
 
     def set_flush_timer(self, timeout: float) -> None:
-        """Flush again and again.
+        """Flush repeatedly, in a background thread.
 
         Args:
-            timeout: Seconds between flushes. Setting it anew replaces the old one.
+            timeout: Seconds between flushes. A second call replaces the first.
         """
         check_seconds("timeout", timeout, zero=True)
         self.timer.start(timeout=timeout)
 
     def cancel_flush_timer(self) -> None:
-        """Stop flushing again and again."""
+        """Stop the repeated flush."""
         self.timer.cancel()
 
     def _check_flush(self, timeout: Optional[float]) -> None:
@@ -585,7 +584,7 @@ class Emitter(Unpicklable, EmitterProtocol):
             fork.check()
 
     def _flush_by_timer(self) -> None:
-        """Flush if the collector is not to be left alone; if it is, come back later."""
+        """Flush, unless the delay after a failure is not over; then schedule the retry."""
         breaker = self._engine.core.breaker
         if not (breaker.failing and breaker.wait(forced=False) > 0):
             with automatic_flush():
@@ -593,8 +592,8 @@ class Emitter(Unpicklable, EmitterProtocol):
         self._schedule_retry()
 
     def _schedule_retry(self) -> None:
-        """Have a background thread try again."""
-        if process_exit.is_exiting:  # the exit hook tries again itself, and no thread may start now
+        """Have a background thread retry."""
+        if process_exit.is_exiting:  # the exit hook retries itself, and no thread may start now
             return
         if self._engine.retry_pending() and self.state is not EmitterState.CLOSED:
             self.retry_timer.start(max(0.01, self._engine.core.breaker.wait(forced=False)))
@@ -605,29 +604,29 @@ class Emitter(Unpicklable, EmitterProtocol):
                 self.bytes_queued = 0
 
     def _flush_at_exit(self) -> bool:
-        """Start to send without waiting, so that several can at the same time; False where that takes a thread."""
+        """Start to send without waiting, so that several emitters send at the same time; False where there is no thread."""
         return False
 
     def _try_at_exit(self, timeout: float) -> None:
-        """Send what can be sent within `timeout` seconds."""
+        """Send what is queued within `timeout` seconds, and keep the rest."""
         if self._engine.sends and self.state is not EmitterState.CLOSED:
             self._engine.close(timeout, final=False)
 
     def _finish_at_exit(self, timeout: float) -> None:
-        """Send what is queued within `timeout` seconds, and say what could not be sent."""
+        """Send what is queued within `timeout` seconds, and report what could not be sent."""
         engine = self._engine
         if not engine.sends or self.state is EmitterState.CLOSED or engine.is_inside():
             return
         deadline = time.monotonic() + timeout
         while True:
-            # Other threads may go on tracking, and count on this one.
+            # Other threads may still track events, and rely on this one to send them.
             unsent = engine.close(max(0.0, deadline - time.monotonic()), final=False)
             if not unsent or time.monotonic() >= deadline:
                 break
         if unsent:
-            engine.say_unsent("The program ends", unsent)
+            engine.warn_unsent("The program ends", unsent)
             engine.abandon()
-        self._transport.close()  # in an orderly way: what the interpreter tears down later complains on stderr
+        self._transport.close()  # now: connections that the interpreter closes later warn on stderr
 
     def _after_fork(self) -> None:
         engine: Optional[Engine] = self.__dict__.get("_engine")
@@ -653,9 +652,9 @@ class AsyncEmitter(Emitter):
 
     Args:
         endpoint: The collector: a host, a host with a path, or a URL.
-        protocol: Where the endpoint does not say. Plain `"http"` by default, as in 1.1.0; set `"https"`, or a URL as the
+        protocol: Used where the endpoint has none. Plain `"http"` by default, as in 1.1.0; set `"https"`, or a URL as the
             endpoint.
-        port: Where the endpoint does not say; default: the protocol's own.
+        port: Used where the endpoint has none. Default: that of the protocol.
         method: `"post"`: batches. `"get"`: one request per event.
         batch_size: How many queued events are sent at once. Default: 10 for POST, 1 for GET. Under load and after an
             outage requests grow past it, up to `max_request_events`.
@@ -667,7 +666,7 @@ class AsyncEmitter(Emitter):
         byte_limit: Bytes of queued events, encoded, that are sent although the batch is not full.
         request_timeout: Seconds, or (connect, read) in seconds as requests has it. Default 5.0; ``(None, None)``
             waits for ever.
-        max_retry_delay_seconds: The longest wait after a failed attempt, also where `Retry-After` asks for more.
+        max_retry_delay_seconds: Maximum delay after a failed attempt, also where `Retry-After` asks for more.
         buffer_capacity: How many events may wait. Default 10,000, and beyond them as many as fit in `buffer_bytes`.
         custom_retry_codes: Per HTTP status, whether to try again. By default everything that is not 2xx is tried
             again but 400, 401, 403, 410 and 422; -1 stands for no answer.
@@ -792,7 +791,7 @@ class AsyncEmitter(Emitter):
 
     @property
     def queue(self) -> LegacyQueue:
-        """What 1.1.0 had between the store and its threads. `stats` and `sync_flush` tell and do more."""
+        """What 1.1.0 had between the store and its threads. New code uses `stats` and `sync_flush`."""
         return LegacyQueue(self, self._engine.request_flush)
 
     def consume(self) -> None:
@@ -801,7 +800,7 @@ class AsyncEmitter(Emitter):
             self._engine.work()
 
     def _schedule_retry(self) -> None:
-        """Leave it to the worker threads, which know when to try again."""
+        """Do nothing: the worker threads retry."""
 
     def _flush_at_exit(self) -> bool:
         if self._engine.sends:

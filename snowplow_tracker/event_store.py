@@ -69,15 +69,15 @@ class EventStore(Protocol):
 
     A store may offer more, and then the emitter makes use of it:
 
-    - ``get_events_batch(*, max_events=None)``: hands out no more than asked for, which keeps batches bounded;
+    - ``get_events_batch(*, max_events=None)``: returns at most this many events, which keeps batches bounded;
     - ``thread_safe = True``: the emitter does not serialise its calls;
-    - ``durable = True``: what is left in it when the emitter is closed is kept, not given up;
-    - ``lost_listener``: set by the emitter to a function that the store calls with the number of events that it is known
-      to have lost, and how;
+    - ``durable = True``: what is left in it when the emitter is closed is kept, not dropped;
+    - ``lost_listener``: set by the emitter to a function that the store calls with the number of events that it lost,
+      and how;
     - ``renew(events)``: called while events are being sent, for stores that lease them;
     - ``overflow_listener``: set by the emitter to a function that the store calls with each list of events that it
-      threw out to make room (an event that it did not take at all it reports by returning False);
-    - ``reset_after_fork()``: called in a forked child, where locks and threads of the parent mean nothing;
+      dropped to make room (an event that it did not take is reported by returning False);
+    - ``reset_after_fork()``: called in a forked child, where the parent's threads do not exist and its locks may be held;
     - ``close()``: called once the emitter is closed.
     """
 
@@ -93,20 +93,20 @@ class EventStore(Protocol):
         ...
 
     def get_events_batch(self) -> PayloadDictList:
-        """Hand out events to be sent. Each comes back by `cleanup`, once its fate is known."""
+        """Return events to be sent. Each is passed to `cleanup` once it was sent, dropped or has to be retried."""
         ...
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
-        """Take notice of the fate of events that were handed out.
+        """Forget or requeue events that `get_events_batch` returned.
 
         Args:
             batch: Events from `get_events_batch`.
-            need_retry: True: they could not be sent, keep them for later. False: forget them.
+            need_retry: True to requeue them; False to forget them: they were sent or dropped.
         """
         ...
 
     def size(self) -> int:
-        """Return the number of events that wait, without those handed out."""
+        """Return the number of queued events, without those that are being sent."""
         ...
 
 
@@ -116,8 +116,8 @@ class InMemoryEventStore(EventStore):
     Args:
         logger: Gets a message when events are dropped and no emitter listens.
         buffer_capacity: How many events may wait; in an emitter, those that are being sent count.
-        overflow: What happens when it is full: `"drop_newest"` refuses the new event, `"drop_oldest"` drops the one
-            that waited longest, `"block"` waits up to `overflow_timeout` for room and then refuses.
+        overflow: What happens when it is full: `"drop_newest"` refuses the new event, `"drop_oldest"` drops the
+            oldest, `"block"` waits up to `overflow_timeout` for room and then refuses.
         overflow_timeout: Seconds.
         buffer_bytes: Bytes that events beyond `buffer_capacity` may take in memory. Default 0: none may wait.
 
@@ -154,9 +154,9 @@ class InMemoryEventStore(EventStore):
         self.overflow_timeout = overflow_timeout
         self.overflow_listener: Optional[Callable[[PayloadDictList], None]] = None
         self.hands_out_text = False
-        """Whether values become strings when handed out: it takes that work from the tracking thread."""
+        """Whether values become strings when events are taken out: the tracking thread need not do it."""
         self.keeps_room = False
-        """Whether events that were handed out count until their `cleanup`, so that all of them can come back."""
+        """Whether events that are being sent count until their `cleanup`, so that there is room to requeue them."""
         # The lock-free queue (fast path). The shape of an event, its values, the shape of the next, its values: half the
         # memory of a dictionary for each. Where an event comes in no lock is held, which threads that track would pass
         # to each other at every event. Instead, an event is counted first, which reserves its room, and then put in by
@@ -164,11 +164,11 @@ class InMemoryEventStore(EventStore):
         self._items: Deque[Any] = deque()
         self._count = bytearray()
         self.count_waiting: Callable[[], int] = self._count.__len__
-        """Nearly `size`, and cheaper: an emitter asks for each event."""
+        """Nearly `size`, and cheaper: emitters ask for each event."""
         self._moving: List[Any] = []
         """Items on their way out of the queue. What an interrupt leaves here goes back with the next call."""
         self._evicted: PayloadDictList = []
-        """Dropped events that the listener has not been told about yet."""
+        """Dropped events that are not reported to the listener yet."""
         self._out = 0
         self._bytes = 0
         self._shapes: Dict[Tuple[str, ...], _Shape] = {}
@@ -219,7 +219,7 @@ class InMemoryEventStore(EventStore):
         return self._add_when_full(items)
 
     def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
-        """Hand out the events that waited longest: all of them, or no more than `max_events`."""
+        """Return the oldest events: all of them, or at most `max_events`."""
         batch: PayloadDictList = []
         self.hand_out(max_events, lambda events: partial(batch.extend, events))
         return batch
@@ -229,7 +229,7 @@ class InMemoryEventStore(EventStore):
         max_events: Optional[int],
         receiver: Callable[[PayloadDictList], Callable[[], object]],
     ) -> None:
-        """Pass the events that waited longest to a receiver.
+        """Take the oldest events out, and pass them to a receiver.
 
         Args:
             max_events: How many; None for all.
@@ -259,14 +259,14 @@ class InMemoryEventStore(EventStore):
         self._report()
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
-        """Forget events that were handed out, or put them back to the front, in their order."""
+        """Forget events that were taken out, or requeue them at the front, in their order."""
         if need_retry:
             self.requeue(batch, bool)
         else:
             self.acknowledge(len(batch), bool)
 
     def acknowledge(self, count: int, receipt: Callable[[], object]) -> None:
-        """Forget events that were handed out.
+        """Forget events that were taken out.
 
         Args:
             count: How many.
@@ -278,10 +278,10 @@ class InMemoryEventStore(EventStore):
                 self._room.notify()
 
     def requeue(self, batch: PayloadDictList, receipt: Callable[[], object]) -> None:
-        """Put events back to the front, in their order.
+        """Requeue events at the front, in their order.
 
         Args:
-            batch: Events that were handed out.
+            batch: Events that were taken out.
             receipt: Called as `all_at_once` does, together with it.
         """
         items = self._flat(batch)
@@ -462,7 +462,7 @@ class InMemoryEventStore(EventStore):
             self._room.wait(has_room, rest)
 
     def _report(self) -> None:
-        """Tell the listener about dropped events."""
+        """Report dropped events to the listener."""
         while self._evicted:
             events: PayloadDictList = []
             is_told = False

@@ -10,7 +10,7 @@ import time
 import weakref
 from typing import Any, Callable, List, Optional
 
-from snowplow_tracker._delivery import untold
+from snowplow_tracker._delivery import unreported
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
 from snowplow_tracker._process.interrupts import is_interrupt
@@ -495,7 +495,7 @@ class RedisEventStore(EventStore):
 
     def _finish_at_exit(self, timeout: float) -> None:
         if not self._writer.flush(timeout) and self._writer.unwritten:
-            untold.say(
+            unreported.warn(
                 "The program ends with %d events that Redis did not take.", self._writer.unwritten
             )
 

@@ -1,17 +1,17 @@
-"""Delivery: the engine under every emitter. It owns every fault of the world, and lets none of them into `track()`.
+"""Delivery: the engine under every emitter. It handles every fault of stores, networks and collectors; none reaches `track()`.
 
 The life of an event
 ====================
 
 ::
 
-    Tracker.track                      pure: builds a dictionary of strings, asks nobody
+    Tracker.track                      pure: builds a dictionary of strings
       -> Emitter.input
            -> Engine.add               into the store; the queue in memory takes it without a lock
                 |
                 |   a full batch, `flush_interval`, a flush, the end of the process
                 v
-         Flushing  or  a worker        waits for what was queued when it began
+         Flushing  or  a worker        a flush waits for what was queued when it began
            -> Sending.step             a permit; a batch from the store
                 -> Emitter.send_events     (users override it)
                      -> Dispatch           bodies of bounded size; one request, one outcome
@@ -19,15 +19,15 @@ The life of an event
                      -> Settlement         sent: acknowledge · failed: requeue · refused: drop
                           -> the store, the ledger, on_success / on_failure / on_drop
 
-What there is, from the bottom up; imports run in this direction only:
+The modules, from the bottom up; imports run in this direction only:
 
 - `stats`, `outcome`, `retry`, `options`: values and pure functions.
-- `_process.atomic`, `_process.locking`: what relies on one call being atomic, and locks that an interrupt cannot leave behind.
-- `state`: `Ledger`, `CircuitBreaker` and `Demand`, state machines that know no thread, no clock and no store, each with its
-  invariant in its docstring and tests with a clock that the test moves; and `Core`, which has them, the permits and the one
-  lock over all of it.
+- `_process.atomic`, `_process.locking`: code that relies on one call being atomic, and locks that an interrupt cannot leave locked.
+- `state`: `Ledger`, `CircuitBreaker` and `Demand`, state machines without threads, clocks and stores, each with its
+  invariant in its docstring and tests with a fake clock; and `Core`, which owns them, the permits and the one lock over all
+  of it.
 - `store_access`, `settlement`, `dispatch`, `sending`, `flushing`: one task each.
-- `engine`: wires them, and is all that `emitters` knows.
+- `engine`: connects them, and is all that `emitters` uses.
 
 Locks
 =====
@@ -40,6 +40,7 @@ Interrupts
 ==========
 
 A signal handler may raise, or track, between any two bytecodes of the main thread. So an event and the count of what became
-of it change in one assignment (`state.Progress`) or in one call of C (`atomic.all_at_once`); and leave to send is an object
-that lives in the frame which asked for it (`state.Permit`), so that it comes back when that frame is gone, however it ended.
+of it change in one assignment (`state.Progress`) or in one call of C (`atomic.all_at_once`); and the permission to send is an
+object that lives in the frame which asked for it (`state.Permit`), so that it is given back when that frame ends, however
+it ends.
 """

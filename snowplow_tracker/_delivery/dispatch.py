@@ -1,4 +1,4 @@
-"""The requests that are made of a batch: bounded in size, each with one outcome that settles its events."""
+"""The requests for a batch: of bounded size, each with one outcome, which settles its events."""
 
 from __future__ import annotations
 
@@ -30,40 +30,40 @@ logger = logging.getLogger("snowplow_tracker.emitters")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _MAX_URL_BYTES = 16_000
-"""Of the parameters. The collector answers 400 to a GET whose request line is over 20,480; proxies may take less."""
+"""For the parameters. The collector answers 400 if the request line is longer than 20,480 bytes; proxies may accept less."""
 
 _MAX_FAILED_GETS = 3
-"""GET requests of a batch that may fail in a row before it is the collector that is failing, not the events."""
+"""After this many failed GET requests in a row the collector is taken to fail, not the events."""
 
 _MIN_BODY_BYTES = 1_000
-"""However often a request was refused as too large, the next ones may have this size."""
+"""Minimum for the maximum size of a body, however often bodies were refused as too large."""
 
 _RENEW_SECONDS = 1.0
-"""So often, a store with leases is told which events are still being sent."""
+"""Seconds between renewals of the leases of events that are being sent."""
 
 _own_methods: Set[Any] = set()
 
 
 def catches_request_errors(method: _Function) -> _Function:
-    """Mark a method of ours that itself catches what can go wrong with a request.
+    """Mark a method of ours that catches the errors of a request itself.
 
-    What comes out of it is meant for the caller. An override of a user may let anything out: that is a failed attempt.
+    What it raises is meant for the caller. A user's override may raise anything: that is a failed attempt.
     """
     _own_methods.add(method)
     return method
 
 
 def is_own_method(method: object) -> bool:
-    """Return whether a bound method is one that `catches_request_errors`."""
+    """Return whether a bound method is marked by `catches_request_errors`."""
     return getattr(method, "__func__", None) in _own_methods
 
 
 class Dispatch:
-    """Makes requests of events, and has each event settled by the outcome of its request.
+    """Makes the requests for events, and has each event settled by the outcome of its request.
 
     Args:
         settlement: Settles the events.
-        in_background: Whether threads of our own send, beside those that track.
+        in_background: Whether worker threads send.
     """
 
     def __init__(self, settlement: Settlement, *, in_background: bool) -> None:
@@ -80,7 +80,7 @@ class Dispatch:
             self._get(permit, events)
 
     def _is_forked(self, permit: Permit) -> bool:
-        """Whether a callback forked: in the child, these events are the parent's."""
+        """Return whether this is a child forked by a callback: the events belong to the parent."""
         return permit.core is not self._settlement.core
 
     # POST
@@ -88,7 +88,7 @@ class Dispatch:
     def _post(self, permit: Permit, events: PayloadDictList) -> None:
         sender, settlement = permit.sender, self._settlement
         core, batch = permit.core, permit.batch
-        parts = [events]  # a stack: what is to be sent next is at its end
+        parts = [events]  # a stack: the next part is the last
         while parts and not self._is_forked(permit):
             part = parts.pop()
             chunk = part[: sender.max_batch_events]
@@ -101,9 +101,7 @@ class Dispatch:
                 core.max_body_bytes,
             )
             try:
-                body, size = self.encoder.next_body(
-                    chunk, max_bytes, considerate=self._in_background
-                )
+                body, size = self.encoder.next_body(chunk, max_bytes, yielding=self._in_background)
             except Exception as error:
                 if passes_on(error):
                     raise
@@ -134,12 +132,12 @@ class Dispatch:
                 return
             elif outcome.verdict is Verdict.SENT:
                 if core.max_body_bytes < sender.max_request_bytes:
-                    # Find out by and by whether the limit is gone, at the cost of a refused request now and then.
+                    # The limit may be gone: try larger bodies, which costs a refused request from time to time.
                     core.max_body_bytes += core.max_body_bytes // 32
                 core.succeeded()
                 settlement.sent(permit, chunk)
             else:
-                core.succeeded()  # it answered, so there is no reason to leave it alone
+                core.succeeded()  # the collector answered, so there is no outage
                 settlement.count_failed_attempts(1)
                 settlement.call_back("on_failure", sender.on_failure, 0, chunk)
                 self._drop_refused(batch, chunk, outcome)
@@ -160,7 +158,7 @@ class Dispatch:
         return fit
 
     def _split(self, permit: Permit, events: PayloadDictList, size: int, outcome: Outcome) -> None:
-        """Remember what size was refused with 413, so that later requests are not refused first as well."""
+        """Remember the size that was refused with status 413, so that later requests are smaller."""
         core = permit.core
         core.max_body_bytes = max(_MIN_BODY_BYTES, min(core.max_body_bytes, size // 2))
         self._settlement.count_failed_attempts(1)
@@ -175,15 +173,15 @@ class Dispatch:
     # GET
 
     def _get(self, permit: Permit, events: PayloadDictList) -> None:
-        """Send each event by itself. Each has its own outcome; the callbacks hear of all of them together."""
+        """Send each event in its own request, with its own outcome. Callbacks are called once for all."""
         sender, settlement, batch = permit.sender, self._settlement, permit.batch
         sent: PayloadDictList = []
         again: PayloadDictList = []
         refused: List[Tuple[PayloadDict, Outcome]] = []
         last_failure: Optional[Outcome] = None
         tried = in_a_row = 0
-        # Before the next is sent, so that a lease that runs out or an interrupt repeats none. A store that knows no more
-        # than those of 1.1.0 hears of a batch once, as it did there.
+        # Each is settled before the next is sent, so that an expired lease or an interrupt repeats none. A store with only
+        # the methods of 1.1.0 is called once per batch, as there.
         settles_each = settlement.store.durable or settlement.store.copies
         for event in events:
             if self._is_forked(permit):
@@ -204,7 +202,7 @@ class Dispatch:
                 in_a_row += 1
                 wants_rest = outcome.status == NO_ANSWER or outcome.retry_after is not None
                 if wants_rest or in_a_row == _MAX_FAILED_GETS:
-                    break  # nobody is there, or wants to be left alone: the others need not be tried
+                    break  # no answer, or a request to wait: do not try the others
         if sent and not settles_each:
             settlement.acknowledge(batch, sent, Counts(sent=len(sent), settled=len(sent)))
         untried = events[tried:]
@@ -238,7 +236,7 @@ class Dispatch:
     # One request, and what becomes of its events
 
     def _attempt(self, sender: Sender, request: Callable[[Any], Any], argument: object) -> Outcome:
-        """Make one request. What an override raises is a failed attempt, unless it is meant to stop this thread."""
+        """Make one request. An exception of an override is a failed attempt, unless it is meant to stop this thread."""
         try:
             status = read_status(request(argument))
         except BaseException as error:
@@ -266,13 +264,13 @@ class Dispatch:
         sent_count: int,
         failed: PayloadDictList,
     ) -> None:
-        """Requeue events: those that were tried in vain, and those behind them that were not tried.
+        """Requeue events after a failed attempt: those that were tried, and those behind them.
 
         Args:
-            permit: Under which they were tried.
-            tried: They count as tried once more.
-            untried: They do not.
-            outcome: Of the last attempt that failed.
+            permit: Their permit.
+            tried: Events that were tried: it counts as a retry.
+            untried: Events that were not.
+            outcome: The outcome of the failed attempt.
             sent_count: For `on_failure`.
             failed: For `on_failure`.
         """
@@ -305,7 +303,7 @@ class Dispatch:
 
 
 def _url_bytes(event: Mapping[str, object]) -> int:
-    """An upper bound of the event's length in a URL that is exact enough: escaping can triple it."""
+    """Return an upper bound of the event's length in a URL, where escaping can triple each byte."""
     size = sum(len(str(value)) for value in event.values())
     if size * 12 <= _MAX_URL_BYTES:  # four bytes of UTF-8, three characters each
         return size

@@ -1,4 +1,4 @@
-"""The engine under every emitter: it wires intake, sending, flushing and the end of an emitter's life together.
+"""The engine under every emitter: it connects intake, sending, flushing and closing.
 
     track() -> input() -> Engine.add -> store
                                           |
@@ -6,7 +6,7 @@
                                           |                                            |
                                         Core (ledger, breaker, demand, permits)    Settlement -> store, ledger, callbacks
 
-`Engine` and what it wires know an emitter only as a `Sender`, and hold no reference to it.
+`Engine` and its parts use an emitter only as a `Sender`, and hold only a weak reference to it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from functools import partial
 from typing import Any, Callable, Optional
 
-from snowplow_tracker._delivery import untold
+from snowplow_tracker._delivery import unreported
 from snowplow_tracker._delivery.dispatch import Dispatch
 from snowplow_tracker._delivery.flushing import Flushing
 from snowplow_tracker._delivery.retry import RetryPolicy, fresh_random
@@ -44,14 +44,14 @@ class Engine:
     """Delivers the events of one emitter.
 
     Args:
-        owner: Has the emitter.
+        owner: A weak reference to the emitter.
         flush_interval: Seconds after which events are sent although the batch is not full; None for never.
-        thread_count: How many threads of its own it may start; 0 for none: it sends in the threads that call it.
-        sends: False if another process does.
-        waits: Whether a thread that tracks waits for room while the collector takes events.
+        thread_count: Maximum number of worker threads; 0 to send in the threads that call it.
+        sends: False if another process sends.
+        waits: Whether a thread that tracks waits for room while the collector accepts events.
         clock: Monotonic seconds.
         random: Numbers from 0 to 1.
-        policy: When to try again.
+        policy: When to retry.
     """
 
     def __init__(
@@ -69,16 +69,16 @@ class Engine:
         self.flush_interval = flush_interval
         self._owner = owner
         self.sends = sends
-        """Whether this process makes requests."""
+        """Whether this process sends."""
         self._waits = waits
         self._clock = clock
         self._random = random
         self._policy = policy
         self.store: StoreAccess
-        """Where events wait."""
+        """The store."""
         self._accepts = True
-        self._said_closed = self._said_feedback = False
-        self._alone = self._is_collected = False
+        self._warned_closed = self._warned_feedback = False
+        self._is_finalizing = self._is_collected = False
         self.workers = Workers(thread_count, self._run, self._wake_all) if thread_count else None
         background = self.workers is not None
         self.core = Core(policy, clock, random)
@@ -89,15 +89,15 @@ class Engine:
             self.core, self._sending, self._settlement, look=self._look, wake=self._wake
         )
         self.deliver = self._sending.deliver
-        """Sends events in bounded requests and settles each: what `Emitter.send_events` does."""
+        """Sends events in requests of bounded size, and settles each: the work of `Emitter.send_events`."""
         self.unsent = self._settlement.unsent
-        """Returns how many events are not delivered yet."""
+        """Returns the number of events that are not delivered yet."""
 
     # Life
 
     @property
     def state(self) -> EmitterState:
-        """Where the emitter is in its life."""
+        """The state of the emitter."""
         return self.core.life
 
     def use_store(
@@ -108,13 +108,13 @@ class Engine:
         *,
         as_text: bool,
     ) -> None:
-        """Set where events wait, and whether their values have to be strings.
+        """Set the store.
 
         Args:
             store: The store.
             on_overflow: Called with events that it dropped to make room. It must not keep the emitter alive.
-            on_lost: Called with the number of events that it lost, and how. The same.
-            as_text: Whether values have to be strings.
+            on_lost: Called with the number of events that it lost, and how. It must not keep the emitter alive.
+            as_text: Whether the values of events have to become strings.
         """
         self.store = self._settlement.store = StoreAccess(
             store, on_overflow, on_lost, as_text=as_text
@@ -125,11 +125,11 @@ class Engine:
         return self._dispatch.encoder.encode(event)
 
     def after_fork(self) -> None:
-        """Start again in a forked child: nothing that the parent has under way is ours."""
+        """Start again in a forked child, without what the parent is sending."""
         was_closed = self.state is EmitterState.CLOSED
         core = Core(self._policy, self._clock, self._random)
         self.core = self._settlement.core = self._sending.core = self._flushing.core = core
-        self._said_closed = self._said_feedback = False
+        self._warned_closed = self._warned_feedback = False
         if was_closed:
             core.life = EmitterState.CLOSED
         if self.workers is not None:
@@ -139,13 +139,13 @@ class Engine:
     def stop(self) -> None:
         """End the worker threads: the emitter was collected."""
         if sys.is_finalizing():
-            return  # a thread that the interpreter stopped may hold the lock for ever
+            return  # a stopped thread may hold the lock for ever
         self._is_collected = True
         self.core.life = EmitterState.CLOSED
         self._wake_all()
 
-    def go_on(self, sender: Sender) -> None:
-        """Take back that the emitter was collected: it tracks once more."""
+    def revive(self, sender: Sender) -> None:
+        """Continue after the emitter was collected, because a finalizer tracks with it."""
         self._owner.refer_to(sender)
         self._is_collected = False
         if self._accepts:
@@ -155,20 +155,20 @@ class Engine:
         self.core.work.notify()
         self.core.changed.notify()
 
-    def go_on_alone(self) -> None:
-        """See to it that nothing waits for a thread that the interpreter has stopped for good."""
-        if not self._alone and sys.is_finalizing():
-            self._alone = True
+    def recover_stopped_threads(self) -> None:
+        """Take over from the threads that the interpreter stopped during shutdown, so that nothing waits for them."""
+        if not self._is_finalizing and sys.is_finalizing():
+            self._is_finalizing = True
             for batch in self.core.renew_after_the_end():
                 self._sending.requeue_orphan(batch)
 
     # Intake
 
     def add(self, event: PayloadDict) -> bool:
-        """Queue an event. A fault of the store does not come out; an interrupt does.
+        """Queue an event. An error of the store is logged; an interrupt is raised.
 
         Returns:
-            Whether a full batch would be a reason to flush now.
+            Whether the caller should flush if the batch is full.
         """
         core = self.core
         if core.permits_out and self._is_ignored(event):
@@ -182,22 +182,24 @@ class Engine:
         except Exception as error:
             if passes_on(error):
                 raise
-            # A handler that makes events of log records would come back here for ever.
+            # A logging handler that tracks would come back here again and again.
             log = not _is_from_log_record()
             if log:
-                logger.exception("The event store raised: an event was dropped.")
+                logger.exception(
+                    "The event store raised an error in add_event(): the event was dropped."
+                )
             event = self.store.as_handed_out(event)
             self._settlement.refuse([event], DropReason.STORE_FAILED, log=log)
             return False
         if taken is False and not self._add_when_there_is_room(event):
             self._settlement.overflowed([self.store.as_handed_out(event)], queued=False)
         elif overflowing and overflowing == core.overflowing:
-            self._settlement.overflow_ended()  # it dropped none to take this one
+            self._settlement.overflow_ended()  # nothing was dropped for this event
         if core.demand.phase is not Phase.AWAKE:
             self._wake()
         if process_exit.is_exiting:
             self._send_at_the_end()
-        if not self._accepts:  # closed meanwhile: nobody else will look into the store
+        if not self._accepts:  # closed meanwhile: the event would stay in the store
             self.abandon()
             return False
         return (
@@ -207,8 +209,8 @@ class Engine:
         )
 
     def _send_at_the_end(self) -> None:
-        """Send what was tracked after the process began to end. Nobody comes for what cannot be sent now: it is dropped."""
-        self.go_on_alone()
+        """Send what was tracked after the process began to end, and drop what cannot be sent now."""
+        self.recover_stopped_threads()
         try:
             process_exit.finish(self._owner.get())
         except Exception as error:
@@ -217,21 +219,21 @@ class Engine:
             raise
 
     def _is_ignored(self, event: PayloadDict) -> bool:
-        """Return whether an event that comes from within a delivery is not to be queued."""
+        """Return whether an event that was tracked during a delivery must not be queued."""
         permit = permit_in_use(self.core)
         if permit is None:
             return False
         if permit.requeued is not None and event.get("eid") in permit.requeued:
-            return True  # a callback, asked about failed events, queues again what is back in the queue
+            return True  # `on_failure` tracks events that are requeued already
         if _is_from_log_record():
-            # What delivery logs must not become events that have to be delivered, and are logged about.
-            first, self._said_feedback = not self._said_feedback, True
+            # An event made from a log record about delivery would cause the next record.
+            first, self._warned_feedback = not self._warned_feedback, True
             self._settlement.refuse([event], DropReason.FEEDBACK, log=first)
             return True
         return False
 
     def _add_when_there_is_room(self, event: PayloadDict) -> bool:
-        """Wait for room while the collector takes events; return whether the event is queued then."""
+        """Wait for room while the collector accepts events; return whether the event was queued."""
         core = self.core
         if (
             not self._waits
@@ -268,7 +270,7 @@ class Engine:
         return False
 
     def overflowed(self, events: PayloadDictList) -> None:
-        """Drop events that the store threw out to make room."""
+        """Count and report events that the store dropped to make room."""
         self._settlement.overflowed(events, queued=True)
 
     def lost(self, count: int, what: str) -> None:
@@ -276,16 +278,16 @@ class Engine:
         self._settlement.lost(count, what)
 
     def _refuse_closed(self, event: PayloadDict) -> None:
-        first, self._said_closed = not self._said_closed, True
+        first, self._warned_closed = not self._warned_closed, True
         if first:
             logger.warning("The emitter is closed: events tracked from now on are dropped.")
         self._settlement.refuse([self.store.as_handed_out(event)], DropReason.EXIT, log=False)
 
     def _wake(self) -> None:
-        """Note that there are events. From here on the emitter stays alive until they are settled.
+        """Note that there are events. The emitter stays alive until they are settled.
 
         Raises:
-            ReferenceError: It was collected already, and a finalizer of what went with it tracks.
+            ReferenceError: The emitter was collected, and a finalizer tracks with it.
         """
         sender = self._owner.get()
         if self._is_collected:
@@ -302,7 +304,7 @@ class Engine:
             self.workers.ensure_started()
 
     def _look(self) -> bool:
-        """Go to sleep if nothing is left; return whether that is so."""
+        """Release the emitter if no event is left; return whether that is so."""
         core = self.core
         if core.demand.phase is Phase.ASLEEP:
             return True
@@ -322,19 +324,17 @@ class Engine:
                 return
             try:
                 self.work()
-            except (
-                BaseException
-            ):  # `SystemExit` from a callback would end the thread without a word
-                logger.exception("A sending thread was interrupted; it goes on.")
+            except BaseException:  # `SystemExit` in a callback would end the thread silently
+                logger.exception("A sending thread was interrupted; it continues.")
             del owner
 
     def wait_for_work(self) -> bool:
-        """Block until there is something to send. False when the thread is to end."""
+        """Wait until there is something to send; return False if the thread has to end."""
         core = self.core
         due: Optional[float] = None
 
         def has_work() -> bool:
-            # An event may have come since the first look, which found nothing to wait for.
+            # An event may have come since `due` was computed.
             now_due = self._due_in()
             return self.state is EmitterState.CLOSED or (
                 now_due is not None and (due is None or now_due <= 0)
@@ -350,7 +350,7 @@ class Engine:
         return False
 
     def _due_in(self) -> Optional[float]:
-        """Return the seconds until there is something to do; None when only an event can change that."""
+        """Return the seconds until there is something to do; None until the next event."""
         core = self.core
         interval = 0.0 if self.state is EmitterState.CLOSING else self.flush_interval
         due = core.demand.due_in(interval, self._clock())
@@ -359,7 +359,7 @@ class Engine:
         return None if core.is_probing else core.breaker.wait(forced=core.demand.forced)
 
     def work(self) -> None:
-        """Do one round of a worker thread's work."""
+        """Do one round of work of a worker thread."""
         step = self._sending.step()
         if step is Step.EMPTY:
             if not self._look():
@@ -374,35 +374,35 @@ class Engine:
     # Flushing and closing
 
     def request_flush(self) -> int:
-        """Ask the worker threads to send what is queued now, and do not wait. Return what is not delivered yet."""
+        """Ask the worker threads to send what is queued now; return the number of events that are not delivered yet."""
         core = self.core
         core.enter()
         queued = self._settlement.size()
         if queued:
             core.want(queued, forced=True)
             if core.demand.phase is not Phase.AWAKE:
-                self._wake()  # there are events that an earlier process left in the store
+                self._wake()  # the store has events of an earlier process
             elif self.workers is not None:
                 self.workers.ensure_started()
             if self.workers is None or not self.workers.alive():
-                core.want_nothing()  # nobody is there to send them; the next full batch asks again
+                core.want_nothing()  # no thread can send them; the next full batch asks again
         return core.unsent(queued)
 
     def flush_soon(self) -> int:
-        """Ask the worker threads to send; where there can be none, send in the calling thread."""
+        """Ask the worker threads to send; if there are none, send in the calling thread."""
         unsent = self.request_flush()
         if unsent and self.workers is not None and not self.workers.alive():
             return self.flush_here(None)
         return unsent
 
     def flush_by_workers(self, flush: Callable[[], Any], timeout: Optional[float]) -> int:
-        """Ask for a flush, and wait until what is queued now is settled, an attempt failed, or time is up."""
+        """Ask for a flush, and wait until what is queued now is settled, an attempt failed, or `timeout` is over."""
         if self.core.enter() is not None:
             return self.unsent()
 
         def ask() -> None:
             flush()
-            self.request_flush()  # flush is a method that users override, and may have asked for nothing
+            self.request_flush()  # a user's override of `flush` may not have asked for it
 
         if self.workers is not None and not sys.is_finalizing():
             self.workers.ensure_started()
@@ -416,14 +416,14 @@ class Engine:
         return self.flush_here(timeout)
 
     def flush_here(self, timeout: Optional[float]) -> int:
-        """Send what is queued now in the calling thread, until an attempt fails, or time is up."""
+        """Send what is queued now in the calling thread, until an attempt fails or `timeout` is over."""
         if self.core.enter() is not None:
             self._flushing.ask_again()
             return self.unsent()
         return self._flushing.here(timeout)
 
     def close(self, timeout: float, *, final: bool = True) -> int:
-        """Send what is queued within `timeout` seconds; then, if `final`, take and send nothing any more."""
+        """Send what is queued within `timeout` seconds; then, if `final`, close the emitter and its store."""
         self.core.enter()
         if self.state is EmitterState.CLOSED:
             return 0
@@ -443,23 +443,23 @@ class Engine:
         self._wake_all()
         core = self.core
         while core.ledger.in_flight() and not self.is_inside():
-            # What was tracked while we waited is on its way.
+            # Events that were tracked meanwhile are being sent.
             rest = deadline - self._clock()
             if rest <= 0 or not core.changed.wait(lambda: not core.ledger.in_flight(), rest):
                 break
         unsent = self.unsent()
         if unsent and self.sends:
-            self.say_unsent("The emitter is closed", unsent)
+            self.warn_unsent("The emitter is closed", unsent)
         self.abandon()
-        for line in untold.take_summary(redact(self._owner.get().endpoint)):
-            untold.say("%s", line)
+        for line in unreported.take_summary(redact(self._owner.get().endpoint)):
+            unreported.warn("%s", line)
         self.store.close()
         return unsent
 
-    def say_unsent(self, what: str, count: int) -> None:
-        """Warn of events that could not be sent, with the endpoint and the last reason."""
+    def warn_unsent(self, what: str, count: int) -> None:
+        """Warn of events that could not be sent, with the endpoint and the last error."""
         reason = self._settlement.last_reason
-        untold.say(
+        unreported.warn(
             "%s with %s that could not be sent to %s%s.%s",
             what,
             events_text(count),
@@ -469,7 +469,7 @@ class Engine:
         )
 
     def abandon(self) -> None:
-        """Drop what a store that is not durable still holds."""
+        """Drop the events in a store that is not durable."""
         if self.store.durable:
             return
         self._sending.abandon()
@@ -481,21 +481,21 @@ class Engine:
         return self._settlement.stats()
 
     def deadline(self) -> Optional[float]:
-        """Return when the flush that makes a request of this thread ends; None for no end."""
+        """Return the deadline of the flush in which this thread makes a request; None for no deadline."""
         permit = permit_in_use(self.core)
         return None if permit is None else permit.deadline
 
     def is_inside(self) -> bool:
-        """Return whether the calling code runs within a delivery: a callback or a signal handler is asking."""
+        """Return whether the calling code runs within a delivery, as a callback or a signal handler."""
         return permit_in_use(self.core) is not None
 
     def retry_pending(self) -> bool:
-        """Return whether events wait for the collector to get well."""
+        """Return whether events wait for the next attempt after a failure."""
         return self.core.breaker.failing and self.core.demand.phase is not Phase.ASLEEP
 
 
 def _is_from_log_record() -> bool:
-    """Return whether a log record is being handled: a handler of the program makes events of records."""
+    """Return whether a log record is being handled: the event comes from a logging handler of the program."""
     frame = sys._getframe(1)
     while frame is not None:
         if frame.f_code is logging.Logger.handle.__code__:

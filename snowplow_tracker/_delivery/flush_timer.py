@@ -37,11 +37,11 @@ class FlushTimer:
 
     @property
     def emitter(self) -> Any:
-        """The emitter, or None if it does not exist any more."""
+        """The emitter; None if it was collected."""
         return self._emitter()
 
     def start(self, timeout: float) -> bool:
-        """Begin to wait. A timer that waits already takes the new time.
+        """Begin to wait. A timer that is waiting already gets the new time.
 
         Args:
             timeout: Seconds, until the first flush and between flushes.
@@ -62,16 +62,16 @@ class FlushTimer:
         self._changed.notify()
 
     def _emitter_gone(self, _: object) -> None:
-        # A thread that the interpreter stopped may hold the lock for ever.
+        # During shutdown, a stopped thread may hold the lock for ever.
         if not sys.is_finalizing():
             self.cancel()
 
     def is_active(self) -> bool:
-        """Whether it waits."""
+        """Return whether it is waiting."""
         return self._interval is not None
 
     def ensure_running(self) -> None:
-        """Start the thread if there is something to wait for: after a fork, it is gone."""
+        """Start the thread if the timer is waiting and has none, as after a fork."""
         if self._interval is None or (self._thread is not None and self._thread.is_alive()):
             return
         emitter = self._emitter()
@@ -102,14 +102,14 @@ class FlushTimer:
             del emitter
 
     def _wait(self, generation: int) -> bool:
-        """Wait until the next flush is due; False when there will be none."""
+        """Wait until the next flush is due; return False if there will be none."""
         while generation == self._generation:
             interval = self._interval
             if interval is None:
                 self._thread = None
                 if self._interval is None:
                     return False
-                # It was started again in between, and found this thread still here.
+                # It was started again meanwhile, and took this thread for its own.
                 self.ensure_running()
                 return False
             rest = self._due - time.monotonic()
@@ -126,11 +126,11 @@ class FlushTimer:
 
 
 class RetryTimer(FlushTimer):
-    """The timer of the next attempt. It is active while one is pending, whoever will make it.
+    """The timer of the next attempt. It is active while an attempt is pending, whichever thread will make it.
 
     Args:
         emitter: As for `FlushTimer`.
-        is_pending: Says whether an attempt is pending. It must not keep the emitter alive.
+        is_pending: Returns whether an attempt is pending. It must not keep the emitter alive.
     """
 
     def __init__(self, emitter: Any, is_pending: Callable[[], bool]) -> None:
@@ -138,12 +138,12 @@ class RetryTimer(FlushTimer):
         self._is_pending = is_pending
 
     def is_active(self) -> bool:
-        """Whether an attempt is pending."""
+        """Return whether an attempt is pending."""
         return super().is_active() or self._is_pending()
 
     def start(self, timeout: float) -> bool:
-        """Wait for the next attempt; one that is pending already stays as it is."""
+        """Begin to wait for the next attempt, unless it is waiting already."""
         if super().is_active():
-            self.ensure_running()  # an interrupt may have come between the two
+            self.ensure_running()  # after an interrupt in `start`, there may be no thread yet
             return False
         return super().start(timeout)

@@ -16,15 +16,15 @@ __all__ = ["Flushing", "automatic_flush"]
 _automatic: ContextVar[bool] = ContextVar("snowplow_tracker_automatic", default=False)
 
 _FIRST_PAUSE, _MAX_PAUSE = 0.005, 0.5
-"""Seconds between looks into a store that holds events and hands out none: somebody else has it locked."""
+"""Seconds between attempts at a store that holds events and returns none: another process has it locked."""
 
 _PATIENCE = 2.0
-"""Seconds that a flush without a deadline goes on asking such a store."""
+"""Seconds after which a flush without a deadline stops asking such a store."""
 
 
 @contextmanager
 def automatic_flush() -> Iterator[None]:
-    """Have a flush of this thread respect the delay after a failure: nobody asked for it, a timer makes it."""
+    """Have a flush of this thread respect the delay after a failure: a timer asked for it, not the program."""
     token = _automatic.set(True)
     try:
         yield
@@ -33,16 +33,16 @@ def automatic_flush() -> Iterator[None]:
 
 
 class Flushing:
-    """Has events sent, here or by worker threads, and waits for it.
+    """Has events sent, by this thread or by worker threads, and waits for it.
 
-    A flush ends at its checkpoint; at the first failure, where it has no deadline; at its deadline; or when the store
-    was looked at and found empty.
+    A flush ends when the events of its checkpoint are settled, at the first failure if it has no deadline, at its deadline,
+    or when the store is empty.
 
     Args:
         core: The shared state.
         sending: Sends a batch.
-        settlement: Knows what is not settled yet.
-        look: Looks into the store; returns whether everything is done.
+        settlement: Counts what is not settled yet.
+        look: Asks the store whether it is empty; returns whether everything is done.
         wake: Notes that there are events.
     """
 
@@ -64,7 +64,7 @@ class Flushing:
     def by_workers(
         self, flush: Callable[[], Any], timeout: Optional[float], alive: Callable[[], bool]
     ) -> int:
-        """Ask for a flush, and wait for what the worker threads make of it, as long as there are any."""
+        """Ask the worker threads for a flush, and wait for it as long as they are alive."""
         core = self.core
         deadline = None if timeout is None else core.clock() + timeout
         checkpoint = self._settlement.checkpoint()
@@ -75,7 +75,7 @@ class Flushing:
             if core.life is EmitterState.CLOSED or not alive():
                 return True
             if core.is_reached(checkpoint):
-                # Whoever waits for a flush expects its callbacks to have been called too.
+                # The caller expects the callbacks to have been called, too.
                 callbacks[:] = callbacks or [core.permits]
                 return core.all_ended(callbacks[0])
             if core.demand.phase is Phase.ASLEEP and not core.is_sending:
@@ -93,7 +93,7 @@ class Flushing:
             if rest is not None and rest <= 0:
                 break
             if not core.changed.wait(is_over, rest) and rest is None:
-                break  # a signal handler that interrupted the holder of the lock cannot wait
+                break  # a signal handler must not wait for the thread that it interrupted
         return self._settlement.unsent()
 
     def here(self, timeout: Optional[float]) -> int:
@@ -110,7 +110,7 @@ class Flushing:
         core = self.core
         checkpoint = self._settlement.checkpoint()
         if core.demand.phase is Phase.ASLEEP and not core.is_reached(checkpoint):
-            self._wake()  # there are events that an earlier process left in the store
+            self._wake()  # the store has events of an earlier process
         forced = not _automatic.get()
         patience = core.clock() + _PATIENCE
         pause = _FIRST_PAUSE
@@ -122,7 +122,7 @@ class Flushing:
             if step is Step.SENT:
                 forced, pause = False, _FIRST_PAUSE
                 if self._asked_again or was_failing:
-                    # A callback tracked more, and wanted it sent; or what was tracked during a retry was only queued.
+                    # A callback tracked events and flushed; or events tracked during a retry were only queued.
                     self._asked_again = False
                     checkpoint = self._settlement.checkpoint()
                 continue
@@ -146,7 +146,7 @@ class Flushing:
     _asked_again = False
 
     def ask_again(self) -> None:
-        """Note that a callback wants what it tracked to be flushed too."""
+        """Note that a callback asked for a flush of what it tracked."""
         self._asked_again = True
 
     def _rest(self, deadline: Optional[float], pause: float) -> float:
@@ -155,7 +155,7 @@ class Flushing:
     def _wait_for_others(
         self, deadline: Optional[float], checkpoint: Checkpoint, *, forced: bool, empty: bool
     ) -> bool:
-        """Wait until it makes sense to try again; False when it never will within the time."""
+        """Wait until a new attempt makes sense; return False if it does not within the time."""
         core = self.core
         if empty or core.is_probing:
             before = core.permits

@@ -1,4 +1,4 @@
-"""The options of delivery: each stands here once, with its default, its check and its meaning."""
+"""The options of delivery, each defined once: its default, its check and its meaning."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ DEFAULT_REQUEST_TIMEOUT = 5.0
 """Seconds, for connecting and for the answer, where `request_timeout` is None."""
 DEFAULT_MAX_REQUEST_EVENTS = 500
 DEFAULT_FLUSH_INTERVAL = 1.0
-"""Seconds: what a killed process can lose of an `AsyncEmitter` whose batch is not full."""
+"""Seconds. A killed process loses at most the events of this time."""
 DEFAULT_BUFFER_BYTES = 64 * 1024 * 1024
 
 WAIT = "wait"
 _OVERFLOWS = (WAIT, *OVERFLOW_POLICIES)
 
-# What a header may be (RFC 9110, 5.1 and 5.5) and requests takes.
+# What RFC 9110 (5.1 and 5.5) allows in a header, and requests accepts.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"([!-~\x80-\x84\x86-\x9f\xa1-\xff][ \t!-~\x80-\xff]*)?")
 
@@ -51,8 +51,8 @@ class Option(NamedTuple):
 
     Attributes:
         default: Its default for an `Emitter`.
-        check: Raises TypeError or ValueError for what it cannot be; called with the name and the value.
-        meaning: For the docstrings of the classes that have it.
+        check: Raises TypeError or ValueError for an invalid value; called with the name and the value.
+        meaning: Its text in the docstrings of the classes that have it.
     """
 
     default: Any
@@ -64,7 +64,7 @@ def check_number(name: str, value: Any, *, kind: Any = int, zero: bool = False) 
     """Check a number that must be above zero, or may be zero.
 
     Raises:
-        TypeError: It is no number of this kind.
+        TypeError: It is not a number of this kind.
         ValueError: It is out of range.
     """
     if isinstance(value, bool) or not isinstance(value, kind):
@@ -86,7 +86,7 @@ def check_seconds(name: str, value: Any, *, zero: bool = False, forever: bool = 
         forever: Whether infinity is.
 
     Raises:
-        TypeError: It is no number.
+        TypeError: It is not a number.
         ValueError: It is negative, NaN, or too long for a thread to wait.
     """
     if isinstance(value, float) and math.isnan(value):
@@ -100,8 +100,8 @@ def check_timeout(value: Any, *, own_session: bool = False) -> None:
     """Check a `request_timeout`.
 
     Args:
-        value: Seconds, or two of them of which each may be None, or None, or a `urllib3.Timeout`.
-        own_session: Whether a session of the user's gets it, which may know other forms.
+        value: Seconds, a pair of (connect, read) of which each may be None, None, or a `urllib3.Timeout`.
+        own_session: Whether a user's session gets it, which may accept other forms.
 
     Raises:
         TypeError: It is of another type.
@@ -127,7 +127,7 @@ def check_retry_codes(value: Any) -> None:
     """Check `custom_retry_codes`.
 
     Raises:
-        TypeError: It is no mapping of integers to bools.
+        TypeError: It is not a mapping of integers to bools.
     """
     if value is None:
         return
@@ -224,7 +224,7 @@ OPTIONS: Dict[str, Option] = {
         _check_overflow,
         'What happens when the queue is full. `"wait"`: the thread that tracks waits while the collector takes events, '
         "at most `request_timeout` without progress, and never in an event loop; otherwise the new event is dropped. "
-        '`"drop_newest"` drops the new event, `"drop_oldest"` the one that waited longest, `"block"` waits for '
+        '`"drop_newest"` drops the new event, `"drop_oldest"` the oldest, `"block"` waits for '
         "`overflow_timeout` whatever the collector does. For the emitter's own store.",
     ),
     "overflow_timeout": Option(
@@ -239,18 +239,18 @@ OPTIONS: Dict[str, Option] = {
     "max_retries": Option(
         None,
         _optional(_check_count_or_zero),
-        "How often an event is tried again before it is dropped. None: for ever.",
+        "How often an event is retried before it is dropped. None: without limit.",
     ),
     "max_request_bytes": Option(
         500_000,
         _check_count,
-        "The most bytes in the body of a request of several events. A larger event is sent alone, whatever its size: "
+        "Maximum bytes in the body of a request with several events. A larger event is sent alone, whatever its size: "
         "the collector decides.",
     ),
     "max_request_events": Option(
         None,
         _optional(_check_count),
-        "The most events in a request. None: 500, or `batch_size` if that is larger.",
+        "Maximum number of events in a request. None: 500, or `batch_size` if that is larger.",
     ),
     "flush_interval": Option(
         None,
@@ -285,7 +285,7 @@ OPTIONS: Dict[str, Option] = {
         "`SNOWPLOW_DISABLED=1` in the environment does it for all.",
     ),
 }
-"""The options that 1.1.0 had not, by name. They are keywords of `Emitter`, `AsyncEmitter` and `EmitterConfiguration`."""
+"""The options that are new in 1.2.0, by name: keywords of `Emitter`, `AsyncEmitter` and `EmitterConfiguration`."""
 
 
 def check_option(name: str, value: Any) -> None:
@@ -299,7 +299,7 @@ def check_option(name: str, value: Any) -> None:
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:
-    """Check the arguments of an emitter, by name: the options, and what 1.1.0 had already, and took unchecked.
+    """Check the arguments of an emitter, by name: the new options, and those of 1.1.0, which it did not check.
 
     Raises:
         TypeError: One is of the wrong type.
@@ -331,7 +331,7 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
 
 
 def is_disabled_by_environment() -> bool:
-    """Return whether the environment switches tracking off."""
+    """Return whether `SNOWPLOW_DISABLED` switches tracking off."""
     return os.environ.get("SNOWPLOW_DISABLED", "").strip().lower() in ("1", "true", "yes", "on")
 
 

@@ -1,4 +1,4 @@
-"""What one HTTP attempt came to: the only place that reads a status."""
+"""The outcome of one HTTP attempt: the only module that interprets a status."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ NO_ANSWER = -1
 
 
 class HttpStatus(int):
-    """A status code that remembers what else the answer said.
+    """A status code with other parts of the answer.
 
-    It is an `int`, so that `http_post` and `http_get` still return one, and carries what the code alone would lose.
+    It is an `int`, because `http_post` and `http_get` return one.
     """
 
     retry_after: Optional[str] = None
@@ -30,7 +30,7 @@ class HttpStatus(int):
 
 
 class Verdict(enum.Enum):
-    """What is to become of the events of a request."""
+    """What to do with the events of a request."""
 
     SENT = "sent"
     RETRY = "retry"
@@ -39,14 +39,14 @@ class Verdict(enum.Enum):
 
 
 class Outcome:
-    """What one attempt came to.
+    """The outcome of one attempt.
 
     Attributes:
-        verdict: What is to become of its events.
+        verdict: What to do with its events.
         status: The status, or -1.
-        retry_after: The header of the answer.
+        retry_after: The `Retry-After` header of the answer.
         detail: The reason in words.
-        endpoint: Where the request went, as it may be shown.
+        endpoint: The URL of the request, without secrets.
     """
 
     __slots__ = ("detail", "endpoint", "retry_after", "status", "verdict")
@@ -94,8 +94,8 @@ def classify(
     """Decide what a status means for the events that were in the request.
 
     Args:
-        status: What came back; -1 when nothing did.
-        is_good: Says which statuses are a success.
+        status: The status; -1 if there was no answer.
+        is_good: Returns whether a status is a success.
         custom_retry_codes: The user's own decision, per status, whether to try again.
         endpoint: Where the request went.
     """
@@ -116,7 +116,7 @@ def classify(
 
 
 def _is_good(is_good: Callable[[int], bool], code: int) -> bool:
-    """Ask a function that users override, and decide without it where it raises: the request was made."""
+    """Call a function that users override; if it raises, use ours: the request was made."""
     try:
         return bool(is_good(code))
     except Exception as error:
@@ -127,13 +127,13 @@ def _is_good(is_good: Callable[[int], bool], code: int) -> bool:
 
 
 def is_success(status_code: int) -> bool:
-    """Whether a status means that the events arrived: 2xx."""
+    """Return whether a status means that the events arrived: 2xx."""
     return 200 <= status_code < 300
 
 
 def _describe(status: HttpStatus) -> str:
     if status.error is not None:
-        # requests wraps the cause twice, with the whole URL each time.
+        # requests wraps the cause twice, each time with the whole URL.
         cause = status.error.args[0] if status.error.args else None
         cause = getattr(cause, "reason", status.error)
         return f"{type(cause).__name__}: {printable(redact(str(cause)))}"

@@ -1,4 +1,4 @@
-"""When to try again: a pure policy, and the state that applies it to one collector."""
+"""When to retry: a pure policy, and the state that applies it to one collector."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Callable, Optional
 
 
 def fresh_random() -> float:
-    """Return a number from 0 to 1 that no copy of this process draws too: its retries would come at the same moments.
+    """Return a random number from 0 to 1.
 
-    The generator of the module `random` is left to the program, which may have seeded it.
+    From the operating system: copies of a process (forks, snapshots) with the same random state would retry at the same
+    moments, and the program may have seeded the module `random`.
     """
     return int.from_bytes(os.urandom(4), "big") / 2**32
 
@@ -20,8 +21,8 @@ class RetryPolicy:
 
     Args:
         first_window: The first delay is drawn from 0 to this many seconds.
-        growth: By how much each failure widens the window. With 1.5 the next attempt after an outage of t seconds
-            comes within about 2 t; with the usual 2 it can take 4 t, and events wait that long for nothing.
+        growth: Factor by which each failure widens the window. With 1.5, the collector is tried again within about
+            twice the length of an outage; with the usual 2, within four times.
     """
 
     __slots__ = ("_first_window", "_growth")
@@ -31,19 +32,19 @@ class RetryPolicy:
         self._growth = growth
 
     def window(self, failures: int, cap: float) -> float:
-        """Return the longest delay, in seconds, after so many failures in a row."""
-        # 64 steps are far past any cap, and keep the power from overflowing after days of outage.
+        """Return the maximum delay, in seconds, after this many failures in a row."""
+        # Far past any cap; without a limit the power would overflow after days of outage.
         return max(0.0, min(cap, self._first_window * self._growth ** min(failures - 1, 64)))
 
     def delay(self, failures: int, cap: float, random: Callable[[], float]) -> float:
-        """Draw the delay, in seconds, after so many failures in a row."""
+        """Draw the delay, in seconds, after this many failures in a row."""
         return random() * self.window(failures, cap)
 
 
 def parse_retry_after(
     value: Optional[str], wall_clock: Callable[[], float] = time.time
 ) -> Optional[float]:
-    """Read a `Retry-After` header (RFC 9110, 10.2.3) as seconds from now; None for what cannot be read."""
+    """Read a `Retry-After` header (RFC 9110, 10.2.3) as seconds from now; None if it is invalid."""
     if not isinstance(value, str):
         return None
     text = value.strip()
@@ -58,9 +59,9 @@ def parse_retry_after(
 
 
 class Backoff:
-    """How long to leave one collector alone. Not thread-safe: its owner holds a lock.
+    """The delay before the next attempt at one collector. Not thread-safe: its owner holds a lock.
 
-    Times are those of a monotonic clock, so that setting the wall clock changes no wait.
+    The clock is monotonic, so that setting the system time changes no delay.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Backoff:
         return self.failures > 0
 
     def failed(self, cap: float, retry_after: Optional[str] = None) -> None:
-        """Note a failed attempt, and for how long the collector asked to be left alone."""
+        """Note a failed attempt, and the `Retry-After` of its answer."""
         self.failures += 1
         now = self._clock()
         self.delay = self._policy.delay(self.failures, cap, self._random)
@@ -94,7 +95,7 @@ class Backoff:
         self._retry_at = now + self.delay
 
     def succeeded(self) -> None:
-        """Note that the collector is well."""
+        """Note a successful attempt."""
         self.failures = 0
         self.delay = self._retry_at = self._held_until = 0.0
 
@@ -102,6 +103,6 @@ class Backoff:
         """Return the seconds until an attempt may be made.
 
         Args:
-            forced: Somebody asked for an attempt: our own delay does not count, the collector's wish still does.
+            forced: A flush asked for an attempt: our own delay does not apply, a `Retry-After` still does.
         """
         return max(0.0, (self._held_until if forced else self._retry_at) - self._clock())

@@ -1,4 +1,4 @@
-"""What the engine knows of an emitter."""
+"""What the engine uses of an emitter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Timeout = Union[float, Tuple[Optional[float], Optional[float]], None]
 
 
 class Sender(Protocol):
-    """An emitter as the engine sees it: its live options, and the methods that users override."""
+    """An emitter as the engine uses it: its options, which may change at any time, and the methods that users override."""
 
     method: Any
     endpoint: str
@@ -34,7 +34,7 @@ class Sender(Protocol):
 
     @property
     def max_batch_events(self) -> int:
-        """The most events that one request may hold."""
+        """The maximum number of events in one request."""
         ...
 
     def send_events(self, evts: PayloadDictList) -> None: ...
@@ -49,7 +49,7 @@ class Sender(Protocol):
 
 
 class Owner:
-    """Gives the parts of an engine their emitter. They hold no reference to it: one that nobody needs can be collected."""
+    """A weak reference to the emitter of an engine, so that an unused emitter can be collected."""
 
     __slots__ = ("_reference",)
 
@@ -57,7 +57,7 @@ class Owner:
         self.refer_to(sender)
 
     def refer_to(self, sender: Sender) -> None:
-        """Refer to an emitter, once more if it comes back: references are cleared before the finalizers of what goes with it run."""
+        """Refer to an emitter; again if a finalizer uses it after weak references to it were cleared."""
         self._reference = weakref.ref(sender)
 
     def get(self) -> Sender:

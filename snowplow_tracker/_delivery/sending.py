@@ -1,4 +1,4 @@
-"""One round of delivery: a permit, events from the store, their requests, and what is left of them."""
+"""One round of delivery: a permit, events from the store, and their requests."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ logger = logging.getLogger("snowplow_tracker.emitters")
 
 
 class Step(enum.Enum):
-    """What one round came to."""
+    """The result of one round."""
 
     SENT = "the events of a batch are settled"
-    FAILED = "events of a batch are back in the store"
-    EMPTY = "the store handed out nothing"
-    NOT_NOW = "the collector is to be left alone, or another thread is trying"
+    FAILED = "events of a batch were requeued"
+    EMPTY = "the store returned no events"
+    NOT_NOW = "the delay after a failure is not over, or another thread has the probe"
 
 
 class Sending:
-    """Takes events, sends them and settles them. Every permit that it takes is given back.
+    """Takes events out of the store, sends and settles them. Every permit that it takes is given back.
 
     Args:
         core: The shared state.
@@ -57,8 +57,8 @@ class Sending:
         """Take one batch and send it.
 
         Args:
-            forced: Try although our own delay after a failure is not over.
-            deadline: When requests have to end, on the clock of the core; None for their own timeouts.
+            forced: Whether to ignore our own delay after a failure.
+            deadline: When requests have to end, on the clock of the core; None for no deadline.
         """
         core = self.core
         self.recover_lost()
@@ -78,7 +78,7 @@ class Sending:
         except Exception as error:
             if passes_on(error):
                 raise
-            logger.exception("The event store raised instead of handing out events.")
+            logger.exception("The event store raised an error in get_events_batch().")
             self._settlement.failed(None, permit.generation)
             batch.failed = True
             return Step.FAILED
@@ -95,7 +95,7 @@ class Sending:
             self._settlement.failed(None, permit.generation)
         else:
             if batch.progress.open and core is self._settlement.core:
-                # What an override of `send_events` left.
+                # Events that an override of `send_events` has handled itself.
                 self._settlement.taken_over(batch, batch.open_events())
         return Step.FAILED if batch.failed else Step.SENT
 
@@ -112,22 +112,22 @@ class Sending:
             and core.life is not EmitterState.CLOSED
             and core is self._settlement.core
         ):
-            # Another thread found the store empty while the events were out; or they never were in it.
+            # Another thread found the store empty meanwhile; or the events did not come from it.
             self._wake()
         core.end_permit(permit)
 
     def recover_lost(self) -> None:
-        """Requeue what interrupted rounds left behind."""
+        """Requeue the events of interrupted rounds."""
         for batch in self.core.take_back_lost():
             self.requeue_orphan(batch)
 
     def requeue_orphan(self, batch: Batch) -> None:
-        """Requeue the events of a batch that nobody is sending any more."""
+        """Requeue the events of a batch whose round was interrupted."""
         self._settlement.requeue(batch, batch.open_events())
         self.core.close_orphan(batch)
 
     def abandon(self) -> None:
-        """Drop what the store holds: nobody will send it."""
+        """Drop the events in the store: they will not be sent."""
         core = self.core
         while True:
             permit = core.begin(self._owner.get())
@@ -136,11 +136,11 @@ class Sending:
                 self._settlement.store.take(batch, permit.sender.max_batch_events)
                 if not batch.progress.open:
                     return
-                self._settlement.drop(batch, batch.events, DropReason.EXIT, told=True)
+                self._settlement.drop(batch, batch.events, DropReason.EXIT, reported=True)
             except Exception as error:
                 if passes_on(error):
                     raise
-                logger.exception("The event store raised instead of handing out events.")
+                logger.exception("The event store raised an error in get_events_batch().")
                 return
             finally:
                 self._end(permit)
@@ -154,7 +154,7 @@ class Sending:
             self._deliver_from_outside(events)
 
     def _deliver_from_outside(self, events: PayloadDictList) -> None:
-        """Send events that are not from the store: somebody else called `send_events`."""
+        """Send events that a user passed to `send_events`, which are not from the store."""
         permit = self.core.begin(self._owner.get())
         batch = permit.batch
         try:

@@ -1,4 +1,4 @@
-"""What becomes of events: acknowledged, requeued or dropped, with the store, the ledger and the callbacks."""
+"""Settling events: they are acknowledged, requeued or dropped, with the store, the ledger and the callbacks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Callable, Iterator, Optional
 
-from snowplow_tracker._delivery import untold
+from snowplow_tracker._delivery import unreported
 from snowplow_tracker._delivery.outcome import Outcome
 from snowplow_tracker._delivery.sender import Owner
 from snowplow_tracker._delivery.state import (
@@ -32,24 +32,24 @@ __all__ = ["Settlement", "in_worker", "passes_on"]
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 in_worker: ContextVar[bool] = ContextVar("snowplow_tracker_worker", default=False)
-"""Whether this thread is one of an emitter's own, where an exception would end nothing but deliveries."""
+"""Whether this is a worker thread of an emitter, where an exception would only end the delivery."""
 
 _DROPS_IN_A_ROW = 256
-"""So often, a thread that tracks in a tight loop into a full queue lets a thread that sends have the interpreter."""
+"""After this many drops in a row, a thread that tracks in a tight loop lets the threads that send run."""
 
 
 def passes_on(error: BaseException) -> bool:
-    """Return whether an exception has to come out of the tracker: somebody wants the calling thread to stop."""
+    """Return whether an exception has to be raised to the caller: it is meant to stop the calling thread."""
     return is_interrupt(error) and not in_worker.get()
 
 
 class Settlement:
-    """Settles events. It knows nothing of batches as requests, only of events and of what became of them.
+    """Settles events, whatever requests they were in.
 
     Args:
         core: The shared state.
         owner: The emitter.
-        in_background: Whether threads of our own send, beside those that track.
+        in_background: Whether worker threads send.
     """
 
     def __init__(self, core: Core, owner: Owner, *, in_background: bool) -> None:
@@ -63,22 +63,22 @@ class Settlement:
     # Looking
 
     def size(self) -> int:
-        """Return how many events the store has."""
+        """Return the number of events in the store."""
         try:
             return self.store.size()
         except Exception as error:
             if passes_on(error):
                 raise
-            logger.exception("The event store raised instead of telling its size.")
+            logger.exception("The event store raised an error in size().")
             return 0
 
     def unsent(self) -> int:
-        """Return how many events are not delivered yet."""
+        """Return the number of events that are not delivered yet."""
         return self.core.unsent(self.size())
 
     def checkpoint(self) -> Checkpoint:
-        """Note what is to be settled before a flush that begins now is done."""
-        # Before the store is asked: what is requeued meanwhile is missing from its answer and from the later count.
+        """Return what has to be settled before a flush that begins now is done."""
+        # Before the store is asked: events that are requeued in between would be in neither number.
         in_flight = self.core.ledger.in_flight()
         return self.core.checkpoint(self.size(), in_flight, self.store.added())
 
@@ -97,13 +97,13 @@ class Settlement:
             self.core.changed.notify()
 
     def taken_over(self, batch: Batch, events: PayloadDictList) -> None:
-        """Take events as sent that an override of `send_events` saw to itself, as it could in 1.1.0."""
+        """Count events as sent that an override of `send_events` has handled itself, as in 1.1.0."""
         if events:
             self.acknowledge(batch, events, Counts(sent=len(events), settled=len(events)))
             self.core.changed.notify()
 
     def requeue(self, batch: Batch, events: PayloadDictList, *, retried: int = 0) -> None:
-        """Have events tried again."""
+        """Requeue events."""
         if events:
             progress = batch.settled(events, Counts(retried=retried))
             try:
@@ -112,7 +112,8 @@ class Settlement:
                 if passes_on(error):
                     raise
                 logger.exception(
-                    "The event store raised when it was given %s back.", events_text(len(events))
+                    "The event store raised an error when %s were requeued.",
+                    events_text(len(events)),
                 )
                 batch.progress = progress
             self.core.changed.notify()
@@ -124,29 +125,29 @@ class Settlement:
         reason: DropReason,
         detail: str = "",
         *,
-        told: bool = False,
+        reported: bool = False,
     ) -> None:
         """Drop events of a batch: count, log and report them.
 
         Args:
-            batch: Theirs.
+            batch: Their batch.
             events: The events.
             reason: Why they are dropped.
             detail: The reason in words.
-            told: The log says it otherwise.
+            reported: Whether the caller logs it.
         """
         if events:
             self.acknowledge(batch, events, dropped(len(events), reason, queued=True))
-            self._report(events, reason, detail, log=not told, told=told)
+            self._report(events, reason, detail, log=not reported, reported=reported)
             self.core.changed.notify()
 
     def acknowledge(self, batch: Batch, events: PayloadDictList, counts: Counts) -> None:
-        """Settle events that the store may forget.
+        """Settle events, and have the store forget them.
 
         Args:
-            batch: Theirs.
+            batch: Their batch.
             events: They were sent or dropped.
-            counts: What became of them.
+            counts: Their outcome.
         """
         try:
             self.store.acknowledge(events, batch, batch.settled(events, counts))
@@ -154,11 +155,12 @@ class Settlement:
             if passes_on(error):
                 raise
             logger.exception(
-                "The event store raised when it was told about %s.", events_text(len(events))
+                "The event store raised an error when %s were acknowledged.",
+                events_text(len(events)),
             )
 
     def renew(self, events: PayloadDictList) -> None:
-        """Tell a store with leases that events are still being sent."""
+        """Renew the leases of events that are being sent, in a store that has leases."""
         try:
             self.store.renew(events)
         except Exception as error:
@@ -174,7 +176,7 @@ class Settlement:
         self._report(events, reason, "", log=log)
 
     def overflowed(self, events: PayloadDictList, *, queued: bool) -> None:
-        """Drop events for which the store had no room. Logged once, until there is room again."""
+        """Drop events for which the store has no room. Logged once until there is room again."""
         first = self.core.overflowed(len(events), queued=queued)
         if self._in_background and self.core.overflowing % _DROPS_IN_A_ROW == 0:
             time.sleep(0.0002)
@@ -183,13 +185,15 @@ class Settlement:
         self._report(events, DropReason.OVERFLOW, "", log=False)
 
     def lost(self, count: int, what: str) -> None:
-        """Count events that the store has lost, which nobody can be handed."""
+        """Count events that the store has lost. No callback can get them."""
         self.core.count(dropped(count, DropReason.LOST, queued=True))
-        untold.note(redact(self._owner.get().endpoint), DropReason.LOST, count, f"the queue {what}")
+        unreported.note(
+            redact(self._owner.get().endpoint), DropReason.LOST, count, f"the queue {what}"
+        )
         self.core.changed.notify()
 
     def overflow_ended(self) -> None:
-        """Say that there is room again."""
+        """Log that there is room again, if there was none."""
         count = self.core.overflow_ended()
         if count:
             logger.warning(
@@ -203,7 +207,7 @@ class Settlement:
         detail: str,
         *,
         log: bool = True,
-        told: bool = False,
+        reported: bool = False,
     ) -> None:
         self.core.forget_tries(events)
         if log:
@@ -214,14 +218,14 @@ class Settlement:
                 f", {detail}" if detail else "",
             )
         owner = self._owner.get()
-        if not told:
-            untold.note(redact(owner.endpoint), reason, len(events), detail or self.last_reason)
+        if not reported:
+            unreported.note(redact(owner.endpoint), reason, len(events), detail or self.last_reason)
         self.call_back("on_drop", owner.on_drop, events, reason)
 
     # News about the collector
 
     def failed(self, outcome: Optional[Outcome], generation: int) -> None:
-        """Note that the collector is failing."""
+        """Note a failed attempt."""
         if outcome is not None:
             self.last_reason = outcome.detail
         self.core.failed(
@@ -240,7 +244,7 @@ class Settlement:
     def call_back(
         self, name: str, callback: Optional[Callable[..., None]], *arguments: object
     ) -> None:
-        """Call a user's function. What it raises is logged, unless it is meant to stop the calling thread."""
+        """Call a user's function. An exception is logged, unless it is meant to stop the calling thread."""
         if callback is None:
             return
         try:
@@ -252,7 +256,7 @@ class Settlement:
 
     @contextmanager
     def ignoring(self, events: PayloadDictList) -> Iterator[None]:
-        """Let no callback in this thread queue events again that are back in the queue already."""
+        """Ignore events that a callback in this thread tracks although they are requeued already."""
         permit = permit_in_use(self.core)
         if permit is None:
             yield

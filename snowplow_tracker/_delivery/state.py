@@ -1,7 +1,7 @@
-"""The state of an engine: state machines that know no thread and no store, and the one lock over them.
+"""The state of an engine: state machines without threads and stores, and the one lock over them.
 
-`Ledger`, `CircuitBreaker` and `Demand` are pure: tests move their clock. `Core` owns them and the permits. Nobody outside
-this module takes its lock, and no function of this module makes a request, calls a store or a callback, or imports.
+`Ledger`, `CircuitBreaker` and `Demand` are pure: tests use a fake clock. `Core` owns them and the permits. Only this module
+takes its lock, and no function here makes a request, calls a store or a callback, or imports.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ _NONE_DROPPED: Mapping[DropReason, int] = MappingProxyType({})
 
 
 class Counts(NamedTuple):
-    """What became of events and requests."""
+    """Numbers of events and requests by their outcome."""
 
     sent: int = 0
     settled: int = 0
-    """Events that left the queue for good: sent, or dropped after they were queued."""
+    """Events that were sent, or dropped after they were queued."""
     failed_attempts: int = 0
     retried: int = 0
     dropped: Mapping[DropReason, int] = _NONE_DROPPED
 
     @property
     def total_dropped(self) -> int:
-        """All that were dropped, for whatever reason."""
+        """The number of dropped events, for all reasons."""
         return sum(self.dropped.values())
 
     def plus(self, other: Counts) -> Counts:
@@ -75,21 +75,21 @@ NOTHING = Counts()
 
 
 class Progress(NamedTuple):
-    """Where a batch is: the events that are still to be settled, and what became of the others."""
+    """The state of a batch: the events that are not settled yet, and the counts of the others."""
 
     open: Mapping[int, PayloadDict]
-    """By identity: a callback or an override may hold equal copies."""
+    """By `id()`: a callback or an override may hold equal copies."""
     counts: Counts = NOTHING
 
 
 class Batch:
-    """Events that the store handed out.
+    """Events that were taken out of the store.
 
-    Invariant: each event is in `progress.open` until it is settled, once. An event and the count of what became of it
-    change in one assignment, so that an interrupt finds both or neither.
+    Invariant: each event is in `progress.open` until it is settled, once. An event is removed and counted in one
+    assignment, so that an interrupt finds both done or neither.
 
     Args:
-        permit: The number of the permit under which they are sent.
+        permit: The number of their permit.
     """
 
     __slots__ = ("events", "failed", "permit", "progress")
@@ -101,20 +101,20 @@ class Batch:
         self.failed = False
 
     def received(self, events: PayloadDictList) -> Progress:
-        """Return the progress of a batch that has just got these events."""
+        """Take the events in; return the progress with all of them open."""
         self.events = events
         return Progress({id(event): event for event in events})
 
     def receiving(self, events: PayloadDictList) -> Callable[[], object]:
-        """Return the call by which it gets these events, as `all_at_once` takes it."""
+        """Return a call for `all_at_once` that takes the events in."""
         return partial(setattr, self, "progress", self.received(events))
 
     def open_events(self) -> PayloadDictList:
-        """Return the events that are still to be settled, in their order."""
+        """Return the events that are not settled yet, in their order."""
         return [*self.progress.open.values()]
 
     def settled(self, events: Sequence[PayloadDict], counts: Counts) -> Progress:
-        """Return the progress after these events are settled; assigned to `progress`, it is made."""
+        """Return the progress after these events are settled. The caller assigns it to `progress`."""
         progress = self.progress
         gone = {id(event) for event in events}
         left = {key: event for key, event in progress.open.items() if key not in gone}
@@ -122,21 +122,21 @@ class Batch:
 
 
 class Checkpoint(NamedTuple):
-    """What a flush waits for: what was not delivered when it began."""
+    """What a flush waits for: the events that were not delivered when it began."""
 
     settled: int
-    """The count of settled events that has to be reached."""
+    """The number of settled events to reach."""
     tracked: int
-    """The count of sent and dropped events that has to be reached."""
+    """The number of sent and dropped events to reach."""
     permits: int
-    """The last permit that was given before."""
+    """The number of the last permit before it."""
 
 
 class Ledger:
-    """Counts what becomes of events. Not thread-safe: its owner holds a lock.
+    """Counts events by their outcome. Not thread-safe: its owner holds a lock.
 
-    Invariant: tracked = queued + in flight + sent + dropped. Nobody else writes these numbers; the batches in flight are
-    kept here too, because an event leaves a batch and is counted in one assignment.
+    Invariant: tracked = queued + in flight + sent + dropped. Only the ledger writes these numbers. It also holds the batches
+    in flight, because an event leaves its batch and is counted in one assignment.
     """
 
     def __init__(self) -> None:
@@ -148,35 +148,35 @@ class Ledger:
         return self._state[1]
 
     def add(self, counts: Counts) -> None:
-        """Count what concerns no batch."""
+        """Add counts that belong to no batch."""
         base, batches = self._state
         self._state = (base.plus(counts), batches)
 
     def open(self, batch: Batch) -> None:
-        """Begin to count the events of a batch as in flight."""
+        """Count the events of a batch as in flight from now on."""
         base, batches = self._state
         self._state = (base, (*batches, batch))
 
     def close(self, batch: Batch) -> None:
-        """End a batch whose events are settled."""
+        """Remove a batch whose events are settled; keep its counts."""
         base, batches = self._state
         if batch in batches:
             rest = tuple(each for each in batches if each is not batch)
             self._state = (base.plus(batch.progress.counts), rest)
 
     def counts(self) -> Counts:
-        """Return the counts up to now."""
+        """Return the counts, with those of batches in flight."""
         total, batches = self._state
         for batch in batches:
             total = total.plus(batch.progress.counts)
         return total
 
     def in_flight(self) -> int:
-        """Return how many events are being sent."""
+        """Return the number of events that are being sent."""
         return sum(len(batch.progress.open) for batch in self._state[1])
 
     def orphans(self, permits: Sequence[int]) -> List[Batch]:
-        """Return the batches in flight whose permit is none of these."""
+        """Return the batches in flight without one of these permits."""
         return [batch for batch in self._state[1] if batch.permit not in permits]
 
 
@@ -186,18 +186,18 @@ def dropped(count: int, reason: DropReason, *, queued: bool) -> Counts:
     Args:
         count: How many.
         reason: Why.
-        queued: Whether they had been in the queue: then they count as settled.
+        queued: Whether they were in the queue before: then they count as settled.
     """
     return Counts(settled=count if queued else 0, dropped={reason: count})
 
 
 class CircuitBreaker:
-    """Lets requests through while the collector is well, and one probe at a time while it is failing.
+    """Allows all attempts while the collector accepts events, and one probe at a time while it fails.
 
     Not thread-safe: its owner holds a lock.
 
-    Invariant: while failing, at most one probe is out. The failures of one generation count once: several threads may run
-    into the same outage at once. A `Retry-After` of the collector holds whoever asks for an attempt.
+    Invariant: while failing, at most one probe is out. The failures of one generation count once, because several threads
+    may meet the same outage. A `Retry-After` of the collector applies to every attempt.
     """
 
     def __init__(
@@ -209,19 +209,19 @@ class CircuitBreaker:
 
     @property
     def generation(self) -> int:
-        """How many attempts in a row failed: attempts that begin now belong to it."""
+        """The number of failed attempts in a row. Attempts that begin now belong to this generation."""
         return self._backoff.failures
 
     @property
     def delay(self) -> float:
-        """Seconds from the last failed attempt to the next; 0 while the collector is well."""
+        """Seconds from the last failed attempt to the next; 0 if the last attempt succeeded."""
         return self._backoff.delay
 
     def wait(self, *, forced: bool) -> float:
         """Return the seconds until an attempt may be made.
 
         Args:
-            forced: Somebody asked for an attempt: our own delay does not count, the collector's wish still does.
+            forced: A flush asked for an attempt: our own delay does not apply, a `Retry-After` still does.
         """
         return self._backoff.wait(forced=forced)
 
@@ -229,7 +229,7 @@ class CircuitBreaker:
         """Return whether an attempt may be made.
 
         Args:
-            forced: Somebody asked for it.
+            forced: A flush asked for it.
             probing: Whether a probe is out.
         """
         return not self.failing or (not probing and self.wait(forced=forced) <= 0)
@@ -238,41 +238,41 @@ class CircuitBreaker:
         """Note a failed attempt.
 
         Args:
-            generation: To which the attempt belongs.
-            cap: The longest delay, in seconds.
-            retry_after: The header of the answer.
+            generation: The generation of the attempt.
+            cap: Maximum delay, in seconds.
+            retry_after: The `Retry-After` header of the answer.
         """
         if self._backoff.failures == generation or retry_after:
             self._backoff.failed(cap, retry_after)
             self.failing = True
 
     def succeeded(self) -> None:
-        """Note that the collector is well."""
+        """Note a successful attempt."""
         self._backoff.succeeded()
         self.failing = False
 
 
 _FIRST_PAUSE, _MAX_PAUSE = 0.005, 1.0
-"""Seconds between looks into a store that holds events and hands out none."""
+"""Seconds between attempts to take events out of a store that holds some and returns none."""
 
 
 class Phase(enum.Enum):
-    """Whether somebody has to see to the queue."""
+    """Whether the queue may hold events."""
 
-    ASLEEP = "the queue is empty, and the next event has to wake us"
-    LOOKING = "the queue seemed empty, and is being looked at"
+    ASLEEP = "the queue is empty, and the next event wakes the emitter"
+    LOOKING = "the queue seems empty, and the store is being asked"
     AWAKE = "there may be events in the queue"
 
 
 class Demand:
-    """What is to be sent now. Not thread-safe: its owner holds a lock.
+    """What has to be sent now. Not thread-safe: its owner holds a lock.
 
-    Invariant: it is ASLEEP only after the store was looked at, while LOOKING, and found empty. An event that comes in
-    meanwhile makes it AWAKE, so that none is left behind.
+    Invariant: it becomes ASLEEP only if the store was found empty while LOOKING. An event that comes in meanwhile makes it
+    AWAKE, so that no event is forgotten.
 
     Attributes:
-        wanted: So many events are to be sent although no batch is full.
-        forced: Whether somebody asked for an attempt in spite of the delay after a failure.
+        wanted: The number of events to send although no batch is full.
+        forced: Whether a flush asked for an attempt in spite of the delay after a failure.
         since: When the oldest event began to wait, on the clock of the owner.
     """
 
@@ -285,18 +285,18 @@ class Demand:
         self._paused_until = 0.0
 
     def wake(self, now: float) -> None:
-        """There are events."""
+        """Note that there are events."""
         if self.phase is Phase.ASLEEP:
             self.since = now
         self.phase = Phase.AWAKE
 
     def begin_to_look(self) -> None:
-        """The store handed out nothing: it has to be asked whether it is empty."""
+        """Note that the store returned no events, and is asked whether it is empty."""
         if self.phase is Phase.AWAKE:
             self.phase = Phase.LOOKING
 
     def looked(self, *, empty: bool) -> bool:
-        """Take the answer of the store; return whether everything is done."""
+        """Note whether the store is empty; return whether it is ASLEEP now."""
         if self.phase is Phase.LOOKING:
             if empty:
                 self.phase = Phase.ASLEEP
@@ -306,26 +306,26 @@ class Demand:
         return self.phase is Phase.ASLEEP
 
     def want(self, count: int, *, forced: bool = False) -> None:
-        """Ask for so many events to be sent."""
+        """Ask for this many events to be sent."""
         self.wanted = max(self.wanted, count)
         self.forced = self.forced or forced
 
     def pause(self, now: float) -> None:
-        """Look again later: the store holds events and hands out none, since somebody else has it locked."""
+        """Try again later: the store holds events and returns none, because another process has it locked."""
         self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _MAX_PAUSE)
         self._paused_until = now + self._pause
 
     def taken(self, count: int, now: float) -> None:
-        """Note that so many events were taken out to be sent."""
+        """Note that this many events were taken out to be sent."""
         self.wanted = max(0, self.wanted - count)
         self.since = now
         self._pause = self._paused_until = 0.0
 
     def due_in(self, interval: Optional[float], now: float) -> Optional[float]:
-        """Return the seconds until something is to be sent; None when only an event or a flush can change that.
+        """Return the seconds until something has to be sent; None until the next event or flush.
 
         Args:
-            interval: After how many seconds events are sent although no batch is full; None for never.
+            interval: Seconds after which events are sent although no batch is full; None for never.
             now: The time.
         """
         if self.phase is Phase.ASLEEP:
@@ -339,20 +339,20 @@ class Demand:
 
 
 class Permit:
-    """Leave to take a batch of events and to make requests with them.
+    """Permission to take a batch of events and to make requests with them.
 
-    It lives in the frame of the function that asked for it. When an interrupt ends that function at a moment where it
-    could not give the permit back, nothing refers to the permit any more, and the core takes it back.
+    It lives in the frame of the function that asked for it. If an interrupt ends that function before it could give the
+    permit back, nothing refers to the permit any more, and the core takes it back.
 
     Attributes:
-        sender: The emitter, which stays alive as long as its permit is out.
-        batch: The events that are sent under it.
-        number: Permits are numbered in their order.
-        generation: Of the circuit breaker, when it was given.
+        sender: The emitter, which stays alive while its permit is out.
+        batch: The events that are sent with it.
+        number: Its number, in the order of permits.
+        generation: The generation of the circuit breaker at its beginning.
         probing: Whether it is a probe.
         ended: Whether it was given back.
-        deadline: When the flush that asked for it ends, in monotonic seconds; None for no end.
-        requeued: The ids of the events that went back to the queue and that a callback is being told about.
+        deadline: When its flush ends, in monotonic seconds; None for no deadline.
+        requeued: The ids of requeued events, while a callback is called with them.
     """
 
     __slots__ = (
@@ -384,17 +384,17 @@ class Permit:
         self.deadline: Optional[float] = None
         self.requeued: Optional[Dict[Any, None]] = None
         holder = sys._getframe(2)
-        # Not the frame itself: it refers to the permit, and the two would keep each other alive.
+        # Not the frame itself: it refers to the permit, which would be a reference cycle.
         self._frame = id(holder)
         self._code = holder.f_code
         self._thread = threading.get_ident()
 
     def is_of_this_thread(self) -> bool:
-        """Whether this thread asked for it. A callback that starts a thread or a task may hand its context on."""
+        """Return whether this thread asked for it: a thread or task that a callback starts may have a copy of the context."""
         return self._thread == threading.get_ident()
 
     def is_abandoned_here(self) -> bool:
-        """Whether this thread held it, and has left the function that did: somebody keeps the traceback alive."""
+        """Return whether this thread has left the function that held it, and only a traceback keeps it alive."""
         if not self.is_of_this_thread():
             return False
         frame = sys._getframe(1)
@@ -408,14 +408,14 @@ class Permit:
 _in_use: ContextVar[Tuple[weakref.ReferenceType[Permit], ...]] = ContextVar(
     "snowplow_tracker_permits", default=()
 )
-"""The permits under which this thread, greenlet or task is at work, the innermost last.
+"""The permits that this thread, greenlet or task uses, the innermost last.
 
-A context variable follows greenlets, whether gevent patched `threading` early, late or never.
+A context variable also works for greenlets, whenever gevent patched `threading`.
 """
 
 
 def permit_in_use(core: Core) -> Optional[Permit]:
-    """Return the permit of this core under which the calling code runs, if there is one."""
+    """Return the permit of this core that the calling code uses, if any."""
     for reference in reversed(_in_use.get()):
         permit = reference()
         if permit is not None and permit.core is core and not permit.ended:
@@ -429,14 +429,14 @@ def permit_in_use(core: Core) -> Optional[Permit]:
 
 
 class Core:
-    """What the threads of one engine share: its life, ledger, circuit breaker, demand, permits and retry budget.
+    """The state that the threads of one engine share: life, ledger, circuit breaker, demand, permits and retry budget.
 
     Invariant: ledger, circuit breaker, demand, permits and retry budget change under `lock`, which only methods of this
-    class take; it is never held over a request, a call of a store, a callback or an import. A forked child gets a new
-    core, so that nothing that the parent has under way is counted there.
+    class take; it is never held during a request, a call of a store, a callback or an import. A forked child gets a new
+    core, so that it does not count what the parent is sending.
 
     Args:
-        policy: When to try again.
+        policy: When to retry.
         clock: Monotonic seconds.
         random: Numbers from 0 to 1.
     """
@@ -451,31 +451,31 @@ class Core:
         self.demand = Demand()
         self.ledger = Ledger()
         self.permits = 0
-        """How many permits were given."""
+        """The number of permits so far."""
         self.last_failed = 0
-        """The number of the last permit under which an attempt failed."""
+        """The number of the last permit with a failed attempt."""
         self.max_body_bytes = sys.maxsize
-        """The limit that answers of 413 have taught us."""
+        """Maximum size of a body, learned from answers with status 413."""
         self.overflowing = 0
-        """How many events were dropped since the queue became full; 0 while it has room."""
+        """The number of events dropped since the queue became full; 0 while it has room."""
         self.permits_out: Dict[int, Tuple[weakref.ReferenceType[Permit], bool]] = {}
-        """The permits that were not given back, by number, and whether each is a probe."""
+        """The permits that are out, by number, and whether each is a probe."""
         self._tries: Dict[Any, int] = {}
         self.set_up_locks()
 
     def set_up_locks(self) -> None:
-        """Make new locks: the threads that held the old ones are gone."""
+        """Make new locks: threads that do not exist any more may hold the old ones."""
         self.lock = new_lock(LockOrder.CORE)
         self.work = Signal(self.lock)
-        """For the threads that send."""
+        """Wakes the threads that send."""
         self.changed = Signal(self.lock)
-        """For those who wait for events to be settled."""
+        """Wakes the threads that wait for events to be settled."""
 
     def enter(self) -> Optional[Permit]:
-        """Begin a call from outside: no earlier interrupt may have left this thread with the lock.
+        """Begin a call from outside: release the lock if an earlier interrupt left it locked.
 
         Returns:
-            The permit under which the calling code runs: a callback or a signal handler is asking.
+            The permit that the calling code uses, if it is a callback or a signal handler; else None.
         """
         if self.lock.is_held_here():
             release_if_leaked(self.lock, file=__file__)
@@ -484,7 +484,7 @@ class Core:
     # Permits
 
     def try_begin(self, sender: Sender, *, forced: bool) -> Optional[Permit]:
-        """Ask for a permit; None where the collector is to be left alone or another thread is probing."""
+        """Return a permit; None during the delay after a failure, or while another thread has the probe."""
         with self.lock:
             breaker = self.breaker
             if not breaker.may_begin(forced=forced or self.demand.forced, probing=self.is_probing):
@@ -494,7 +494,7 @@ class Core:
             return self._give(Permit(self, sender, number, generation, probing=breaker.failing))
 
     def begin(self, sender: Sender) -> Permit:
-        """Take a permit that needs nobody's leave: somebody called `send_events`."""
+        """Return a permit in any case: a user called `send_events`, or events are dropped."""
         with self.lock:
             number, generation = self.permits + 1, self.breaker.generation
             return self._give(Permit(self, sender, number, generation, probing=False))
@@ -508,14 +508,14 @@ class Core:
         return permit
 
     def end_permit(self, permit: Permit) -> None:
-        """Take a permit back, with its batch if its events are settled."""
+        """Take a permit back, and its batch if all its events are settled."""
         with self.lock:
             if permit.batch.failed:
                 self.last_failed = max(self.last_failed, permit.number)
                 self.demand.want(1)
             if (
                 not permit.batch.progress.open
-            ):  # else it was abandoned: `take_back_lost` finds what it left
+            ):  # else `take_back_lost` finds the events that are left
                 self.ledger.close(permit.batch)
             permit.ended = True
             self.permits_out.pop(permit.number, None)
@@ -523,10 +523,10 @@ class Core:
         if self.changed.waiting:
             self.changed.notify()
         if self.work.waiting and self.demand.phase is not Phase.ASLEEP:
-            self.work.notify()  # a worker may wait for the end of a probe
+            self.work.notify()  # a worker may wait for the end of the probe
 
     def _lost(self, _: object) -> None:
-        """Wake those who wait for a permit that an interrupt ended."""
+        """Wake the threads that wait for a permit that an interrupt ended."""
         if not sys.is_finalizing() and any(
             ref() is None for ref, _ in [*self.permits_out.values()]
         ):
@@ -534,7 +534,7 @@ class Core:
             self.work.notify()
 
     def take_back_lost(self) -> List[Batch]:
-        """Take back the permits whose holder is gone; return the batches that it left."""
+        """Take back the permits whose function has ended; return their batches."""
         if len(self.permits_out) == len(self.ledger.batches) == 0:
             return []
         with self.lock:
@@ -545,7 +545,7 @@ class Core:
             return self.ledger.orphans([*self.permits_out])
 
     def close_orphan(self, batch: Batch) -> None:
-        """End a batch whose permit was taken back, and whose events are in the queue again."""
+        """Remove a batch whose permit was taken back and whose events were requeued."""
         with self.lock:
             self.ledger.close(batch)
             self.demand.want(1)
@@ -561,14 +561,14 @@ class Core:
         return any(ref() is not None for ref, _ in [*self.permits_out.values()])
 
     def all_ended(self, permits: int) -> bool:
-        """Return whether no permit up to this number is out: what it took from the store is in no count yet."""
+        """Return whether no permit up to this number is out: events that it is just taking are not counted yet."""
         return not any(
             number <= permits and ref() is not None
             for number, (ref, _) in [*self.permits_out.items()]
         )
 
     def renew_after_the_end(self) -> List[Batch]:
-        """Go on alone: the interpreter stopped all other threads, wherever they were. Return what they left."""
+        """Continue without the threads that the interpreter stopped during shutdown; return their batches."""
         self.set_up_locks()
         self.permits_out.clear()
         return [*self.ledger.batches]
@@ -579,45 +579,45 @@ class Core:
         """Note that there are events.
 
         Args:
-            hold: Keeps the emitter alive from here on, under the lock: another thread may be about to find that nothing is left.
+            hold: Keeps the emitter alive. Called under the lock, because another thread may be about to release it.
         """
         with self.lock:
             hold()
-            # Notified before the phase changes: an interrupt in between has the next event do both again.
+            # Before the phase changes: after an interrupt in between, the next event does both again.
             if self.work.waiting:
                 self.work.notify()
             self.demand.wake(self.clock())
 
     def want(self, count: int, *, forced: bool = False) -> None:
-        """Ask the threads that send for so many events.
+        """Ask the threads that send for this many events.
 
         Args:
             count: How many.
-            forced: In spite of the delay after a failure.
+            forced: Whether to ignore the delay after a failure.
         """
         with self.lock:
             self.demand.want(count, forced=forced)
             self.work.notify()
 
     def want_nothing(self) -> None:
-        """Take back what was asked for."""
+        """Reset the demand."""
         with self.lock:
             self.demand.wanted = 0
 
     def pause(self) -> None:
-        """Look into the store again later: somebody else has it locked."""
+        """Ask the store again later: another process has it locked."""
         with self.lock:
             self.demand.pause(self.clock())
 
     def taken(self, count: int) -> None:
-        """Note that so many events were taken out to be sent."""
+        """Note that this many events were taken out to be sent."""
         with self.lock:
             self.demand.taken(count, self.clock())
         if self.demand.wanted > 0:
             self.work.notify()
 
     def begin_to_look(self) -> bool:
-        """Begin to look whether the store is empty; False where somebody is sending, who will look himself."""
+        """Begin to look whether the store is empty; return False if a thread is sending, which will look later."""
         with self.lock:
             if self.is_sending:
                 return False
@@ -625,11 +625,11 @@ class Core:
             return True
 
     def looked(self, *, empty: bool, release: Callable[[], object]) -> bool:
-        """Take the answer of the store; return whether everything is done.
+        """Note whether the store is empty; return whether everything is done.
 
         Args:
-            empty: What it was.
-            release: Lets the emitter go once everything is done, under the lock, as `wake` holds it.
+            empty: Whether the store is empty.
+            release: Releases what `hold` of `wake` held, under the lock, if everything is done.
         """
         with self.lock:
             done = self.demand.looked(empty=empty)
@@ -642,24 +642,24 @@ class Core:
     # Counts
 
     def count(self, counts: Counts) -> None:
-        """Count what concerns no batch."""
+        """Add counts that belong to no batch."""
         with self.lock:
             self.ledger.add(counts)
 
     def unsent(self, queued: int) -> int:
-        """Return how many events are not delivered yet, with as many in the store."""
+        """Return the number of events that are not delivered yet, with this many in the store."""
         return queued + self.ledger.in_flight()
 
     def checkpoint(self, queued: int, in_flight: int, added: Optional[int]) -> Checkpoint:
-        """Note what is to be settled before a flush that begins now is done.
+        """Return what has to be settled before a flush that begins now is done.
 
-        What is queued was counted first, and what is settled is counted now: that errs on the side of waiting too long, from
-        which an empty queue rescues.
+        The store was asked first, and settled events are counted now. So it may be too much, but never too little; a flush
+        also ends when the queue is empty.
 
         Args:
-            queued: How many events the store has.
-            in_flight: How many were being sent before it was asked.
-            added: How many were added to it; None where that is what is left, being sent and gone.
+            queued: The number of events in the store.
+            in_flight: The number of events that were being sent before the store was asked.
+            added: The number of events added to the store; None if it is the sum of all others.
         """
         with self.lock:
             counts = self.ledger.counts()
@@ -669,9 +669,9 @@ class Core:
             )
 
     def is_reached(self, checkpoint: Checkpoint) -> bool:
-        """Return whether all that a checkpoint noted is settled."""
-        # Both counts are needed: events between the store and a batch are missing from the first, those that an
-        # earlier process left in the store from the second.
+        """Return whether all events of a checkpoint are settled."""
+        # Both are needed: the first does not have events that are just being taken out, the second not those that an
+        # earlier process left in the store.
         counts = self.ledger.counts()
         return (
             counts.settled >= checkpoint.settled
@@ -683,8 +683,8 @@ class Core:
         """Take a snapshot of the counters.
 
         Args:
-            queued: Asks the store how many events it has.
-            added: Tells how many were added to it; None where that is what is left, being sent and gone.
+            queued: Returns the number of events in the store.
+            added: Returns the number of events added to it; None if it is the sum of all others.
         """
         with self.lock:
             counts, in_flight = self.ledger.counts(), self.ledger.in_flight()
@@ -700,11 +700,11 @@ class Core:
         )
 
     def overflowed(self, count: int, *, queued: bool) -> bool:
-        """Count events for which there was no room; return whether they are the first since there was.
+        """Count events that were dropped because the queue is full; return whether they are the first.
 
         Args:
             count: How many.
-            queued: Whether they had been in the queue.
+            queued: Whether they were in the queue before.
         """
         with self.lock:
             self.ledger.add(dropped(count, DropReason.OVERFLOW, queued=queued))
@@ -713,7 +713,7 @@ class Core:
             return first
 
     def overflow_ended(self) -> int:
-        """Note that there is room again; return how many events were dropped meanwhile."""
+        """Note that there is room again; return the number of events dropped meanwhile."""
         with self.lock:
             count, self.overflowing = self.overflowing, 0
             return count
@@ -727,7 +727,7 @@ class Core:
         self.changed.notify()
 
     def succeeded(self) -> None:
-        """Note that the collector is well."""
+        """Note a successful attempt."""
         if self.breaker.failing:
             with self.lock:
                 self.breaker.succeeded()
@@ -737,7 +737,7 @@ class Core:
     def count_tries(
         self, events: PayloadDictList, max_retries: Optional[int]
     ) -> Tuple[PayloadDictList, PayloadDictList]:
-        """Part the events that may be tried again from those that were tried too often."""
+        """Count a failed attempt for events; return those that may be retried, and those that may not."""
         if max_retries is None:
             return events, []
         again: PayloadDictList = []
@@ -754,7 +754,7 @@ class Core:
         return again, exhausted
 
     def forget_tries(self, events: Sequence[PayloadDict]) -> None:
-        """Forget how often events were tried that are settled."""
+        """Forget the attempts of events that are settled."""
         if self._tries:
             for event in events:
                 self._tries.pop(event.get("eid"), None)
@@ -766,7 +766,7 @@ def _is_over(reference: weakref.ReferenceType[Permit]) -> bool:
 
 
 def _tracked(unsent: int, added: Optional[int], counts: Counts) -> int:
-    """Return how many events were handed to the emitter."""
+    """Return the number of events that the emitter got."""
     if added is None:
         return unsent + counts.sent + counts.total_dropped
     return added + counts.total_dropped - (counts.settled - counts.sent)

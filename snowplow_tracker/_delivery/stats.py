@@ -1,4 +1,4 @@
-"""The numbers and names under which delivery reports itself."""
+"""The public counters, states and reasons of delivery."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class DropReason(str, enum.Enum):
     RETRIES_EXHAUSTED = "retries_exhausted"
     """It failed more often than `max_retries` allows."""
     LOST = "lost"
-    """The store lost it: its file was deleted or damaged, or it cannot be read. Nobody has the event itself."""
+    """The store lost it: its file was deleted or damaged, or it cannot be read. The event itself is gone."""
     FEEDBACK = "feedback"
-    """It was made of a log record of its own delivery: sending it would make the next."""
+    """It was made from a log record about delivery: sending it would cause the next record."""
     ENCODING = "encoding"
     """It could not be written as JSON."""
     EXIT = "exit"
@@ -46,32 +46,32 @@ class EmitterState(enum.Enum):
 class DeliveryStats(NamedTuple):
     """A consistent snapshot of one emitter's counters.
 
-    While no event is on its way from one place to the next,
+    While no event is moving between these states,
     ``tracked == queued + in_flight + sent + sum(dropped.values())``. With a store that other emitters or processes
     use as well, `queued` counts their events too.
     """
 
     tracked: int
-    """Events that were handed to the emitter."""
+    """Events that the emitter got."""
     queued: int
-    """Events that wait in the store."""
+    """Events in the store."""
     in_flight: int
     """Events that are being sent."""
     sent: int
     """Events that the collector accepted."""
     failed_attempts: int
-    """Requests that failed, whatever became of their events."""
+    """Requests that failed, whether their events were requeued or dropped."""
     retried: int
-    """Events put back into the store after a failed request, counted each time."""
+    """Events requeued after a failed request, counted each time."""
     dropped: Dict[DropReason, int]
-    """Events given up, by reason; reasons that did not occur are left out."""
+    """Dropped events by reason; reasons that did not occur are left out."""
 
 
 class Tally:
     """A counter that many threads may increase without a lock.
 
-    `next()` of an `itertools.count` is one step for the interpreter: 30 ns, where a lock around `+= 1` takes 120.
-    Reading consumes a number too, which is subtracted again; readers need a lock of their own.
+    `next()` of an `itertools.count` is atomic, and faster than a lock around `+= 1`. Reading consumes a number too, which is
+    subtracted again; readers need their own lock.
     """
 
     __slots__ = ("_numbers", "_reads", "add")

@@ -1,4 +1,4 @@
-"""One way to speak to any event store, whatever it offers."""
+"""One interface for all event stores, whatever they offer."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 __all__ = ["StoreAccess"]
 
-# Captured before anybody can put a spy in their place, who then gets the calls as from 1.1.0.
+# The originals: a spy that a test puts in their place gets the calls as in 1.1.0.
 _OWN_METHODS = {
     name: getattr(InMemoryEventStore, name) for name in ("add_event", "get_events_batch", "cleanup")
 }
 
 
 class StoreAccess:
-    """Wraps a store so that the engine need not know what it can do.
+    """Wraps a store, so that the engine need not know what it offers.
 
-    A store with only the four methods of the protocol gets its calls one at a time, as it did in 1.1.0. The lock is
-    this store's own: nothing else waits for a store that is slow.
+    A store with only the four methods of the protocol gets its calls one at a time, as in 1.1.0. The lock is used for
+    nothing else, so that a slow store blocks only its own callers.
 
     Args:
         store: The store.
         overflow_listener: Called with the events that the store dropped to make room.
         lost_listener: Called with the number of events that the store lost, and how.
-        as_text: Whether the values of events have to be strings.
+        as_text: Whether the values of events have to become strings.
     """
 
     def __init__(
@@ -50,18 +50,18 @@ class StoreAccess:
             store.hands_out_text = as_text
             store.keeps_room = True
         self.copies = self._memory is not None
-        """Whether the store keeps a copy of its own, with the values as they have to be."""
+        """Whether the store keeps its own copy, with values in the right form."""
         self.durable: bool = getattr(store, "durable", False) is True
         self._thread_safe: bool = getattr(store, "thread_safe", False) is True
         self._lock = threading.RLock()
         self._takes_limit: Optional[bool] = None
         self._tally = Tally()
-        # One call less for each event, where there is nothing to add to what the store does (fast path).
+        # One call less per event: the methods of the store itself (fast path).
         self.add: Callable[[PayloadDict], Optional[bool]] = self._add
         self.size: Callable[[], int] = self._size
-        """Returns how many events wait."""
+        """Returns the number of events in the store."""
         self.count: Callable[[], int] = self._size
-        """As `size`, or nearly: for what is asked with each event."""
+        """Returns nearly the same as `size`, faster: it is called for each event."""
         if self._memory is not None:
             self.add, self.size, self.count = (
                 store.add_event,
@@ -75,7 +75,7 @@ class StoreAccess:
 
     def _add(self, event: PayloadDict) -> Optional[bool]:
         taken: Optional[bool] = self._call(self.store.add_event, event)
-        if taken is not False:  # stores written for 1.1.0, which ignored the answer, may give none
+        if taken is not False:  # stores written for 1.1.0 may return None
             self._tally.add()
         return taken
 
@@ -84,22 +84,22 @@ class StoreAccess:
         return size
 
     def added(self) -> Optional[int]:
-        """Return how many events were added here; None where that is what is left, being sent and gone."""
+        """Return the number of events added here; None if it is the sum of those queued, in flight and settled."""
         return None if self._memory is not None else self._tally.read()
 
     def count_from_outside(self, count: int) -> None:
-        """Count events that come without having been added."""
+        """Count events that are sent without having been added."""
         for _ in range(count):
             self._tally.add()
 
     def as_handed_out(self, event: PayloadDict) -> PayloadDict:
-        """Give an event that the store did not take the form in which it would have handed it out."""
+        """Return an event that the store refused in the form in which it would have come out."""
         event = event.copy()
         deferred.complete(event)
         return {name: str(event[name]) for name in event} if self._as_text else event
 
     def take(self, batch: Batch, max_events: int) -> None:
-        """Take events out into a batch, no more than `max_events` if the store can."""
+        """Take events out into a batch: at most `max_events`, if the store supports a limit."""
         if self._memory is not None and _is_own(self._memory, "get_events_batch"):
             self._memory.hand_out(max_events, batch.receiving)
             return
@@ -110,16 +110,16 @@ class StoreAccess:
         batch.progress = batch.received(list(events or ()))
 
     def acknowledge(self, events: PayloadDictList, batch: Batch, progress: Progress) -> None:
-        """Have the store forget events, which makes this progress of their batch."""
+        """Have the store forget events, and set the progress of their batch."""
         if self._memory is not None and _is_own(self._memory, "cleanup"):
             self._memory.acknowledge(len(events), partial(setattr, batch, "progress", progress))
             return
-        # First, so that an interrupt in the store never leaves events to be settled twice.
+        # First: after an interrupt in the store, the events must not be settled again.
         batch.progress = progress
         self._call(self.store.cleanup, events, False)
 
     def requeue(self, events: PayloadDictList, batch: Batch, progress: Progress) -> None:
-        """Put events back into the store, which makes this progress of their batch."""
+        """Requeue events, and set the progress of their batch."""
         if self._memory is not None and _is_own(self._memory, "cleanup"):
             self._memory.requeue(events, partial(setattr, batch, "progress", progress))
             return
@@ -127,17 +127,17 @@ class StoreAccess:
         batch.progress = progress
 
     def renew(self, events: PayloadDictList) -> None:
-        """Tell a store with leases that events are still being sent."""
+        """Renew the leases of events that are being sent, if the store has leases."""
         self._optional("renew", events)
 
     def reset_after_fork(self) -> None:
-        """Make the store usable in a forked child."""
+        """Reset the store in a forked child."""
         self._lock = threading.RLock()
         self._tally = Tally()
         self._optional("reset_after_fork")
 
     def close(self) -> None:
-        """Close the store if it can be closed."""
+        """Close the store, if it has a `close` method."""
         self._optional("close")
 
     def _call(self, method: Callable[..., Any], *arguments: object, **named: object) -> Any:

@@ -23,7 +23,7 @@ __all__ = ["Workers", "start_daemon"]
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 _START_AGAIN_SECONDS = 1.0
-"""So long after a thread could not be started the next attempt is made."""
+"""Seconds until the next attempt after a thread could not be started."""
 
 
 class Starting:
@@ -41,7 +41,7 @@ class Starting:
         self.failed = False
 
     def is_alive(self) -> bool:
-        """Whether it runs, or is about to."""
+        """Return whether it runs or is being started."""
         return not self.failed and (self.thread is None or self.thread.is_alive())
 
 
@@ -51,13 +51,12 @@ def start_daemon(
     """Start a daemon thread without waiting for it.
 
     `Thread.start` waits until the thread runs, and holds a lock of the threading module meanwhile: a signal handler that
-    comes in between and tracks would wait for ever, and so would a finalizer while the interpreter ends. So another
-    thread calls it.
+    tracks at that moment would wait for ever, and so would a finalizer during shutdown. So another thread calls it.
 
     Args:
         target: What the thread does.
         name: Its name.
-        on_failure: Called when there can be no thread: the interpreter ends, or the system has none left.
+        on_failure: Called when the thread cannot be started: during shutdown, or at a limit of the system.
     """
     starting = Starting()
 
@@ -74,12 +73,12 @@ def start_daemon(
         try:
             thread = threading.Thread(target=run, name=name, daemon=True)
             thread.start()
-            starting.thread = thread  # from here on it says itself whether it is alive
-        except RuntimeError as error:  # no threads left, or none allowed in this interpreter
+            starting.thread = thread  # from now on `is_alive` asks the thread
+        except RuntimeError as error:  # a limit of the system, or an interpreter that allows none
             failed(error)
 
     try:
-        # Looked up each time: gevent may have put a cooperative one in its place since.
+        # Looked up each time: gevent may have replaced it.
         _thread.start_new_thread(start, ())
     except RuntimeError as error:
         failed(error)
@@ -89,8 +88,8 @@ def start_daemon(
 class Workers:
     """Daemon threads that start with the first event and end with their emitter.
 
-    Invariant: at most `count` threads are alive or being started. A thread that waits holds no reference to the emitter,
-    so that an emitter that nobody needs is collected, and its threads end.
+    Invariant: at most `count` threads are alive or being started. A waiting thread holds no reference to the emitter, so
+    that an unused emitter is collected, and its threads end.
 
     Args:
         count: How many threads.
@@ -110,7 +109,7 @@ class Workers:
         self._lock = new_lock(LockOrder.WORKERS)
 
     def ensure_started(self) -> None:
-        """Start the threads that do not run: at the first event, after a fork, and after a failure."""
+        """Start the threads that are not running: at the first event, after a fork, and after a failure."""
         threads = self._threads
         if len(threads) == self._count and all(thread.is_alive() for thread in threads):
             return
@@ -140,8 +139,8 @@ class Workers:
         self._on_failure()
 
     def alive(self) -> bool:
-        """Whether at least one thread runs or is being started."""
-        # A thread that has not begun when the process ends may never begin: in an interpreter that allows none.
+        """Return whether at least one thread runs or is being started."""
+        # During exit, a thread that has not begun may never begin: some interpreters start none then.
         may_begin = not process_exit.is_exiting
         return any(
             each.is_alive() and (may_begin or each.thread is not None) for each in self._threads
@@ -149,7 +148,7 @@ class Workers:
 
     def forget(self) -> None:
         """Forget the threads of the parent process."""
-        # The interpreter does not know that this is a child, and could come to wait for those of the parent.
+        # The interpreter does not know that this is a child, and could wait for the parent's threads.
         self._banned = fork.is_raw and self.alive()
         self._lock = new_lock(LockOrder.WORKERS)
         self._threads = []

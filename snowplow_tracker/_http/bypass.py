@@ -1,11 +1,11 @@
-"""May this request go past requests? In doubt, no.
+"""Decide whether a request may be made without requests. In doubt, it may not.
 
-What users see of requests still works, because the other way is taken only where it makes no difference: for a plain URL
+Everything that users can do with requests still works, because it is left out only where that makes no difference: for a plain URL
 and plain headers, without a proxy, a netrc entry or credentials to respect, with a requests and a urllib3 whose TLS
-settings and headers are known here, and as long as nobody replaced a function that a request of requests runs through, as
+settings and headers are known here, and as long as no function that requests calls for a request was replaced, as
 responses, requests-mock, httmock, httpretty, mocket, pook, vcrpy and tracing tools do.
 
-The environment is read again for each new connection.
+The environment is read for each request: proxies may be set at any time.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ _GENUINE = (
 """The functions that a request by requests runs through, by module and class."""
 
 _COOPERATIVE = ("gevent", "eventlet")
-"""Who may stand in for the functions of `socket` and `ssl` without looking at what goes through them."""
+"""Packages that may replace functions of `socket` and `ssl`: they do not look at what is sent."""
 
 _URLLIB3_VERSIONS = ((2, 4), (3, 0))
-"""From the first on, and before the second: their TLS settings and headers are those that stand here."""
+"""From the first version on, and before the second, TLS settings and headers are the ones implemented here."""
 
 
 class Plan(NamedTuple):
-    """A request that may go past requests.
+    """A request that may be made without requests.
 
     Attributes:
         origin: Where it goes.
@@ -98,7 +98,7 @@ class _Installed(NamedTuple):
 def plan(
     url: str, headers: Mapping[str, str], params: Optional[Mapping[str, Any]] = None
 ) -> Optional[Plan]:
-    """Return how to make a request past requests; None where it has to go through.
+    """Return how to make a request without requests; None where requests has to make it.
 
     Args:
         url: Where to.
@@ -138,7 +138,7 @@ def plan(
 
 
 def prepare(url: str) -> bool:
-    """Import what requests to a URL need; return False if they will have to go through requests."""
+    """Import what requests to a URL need; return False if requests has to make them."""
     if plan(url, {}) is None:
         return False
     if url.startswith("https"):
@@ -161,9 +161,9 @@ def _is_dotted_quad(host: str) -> bool:
 
 
 def is_replaced() -> bool:
-    """Return whether a function of requests is not its own any more: somebody wants to see the requests go by.
+    """Return whether a function that requests calls for a request was replaced, to observe or answer requests.
 
-    What is not there yet nobody has replaced.
+    Modules that are not imported yet have not been changed.
     """
     for module_name, class_name, names in _GENUINE:
         module = sys.modules.get(module_name)
@@ -202,7 +202,7 @@ def _is_cooperative(owner: str, module_name: str) -> bool:
 
 
 def _environment_has_a_say() -> bool:
-    """Return whether requests would take a proxy or credentials from the surroundings."""
+    """Return whether requests would take a proxy or credentials from the environment or from files."""
     if _names_a_proxy():
         return True
     if "NETRC" in os.environ or any(
@@ -232,7 +232,7 @@ def _names_a_proxy() -> bool:
 
 
 def knows_requests() -> bool:
-    """Return whether requests and urllib3 are installed in versions whose TLS settings and headers stand here."""
+    """Return whether requests and urllib3 are installed in versions that are known here."""
     return _installed() is not None
 
 
@@ -240,7 +240,7 @@ _known: Dict[str, Optional[_Installed]] = {}
 
 
 def _installed() -> Optional[_Installed]:
-    """Return what there is to know of requests without importing it, which would take most of a short program's time."""
+    """Return the versions of requests and urllib3 without importing them, which would take most of a short program's time."""
     if "it" not in _known:
         _known["it"] = _look_up()
     return _known["it"]
@@ -257,7 +257,7 @@ def _look_up() -> Optional[_Installed]:
 
 
 def _accept_encoding(urllib3: Tuple[int, ...]) -> Optional[str]:
-    """Return what urllib3 says it can decode; None where that is not certain."""
+    """Return the encodings that urllib3 accepts; None where that is not certain."""
     accepted = "gzip, deflate"
     if _is_installed("brotlicffi") or _is_installed("brotli"):
         accepted += ", br"

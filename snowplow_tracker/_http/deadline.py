@@ -1,4 +1,4 @@
-"""When a request has to be over."""
+"""Time limits of requests."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, Optional
 __all__ = ["DEADLINE", "Limits", "clip", "limits_of"]
 
 DEADLINE: ContextVar[Optional[float]] = ContextVar("snowplow_tracker_deadline", default=None)
-"""When the flush, `close()` or exit that makes a request ends, in monotonic seconds: the request ends with it."""
+"""When the flush, `close()` or exit that makes a request ends, in monotonic seconds; the request ends by then."""
 
 
 _MIN_REQUEST_SECONDS = 0.05
-"""A request that a deadline leaves less time than this gets this much."""
+"""Minimum for a request, however little time its deadline leaves."""
 
 
 def clip(timeout: Any) -> Any:
@@ -32,9 +32,9 @@ class Limits(NamedTuple):
     """The seconds that a request may take; None for no limit.
 
     Attributes:
-        connect: To find the address and to connect.
-        read: From then on until the whole answer is there.
-        deadline: When it has to be over, in monotonic seconds.
+        connect: For the name lookup and the connection.
+        read: For the request and the whole answer.
+        deadline: When the request has to end, in monotonic seconds.
     """
 
     connect: Optional[float]
@@ -42,11 +42,11 @@ class Limits(NamedTuple):
     deadline: Optional[float]
 
     def connect_by(self) -> Optional[float]:
-        """Return when the connection has to be there, in monotonic seconds."""
+        """Return by when the connection has to be open, in monotonic seconds."""
         return _earlier(self.connect, self.deadline)
 
     def read_by(self) -> Optional[float]:
-        """Return when the answer has to be there, for a request that begins now."""
+        """Return by when the answer has to be complete, for a request that begins now."""
         return _earlier(self.read, self.deadline)
 
 

@@ -1,4 +1,4 @@
-"""Where requests go, and how much of that may be shown."""
+"""The URLs of requests, and what of them may be logged."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ def collector_uri(
 
     Args:
         endpoint: The collector: a host, a host with a path, or a URL.
-        protocol: Where the endpoint does not say.
-        port: Where the endpoint does not say.
+        protocol: Used where the endpoint has none.
+        port: Used where the endpoint has none.
         method: `"post"` or `"get"`: they have different paths.
-        path: Of POST requests; None for Snowplow's.
+        path: Path of POST requests; None for that of the tracker protocol.
 
     Raises:
-        TypeError: The endpoint is no string, or the port no integer.
-        ValueError: It is empty, or no URL can be made of it.
+        TypeError: The endpoint is not a string, or the port not an integer.
+        ValueError: The endpoint is empty, or does not make a URL.
     """
     if not isinstance(endpoint, str):
         raise TypeError(f"endpoint must be a string, got {type(endpoint).__name__}.")
     if not endpoint:
         raise ValueError("No endpoint provided.")
-    from urllib.parse import urlsplit  # slow to import, and needed from here on only
+    from urllib.parse import urlsplit  # slow to import, and first needed here
 
     one_of(protocol, PROTOCOLS, name="protocol")
     one_of(method, METHODS, name="method")
@@ -64,7 +64,7 @@ def collector_uri(
         if protocol not in PROTOCOLS:
             raise ValueError(f"endpoint must be http or https, got {shown!r}.")
         if "://" in rest:
-            raise ValueError(f"endpoint {shown!r} has two schemes: give it one.")
+            raise ValueError(f"endpoint {shown!r} has two schemes: use one.")
     elif _SCHEME_WITHOUT_SLASHES.match(endpoint):
         raise ValueError(f"endpoint {shown!r} needs '://' after its scheme, as in 'https://host'.")
     else:
@@ -128,7 +128,7 @@ def post_path(path: Optional[str]) -> str:
 
 
 def _shown(endpoint: str) -> str:
-    """Return an endpoint as a message may show it, whatever is wrong with it."""
+    """Return an endpoint as a message may show it, also where it is invalid."""
     return redact(_UP_TO_HOST.sub(lambda found: found[1], endpoint))
 
 
@@ -139,11 +139,11 @@ def redact(string: str) -> str:
 
 
 def printable(string: str, limit: int = _MAX_SHOWN) -> str:
-    """Return what a collector sent, fit for a log: control characters escaped, and cut.
+    """Return what a collector sent in a form for logs: control characters escaped, and cut to a length.
 
     Args:
         string: A reason phrase, a header.
-        limit: The most characters.
+        limit: Maximum number of characters.
     """
     cut = string if len(string) <= limit else string[:limit] + "…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)

@@ -1,7 +1,7 @@
 """Kept connections of `http.client`. This module knows nothing of requests (fast path).
 
 The standard library writes the requests, reads the answers and makes the TLS contexts; what is done here is to keep
-connections, to notice those that are dead, and to keep to the time.
+connections, to detect those that were closed, and to apply time limits.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from snowplow_tracker._process.interrupts import is_interrupt
 __all__ = ["Answer", "KeepAliveClient", "Origin"]
 
 _MAX_READ = 65_536
-"""Bytes of an answer that are read to keep its connection; nobody looks at them."""
+"""Maximum bytes of an answer that are read so that its connection can be used again. They are not looked at."""
 _MAX_IDLE_SECONDS = 60.0
-"""A connection that was idle for longer may have been forgotten by what is in between: it is opened again."""
+"""A connection that was idle for longer may have been dropped by a proxy or firewall: a new one is opened."""
 
 
 class Answer(NamedTuple):
-    """As much of a response as delivery looks at."""
+    """The parts of a response that delivery uses."""
 
     status_code: int
     headers: Mapping[str, str]
@@ -41,14 +41,14 @@ class Origin(NamedTuple):
 
 
 class _Connection(http.client.HTTPConnection):
-    """A connection whose time limits hold for the whole."""
+    """A connection with a time limit for all of connecting."""
 
     response_class = Response
     connect_by: Optional[float] = None
     context_factory: Optional[Callable[[], Any]] = None
 
     def connect(self) -> None:
-        """Connect by the moment that is set."""
+        """Connect within the time limit."""
         self.sock = connect(self.host, self.port, self.connect_by)
         if self.context_factory is not None:
             self._wrap(self.context_factory)
@@ -73,7 +73,8 @@ class KeepAliveClient:
     end; whatever else happens, an interrupt too, closes it.
 
     Args:
-        context_factory: Returns what makes the TLS context of a new connection; raises where there can be none.
+        context_factory: Returns the function that makes the TLS context of a new connection; raises OSError if there
+            are no certificates.
     """
 
     def __init__(self, context_factory: Callable[[], Callable[[], Any]]) -> None:
@@ -100,7 +101,7 @@ class KeepAliveClient:
             try:
                 return self._exchange(origin, kept, method, target, headers, body, limits)
             except (ConnectionError, http.client.BadStatusLine) as error:
-                # The other side closed it while it was idle, which says nothing about its health.
+                # The other side closed it while it was idle, which is no sign of a failing collector.
                 if is_interrupt(error) or not _is_closed_by_peer(error):
                     raise
         connection = self._open(origin, limits)
@@ -142,9 +143,9 @@ class KeepAliveClient:
             response = connection.getresponse()
             response.read(_MAX_READ)
             answer = Answer(response.status, response.headers, response.reason)
-            # Otherwise it goes on, and nobody wants to read that.
+            # A longer answer is not worth reading for its connection.
             is_done = response.isclosed() and not response.will_close
-            # Explicitly: the finalizer of a response runs Python code, in which an interrupt would be lost.
+            # Explicitly: an interrupt in the Python code of its finalizer would be lost.
             response.close()
             return answer
         finally:
@@ -160,7 +161,7 @@ class KeepAliveClient:
         if self._pid != os.getpid():
             self.after_fork()
         while self._idle:
-            # pop and append are one step each: no lock that a fork could find held.
+            # `pop` and `append` are atomic, so no lock is needed that a fork could find held.
             try:
                 kept_origin, connection, since = self._idle.pop()
             except IndexError:
@@ -181,7 +182,7 @@ class KeepAliveClient:
             self._idle.pop()[1].close()
 
     def after_fork(self) -> None:
-        """Close a child's copies of the parent's sockets, and leave the parent's open."""
+        """Close the child's copies of the parent's sockets; those of the parent stay open."""
         self._pid = os.getpid()
         self.close()
 
@@ -203,7 +204,7 @@ def _is_closed_by_peer(error: Exception) -> bool:
 
 
 def _is_readable(sock: Any) -> bool:
-    """Return whether something came from the other side, which between two answers can only be its farewell."""
+    """Return whether there is something to read: between two answers, that the other side closed the connection."""
     try:
         if hasattr(select, "poll"):
             poller = select.poll()

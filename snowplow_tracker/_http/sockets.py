@@ -1,4 +1,4 @@
-"""Sockets with time limits that hold for the whole: name lookup, all addresses, all of an answer.
+"""Sockets with one time limit for name lookup and all addresses, and one for all of an answer.
 
 The timeout of a socket starts again with each address and each byte. A name server that does not answer, a host with
 several dead addresses, or a collector that drips its answer could hold a thread for minutes or for ever.
@@ -26,7 +26,7 @@ _SWITCHING_PROTOCOLS = 101
 
 
 class _Lookup:
-    """A name lookup in a thread of its own: it cannot be interrupted, only left alone."""
+    """A name lookup in its own thread, because a lookup cannot be interrupted."""
 
     def __init__(self, host: str, port: int) -> None:
         self.pid = os.getpid()
@@ -37,7 +37,7 @@ class _Lookup:
         self.error: Optional[BaseException] = None
 
     def run(self) -> None:
-        """Ask, in a thread of its own."""
+        """Look the name up; runs in its own thread."""
         try:
             self.addresses = _ask(self._host, self._port)
         except Exception as error:  # noqa: BLE001 - it is raised where the answer is waited for
@@ -47,7 +47,7 @@ class _Lookup:
             self._done.set()
 
     def wait(self, seconds: float) -> List[Any]:
-        """Return the answer; raise what the lookup raised, or a timeout."""
+        """Return the addresses; raise what the lookup raised, or TimeoutError."""
         if not self._done.wait(max(0.0, seconds)):
             raise TimeoutError(f"the address of {self._host} was not found in time")
         if self.error is not None:
@@ -91,16 +91,16 @@ def _is_numeric(host: str) -> bool:
 
 
 def connect(host: str, port: int, by: Optional[float]) -> socket.socket:
-    """Connect to the first address of a host that answers.
+    """Connect to the first address of a host that accepts a connection.
 
     Args:
         host: A name or an address.
         port: The port.
-        by: When the connection has to be there, in monotonic seconds; None for no limit. Each address gets its share of
+        by: When the connection has to be open, in monotonic seconds; None for no limit. Each address gets its share of
             the time that is left.
 
     Raises:
-        OSError: It could not be done in time.
+        OSError: No address could be reached in time.
     """
     addresses = _addresses(host, port, by)
     error: Optional[OSError] = None
@@ -129,11 +129,11 @@ def connect(host: str, port: int, by: Optional[float]) -> socket.socket:
 
 
 class _TimedReader(io.RawIOBase):
-    """Reads from a socket until a moment that does not move."""
+    """Reads from a socket until a fixed deadline."""
 
     def __init__(self, sock: Any, by: Optional[float]) -> None:
         self._sock = sock
-        # With this the socket stays open although its connection closes it: an answer may go on until its end.
+        # Keeps the socket open after its connection closed it: an answer may end later.
         self._file = sock.makefile("rb", buffering=0)
         # What is there already is read in any case.
         self._by = None if by is None else max(by, time.monotonic() + _MIN_SECONDS)
@@ -150,14 +150,14 @@ class _TimedReader(io.RawIOBase):
         if self._by is not None:
             left = self._by - time.monotonic()
             if left <= 0:
-                # Who sends without a pause never makes the socket wait, and so never lets its timeout pass.
+                # A server that sends without a pause never makes the socket wait, so its timeout does not apply.
                 raise TimeoutError("the answer was not there in time")
             self._sock.settimeout(left)
         return int(self._file.readinto(buffer) or 0)
 
 
 class _TimedSocket:
-    """What `http.client` asks of a socket to read an answer from it."""
+    """The part of a socket that `http.client` uses to read an answer."""
 
     def __init__(self, sock: Any, by: Optional[float]) -> None:
         self._sock = sock
@@ -171,12 +171,12 @@ _read_by: ContextVar[Optional[float]] = ContextVar("snowplow_tracker_read_by", d
 
 
 def set_read_by(by: Optional[float]) -> None:
-    """Set when the answers that this thread reads from now on have to be there, in monotonic seconds."""
+    """Set the deadline of the answers that this thread reads from now on, in monotonic seconds."""
     _read_by.set(by)
 
 
 class Response(http.client.HTTPResponse):
-    """An answer that has to be there by a moment, and of which informational ones (103) are not the last."""
+    """An answer with a deadline. Informational answers (such as 103) before it are skipped."""
 
     def __init__(self, sock: Any, *arguments: Any, **named: Any) -> None:
         super().__init__(_TimedSocket(sock, _read_by.get()), *arguments, **named)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Requests by a session of requests, which keeps connections and refuses cookies, within the same time limits."""
+"""Requests in a session of requests that keeps connections and refuses cookies, with the same time limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ThroughRequests", "import_late_parts"]
 _MAX_READ = 65_536
 _MAX_IDLE_SECONDS = 60.0
 _MAX_IDLE = 100
-"""Connections that are kept. Threads beyond them make one for each request, and urllib3 warns of it."""
+"""Maximum of kept connections. Further threads open one for each request, and urllib3 warns about it."""
 
 _abandoned: List[Any] = []
 """Sessions of a parent process: closing one here could wait for a lock that a thread of the parent held at the fork."""
@@ -28,14 +28,14 @@ def import_late_parts() -> None:
 
 
 class ThroughRequests:
-    """Makes requests in sessions of its own."""
+    """Makes requests in its own sessions."""
 
     def __init__(self) -> None:
         self._sessions: Dict[bool, Any] = {}
         self._last_used = time.monotonic()
 
     def prepare(self) -> None:
-        """Import what a request needs, also what requests itself imports only then."""
+        """Import what a request needs, including what requests itself imports only then."""
         import requests  # noqa: F401
 
         import_late_parts()
@@ -52,10 +52,10 @@ class ThroughRequests:
 
         limits = limits_of(options["timeout"])
         now = time.monotonic()
-        # Noted at once: another thread that begins now must not close what this one opens.
+        # Set at once: another thread that begins now must not close what this one opens.
         idle, self._last_used = now - self._last_used, now
         if idle > _MAX_IDLE_SECONDS:
-            self.close()  # what is in between may have forgotten its connections
+            self.close()  # a proxy or firewall may have dropped its connections
         session = self._session(plain=is_replaced())
         set_read_by(limits.read_by())
         try:
@@ -87,7 +87,7 @@ def _new_session(*, plain: bool) -> Any:
     """Make a session.
 
     Args:
-        plain: As it comes: somebody has replaced a part of it, and wants to see that used.
+        plain: Without our adapter: a part of requests was replaced, and has to be used.
     """
     from http.cookiejar import DefaultCookiePolicy
 
@@ -104,7 +104,7 @@ def _new_session(*, plain: bool) -> Any:
 
 
 def _adapter_class() -> Any:
-    """Return an adapter whose connections keep to the time."""
+    """Return the class of an adapter whose connections have our time limits."""
     from requests.adapters import HTTPAdapter
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -162,9 +162,9 @@ def _connect_in_time(connection: Any, usual: Any) -> Any:
 
 
 def _read_to_end(response: Any, by: Any, kind: Any) -> None:
-    """Read the answer, so that its connection can be used again; hang up on one that does not end, or not in time."""
+    """Read the answer so that its connection can be used again; close one that does not end, or not in time."""
     if not isinstance(response, kind) or response.raw is None:
-        return  # a stand-in of a test, for which a status was enough in 1.1.0
+        return  # a fake response of a test: a status was enough in 1.1.0
     read = 0
     for piece in response.iter_content(8_192):
         read += len(piece)

@@ -31,10 +31,10 @@ _MODULES_OF_ERRORS = frozenset(
         "zlib",
     ]
 )
-"""Whose exceptions a request may raise. An asynchronous exception, as RQ's timeouts in threads, has a class of its own."""
+"""Packages whose exceptions a request may raise. Exceptions that stop a thread, such as RQ's timeout, come from others."""
 
 _abandoned: List[Any] = []
-"""Pools of a parent process, for the reason that `through_requests` gives."""
+"""Pools of a parent process, kept for the reason given in `through_requests`."""
 
 
 class Transport:
@@ -53,8 +53,8 @@ class Transport:
     def prepare(self, url: str) -> None:
         """Import what the requests will need.
 
-        Done by the first request, in a thread of its own, it could be met by a fork, whose child would wait for ever
-        for an import that nobody goes on with.
+        If the first request imported it, in its own thread, a fork at that moment would leave the child with an import
+        lock that is never released.
         """
         if self._user_session is not None:
             import inspect  # noqa: F401 - for what its functions take
@@ -86,7 +86,7 @@ class Transport:
             return self._by_user(getattr(self._user_session, method), url, options)
         replaced = _replaced_function(method)
         if replaced is not None:
-            # It may take no more than it got from 1.1.0.
+            # It may accept only the arguments that 1.1.0 passed.
             return replaced(url, **_as_in_1_1_0(options))
         planned = plan(url, options.get("headers") or {}, options.get("params"))
         if planned is None or not isinstance(options["timeout"], (int, float, tuple, type(None))):
@@ -127,7 +127,7 @@ class Transport:
         self._client.after_fork()
         self._through_requests.after_fork()
         for adapter in getattr(self._user_session, "adapters", {}).values():
-            # The session is the user's, its sockets are the parent's.
+            # The session is the user's, but its sockets are the parent's.
             pools = getattr(adapter, "poolmanager", None)
             if pools is not None and hasattr(adapter, "init_poolmanager"):
                 _abandoned.append(pools)
@@ -139,8 +139,8 @@ class Transport:
 
 
 def _replaced_function(method: str) -> Optional[Callable[..., Any]]:
-    """Return what somebody put in the place of `requests.post` or `requests.get`, where 1.1.0 called it."""
-    # `snowplow_tracker.emitters` has `requests` from `__getattr__`, unless somebody set it.
+    """Return what replaced `requests.post` or `requests.get`, as mocking tools do; None if nothing did."""
+    # `snowplow_tracker.emitters.requests` comes from `__getattr__`, unless it was set.
     emitters = vars(sys.modules.get("snowplow_tracker.emitters", sys))
     requests = emitters.get("requests") or sys.modules.get("requests")
     function: Optional[Callable[..., Any]] = getattr(requests, method, None)

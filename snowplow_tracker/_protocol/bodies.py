@@ -105,7 +105,7 @@ KNOWN_KEYS = frozenset(
     ]
 )
 _BYTES_AT_ONCE = 98_304
-"""After so many bytes a thread that sends in the background lets threads that track have the interpreter."""
+"""After this many bytes a background thread lets the threads that track run."""
 
 REQUIRED_KEYS = frozenset({"e", "p", "tv"})
 
@@ -177,14 +177,14 @@ class EventEncoder:
         return REQUIRED_KEYS.issubset(event)
 
     def next_body(
-        self, events: PayloadDictList, max_bytes: int, *, considerate: bool = False
+        self, events: PayloadDictList, max_bytes: int, *, yielding: bool = False
     ) -> Tuple[str, int]:
         """Encode as many events, from the first on, as one request may hold; at least one, whatever its size.
 
         Args:
             events: They come from the store.
             max_bytes: Of the body.
-            considerate: Let other threads have the interpreter now and then.
+            yielding: Let other threads run from time to time.
 
         Returns:
             The body, and the number of events in it: 0 where complete events and others are mixed, which must not go
@@ -192,7 +192,7 @@ class EventEncoder:
         """
         texts: List[str] = []
         size = _FRAME
-        pause_at = _BYTES_AT_ONCE if considerate else sys.maxsize
+        pause_at = _BYTES_AT_ONCE if yielding else sys.maxsize
         complete = True
         for event in events:
             text = self.encode(event)

@@ -1,4 +1,4 @@
-"""Drops that nobody has heard of, in a program that set up no logging: they are told when it ends."""
+"""Drops that no log shows, in a program without logging: they are reported on stderr when it ends."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from snowplow_tracker._messages import events_text
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
 
-__all__ = ["is_heard", "note", "say", "take_summary"]
+__all__ = ["is_heard", "note", "take_summary", "warn"]
 
 logger = logging.getLogger("snowplow_tracker.emitters")
 
-_untold: Dict[str, Tuple[Dict[DropReason, int], str]] = {}
-"""By endpoint: how many events were dropped, by reason, and why the last one was."""
+_unreported: Dict[str, Tuple[Dict[DropReason, int], str]] = {}
+"""Per endpoint: the number of dropped events by reason, and the detail of the last drop."""
 
 
 def is_heard() -> bool:
-    """Return whether a warning of ours reaches a handler, or was silenced on purpose."""
+    """Return whether our warnings reach a handler, or were silenced on purpose."""
     source = logger
     while source is not None:
         if any(not isinstance(handler, logging.NullHandler) for handler in source.handlers):
@@ -29,21 +29,21 @@ def is_heard() -> bool:
 
 
 def note(endpoint: str, reason: DropReason, count: int, detail: str) -> None:
-    """Note events that were dropped, unless the log has told."""
+    """Note events that were dropped, unless the log shows it."""
     if count and not is_heard():
-        counts, last = _untold.get(endpoint, ({}, ""))
-        _untold[endpoint] = ({**counts, reason: counts.get(reason, 0) + count}, detail or last)
+        counts, last = _unreported.get(endpoint, ({}, ""))
+        _unreported[endpoint] = ({**counts, reason: counts.get(reason, 0) + count}, detail or last)
 
 
 def take_summary(endpoint: str = "") -> List[str]:
-    """Return what nobody has heard of yet, a line for each endpoint, and forget it.
+    """Return what was not reported yet, one line per endpoint, and forget it.
 
     Args:
-        endpoint: Only what concerns this one; default: all.
+        endpoint: Only for this one. Default: all.
     """
     lines = []
-    for each in [endpoint] if endpoint else [*_untold]:
-        counts, last = _untold.pop(each, ({}, ""))
+    for each in [endpoint] if endpoint else [*_unreported]:
+        counts, last = _unreported.pop(each, ({}, ""))
         if counts:
             reasons = ", ".join(f"{reason.value}: {count}" for reason, count in counts.items())
             why = f" The last reason: {last}." if last else ""
@@ -52,8 +52,8 @@ def take_summary(endpoint: str = "") -> List[str]:
     return lines
 
 
-def say(message: str, *arguments: object) -> None:
-    """Warn of events that are lost with the process, also in a program that set up no logging."""
+def warn(message: str, *arguments: object) -> None:
+    """Warn of events that are lost with the process, on stderr in a program without logging."""
     logger.warning(message, *arguments)
     if logging.lastResort is not None and not is_heard():
         logging.lastResort.handle(
@@ -61,11 +61,11 @@ def say(message: str, *arguments: object) -> None:
         )
 
 
-def _tell() -> None:
+def _warn_of_all() -> None:
     for line in take_summary():
-        say("%s", line)
+        warn("%s", line)
 
 
-process_exit.register_last(_tell)
-# It is for the parent to tell what was dropped before a fork.
-fork.register_function(_untold.clear)
+process_exit.register_last(_warn_of_all)
+# The parent reports what was dropped before a fork.
+fork.register_function(_unreported.clear)
