@@ -201,15 +201,21 @@ def _is_cooperative(owner: str, module_name: str) -> bool:
     return module_name in ("socket", "ssl") and owner.partition(".")[0] in _COOPERATIVE
 
 
+_plain_environment: Dict[Any, Any] = {}
+"""The variables when they last named neither a proxy nor a netrc file: the same ones are not searched again (fast path)."""
+
+
 def _environment_has_a_say() -> bool:
     """Return whether requests would take a proxy or credentials from the environment or from files."""
-    if _names_a_proxy():
-        return True
-    if "NETRC" in os.environ or any(
-        # Not `os.path.exists`, which takes any OSError for an absent file, also one that a signal handler raised.
-        os.access(os.path.expanduser(name), os.F_OK)  # noqa: PTH111 - pathlib is slow to import
-        for name in ("~/.netrc", "~/_netrc")
-    ):
+    global _plain_environment
+    # The dictionary under `os.environ`. A program may have put a mapping of its own in its place, which has none.
+    variables: Any = getattr(os.environ, "_data", None)
+    if variables is None or variables != _plain_environment:
+        before = dict(variables or {})  # copied first: another thread may change it meanwhile
+        if "NETRC" in os.environ or _names_a_proxy():
+            return True
+        _plain_environment = before
+    if any(_exists(os.path.expanduser(name)) for name in ("~/.netrc", "~/_netrc")):  # noqa: PTH111 - pathlib is slow to import
         return True
     if sys.platform not in ("darwin", "win32"):
         return False
@@ -218,16 +224,16 @@ def _environment_has_a_say() -> bool:
     return bool(getproxies())
 
 
+def _exists(path: str) -> bool:
+    # Not `os.path.exists`, which takes any OSError for an absent file, also one that a signal handler raised.
+    return os.access(path, os.F_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
 def _names_a_proxy() -> bool:
-    """Return whether a variable names a proxy, in capitals or not."""
-    # fast path: each request asks, and names that are decoded take five times as long.
-    variables: Optional[Mapping[bytes, object]] = getattr(os, "environb", None)
-    if variables is None or not isinstance(os.environ, type(variables)):
-        # Somebody has put a dictionary of their own in its place.
-        variables = {os.fsencode(name): value for name, value in os.environ.items()}
+    """Return whether a variable names a proxy, in upper or lower case."""
     return any(
-        name.lower().endswith(b"_proxy") and name.lower() != b"no_proxy" and variables[name]
-        for name in variables
+        name.lower().endswith("_proxy") and name.lower() != "no_proxy" and os.environ.get(name)
+        for name in os.environ
     )
 
 

@@ -9,13 +9,17 @@ import socket
 import ssl
 import threading
 import time
+import urllib.request
 from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from unittest import mock
 
 import pytest
 import requests
 import trustme
 import urllib3
+from hypothesis import given
+from hypothesis import strategies as st
 
 from support.inside import bypass, deadline, sockets, transport
 from support.processes import run_program
@@ -582,6 +586,43 @@ def test_the_environment_has_a_say(
     assert (bypass.plan("http://collector.example/", {}) is not None) == bypass.knows_requests()
     monkeypatch.setenv(variable, value)
     assert bypass.plan("http://collector.example/", {}) is None
+
+
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from(["http_proxy", "No_Proxy", "Https_Proxy", "NETRC", "proxy", "OTHER"]),
+        st.sampled_from(["", "http://127.0.0.1:1", None]),
+        st.booleans(),
+    ),
+    max_size=8,
+)
+
+
+@given(changes=CHANGES)
+def test_changes_of_the_environment_are_noticed(
+    changes: List[Tuple[str, Optional[str], bool]],
+) -> None:
+    """After each change, in `os.environ` or by a mapping in its place, the answer is that of a search of all variables."""
+    url = "http://collector.example/"
+    real = os.environ
+    with mock.patch.dict(os.environ):
+        try:
+            for name, value, replace in changes:
+                variables = {**os.environ}
+                variables.pop(name, None)
+                if value is not None:
+                    variables[name] = value
+                if replace:
+                    os.environ = variables  # type: ignore[assignment]  # noqa: B003 - as some programs do
+                elif value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+                searched = {*urllib.request.getproxies_environment()} - {"no"}
+                through = bool(searched) or "NETRC" in os.environ
+                assert (bypass.plan(url, {}) is None) == (through or not bypass.knows_requests())
+        finally:
+            os.environ = real  # noqa: B003
 
 
 @pytest.mark.parametrize(
