@@ -1,4 +1,4 @@
-"""Event tracking for Snowplow: describe what happens in an app, and have it arrive at a collector."""
+"""Event tracking for Snowplow: describe what happens in an app, and deliver it to a collector."""
 
 import logging as _logging
 
@@ -59,5 +59,5 @@ __all__ = [
 ]
 
 logger = _logging.getLogger("snowplow_tracker.emitters")
-# A library does not decide where logs go, not even to stderr where nobody decides.
+# The application decides where logs go; without this, Python would print warnings to stderr.
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())

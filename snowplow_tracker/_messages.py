@@ -1,4 +1,4 @@
-"""How messages put things."""
+"""Helpers for the wording of messages."""
 
 from itertools import islice
 from typing import Any, Iterable
@@ -10,11 +10,11 @@ _MAX_SHOWN = 60
 
 
 def choice_text(choices: Iterable[Any], value: object) -> str:
-    """Write what may be chosen, and what was: "must be one of 'http', 'https', got 'ftp'.".
+    """Return the end of a message about a wrong choice: "must be one of 'http', 'https', got 'ftp'.".
 
     Args:
-        choices: What may be chosen.
-        value: What was given. Of a string with a password in it, only what follows the password is shown.
+        choices: The allowed values.
+        value: The value that was given. Of a string with "@", only the end is shown: a password may stand before it.
     """
     import reprlib  # needed for messages only
 
@@ -29,5 +29,5 @@ def choice_text(choices: Iterable[Any], value: object) -> str:
 
 
 def events_text(count: int) -> str:
-    """Write "1 event", "2 events"."""
+    """Return "1 event" or "2 events"."""
     return f"{count} event" if count == 1 else f"{count} events"

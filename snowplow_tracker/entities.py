@@ -135,7 +135,7 @@ class GlobalContexts:
 
         Args:
             event: The event.
-            json_encoder: Asked about objects that JSON does not know.
+            json_encoder: Converts objects that JSON cannot represent.
         """
         texts = []
         for provider in self._providers.values():

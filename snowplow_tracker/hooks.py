@@ -1,7 +1,6 @@
-"""What a tracker does to its events besides completing them: hooks, global entities, redaction.
+"""Hooks, global entities and redaction of a tracker.
 
-A tracker has none of it until it is asked for; see `Tracker.before_track`, `Tracker.after_track`,
-`Tracker.add_global_contexts` and `Tracker.redact`.
+See `Tracker.before_track`, `Tracker.after_track`, `Tracker.add_global_contexts` and `Tracker.redact`.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["AfterTrack", "BeforeTrack", "TrackerStats"]
 
 BeforeTrack = Callable[[Event], Optional[Event]]
-"""Called with an event before it is tracked. It returns the event, changed or not, another one, or None to drop it."""
+"""Called with an event before it is tracked. Returns this event, possibly changed, another one, or None to drop it."""
 
 AfterTrack = Callable[[Dict[str, Any]], object]
-"""Called with the parameters of an event after the emitters took it."""
+"""Called with the parameters of an event after it was passed to the emitters."""
 
 logger = logging.getLogger("snowplow_tracker.tracker")
 
@@ -40,25 +39,25 @@ _RESOLVED = "_Event__is_resolved"
 
 
 class TrackerStats(NamedTuple):
-    """What became of the events of one tracker."""
+    """Delivery counters of one tracker."""
 
     emitters: Tuple[Optional[DeliveryStats], ...]
-    """The counters of each emitter, in their order; None for an emitter of yours that has none."""
+    """The counters of each emitter, in their order; None for an emitter without a method `stats`."""
     dropped_by_hooks: int
-    """Events that a hook dropped: no emitter was given them."""
+    """Events that a hook dropped. They are not passed to emitters, and do not count there."""
 
 
 class Pipeline:
     """The hooks, the global entities and the redaction of one tracker.
 
-    Each collection is replaced as a whole when it changes, so that events that are tracked meanwhile see the old one or
-    the new one.
+    A collection that changes is replaced as a whole, so that an event that is being tracked sees either the old or the
+    new one.
 
     Attributes:
         global_contexts: The global entities.
-        redaction: What is removed from the payloads.
-        check: Called with the parameters of each event before the emitters get it, to validate it.
-        dropped: How many events hooks dropped.
+        redaction: The rules for what is removed from payloads.
+        check: Validates the parameters of each event before they are passed to the emitters.
+        dropped: The number of events that hooks dropped.
     """
 
     def __init__(self) -> None:
@@ -71,22 +70,22 @@ class Pipeline:
         self._lock = threading.Lock()
 
     def add_before(self, hook: BeforeTrack, *, must_succeed: bool) -> None:
-        """Add a hook that is called before the event is tracked, after those that are there."""
+        """Add a hook that runs before an event is tracked, after the existing ones."""
         self._before += ((hook, must_succeed),)
 
     def add_after(self, hook: AfterTrack) -> None:
-        """Add a hook that is called after the event was tracked, after those that are there."""
+        """Add a hook that runs after an event was tracked, after the existing ones."""
         self._after += (hook,)
 
     def before(self, event: Event, tracker: Tracker) -> Optional[Event]:
-        """Have the hooks change or drop an event.
+        """Run the hooks that may change or drop an event.
 
         Args:
-            event: The event, which stays as it is.
+            event: The event. It is not changed.
             tracker: The tracker that tracks it.
 
         Returns:
-            The event to track, or None to track none.
+            The event to track, or None if a hook dropped it.
         """
         hooks = self._before
         if not hooks or not isinstance(event, Event):
@@ -94,10 +93,10 @@ class Pipeline:
         current: Event = self._resolved(event, tracker)
         for hook, must_succeed in hooks:
             try:
-                # A copy, so that a hook which raises leaves nothing half changed.
+                # A copy, so that a hook that raises cannot leave the event half changed.
                 changed = hook(_detached(current))
                 if changed is not None and not hasattr(changed, "build_payload"):
-                    raise TypeError(  # noqa: TRY301 - handled as what the hook itself raises
+                    raise TypeError(  # noqa: TRY301 - handled like an exception of the hook
                         f"a hook must return an Event or None, not {type(changed).__name__}"
                     )
             except Exception as error:
@@ -121,10 +120,10 @@ class Pipeline:
         return current
 
     def after(self, pairs: PayloadDict) -> None:
-        """Tell the hooks that an event was tracked.
+        """Run the hooks after an event was tracked.
 
         Args:
-            pairs: What the emitters were given; hooks get a copy.
+            pairs: The parameters that the emitters got. Each hook gets a copy.
         """
         hooks = self._after
         if not hooks:
@@ -140,18 +139,18 @@ class Pipeline:
                 logger.exception("The hook %r raised.", hook)
 
     def is_resolved(self, event: object) -> bool:
-        """Return whether an event came out of the hooks with all that its scope and its tracker add."""
+        """Return whether an event comes from the hooks, and so includes all that its scope and tracker add."""
         return bool(self._before) and _RESOLVED in getattr(event, "__dict__", ())
 
     def with_global_entities(
         self, items: str, event: Any, json_encoder: Optional[JsonEncoderFunction]
     ) -> str:
-        """Return entities as JSON with the global ones after them.
+        """Return entities as JSON, with the global ones at the end.
 
         Args:
-            items: The entities so far, with commas between them.
-            event: The event that they are for.
-            json_encoder: Asked about objects that JSON does not know.
+            items: The entities so far, separated by commas.
+            event: The event that gets the entities.
+            json_encoder: Converts objects that JSON cannot represent.
         """
         if self.is_resolved(event):
             return items
@@ -159,7 +158,7 @@ class Pipeline:
         return f"{items}, {more}" if items and more else items or more
 
     def redact(self, pairs: PayloadDict) -> None:
-        """Remove from a payload what must not be sent."""
+        """Apply the redaction rules to a payload."""
         self.redaction.apply(pairs)
 
     def _count_drop(self) -> None:
@@ -167,7 +166,7 @@ class Pipeline:
             self.dropped += 1
 
     def _resolved(self, event: Event, tracker: Tracker) -> Event:
-        """Return a copy of an event with all that its scope and its tracker would add, so that hooks see it."""
+        """Return a copy of an event, for the hooks, with all that its scope and its tracker add."""
         twin = _detached(event)
         pairs = twin.payload.nv_pairs
         scope = innermost()
@@ -187,7 +186,7 @@ class Pipeline:
         else:
             values = {} if subject is None else subject.standard_nv_pairs
             if around is not None:
-                # What the event says itself goes before its scope.
+                # The event's own parameters take precedence over its scope.
                 values = {name: pairs.get(name, value) for name, value in values.items()}
         resolved.standard_nv_pairs = dict(values)
         resolved._platform_chosen = True  # noqa: SLF001 - of a class of ours
@@ -202,12 +201,12 @@ class Pipeline:
 
 
 def _detached(event: Event) -> Event:
-    """Return a copy of an event that shares nothing with it that a hook could change."""
+    """Return a copy of an event that shares no mutable data with it."""
     twin = copy(event)
     for name, value in vars(twin).items():
         if type(value) in (dict, list):
             vars(twin)[name] = copy_of_data(value)
-        elif hasattr(value, "to_data"):  # of a class that was generated
+        elif hasattr(value, "to_data"):  # an instance of a generated class
             vars(twin)[name] = deepcopy(value)
     if event.context:
         twin.context = [_copy_of_entity(entity) for entity in event.context]

@@ -1,4 +1,4 @@
-"""The pairs of names and values that make up one event on the wire."""
+"""The names and values that make up one event on the wire."""
 
 from typing import Any, Dict, Optional
 
@@ -19,11 +19,11 @@ class Payload(ValueObject):
     """
 
     _names_in_1_1_0 = {"nv_pairs": "_pairs"}  # noqa: RUF012 - never changed
-    # Whether values may be deferred. On the class, since a payload of a subclass may not have it.
+    # Whether values may be deferred. On the class, since a subclass may not call this constructor.
     _deferred = False
 
     def __init__(self, dict_: Optional[PayloadDict] = None) -> None:
-        """Start with the pairs of a dictionary, which is copied, or with none."""
+        """Create a payload with a copy of the pairs of a dictionary, or an empty one."""
         self._pairs: PayloadDict = {} if dict_ is None else {**dict_}
 
     @property
@@ -48,8 +48,8 @@ class Payload(ValueObject):
 
         Args:
             name: The parameter of the protocol, such as `"uid"`.
-            value: Its value. What the pipeline would refuse is mended where no meaning is lost (a
-                whole number given as `3.0`), and otherwise logged once.
+            value: Its value. A value that the pipeline would refuse is corrected if this changes no
+                meaning (`3.0` for a parameter with whole numbers), and otherwise logged once.
         """
         if type(value) is str and len(value) < parameters.LONG:
             if value:
@@ -69,7 +69,7 @@ class Payload(ValueObject):
             base64: Not used.
         """
         if all(dict_.values()):
-            # fast path: nothing to leave out, as nearly always.
+            # fast path: nothing to leave out.
             self._pairs.update(dict_)
         else:
             for name, value in dict_.items():
@@ -88,14 +88,14 @@ class Payload(ValueObject):
 
         Args:
             dict_: The dictionary.
-            encode_base64: Encode the JSON as base64, in the alphabet for URLs, with padding.
-            type_when_encoded: The name of the pair with base64.
-            type_when_not_encoded: The name of the pair without.
-            json_encoder: Asked about objects that JSON does not know.
+            encode_base64: Encode the JSON as URL-safe base64 with padding.
+            type_when_encoded: The name of the pair if it is base64.
+            type_when_not_encoded: The name of the pair otherwise.
+            json_encoder: Converts objects that JSON cannot represent.
 
         Raises:
-            TypeError: The dictionary holds something that has no JSON form.
-            ValueError: The dictionary holds itself.
+            TypeError: The dictionary contains a value that JSON cannot represent.
+            ValueError: The dictionary contains itself.
         """
         if dict_ is None or dict_ == {}:
             return
@@ -128,16 +128,16 @@ def add_enveloped(
     defer: bool,
     name: str,
 ) -> None:
-    """Add data inside an envelope of the protocol: `Payload.add_json` of schema and data.
+    """Add data inside an envelope of the protocol, as `Payload.add_json` does.
 
     Args:
-        payload: Where to add the pair.
+        payload: The payload to add the pair to.
         envelope: The envelope.
-        data: What it holds.
+        data: The data for the envelope.
         encode_base64: Encode the JSON as base64.
-        json_encoder: Asked about objects that JSON does not know.
-        defer: Whether the value may be deferred: the payload is on its way to a tracker of ours.
-        name: What messages call the data.
+        json_encoder: Converts objects that JSON cannot represent.
+        defer: Whether the value may be deferred: a tracker of ours will get the payload.
+        name: The name of the data in messages.
     """
     json = dumps(data, json_encoder, name=name)
     defer = defer and encode_base64 and type(payload) is Payload

@@ -1,12 +1,12 @@
-"""Redaction: personal data that must not leave the process, removed from every event in one place.
+"""Redaction: removes personal data, which must not leave the process, from every event in one place.
 
     tracker.redact("ip", cut_ip)
     tracker.redact("uid", hashed("a secret of yours"))
     tracker.redact("$..email", remove)
     tracker.redact("$.customer.name", cut(1), schema="iglu:com.acme.*/*/jsonschema/*-*-*")
 
-Rules apply to what is about to be queued, whatever put it there: the event, its subject, its scope, the tracker or a
-hook.
+Rules apply to the complete event before it is queued: to values of the event, its subject, its scope, the tracker and
+hooks.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from snowplow_tracker.typing import PayloadDict
 __all__ = ["Redact", "Redaction", "cut", "cut_ip", "cut_query", "hashed", "remove"]
 
 Redact = Callable[[Any], Any]
-"""Called with a value. It returns the one to send instead, or None to send none."""
+"""Called with a value. Returns the value to send instead, or None to send none."""
 
 logger = logging.getLogger("snowplow_tracker.tracker")
 
 _PATH = re.compile(r"(\.\.|\.)([\w-]+|\*)|\[(\d+|\*)\]|\['([^']+)'\]")
 
 _Step = Tuple[bool, Union[str, int]]
-"""Whether to look at any depth, and the key, index, or `*`."""
+"""Whether to search at any depth, and the key, the index or `*`."""
 
 
 def remove(value: Any) -> None:
-    """Send no value."""
+    """Return None, so that the value is not sent."""
 
 
 def hashed(key: str) -> Redact:
-    """Return a function that replaces a value by its HMAC-SHA256 in hexadecimal: the same value has the same one.
+    """Return a function that replaces a value by its HMAC-SHA256 in hexadecimal. Equal values have equal hashes.
 
     Args:
-        key: A secret, without which nobody can try out which value it was.
+        key: A secret. Without it, nobody can find the value by hashing guesses.
 
     Raises:
         ValueError: The key is empty.
     """
     if not key:
-        raise ValueError("key is empty: anybody could find the values by trying.")
+        raise ValueError("key is empty: anybody could find the values by hashing guesses.")
     import hashlib
     import hmac
 
@@ -66,7 +66,7 @@ def cut(length: int) -> Redact:
     """Return a function that keeps the first characters of a value.
 
     Args:
-        length: How many.
+        length: The number of characters to keep.
     """
 
     def cut_value(value: Any) -> str:
@@ -76,10 +76,10 @@ def cut(length: int) -> Redact:
 
 
 def cut_ip(value: Any) -> Optional[str]:
-    """Return the network of an IP address: three of four numbers (IPv4), or the first 48 bits (IPv6).
+    """Return an IP address with only its first three numbers (IPv4) or 48 bits (IPv6); the rest is zero.
 
     Args:
-        value: The address. What is none is not sent.
+        value: The address. A value that is not an IP address is not sent.
     """
     import ipaddress
 
@@ -115,12 +115,12 @@ class Redaction:
         Args:
             target: The name of a parameter of the protocol, or a JSON path in the data of self-describing events and
                 entities.
-            action: What becomes of the value.
-            schema: A schema rule: the path applies to data of these schemas alone.
+            action: Called with the value; returns the value to send, or None.
+            schema: A schema rule: the path applies only to data of these schemas.
 
         Raises:
-            TypeError: The action is no function.
-            ValueError: The target or the schema rule has a wrong form.
+            TypeError: The action is not a function.
+            ValueError: The target or the schema rule is invalid.
         """
         if not callable(action):
             raise TypeError(f"action must be a function, not {type(action).__name__}.")
@@ -128,12 +128,12 @@ class Redaction:
             raise ValueError("target must be the name of a parameter or a JSON path.")
         if not target.startswith("$"):
             if schema is not None:
-                raise ValueError("schema goes with a JSON path, and a parameter has no schema.")
+                raise ValueError("schema needs a JSON path as target: a parameter has no schema.")
             if target not in KNOWN_KEYS:
-                # A rule for a name that no event has would leave personal data where it is.
+                # A rule for an unknown name would remove nothing, and personal data would be sent.
                 raise ValueError(
-                    f"target is {target!r}, which is no parameter of the protocol (the user id is 'uid', the IP"
-                    " address 'ip') and no JSON path (it begins with '$')."
+                    f"target is {target!r}, which is neither a parameter of the protocol (the user id is 'uid', the"
+                    " IP address 'ip') nor a JSON path (it begins with '$')."
                 )
             self._parameters += ((target, action),)
         else:
@@ -143,7 +143,7 @@ class Redaction:
     def apply(self, pairs: PayloadDict) -> None:
         """Redact a payload in place.
 
-        A value whose action raises is not sent: the rule is there because the value must not get out.
+        If an action raises, the value is not sent, since the rule exists to protect it.
         """
         for name, action in self._parameters:
             if name in pairs:
@@ -157,7 +157,7 @@ class Redaction:
                 envelope.change(pairs, self._apply_to_data)
 
     def _apply_to_data(self, text: str) -> str:
-        """Redact one self-describing JSON, or a list of them."""
+        """Redact a self-describing JSON, or a list of them."""
         held = json.loads(text)
         for each in held if isinstance(held, list) else [held]:
             for path, action, rules in self._paths:
@@ -183,7 +183,7 @@ def _parsed(path: str) -> List[_Step]:
         match = _PATH.match(path, position)
         if match is None:
             raise ValueError(
-                f"{path!r} is no JSON path that is understood here: $.a.b, $.a[0], $.a[*].b, $['a b'] and $..a are."
+                f"{path!r} is not a supported JSON path, such as $.a.b, $.a[0], $.a[*].b, $['a b'] or $..a."
             )
         dots, name, index, quoted = match.groups()
         key: Union[str, int] = name or quoted or index
@@ -192,7 +192,7 @@ def _parsed(path: str) -> List[_Step]:
         steps.append((dots == "..", key))
         position = match.end()
     if not steps:
-        raise ValueError("$ alone would be all of the data; drop the event by a hook instead.")
+        raise ValueError("$ alone would remove all data; use a hook to drop the event instead.")
     return steps
 
 

@@ -1,17 +1,17 @@
-"""Scopes: what every event inside a request, a task or a job carries.
+"""Scopes: values and entities for every event inside a request, a task or a job.
 
-A web application knows who makes a request when the request comes in, and tracks much later, in functions that know
-nothing of requests. A scope carries what is known from one to the other:
+A web application knows the user when a request comes in, and tracks much later, in functions that know nothing about
+requests. A scope carries what is known about the request to these functions:
 
     with Scope(user_id="user-7", page_url="https://shop.example.com/lamps"):
         tracker.track(StructuredEvent("shop", "add-to-basket"))   # has uid and url
 
-What an event says itself goes before its scope, an inner scope before an outer one, and all of them before the
-tracker's subject, field by field. Entities add up.
+The values of an event take precedence over those of its scope, those of an inner scope over those of an outer one, and
+all of them over the tracker's subject, parameter by parameter. An event gets the entities of all of them.
 
-A scope belongs to the flow of control that opened it, as a `contextvars.ContextVar` does: threads, asyncio tasks and
-greenlets that serve others never see it. asyncio tasks that are created inside see it, and so do functions that an
-asynchronous framework runs in its thread pool. For a thread or a greenlet that you start yourself, see `propagate`.
+A scope belongs to the context that opened it, as in `contextvars`: threads, asyncio tasks and greenlets that serve
+other requests never see it. asyncio tasks that are created inside see it, and so do functions that an asynchronous
+framework runs in its thread pool. For a thread or a greenlet that you start yourself, see `propagate`.
 
 The middleware in `snowplow_tracker.integrations` opens a scope per request.
 """
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypedDict
 
     class ScopeValues(TypedDict, total=False):
-        """The values that a `Scope` takes by name."""
+        """The keyword arguments of `Scope`."""
 
         platform: Optional[str]
         user_id: Optional[str]
@@ -86,29 +86,29 @@ PARAMETERS = {
     "page_title": "page",
     "referrer": "refr",
 }
-"""The parameter of the tracker protocol for each value that has a name."""
+"""The parameter of the tracker protocol for each keyword argument of `Scope`."""
 
 IDENTIFIERS = ("uid", "duid", "tnuid", "nuid", "sid", "vid", "ip")
-"""The parameters that say who somebody is, which no anonymous event has."""
+"""The parameters that identify a person. Anonymous events have none of them."""
 
-# What a `Subject` has. All else belongs to the event, and gives way to what the event says.
+# The parameters of a `Subject`. All others belong to the event, whose own values take precedence.
 _OF_SUBJECT = frozenset(
     "p uid duid tnuid sid vid ip ua lang tz res vp cd cs ds cookie".split()  # noqa: SIM905
 )
-# What the tracker says about an event and about itself: a scope that said it would make events wrong.
+# The tracker sets these for each event: from a scope they would be wrong.
 _RESERVED = frozenset(
     ("e", "eid", "dtm", "stm", "tv", "tna", "aid", "ue_px", "ue_pr", "cx", "co", "ttm")
 )
 
 
 class ScopeState:
-    """The values of a scope together with those of the scopes around it. It never changes.
+    """The values of a scope combined with those of the scopes around it. It is immutable.
 
     Attributes:
-        pairs: Parameters, some of them None: those are not sent.
-        entities: The entities, of outer scopes first.
-        anonymous: Whether events carry no identifiers.
-        has_more: Whether there is more than parameters.
+        pairs: The parameters. Those that are None are not sent.
+        entities: The entities; those of outer scopes are first.
+        anonymous: Whether identifiers are removed from events.
+        has_more: Whether there is anything besides parameters.
     """
 
     __slots__ = (
@@ -142,7 +142,7 @@ class ScopeState:
         self._text: Optional[Tuple[Optional[JsonEncoderFunction], str]] = None
 
     def subject_over(self, subject: Optional[Subject]) -> Optional[Subject]:
-        """Return a subject with the fields of the scope over those of another one."""
+        """Return a subject with the parameters of the scope and of `subject`; those of the scope take precedence."""
         if not self._subject:
             return subject
         combined = Subject()
@@ -153,13 +153,13 @@ class ScopeState:
         return combined
 
     def put_over_subject(self, pairs: Dict[str, Any], event: Any) -> None:
-        """Add the parameters to an event that was built with the tracker's subject, and has none of its own.
+        """Add the parameters to the payload of an event that has no subject of its own.
 
         Args:
-            pairs: The event as it was built.
-            event: What it was built of, of one of our types.
+            pairs: The payload, built with the tracker's subject. It is changed.
+            event: The event, of one of our types.
         """
-        # fast path: calls into C instead of a loop, since every event inside a scope takes this way.
+        # fast path: calls into C instead of a loop.
         pairs.update(self._filled)
         if self._blank:
             for name in self._blank:
@@ -172,11 +172,11 @@ class ScopeState:
                     pairs[name] = value  # noqa: PERF403 - a comprehension is a call
 
     def fill_in(self, pairs: Dict[str, Any], event: Any, subject: Optional[Subject]) -> None:
-        """Add the parameters to an event that was built with the subject of `subject_over`.
+        """Add the parameters to a payload that was built with the subject of `subject_over`.
 
         Args:
-            pairs: The event as it was built.
-            event: What it was built of, of any type.
+            pairs: The payload. It is changed.
+            event: The event, of any type.
             subject: The tracker's subject.
         """
         own = own_pairs(event) or {}
@@ -189,24 +189,24 @@ class ScopeState:
             if name not in pairs or pairs[name] == of_tracker.get(name):
                 pairs[name] = value
         if not self._names.isdisjoint(own):
-            # A tracker's subject goes over the event's own parameters, as it always did; a scope does not.
+            # The tracker's subject overrides the event's own parameters, as in 1.1.0; a scope does not.
             pairs.update(
                 [(name, own[name]) for name in own if name in self._subject and name not in said]
             )
 
     def fill_in_own(self, pairs: Dict[str, Any], said: Mapping[str, Any]) -> None:
-        """Add the parameters that are not those of whom an event is about to its own.
+        """Add the parameters that do not belong to a subject.
 
         Args:
-            pairs: What the event says itself.
-            said: What its subject says.
+            pairs: The event's own parameters. They are changed.
+            said: The parameters of the event's subject.
         """
         for name, value in self._filled.items():
             if name not in self._subject and name not in said:
                 pairs.setdefault(name, value)
 
     def entities_text(self, json_encoder: Optional[JsonEncoderFunction]) -> str:
-        """Return the entities as JSON with commas between them."""
+        """Return the entities as JSON, separated by commas."""
         kept = self._text
         if kept is None or kept[0] is not json_encoder:
             kept = self._text = (json_encoder, joined(self.entities, json_encoder))
@@ -218,35 +218,36 @@ _NOTHING = ScopeState({}, (), None)
 _CURRENT: ContextVar[Optional[Scope]] = ContextVar("snowplow_tracker.scope", default=None)
 
 innermost: Callable[[], Optional[Scope]] = _CURRENT.get
-"""Return the innermost open scope, or None. It is what the tracker calls for each event."""
+"""Return the innermost open scope, or None. The tracker calls it for each event."""
 
 
 def remove_identifiers(pairs: Dict[str, Any]) -> None:
-    """Remove from an event who it is about."""
+    """Remove the identifiers of a person from the parameters of an event."""
     for name in IDENTIFIERS:
         pairs.pop(name, None)
 
 
 class Scope:
-    """What every event that is tracked inside of it carries.
+    """Values and entities for every event that is tracked inside it.
 
-    It is a context manager for `with`, also in coroutines, and a decorator for functions and coroutine functions; each
-    call of a decorated function has a scope of its own with these values.
+    A scope is a context manager for `with`, also in coroutines, and a decorator for functions and coroutine functions:
+    each call of a decorated function has its own scope with these values.
 
     Args:
-        subject: Fields of a `Subject`: all that were set on it. Its platform counts only where it was chosen.
-        entities: Entities for every event. They are taken as they are now; to change one, remove it and add another.
-        parameters: Values for any other parameter of the tracker protocol, by its name there (`{"res": "800x600"}`).
-        anonymous: `True`: no event carries who it is about (user, domain user, network user, session, IP address),
-            whoever set it, the event included. `False` ends this inside an anonymous scope. By default as outside.
+        subject: A subject, all of whose values are used; its platform only if it was set.
+        entities: Entities for every event. They are copied; to change one, remove it and add another.
+        parameters: Other parameters of the tracker protocol, by their names there (`{"res": "800x600"}`).
+        anonymous: `True` removes the identifiers (user, domain user, network user, session, IP address) from every
+            event, even if the event sets them itself. `False` ends this inside an anonymous scope. Default: as in the
+            scope around this one.
         **values: `user_id`, `domain_user_id`, `domain_session_id` (a UUID), `domain_session_index`, `network_user_id`,
-            `ip_address`, `useragent`, `lang`, `timezone`, `platform`, `page_url`, `page_title`, `referrer`. `None`
-            is not sent, and keeps what is set further out from being sent.
+            `ip_address`, `useragent`, `lang`, `timezone`, `platform`, `page_url`, `page_title`, `referrer`. A value of
+            `None` is not sent, and hides the value of outer scopes and of the tracker's subject.
 
     Raises:
-        TypeError: A value has a name that a scope does not know.
-        ValueError: `entities` holds something else than entities, or `parameters` names one that each event has for
-            itself, such as `eid`.
+        TypeError: A keyword is unknown.
+        ValueError: `entities` contains an object that is not an entity, or `parameters` contains one that the tracker
+            sets for each event, such as `eid`.
 
     Example:
         >>> with Scope(user_id="user-7") as scope:
@@ -271,7 +272,7 @@ class Scope:
         self._anonymous = anonymous
         self._outer: Optional[Scope] = None
         self._token: Optional[Token[Optional[Scope]]] = None
-        # Changes replace `_version` after they are made, so that what was merged meanwhile is merged again.
+        # Replaced after each change, so that a state that was merged during the change is merged again.
         self._version = object()
         self._cache: Optional[Tuple[object, Optional[ScopeState], ScopeState]] = None
         if subject is not None:
@@ -291,18 +292,18 @@ class Scope:
         anonymous: Optional[bool] = None,
         **values: Unpack[ScopeValues],
     ) -> None:
-        """Set values for the events from now on. Events that are tracked already stay as they are.
+        """Set values for the events from now on. It does not change events that are already tracked.
 
         Args:
-            subject: Fields of a `Subject`: all that were set on it.
-            parameters: Values for any other parameter of the tracker protocol, by its name there.
-            anonymous: Whether events carry no identifiers; `None` changes nothing.
-            **values: Those of the constructor, by name. `None` is not sent, and keeps what is set further out from being
-                sent.
+            subject: A subject, all of whose values are used, as in the constructor.
+            parameters: Other parameters of the tracker protocol, by their names there.
+            anonymous: Whether to remove identifiers from events; `None` changes nothing.
+            **values: The keywords of the constructor. A value of `None` is not sent, and hides the value of outer
+                scopes and of the tracker's subject.
 
         Raises:
-            TypeError: A value has a name that a scope does not know.
-            ValueError: `parameters` names a parameter that each event has for itself.
+            TypeError: A keyword is unknown.
+            ValueError: `parameters` contains one that the tracker sets for each event.
         """
         changes = {} if subject is None else _chosen(subject)
         if parameters:
@@ -315,13 +316,13 @@ class Scope:
         self._version = object()
 
     def add_entity(self, entity: SelfDescribingJson) -> None:
-        """Add an entity to the events from now on, as it is now.
+        """Add an entity to the events from now on.
 
         Args:
-            entity: The entity. Its data may be changed afterwards, without an effect on events.
+            entity: The entity. It is copied: changes of its data afterwards have no effect on events.
 
         Raises:
-            ValueError: It is not a `SelfDescribingJson`.
+            ValueError: `entity` is not a `SelfDescribingJson`.
         """
         self._entities += (KeptEntity(entity),)
         self._version = object()
@@ -330,7 +331,7 @@ class Scope:
         """Remove entities of this scope from the events from now on. Those of outer scopes stay.
 
         Args:
-            schema: The URI of a schema; entities of others stay. By default all are removed.
+            schema: Remove only entities with this schema URI. Default: remove all.
         """
         self._entities = tuple(
             entity for entity in self._entities if schema is not None and entity.schema != schema
@@ -339,16 +340,16 @@ class Scope:
 
     @property
     def is_anonymous(self) -> bool:
-        """Whether events carry no identifiers now, by this scope or by one around it."""
+        """Whether identifiers are removed from events, by this scope or one around it."""
         return bool(self.merged().anonymous)
 
     def as_dict(self) -> Dict[str, Any]:
-        """Return what events carry now, outer scopes included, in a form that JSON can hold.
+        """Return the values and entities of this scope and the scopes around it, as data that JSON can represent.
 
-        It is how a scope travels to another process; `from_dict` is the way back. Values are strings there.
+        Use it with `from_dict` to pass a scope to another process. Values become strings.
 
         Raises:
-            TypeError: An entity holds something that has no JSON form.
+            TypeError: An entity contains a value that JSON cannot represent.
         """
         import json
 
@@ -363,13 +364,13 @@ class Scope:
 
     @classmethod
     def from_dict(cls: Type[_Scope], values: Mapping[str, Any]) -> _Scope:
-        """Return a scope with what `as_dict` returned.
+        """Return a scope from the result of `as_dict`.
 
         Args:
-            values: What `as_dict` returned, perhaps in another process.
+            values: The result of `as_dict`, usually from another process.
 
         Raises:
-            ValueError: It is something else.
+            ValueError: `values` does not have the form of such a result.
         """
         try:
             parameters, entities = values["parameters"], values["entities"]
@@ -385,7 +386,7 @@ class Scope:
         """Open the scope.
 
         Raises:
-            RuntimeError: It is open already.
+            RuntimeError: The scope is already open.
         """
         if self._token is not None:
             raise RuntimeError("This scope is open already. Make another one to open it twice.")
@@ -399,22 +400,23 @@ class Scope:
         error: Optional[BaseException] = None,
         traceback: Optional[TracebackType] = None,
     ) -> None:
-        """Close the scope. What runs on in tasks and threads that were started inside keeps it."""
+        """Close the scope. Tasks and propagated threads that were started inside keep it until they end."""
         token, self._token = self._token, None
         if token is None:
             return
         try:
             _CURRENT.reset(token)
         except ValueError:
-            # An asynchronous generator may be closed by another task than the one that ran it.
+            # Another task may close an asynchronous generator than the one that ran it.
             if _CURRENT.get() is self:
                 _CURRENT.set(self._outer)
 
     def __call__(self, function: _Function) -> _Function:
-        """Decorate a function or a coroutine function: each call has a scope of its own with these values.
+        """Decorate a function or a coroutine function: each call has its own scope with these values.
 
         Raises:
-            TypeError: It is a generator function, whose scope would be that of whoever iterates, or no function at all.
+            TypeError: `function` is not a function, or is a generator function: its scope would also apply to the
+                code that iterates.
         """
         import inspect
 
@@ -450,11 +452,11 @@ class Scope:
         return copied
 
     def _own_pairs(self) -> Dict[str, Any]:
-        """Return the parameters of this scope alone, in a dictionary of its own."""
+        """Return a copy of the parameters of this scope alone."""
         return dict(self._pairs)
 
     def merged(self) -> ScopeState:
-        """Return all that an event carries, outer scopes included. What is returned never changes."""
+        """Return this scope combined with the scopes around it."""
         outer = self._outer
         around = None if outer is None else outer.merged()
         cache = self._cache
@@ -471,7 +473,7 @@ class Scope:
         return ScopeState(pairs, around.entities + self._entities, anonymous)
 
     def __repr__(self) -> str:
-        """Return the names of what is set, and no values: they are personal data."""
+        """Return the names of the values that are set, without the values: they are personal data."""
         shown = sorted(self._pairs)
         if self._entities:
             shown.append(f"{len(self._entities)} entities")
@@ -482,10 +484,10 @@ class Scope:
 
 
 def current_scope() -> Scope:
-    """Return the innermost open scope, for code that learns something while a request is served.
+    """Return the innermost open scope, for code that learns more about a request while it runs.
 
-    Outside of any scope it returns a new one that is not open, so that what is set on it has no effect: the same
-    function works in a request, in a test and in a shell.
+    Outside of any scope it returns a new one that is not open: to set values on it has no effect. So the same code
+    works in a request, in a test and in a shell.
 
     Example:
         >>> def log_in(user):
@@ -497,12 +499,12 @@ def current_scope() -> Scope:
 
 
 def propagate(function: _Function) -> _Function:
-    """Return a function that runs in the scope that is open now, whichever thread calls it.
+    """Return a function that runs in the scope that is open now, in whatever thread it is called.
 
-    Threads and greenlets start outside of any scope.
+    Without it, threads and greenlets start outside of any scope.
 
     Args:
-        function: The function, or coroutine function. It may run several times at once, and after the scope was closed.
+        function: The function or coroutine function. It may run several times at once, and after the scope was closed.
 
     Example:
         >>> threading.Thread(target=propagate(send_invoice)).start()
@@ -558,8 +560,8 @@ def _named(values: Mapping[str, Any]) -> Dict[str, Any]:
             pairs[parameter] = sent_value(parameter, value)
     if unknown:
         raise TypeError(
-            f"A scope has no value {', '.join(unknown)}. It has {', '.join(PARAMETERS)}; other parameters go into "
-            "parameters={...}."
+            f"A scope has no value {', '.join(unknown)}. It has {', '.join(PARAMETERS)}. Use parameters={{...}} "
+            "for other parameters of the protocol."
         )
     return pairs
 
@@ -567,7 +569,7 @@ def _named(values: Mapping[str, Any]) -> Dict[str, Any]:
 def _checked_parameters(parameters: Mapping[str, Any]) -> Dict[str, Any]:
     for name in parameters:
         if not isinstance(name, str) or not name:
-            raise ValueError(f"parameters has a name that is no string: {name!r}.")
+            raise ValueError(f"parameters has a name that is not a non-empty string: {name!r}.")
         if name in _RESERVED:
-            raise ValueError(f"parameters cannot hold {name!r}, which each event has for itself.")
+            raise ValueError(f"parameters cannot hold {name!r}: the tracker sets it for each event.")
     return {str(name): sent_value(name, value) for name, value in parameters.items()}

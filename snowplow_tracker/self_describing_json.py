@@ -1,4 +1,4 @@
-"""Data together with the address of the schema that describes it."""
+"""Data together with the URI of its schema."""
 
 from typing import Union
 
@@ -14,19 +14,18 @@ __all__ = ["PayloadDict", "PayloadDictList", "SelfDescribingJson", "non_empty_st
 
 
 class SelfDescribingJson(ValueObject):
-    """Data and its schema: the body of a custom event, or an entity in its context.
+    """Data and its schema: the body of a self-describing event, or an entity.
 
     Attributes:
-        data: The data, which has to be valid for the schema. It may be changed until the event is
-            tracked.
+        data: The data, which must be valid for the schema. Changes count until the event is tracked.
     """
 
     def __init__(self, schema: str, data: Union[PayloadDict, PayloadDictList]) -> None:
-        """Put data and schema together.
+        """Combine data and schema.
 
         Args:
-            schema: The Iglu address of the schema, `iglu:vendor/name/jsonschema/1-0-0`. Another
-                form is sent as it is, and logged once: the pipeline refuses it.
+            schema: The Iglu URI of the schema, such as `iglu:vendor/name/jsonschema/1-0-0`. The
+                pipeline refuses other forms: they are sent unchanged, and a warning is logged once.
             data: The data.
 
         Raises:
@@ -37,7 +36,7 @@ class SelfDescribingJson(ValueObject):
 
     @property
     def schema(self) -> str:
-        """The Iglu address of the schema."""
+        """The Iglu URI of the schema."""
         return self._schema
 
     @schema.setter
@@ -51,15 +50,15 @@ class SelfDescribingJson(ValueObject):
         self._schema = value
 
     def to_json(self) -> PayloadDict:
-        """Return schema and data as one dictionary, which shares the data."""
+        """Return schema and data as one dictionary. The data is not copied."""
         return {"schema": self.schema, "data": self.data}
 
     def to_string(self) -> str:
-        """Return schema and data as JSON, in ASCII.
+        """Return schema and data as JSON, with only ASCII characters.
 
         Raises:
-            TypeError: The data holds something that JSON cannot.
-            ValueError: The data refers to itself.
+            TypeError: The data contains a value that JSON cannot represent.
+            ValueError: The data contains itself.
         """
         return dumps(self.to_json(), ensure_ascii=True)
 

@@ -1,4 +1,4 @@
-"""Who, or what, an event is about."""
+"""The subject of an event: its user, device and session."""
 
 from copy import copy
 from typing import Any, Dict, Optional, Tuple, Type, TypeVar
@@ -30,38 +30,38 @@ _Subject = TypeVar("_Subject", bound="Subject")
 
 _IDENTIFIERS = ("duid", "ip", "sid", "tnuid", "uid")
 _SHOWN = frozenset({"cd", "cookie", "cs", "ds", "lang", "p", "res", "tz", "vp"})
-"""Parameters that are no personal data."""
+"""Parameters that are not personal data."""
 
 
 class Subject(ValueObject):
     """The user, device and session that events belong to.
 
-    A tracker has one for all its events, and an event may have its own, whose values go first.
+    A tracker has one for all its events. An event may have its own, whose values take precedence.
     Every setter returns the subject, so that calls can be chained. A value of `None` is not sent;
-    in the subject of an event it also keeps the tracker's value from being sent. What the pipeline
-    would refuse is mended where no meaning is lost, and otherwise kept and logged once.
+    in the subject of an event it also keeps the tracker's value from being sent. A value that the
+    pipeline would refuse is corrected if this changes no meaning, and otherwise kept and logged once.
 
     Attributes:
-        standard_nv_pairs: The pairs to send.
+        standard_nv_pairs: The parameters to send, by their names in the tracker protocol.
     """
 
-    # Kept beside the pairs, since a platform that was chosen can be the default one. On the class,
-    # since a subject may come from a pickle that does not have it.
+    # A separate flag, since the user may choose the default platform. On the class, since a subject
+    # may come from an old pickle without it.
     _platform_chosen = False
 
     def __init__(self) -> None:
-        """Start with nothing but the default platform."""
+        """Create a subject that has only the default platform."""
         self.standard_nv_pairs: Dict[str, Any] = {"p": DEFAULT_PLATFORM}
 
     def set_platform(self, value: SupportedPlatform) -> "Subject":
-        """Set the platform that the event happens on.
+        """Set the platform on which events happen.
 
         Args:
             value: `"web"`, `"mob"` (mobile), `"app"` (another application), `"pc"` (desktop),
                 `"srv"` (server), `"tv"`, `"cnsl"` (games console), `"iot"` or `"headset"`.
 
         Raises:
-            ValueError: The protocol does not know the platform.
+            ValueError: The platform is not one of the protocol.
         """
         try:
             one_of(value, SUPPORTED_PLATFORMS, name="value")
@@ -74,7 +74,7 @@ class Subject(ValueObject):
         return self
 
     def set_user_id(self, user_id: Optional[str]) -> "Subject":
-        """Set the id that the business gives its user."""
+        """Set the id of the user in your own system."""
         return self._set("uid", user_id)
 
     def set_screen_resolution(self, width: int, height: int) -> "Subject":
@@ -116,35 +116,35 @@ class Subject(ValueObject):
         return self._set("ds", _dimensions(width, height))
 
     def set_document_charset(self, charset: Optional[str]) -> "Subject":
-        """Set the character encoding of the page, `UTF-8`.
+        """Set the character encoding of the page, such as `UTF-8`.
 
         New in version 1.2.0.
         """
         return self._set("cs", charset)
 
     def set_cookies_allowed(self, allowed: Optional[bool]) -> "Subject":
-        """Set whether the browser takes cookies.
+        """Set whether the browser accepts cookies.
 
         New in version 1.2.0.
         """
         return self._set("cookie", None if allowed is None else str(int(bool(allowed))))
 
     def set_page_url(self, url: Optional[str]) -> "Subject":
-        """Set the URL of the page that events happen on, for those that do not say it themselves.
+        """Set the URL of the page on which events happen, for events without their own.
 
         New in version 1.2.0.
         """
         return self._set("url", url)
 
     def set_page_title(self, title: Optional[str]) -> "Subject":
-        """Set the title of the page that events happen on, for those that do not say it themselves.
+        """Set the title of the page on which events happen, for events without their own.
 
         New in version 1.2.0.
         """
         return self._set("page", title)
 
     def set_referrer(self, referrer: Optional[str]) -> "Subject":
-        """Set the URL that linked to the page, for events that do not say it themselves.
+        """Set the URL that linked to the page, for events without their own.
 
         New in version 1.2.0.
         """
@@ -155,15 +155,15 @@ class Subject(ValueObject):
         return self._set("cd", depth)
 
     def set_timezone(self, timezone: Optional[str]) -> "Subject":
-        """Set the time zone, `Europe/London`."""
+        """Set the time zone, such as `Europe/London`."""
         return self._set("tz", timezone)
 
     def set_lang(self, lang: Optional[str]) -> "Subject":
-        """Set the language, `en`."""
+        """Set the language, such as `en`."""
         return self._set("lang", lang)
 
     def set_domain_user_id(self, duid: Optional[str]) -> "Subject":
-        """Set the id that a first-party cookie gives the user."""
+        """Set the id of the user from a first-party cookie."""
         return self._set("duid", duid)
 
     def set_domain_session_id(self, sid: Optional[str]) -> "Subject":
@@ -171,7 +171,7 @@ class Subject(ValueObject):
         return self._set("sid", sid)
 
     def set_domain_session_index(self, vid: Optional[int]) -> "Subject":
-        """Set the number of the session, counted over all sessions of the user."""
+        """Set the number of the session: how many sessions the user has had, this one included."""
         return self._set("vid", vid)
 
     def set_ip_address(self, ip: Optional[str]) -> "Subject":
@@ -183,14 +183,14 @@ class Subject(ValueObject):
         return self._set("ua", ua)
 
     def set_network_user_id(self, nuid: Optional[str]) -> "Subject":
-        """Set the id that a third-party cookie gives the user."""
+        """Set the id of the user from a third-party cookie."""
         return self._set("tnuid", nuid)
 
     def set_from_id_cookie(self, cookie: Optional[str]) -> "Subject":
         """Set the domain user id, session index and session id from a cookie of the JavaScript tracker.
 
         Args:
-            cookie: The value of the cookie `_sp_id.…`. What cannot be read of it is left as it is.
+            cookie: The value of the cookie `_sp_id.…`. A part that is not valid changes nothing.
 
         New in version 1.2.0.
         """
@@ -200,7 +200,7 @@ class Subject(ValueObject):
 
     @classmethod
     def from_id_cookie(cls: Type[_Subject], cookie: Optional[str]) -> _Subject:
-        """Return a new subject with what a cookie of the JavaScript tracker says.
+        """Return a new subject with the values of a cookie of the JavaScript tracker.
 
         Args:
             cookie: The value of the cookie `_sp_id.…`, as for `set_from_id_cookie`.
@@ -212,9 +212,9 @@ class Subject(ValueObject):
         return subject
 
     def anonymise(self) -> "Subject":
-        """Drop what identifies a person: user, domain user, network user and session ids, and the IP address.
+        """Remove what identifies a person: the user, domain user, network user and session ids, and the IP address.
 
-        In the subject of an event this also keeps those of the tracker's subject from being sent.
+        In the subject of an event, this also keeps those of the tracker's subject from being sent.
 
         New in version 1.2.0.
         """
@@ -223,19 +223,19 @@ class Subject(ValueObject):
         return self
 
     def copy(self: _Subject) -> _Subject:
-        """Return a copy, which can be changed on its own.
+        """Return an independent copy.
 
         New in version 1.2.0.
         """
         return copy(self)
 
     def combine_subject(self, subject: Optional["Subject"]) -> PayloadDict:
-        """Return the pairs of another subject with those of this one over them.
+        """Return the parameters of both subjects; those of this one take precedence.
 
-        A platform that was never chosen is a guess, and gives way to that of the other.
+        The exception is a platform that was never set on this subject: the other's platform is used.
 
         Args:
-            subject: The other subject, in practice the tracker's.
+            subject: The other subject, usually the tracker's.
         """
         own = self.standard_nv_pairs
         if subject is None:
@@ -274,8 +274,8 @@ def _dimensions(width: Any, height: Any) -> str:
 def _id_cookie_values(cookie: Any) -> Dict[str, str]:
     """Return the parameters in an `_sp_id` cookie.
 
-    It holds, separated by dots: domain user id, time of the first visit, number of visits, time of now, time of the
-    last visit, session id; newer versions add more.
+    It contains, separated by dots: domain user id, time of the first visit, number of visits, current time, time of
+    the last visit, session id; newer versions add more.
     """
     value = plain(cookie)
     parts = value.strip().split(".") if type(value) is str else []

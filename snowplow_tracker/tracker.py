@@ -1,4 +1,4 @@
-"""The tracker: completes events and hands them to its emitters."""
+"""The tracker: completes events and passes them to its emitters."""
 
 import logging
 import os
@@ -97,28 +97,28 @@ if TYPE_CHECKING:
 
 _Tracker = TypeVar("_Tracker", bound="Tracker")
 
-# The ways to build a payload that leave the event as it is, because they are ours.
+# Our own ways to build a payload, which do not change the event.
 _PURE_BUILDERS = frozenset(
     (Event.build_payload, SelfDescribing.build_payload, ScreenView.build_payload)
 )
 
 
 class Tracker(DeprecatedTracking):
-    """Completes events with an id, the time and what it knows itself, and hands them on.
+    """Adds an id, the time and its own parameters to events, and passes them to its emitters.
 
-    It may be used as a context manager, which closes it.
+    A tracker is also a context manager, which closes it at the end of the block.
 
     Attributes:
-        emitters: Where events go.
-        subject: Whom the events are about, read for each event.
+        emitters: The emitters that get the events.
+        subject: The subject of the events. It is read for each event.
         encode_base64: Whether self-describing data is sent as base64.
-        json_encoder: Asked about objects in self-describing data that JSON does not know.
-        standard_nv_pairs: Pairs that are added to each event.
+        json_encoder: Converts objects in self-describing data that JSON cannot represent.
+        standard_nv_pairs: Parameters that are added to each event.
         timer: Always `None`.
     """
 
-    # Hooks, global entities and redaction; none until one is asked for. On the class, since a subclass may not call
-    # this constructor.
+    # Hooks, global entities and redaction; None until one is added. On the class, since a subclass may not call this
+    # constructor.
     _pipeline: "Optional[Pipeline]" = None
 
     def __init__(
@@ -133,27 +133,26 @@ class Tracker(DeprecatedTracking):
         validate: Optional[str] = None,
         schemas: Any = None,
     ) -> None:
-        """Set up a tracker.
+        """Create a tracker.
 
         Args:
-            namespace: The name of the tracker.
+            namespace: The name of the tracker, sent with each event.
             emitters: An emitter, or a list of them, which is copied.
-            subject: Whom the events are about, where they do not say themselves.
-            app_id: The id of the application.
+            subject: The subject of events, unless they have their own values. Default: a new `Subject`.
+            app_id: The id of the application, sent with each event.
             encode_base64: Send self-describing data as base64.
-            json_encoder: Asked about objects in self-describing data that JSON does not know, as
+            json_encoder: Converts objects in self-describing data that JSON cannot represent, as
                 `default` of `json.dumps`.
-            validate: Check each event while it is tracked, for development: `"warn"` logs what the
-                pipeline would refuse, `"raise"` raises it out of `track()`, `"off"` does neither.
-                Default: what the environment variable `SNOWPLOW_VALIDATE` says, else `"off"`.
-            schemas: Where the schemas are for that: a folder, an archive, the URL of a registry, a
+            validate: Whether to validate each event when it is tracked, for development: `"warn"`
+                logs what the pipeline would refuse, `"raise"` raises an error from `track()`,
+                `"off"` does neither. Default: the environment variable `SNOWPLOW_VALIDATE`, or `"off"`.
+            schemas: The schemas to validate with: a folder, an archive, the URL of a registry, a
                 list of these, or a `snowplow_tracker.iglu.Resolver`. Default: `SNOWPLOW_SCHEMAS`,
-                separated by commas. Without any, the rules of the protocol alone are checked.
+                separated by commas. Without schemas, only the rules of the protocol are checked.
 
         Raises:
-            TypeError: An argument has the wrong type, such as an endpoint where an emitter is asked
-                for.
-            ValueError: The list of emitters is empty, or `validate` has another value.
+            TypeError: An argument has the wrong type, such as an endpoint instead of an emitter.
+            ValueError: The list of emitters is empty, or `validate` has an unknown value.
         """
         if contracts_enabled():
             _check_names(namespace, app_id)
@@ -189,23 +188,23 @@ class Tracker(DeprecatedTracking):
         subject: Optional[Subject] = None,
         **options: Any,
     ) -> _Tracker:
-        """Return a tracker with an emitter as environment variables describe them.
+        """Return a tracker and its emitter, configured by environment variables.
 
-        They are `SNOWPLOW_ENDPOINT`, `SNOWPLOW_NAMESPACE` (default `python`), `SNOWPLOW_APP_ID`, `SNOWPLOW_PLATFORM`
+        These are `SNOWPLOW_ENDPOINT`, `SNOWPLOW_NAMESPACE` (default `python`), `SNOWPLOW_APP_ID`, `SNOWPLOW_PLATFORM`
         (default `srv`), `SNOWPLOW_EMITTER` (`async`, the default, or `sync`), `SNOWPLOW_METHOD`,
         `SNOWPLOW_BATCH_SIZE`, `SNOWPLOW_STORE` (the URL of a queue, as for the worker), `SNOWPLOW_ENQUEUE_ONLY`,
         `SNOWPLOW_DEBUG` (print what is tracked and delivered to stderr), `SNOWPLOW_DISABLED`, `SNOWPLOW_VALIDATE` and
-        `SNOWPLOW_SCHEMAS`; `help("snowplow_tracker.environment")` says more of each.
+        `SNOWPLOW_SCHEMAS`; `help("snowplow_tracker.environment")` describes each.
 
         Args:
             environment: The variables. Default: `os.environ`.
-            subject: Whom the events are about. Default: a subject with the platform of `SNOWPLOW_PLATFORM`.
-            **options: Options of the emitter, `endpoint` among them, which go before the variables.
+            subject: The subject of the events. Default: a subject with the platform `SNOWPLOW_PLATFORM`.
+            **options: Options of the emitter, including `endpoint`. They take precedence over the variables.
 
         Raises:
             ImportError: `SNOWPLOW_STORE` is in Redis, and redis-py is not installed.
             TypeError: An option is unknown.
-            ValueError: A variable is missing or wrong; the message names it.
+            ValueError: A variable is missing or invalid; the message names it.
 
         Example:
             >>> tracker = Tracker.from_environment()
@@ -216,30 +215,30 @@ class Tracker(DeprecatedTracking):
 
         return cast("_Tracker", tracker_from(cls, environment, subject, options))
 
-    # fast path: the function itself, without one that calls it.
+    # fast path: the function itself, without a wrapper.
     get_uuid = staticmethod(new_id)
 
     @staticmethod
     def get_timestamp(tstamp: Optional[float] = None) -> int:
-        """Return a time in milliseconds since 1970: the one given, or now."""
+        """Return `tstamp` as an integer, or the current time in milliseconds since 1970."""
         if tstamp is not None and isinstance(tstamp, (int, float)):
             return int(tstamp)
         return int(time.time() * 1000)
 
     def track(self, event: Event) -> Optional[str]:
-        """Complete an event and hand it to the emitters.
+        """Complete an event and pass it to the emitters.
 
-        What goes wrong in an emitter is logged, and stays there.
+        An exception of an emitter is logged and not raised.
 
         Args:
-            event: The event, which stays as it is.
+            event: The event. It is not changed.
 
         Returns:
-            The id of the event.
+            The id of the event, or `None` if a hook dropped it.
 
         Raises:
-            TypeError: This is no event, or it holds something that has no JSON form or no string form.
-            ValueError: The data of the event holds itself, or is nested too deeply.
+            TypeError: `event` is not an event, or it contains a value that has no JSON or no string form.
+            ValueError: The data of the event contains itself, or is nested too deeply.
         """
         pipeline = self._pipeline
         if pipeline is not None:
@@ -252,7 +251,7 @@ class Tracker(DeprecatedTracking):
             # As an emitter sends them: values are strings.
             pipeline.check({name: str(value) for name, value in payload.nv_pairs.items()})
         if type(payload) is Payload:
-            # Past the property, which would complete deferred values.
+            # Not `nv_pairs`: the property would complete deferred values.
             pairs = payload._pairs
             is_deferred = payload._deferred
         else:
@@ -276,21 +275,21 @@ class Tracker(DeprecatedTracking):
         return event_id
 
     def complete_payload(self, event: Event) -> Payload:
-        """Build the payload of an event and add what each event has.
+        """Build the payload of an event and add the parameters that every event has.
 
         Args:
-            event: The event, which stays as it is.
+            event: The event. It is not changed.
 
         Raises:
-            TypeError: This is no event, or it holds something that has no JSON form or no string form.
-            ValueError: The data of the event holds itself, or is nested too deeply.
+            TypeError: `event` is not an event, or it contains a value that has no JSON or no string form.
+            ValueError: The data of the event contains itself, or is nested too deeply.
         """
         scope = innermost()
         around = None if scope is None else scope.merged()
         pipeline = self._pipeline
         subject = self.subject
         if pipeline is not None and pipeline.is_resolved(event):
-            # It went through hooks, which saw it with all that is added here, and may have removed some of it.
+            # The hooks got the event with all that is added here, and may have removed some of it.
             around = subject = None
         if getattr(type(event), "build_payload", None) not in _PURE_BUILDERS:
             if around is not None:
@@ -316,7 +315,7 @@ class Tracker(DeprecatedTracking):
         if "dtm" not in pairs:
             pairs["dtm"] = self.get_timestamp()
         standard = self.standard_nv_pairs
-        if all(standard.values()):  # fast path: `Payload.add_dict`, written out
+        if all(standard.values()):  # fast path: `Payload.add_dict` without the call
             pairs.update(standard)
         else:
             pairs.update(
@@ -338,28 +337,28 @@ class Tracker(DeprecatedTracking):
         *,
         timeout: Optional[float] = None,
     ) -> "Tracker":
-        """Have the emitters send what they hold.
+        """Send the queued events of all emitters.
 
-        What goes wrong in an emitter is logged, and stays there.
+        An exception of an emitter is logged and not raised.
 
         Args:
-            is_async: Ask for it and return, where the emitter can, rather than wait.
-            timeout: The seconds to wait, for all emitters together. Emitters of your own that
-                take no timeout take the time they need.
+            is_async: Start the flush and return, if the emitter supports it. By default, wait.
+            timeout: Maximum seconds to wait, for all emitters together. It does not limit an emitter of
+                your own whose method has no parameter `timeout`. Default: as long as each emitter takes.
 
         Raises:
-            TypeError: The timeout is no number.
-            ValueError: It is negative.
+            TypeError: The timeout is not a number.
+            ValueError: The timeout is negative.
         """
         self._call_emitters(("flush",) if is_async else ("sync_flush",), timeout)
         return self
 
     def close(self, timeout: Optional[float] = None) -> "Tracker":
-        """Have the emitters send what they hold and end. Emitters that cannot end are flushed.
+        """Send the queued events of all emitters and close them. Emitters without `close` are flushed.
 
         Args:
-            timeout: The seconds to wait, for all emitters together. Default: what each emitter
-                takes for itself.
+            timeout: Maximum seconds to wait, for all emitters together. Default: the default of
+                each emitter.
         """
         self._call_emitters(("close", "sync_flush"), timeout)
         return self
@@ -376,10 +375,10 @@ class Tracker(DeprecatedTracking):
         self.close()
 
     async def aflush(self, *, timeout: Optional[float] = None) -> "Tracker":
-        """Have the emitters send what they hold, while the event loop goes on: `flush` for asyncio.
+        """Send the queued events of all emitters without blocking the event loop: `flush` for asyncio.
 
         Args:
-            timeout: Seconds to wait, for all emitters together. Default: as long as each emitter takes.
+            timeout: Maximum seconds to wait, for all emitters together. Default: as long as each emitter takes.
 
         Returns:
             The tracker.
@@ -391,12 +390,12 @@ class Tracker(DeprecatedTracking):
         return await in_thread(partial(self.flush, timeout=timeout))
 
     async def aclose(self, timeout: Optional[float] = None) -> "Tracker":
-        """Have the emitters send what they hold and end, while the event loop goes on: `close` for asyncio.
+        """Send the queued events and close all emitters without blocking the event loop: `close` for asyncio.
 
-        `async with tracker:` does it at the end.
+        `async with tracker:` calls it at the end of the block.
 
         Args:
-            timeout: Seconds to wait, for all emitters together. Default: what each emitter takes for itself.
+            timeout: Maximum seconds to wait, for all emitters together. Default: the default of each emitter.
 
         Returns:
             The tracker.
@@ -429,22 +428,22 @@ class Tracker(DeprecatedTracking):
     def before_track(
         self, hook: "Optional[BeforeTrack]" = None, *, must_succeed: bool = False
     ) -> Any:
-        """Add a hook that sees every event before it is tracked, and may change or drop it. It is a decorator, too.
+        """Add a hook that is called with every event before it is tracked, and may change or drop it.
 
-        Hooks run in the order in which they were added, in the thread that tracks. Each gets a copy of the event, with
-        all that its scope, the tracker's subject and the global entities add to it, and returns it, another event, or
-        `None` to drop it; then `track()` returns `None`. A hook that raises is logged, and the event goes on as it
-        was before that hook.
+        It can be used as a decorator. Hooks run in the order in which they were added, in the thread that tracks. Each
+        gets a copy of the event that includes everything from its scope, the tracker's subject and the global entities.
+        It returns this event, another one, or `None` to drop it; then `track()` returns `None`. If a hook raises, the
+        exception is logged, and the event continues as it was before that hook.
 
         Args:
             hook: Called with the event.
-            must_succeed: Drop the event if the hook raises, because it must not go out without it.
+            must_succeed: Drop the event if the hook raises, for a hook without which no event may be sent.
 
         Returns:
             The hook.
 
         Raises:
-            TypeError: The hook is no function.
+            TypeError: The hook is not a function.
 
         Example:
             >>> @tracker.before_track
@@ -460,18 +459,18 @@ class Tracker(DeprecatedTracking):
         return hook
 
     def after_track(self, hook: "AfterTrack") -> "AfterTrack":
-        """Add a hook that is called after an event was handed to the emitters. It is a decorator, too.
+        """Add a hook that is called after an event was passed to the emitters. It can be used as a decorator.
 
-        Hooks run in the order in which they were added, in the thread that tracks. One that raises is logged.
+        Hooks run in the order in which they were added, in the thread that tracks. Their exceptions are logged.
 
         Args:
-            hook: Called with the parameters of the event, `eid` among them, in a dictionary of its own.
+            hook: Called with a copy of the parameters of the event, including `eid`.
 
         Returns:
             The hook.
 
         Raises:
-            TypeError: The hook is no function.
+            TypeError: The hook is not a function.
 
         New in version 1.2.0.
         """
@@ -480,20 +479,20 @@ class Tracker(DeprecatedTracking):
         return hook
 
     def redact(self, target: str, action: "Redact", *, schema: Optional[str] = None) -> "Tracker":
-        """Have a value removed, hashed or cut in every event from now on, whatever put it there.
+        """Add a rule that removes, hashes or cuts a value in every event from now on, wherever the value comes from.
 
-        An action that raises is logged, and the value is not sent.
+        If the action raises, the exception is logged, and the value is not sent.
 
         Args:
             target: The name of a parameter of the protocol (`"ip"`), or a JSON path in the data of self-describing
                 events and entities (`"$.customer.email"`, `"$.items[*].note"`, `"$..email"` at any depth).
-            action: Called with the value; returns the one to send, or `None` to send none. Ready ones are in
-                `snowplow_tracker.redaction`: `remove`, `hashed`, `cut`, `cut_ip`, `cut_query`.
+            action: Called with the value; returns the value to send, or `None` to send none. The module
+                `snowplow_tracker.redaction` has ready ones: `remove`, `hashed`, `cut`, `cut_ip`, `cut_query`.
             schema: The schemas that a path applies to, such as `"iglu:com.acme.*/*/jsonschema/*-*-*"`. Default: all.
 
         Raises:
-            TypeError: The action is no function.
-            ValueError: The target or the schema has a wrong form.
+            TypeError: The action is not a function.
+            ValueError: The target or the schema is invalid.
 
         New in version 1.2.0.
         """
@@ -503,21 +502,21 @@ class Tracker(DeprecatedTracking):
     def add_global_contexts(
         self, contexts: "Union[Mapping[str, GlobalContext], Sequence[GlobalContext]]"
     ) -> "Tracker":
-        """Add entities to every event from now on: always, or on conditions.
+        """Add entities to every event from now on, always or under a condition.
 
-        Each is an entity, taken as it is now; a function that is called with each event and returns an entity,
-        several or `None`; or a pair of a condition and one or several of these. A condition is a function that is
-        called with the event and returns whether it gets the entities, or a rule set,
+        A global context is one of these: an entity, which is copied; a function that is called with each event and
+        returns an entity, several or `None`; or a pair of a condition and one or several of these. A condition is a
+        function that is called with the event and returns whether it gets the entities, or a rule set,
         `{"accept": [...], "reject": [...]}`, of schemas with wildcards, such as
         `"iglu:com.acme.*/*/jsonschema/*-*-*"`. Events without a schema, such as page views, match only a rule set
-        without `accept`. A function that raises is logged, and the event goes without its entities.
+        without `accept`. If a function raises, the exception is logged, and the event is sent without its entities.
 
         Args:
-            contexts: A dictionary of names and entities, which replace those of the same name, or a list.
+            contexts: A dictionary of global contexts by name, which replace those of the same name, or a list.
 
         Raises:
-            TypeError: One of them has none of these forms.
-            ValueError: A schema rule has a wrong form.
+            TypeError: A global context has none of these forms.
+            ValueError: A schema rule is invalid.
 
         Example:
             >>> tracker.add_global_contexts({"application": application_entity("2.4.1")})
@@ -528,10 +527,10 @@ class Tracker(DeprecatedTracking):
         return self
 
     def remove_global_contexts(self, *names: str) -> "Tracker":
-        """Remove entities that `add_global_contexts` added, by their names. Unknown names are ignored.
+        """Remove global contexts by their names. Unknown names are ignored.
 
         Args:
-            *names: The names.
+            *names: Names that were given to `add_global_contexts`.
 
         New in version 1.2.0.
         """
@@ -539,7 +538,7 @@ class Tracker(DeprecatedTracking):
         return self
 
     def clear_global_contexts(self) -> "Tracker":
-        """Remove all entities that `add_global_contexts` added.
+        """Remove all global contexts.
 
         New in version 1.2.0.
         """
@@ -554,13 +553,13 @@ class Tracker(DeprecatedTracking):
         return self._pipeline
 
     def set_subject(self, subject: Optional[Subject]) -> "Tracker":
-        """Set whom the events from now on are about.
+        """Set the subject of the events from now on.
 
         Args:
-            subject: A subject, or `None` for nobody.
+            subject: A subject, or `None` for none.
 
         Raises:
-            TypeError: This is no subject.
+            TypeError: `subject` is not a subject.
         """
         _check_subject(subject)
         self.subject = subject
@@ -570,14 +569,14 @@ class Tracker(DeprecatedTracking):
         """Add an emitter for the events from now on.
 
         Raises:
-            TypeError: This is no emitter: it has no method `input`.
+            TypeError: `emitter` is not an emitter: it has no method `input`.
         """
         _check_emitter(emitter, "emitter")
         self.emitters.append(emitter)
         return self
 
     def stats(self) -> "TrackerStats":
-        """Return a snapshot of the delivery counters of the emitters, and how many events hooks dropped.
+        """Return a snapshot of the delivery counters of the emitters, and the number of events that hooks dropped.
 
         New in version 1.2.0.
         """
@@ -606,7 +605,7 @@ class Tracker(DeprecatedTracking):
         return namespace
 
     def _build_payload_of_others(self, event: Any, subject: Optional[Subject]) -> Payload:
-        """Build the payload of an event whose type is not ours."""
+        """Build the payload of an event whose class is not ours or overrides `build_payload`."""
         if isinstance(event, type) or not hasattr(event, "build_payload"):
             given = text.described(event) if isinstance(event, type) else type(event).__name__
             raise TypeError(f"event must be an Event, not {given}.")
@@ -624,7 +623,7 @@ class Tracker(DeprecatedTracking):
         event: Event,
         around: Optional[ScopeState],
     ) -> None:
-        """Add entities of the scope and of the tracker to a complete payload, and remove what must not be sent."""
+        """Add the entities of the scope and of the tracker to a complete payload, and redact it."""
         pipeline = self._pipeline
         items = "" if around is None else around.entities_text(self.json_encoder)
         if pipeline is not None:
@@ -640,7 +639,7 @@ class Tracker(DeprecatedTracking):
             pipeline.redact(pairs)
 
     def _call_emitters(self, names: Sequence[str], timeout: Optional[float]) -> None:
-        """Call, on each emitter, the first of these methods that it has."""
+        """Call the first of these methods that each emitter has."""
         if timeout is not None:
             from snowplow_tracker._delivery.options import check_seconds
 
@@ -655,7 +654,7 @@ class Tracker(DeprecatedTracking):
                 continue
             try:
                 if deadline is not None and takes_keyword(method, "timeout"):
-                    # By turns: a collector that is gone must not take the time of the others.
+                    # An equal share of the rest: a collector that is down must not use up the time of the others.
                     rest = max(0.0, deadline - time.monotonic())
                     method(timeout=rest / (len(emitters) - number))
                 else:
@@ -672,7 +671,7 @@ def _check_callable(function: object, name: str) -> None:
 
 
 def _has_usable_id(pairs: PayloadDict) -> bool:
-    """Return whether the pipeline takes the id that an event has, and bring it into the form that it wants."""
+    """Return whether the pipeline accepts the id of an event, and convert the id to canonical form."""
     canonical = canonical_uuid(pairs["eid"])
     if canonical is None:
         warn_once(

@@ -22,7 +22,7 @@ class TrackerConfiguration:
 
         Args:
             encode_base64: Send self-describing data as base64.
-            json_encoder: Asked about objects in self-describing data that JSON does not know, as
+            json_encoder: Converts objects in self-describing data that JSON cannot represent, as
                 `default` of `json.dumps`.
 
         Raises:
@@ -43,7 +43,7 @@ class TrackerConfiguration:
 
     @property
     def json_encoder(self) -> Optional[JsonEncoderFunction]:
-        """Asked about objects in self-describing data that JSON does not know."""
+        """Converts objects in self-describing data that JSON cannot represent."""
         return self._json_encoder
 
     @json_encoder.setter

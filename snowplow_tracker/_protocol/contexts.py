@@ -46,10 +46,10 @@ class KeptEntity:
         """Return the entity as JSON. It is encoded once per encoder.
 
         Args:
-            json_encoder: Asked about objects that JSON does not know.
+            json_encoder: Converts objects that JSON cannot represent.
 
         Raises:
-            TypeError: The data holds something that has no JSON form.
+            TypeError: The data contains a value that JSON cannot represent.
             ValueError: The data refers to itself.
         """
         for encoder, text in self._texts:

@@ -82,9 +82,9 @@ class Event(ValueObject):
             dict_: Parameters of the tracker protocol; those that are `None` or empty are left out.
             event_subject: Whom the event is about. Its values go before those of the tracker's
                 subject.
-            context: Entities that were there when it happened: a list, even for a single one. It
+            context: The entities of the event: a list, even for a single one. It
                 may be changed until the event is tracked.
-            true_timestamp: When it happened, if somebody knows better than the device's clock:
+            true_timestamp: The exact time of the event, if it is known from another clock than the device's:
                 milliseconds since 1970, a `datetime`, a `date`, or an ISO 8601 string. Without a
                 time zone it is in local time. What is no point in time is left out, with a warning.
             event_id: Its id, a UUID. The pipeline removes a second event of the same id, so that a
@@ -226,17 +226,17 @@ class Event(ValueObject):
         json_encoder: Optional[JsonEncoderFunction],
         subject: Optional[Subject] = None,
     ) -> Payload:
-        """Build a payload of what the event holds. The event stays as it is.
+        """Build a payload of what the event holds. The event is not changed.
 
         Args:
             encode_base64: Encode self-describing data as base64.
-            json_encoder: Asked about objects in the data that JSON does not know.
+            json_encoder: Converts objects in the data that JSON cannot represent.
             subject: The tracker's subject.
 
         Raises:
-            TypeError: The data holds something that has no JSON form.
-            ValueError: The data holds itself or is nested too deeply, or the context holds
-                something else than entities.
+            TypeError: The data contains a value that JSON cannot represent.
+            ValueError: The data contains itself or is nested too deeply, or the context
+                contains an object that is not an entity.
         """
         payload = self.__payload
         if self._built_in_place:

@@ -53,18 +53,17 @@ class PagePing(Event):
             max_x: The greatest offset from the left.
             min_y: The least offset from the top.
             max_y: The greatest offset from the top.
-            event_subject: Whom the event is about, where that is not the tracker's subject.
-            context: Entities that were there when it happened: a list, even for a single one.
-            true_timestamp: When it happened, if somebody knows better than the device's clock:
+            event_subject: The subject of this event; its values take precedence over the tracker's.
+            context: The entities of the event: a list, even for a single one.
+            true_timestamp: The exact time of the event, if it is known from another clock than the device's:
                 milliseconds since 1970, a `datetime`, a `date`, or an ISO 8601 string.
-            event_id: Its id, a UUID. Default: a new random one each time that it is tracked.
-            created_timestamp: When it was created by the device's clock. Default: when it is
-                tracked.
+            event_id: The id of the event, a UUID. Default: a new random one each time it is tracked.
+            created_timestamp: The time of creation by the device's clock. Default: the time of `track()`.
             parameters: More parameters of the tracker protocol, such as `{"uid": "me"}`.
 
         Raises:
             ValueError: The URL is empty, the context is not a list of
-                `SelfDescribingJson`, the id is no UUID, or the time of creation no point in time.
+                `SelfDescribingJson`, the id is not a UUID, or the time of creation is not a time.
         """
         pairs = {
             "e": "pp",

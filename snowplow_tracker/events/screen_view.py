@@ -90,18 +90,17 @@ class ScreenView(Event):
             previous_id: The id of the screen before, a UUID.
             previous_type: The type of the screen before.
             transition_type: How the user came from that screen to this one.
-            event_subject: Whom the event is about, where that is not the tracker's subject.
-            context: Entities that were there when it happened: a list, even for a single one.
-            true_timestamp: When it happened, if somebody knows better than the device's clock:
+            event_subject: The subject of this event; its values take precedence over the tracker's.
+            context: The entities of the event: a list, even for a single one.
+            true_timestamp: The exact time of the event, if it is known from another clock than the device's:
                 milliseconds since 1970, a `datetime`, a `date`, or an ISO 8601 string.
-            event_id: Its id, a UUID. Default: a new random one each time that it is tracked.
-            created_timestamp: When it was created by the device's clock. Default: when it is
-                tracked.
+            event_id: The id of the event, a UUID. Default: a new random one each time it is tracked.
+            created_timestamp: The time of creation by the device's clock. Default: the time of `track()`.
             parameters: More parameters of the tracker protocol, such as `{"uid": "me"}`.
 
         Raises:
             ValueError: Id or name is empty, the context is not a list of
-                `SelfDescribingJson`, the id is no UUID, or the time of creation no point in time.
+                `SelfDescribingJson`, the id is not a UUID, or the time of creation is not a time.
         """
         super().__init__(
             None,
@@ -127,17 +126,17 @@ class ScreenView(Event):
         json_encoder: Optional[JsonEncoderFunction],
         subject: Optional[Subject] = None,
     ) -> Payload:
-        """Build a payload of what the event holds. The event stays as it is.
+        """Build a payload of what the event holds. The event is not changed.
 
         Args:
             encode_base64: Encode self-describing data as base64.
-            json_encoder: Asked about objects in the data that JSON does not know.
+            json_encoder: Converts objects in the data that JSON cannot represent.
             subject: The tracker's subject.
 
         Raises:
-            TypeError: The data holds something that has no JSON form.
-            ValueError: The data holds itself or is nested too deeply, or the context holds
-                something else than entities.
+            TypeError: The data contains a value that JSON cannot represent.
+            ValueError: The data contains itself or is nested too deeply, or the context
+                contains an object that is not an entity.
         """
         properties = dict(self.screen_view_properties)
         for key in ("id", "previousId"):

@@ -47,18 +47,17 @@ class SelfDescribing(Event):
 
         Args:
             event_json: The data of the event, with its schema.
-            event_subject: Whom the event is about, where that is not the tracker's subject.
-            context: Entities that were there when it happened: a list, even for a single one.
-            true_timestamp: When it happened, if somebody knows better than the device's clock:
+            event_subject: The subject of this event; its values take precedence over the tracker's.
+            context: The entities of the event: a list, even for a single one.
+            true_timestamp: The exact time of the event, if it is known from another clock than the device's:
                 milliseconds since 1970, a `datetime`, a `date`, or an ISO 8601 string.
-            event_id: Its id, a UUID. Default: a new random one each time that it is tracked.
-            created_timestamp: When it was created by the device's clock. Default: when it is
-                tracked.
+            event_id: The id of the event, a UUID. Default: a new random one each time it is tracked.
+            created_timestamp: The time of creation by the device's clock. Default: the time of `track()`.
             parameters: More parameters of the tracker protocol, such as `{"uid": "me"}`.
 
         Raises:
             ValueError: `event_json` is not a `SelfDescribingJson`, the context is not a list of
-                them, the id is no UUID, or the time of creation no point in time.
+                them, the id is not a UUID, or the time of creation is not a time.
         """
         # fast path: the pairs are as they are sent.
         self._start({"e": "ue"}, event_subject, context, true_timestamp)
@@ -84,17 +83,17 @@ class SelfDescribing(Event):
         json_encoder: Optional[JsonEncoderFunction],
         subject: Optional[Subject] = None,
     ) -> Payload:
-        """Build a payload of what the event holds. The event stays as it is.
+        """Build a payload of what the event holds. The event is not changed.
 
         Args:
             encode_base64: Encode self-describing data as base64.
-            json_encoder: Asked about objects in the data that JSON does not know.
+            json_encoder: Converts objects in the data that JSON cannot represent.
             subject: The tracker's subject.
 
         Raises:
-            TypeError: The data holds something that has no JSON form.
-            ValueError: The data holds itself or is nested too deeply, or the context holds
-                something else than entities.
+            TypeError: The data contains a value that JSON cannot represent.
+            ValueError: The data contains itself or is nested too deeply, or the context
+                contains an object that is not an entity.
         """
         payload = super().build_payload(encode_base64, json_encoder, subject)
         data = self.event_json.to_json()
