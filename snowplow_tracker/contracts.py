@@ -1,7 +1,7 @@
-"""Checks of arguments, which `disable_contracts` switches off as one.
+"""Checks of arguments. `disable_contracts` disables all of them.
 
-The checks raise `ValueError` naming the parameter. The package gives the name itself; for other
-callers it is read from the line of source that made the call, and only once a check has failed.
+A failed check raises `ValueError` with the name of the parameter. The package passes the name; for
+other callers it is read from the source line of the call, and only after a check has failed.
 """
 
 import sys
@@ -30,13 +30,13 @@ _CONTRACTS_ENABLED = True
 
 
 def disable_contracts() -> None:
-    """Switch all checks of arguments off."""
+    """Disable all checks of arguments."""
     global _CONTRACTS_ENABLED
     _CONTRACTS_ENABLED = False
 
 
 def enable_contracts() -> None:
-    """Switch all checks of arguments on, which is how the package starts."""
+    """Enable all checks of arguments, as is the default."""
     global _CONTRACTS_ENABLED
     _CONTRACTS_ENABLED = True
 
@@ -51,8 +51,8 @@ def greater_than(value: float, compared_to: float, *, name: Optional[str] = None
 
     Args:
         value: The number to check.
-        compared_to: The number that is too small.
-        name: What the message calls the value.
+        compared_to: The number that the value must exceed.
+        name: The name of the value in the message.
 
     Raises:
         ValueError: The value is not greater.
@@ -64,11 +64,11 @@ def greater_than(value: float, compared_to: float, *, name: Optional[str] = None
 
 
 def non_empty(seq: Sized, *, name: Optional[str] = None) -> None:
-    """Check that a collection holds something.
+    """Check that a collection is not empty.
 
     Args:
         seq: The collection to check.
-        name: What the message calls the collection.
+        name: The name of the collection in the message.
 
     Raises:
         ValueError: The collection is empty.
@@ -78,15 +78,15 @@ def non_empty(seq: Sized, *, name: Optional[str] = None) -> None:
 
 
 def non_empty_string(s: Any, *, name: Optional[str] = None) -> None:
-    """Check that a value is a string, and not the empty one.
+    """Check that a value is a non-empty string.
 
     Args:
-        s: The value to check. What is a string by nature, such as bytes, a path, a URL object or a
-            lazy translation, counts as one, and a lazy one as not empty.
-        name: What the message calls the value.
+        s: The value to check. Bytes, paths, URL objects and lazy translations count as strings;
+            lazy ones count as not empty.
+        name: The name of the value in the message.
 
     Raises:
-        ValueError: The value is empty, or no string.
+        ValueError: The value is empty, or not a string.
     """
     if (type(s) is str and s) or not contracts_enabled():
         return
@@ -107,20 +107,20 @@ def one_of(
     *,
     name: Optional[str] = None,
 ) -> None:
-    """Check that a value is one of those given.
+    """Check that a value is one of the supported values.
 
     Args:
         value: The value to check. A member of a string enum counts as its value.
-        supported: The values to choose from.
-        name: What the message calls the value.
+        supported: The supported values.
+        name: The name of the value in the message.
 
     Raises:
-        ValueError: The value is another one.
+        ValueError: The value is not supported.
     """
     if contracts_enabled() and not _is_among(value, supported):
-        # What 1.1.0 said comes first, whole: tests of users may look for it.
+        # The message of 1.1.0 comes first, unchanged: tests of users may search for it.
         message = f"{name or _first_argument_of_caller()} is not supported."
-        # An iterator has been used up, and what only knows what it contains cannot be listed.
+        # An iterator is exhausted by now, and an object with only `__contains__` cannot be listed.
         if isinstance(supported, Iterable) and not isinstance(supported, Iterator):
             message += f" It {choice_text(supported, value)}"
         raise ValueError(message)
@@ -136,11 +136,11 @@ def satisfies(
 
     Args:
         value: The value to check.
-        check: The function, true for a value that is allowed.
-        name: What the message calls the value.
+        check: The function, which returns whether the value is allowed.
+        name: The name of the value in the message.
 
     Raises:
-        ValueError: The function's answer was false.
+        ValueError: The function returned a false value.
     """
     if contracts_enabled() and not check(value):
         raise ValueError(f"{name or _first_argument_of_caller()} is not allowed.")
@@ -150,21 +150,21 @@ def form_element(element: Dict[str, Any], *, name: Optional[str] = None) -> None
     """Check that a dictionary describes an element of a form.
 
     Args:
-        element: The dictionary: `name`, `value` and `nodeName`, perhaps `type`.
-        name: What the message calls the dictionary.
+        element: The dictionary, with `name`, `value`, `nodeName` and optionally `type`.
+        name: The name of the dictionary in the message.
 
     Raises:
-        ValueError: A key is missing, or the node name or the type is not one of HTML's.
+        ValueError: A key is missing, or HTML has no such node name or type.
     """
     satisfies(element, _is_form_element, name=name or "element")
 
 
 def _is_among(value: object, supported: Iterable[Any]) -> bool:
     try:
-        # A string enum hashes by the name of its member, so no set finds it.
+        # A member of a string enum has the hash of its name, so a set would not find it.
         return plain(value) in supported
     except TypeError:
-        # Not hashable, so no member of a set.
+        # It is not hashable, so it cannot be in a set.
         return False
 
 
@@ -179,11 +179,11 @@ def _is_form_element(element: object) -> bool:
 
 
 def _first_argument_of_caller() -> str:
-    # Needed only for messages to callers that are not ours.
+    # Imported here, since only messages for other callers need it.
     import linecache
     import re
 
-    caller = sys._getframe(2)  # noqa: SLF001 - what inspect uses, without its import
+    caller = sys._getframe(2)  # noqa: SLF001 - as inspect does, without its import
     line = linecache.getline(caller.f_code.co_filename, caller.f_lineno)
     match = re.search(r"\(\s*([\w.]+)\s*[,)]", line)
     return match.group(1) if match else "Unnamed parameter"

@@ -1,4 +1,4 @@
-"""The options of the emitter that `Snowplow.create_tracker` makes."""
+"""The options of the emitter that `Snowplow.create_tracker` creates."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _Value = TypeVar("_Value")
 
 
 class _Size:
-    """A number of events or bytes, or None for the emitter's default. Errors are worded as in 1.1.0."""
+    """A number of events or bytes, or None for the emitter's default. Its messages are those of 1.1.0."""
 
     def __init__(self, *, least: int = 0) -> None:
         self._least = least
@@ -68,7 +68,7 @@ class _Size:
 
 
 class _Default:
-    """The default of an option that is the emitter's to choose."""
+    """The marker for an option that was not set: the emitter chooses its default."""
 
     def __repr__(self) -> str:
         return "the emitter's"
@@ -78,7 +78,7 @@ _DEFAULT: Any = _Default()
 
 
 class _Option(Generic[_Value]):
-    """An option, checked when it is set. Reading one that was not set gives None: the default."""
+    """An option that is checked when it is set. If it was not set, its value is None: the default."""
 
     def __set_name__(self, owner: Type[Any], name: str) -> None:
         self._name = name
@@ -101,31 +101,32 @@ class _Option(Generic[_Value]):
 
 @describe_options
 class EmitterConfiguration:
-    """What `Snowplow.create_tracker` passes to the emitter; all of it may be changed until then.
+    """The options that `Snowplow.create_tracker` passes to the emitter. They can be changed until then.
 
     Args:
-        batch_size: How many queued events are sent at once. None: 10 for POST, 1 for GET.
+        batch_size: The number of queued events that are sent at once. None: 10 for POST, 1 for GET.
         on_success: Called with the events that were sent, after each request (GET: after each batch).
         on_failure: Called after each failed attempt with the number of events of the batch that were sent, and the
             events that were not.
-        byte_limit: Bytes of queued events, encoded, that are sent although the batch is not full. None: no limit.
+        byte_limit: If the queued events have this size in bytes, they are sent although the batch is not full. None: no
+            limit.
         request_timeout: Seconds, or (connect, read) in seconds. None: 5.0; ``(None, None)`` waits for ever.
-        buffer_capacity: How many events may wait. None: 10,000, and beyond them `buffer_bytes`.
-        custom_retry_codes: Per HTTP status, whether to try again; -1 stands for no answer.
-        event_store: Where events wait. None: in memory.
-        session: Makes the requests. None: kept connections without cookies.
-        emitter_class: Which emitter to make: `Emitter` (default), `AsyncEmitter` or a subclass.
-        protocol: `"http"` or `"https"`, where the endpoint does not say. None: the emitter's default.
-        port: Where the endpoint does not say. None: the protocol's own.
-        thread_count: How many threads of an `AsyncEmitter` send. None: 1.
-        max_retry_delay_seconds: The longest wait after a failed attempt. None: 60.
+        buffer_capacity: Maximum number of queued events. None: 10,000, and more within `buffer_bytes`.
+        custom_retry_codes: Whether to retry, by HTTP status; -1 stands for no answer.
+        event_store: The store for queued events. None: in memory.
+        session: Makes the requests. None: connections are kept alive, without cookies.
+        emitter_class: The class of the emitter: `Emitter` (default), `AsyncEmitter` or a subclass.
+        protocol: `"http"` or `"https"`, for an endpoint without one. None: the emitter's default.
+        port: The port, for an endpoint without one. None: the default of the protocol.
+        thread_count: The number of threads of an `AsyncEmitter` that send. None: 1.
+        max_retry_delay_seconds: Maximum wait after a failed attempt, in seconds. None: 60.
         {options}
 
     Raises:
-        ValueError: A size is negative or no number, or an option out of range; the message names it.
-        TypeError: A parameter is of the wrong type.
+        ValueError: A size is negative or not a number, or an option is out of range; the message names it.
+        TypeError: A parameter has the wrong type.
 
-    Changed in version 1.2.0: Everything after `session`; `buffer_capacity` is honoured.
+    Changed in version 1.2.0: Everything after `session`; `buffer_capacity` has an effect.
     """
 
     batch_size = _Size()
@@ -214,14 +215,14 @@ class EmitterConfiguration:
         self.max_retry_delay_seconds = max_retry_delay_seconds
 
     def set_retry_code(self, status_code: int, retry: bool = True) -> bool:
-        """Say whether requests that failed with a status are tried again.
+        """Set whether requests that failed with a status are retried.
 
         Args:
             status_code: An HTTP status that is not 2xx, or -1 for no answer.
-            retry: Whether to try again.
+            retry: Whether to retry.
 
         Returns:
-            Whether it was set; False for a wrong type or a 2xx status.
+            True if it was set; False for a wrong type or a 2xx status.
         """
         usable = (
             isinstance(status_code, int)
@@ -233,15 +234,15 @@ class EmitterConfiguration:
         return usable
 
     def make_emitter(self, endpoint: str, method: str, *, enabled: bool = True) -> Emitter:
-        """Make the emitter that this describes.
+        """Create an emitter with these options.
 
         Args:
             endpoint: The collector: a host, a host with a path, or a URL.
             method: `"post"` or `"get"`.
-            enabled: False switches it off, whatever the configuration says.
+            enabled: False disables the emitter, whatever the configuration says.
 
         Raises:
-            TypeError, ValueError: As the emitter does.
+            TypeError, ValueError: As the constructor of the emitter.
         """
         chosen = {
             "protocol": self.protocol,

@@ -1,6 +1,6 @@
-"""Entities that a tracker adds to its events by itself, and ready ones: application, host, cloud, session.
+"""Global contexts: entities that a tracker adds to its events. Ready ones: application, host, cloud, session.
 
-See `Tracker.add_global_contexts` for how they are added, and which forms they can have.
+See `Tracker.add_global_contexts` for their possible forms.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ logger = logging.getLogger("snowplow_tracker.tracker")
 ContextGenerator = Callable[
     ["Event"], Union[SelfDescribingJson, Iterable[SelfDescribingJson], None]
 ]
-"""Called with an event; returns the entities for it: one, several, or None for none."""
+"""Called with an event; returns one entity for it, several, or None."""
 
 ContextFilter = Callable[["Event"], bool]
 """Called with an event; returns whether it gets the entities."""
@@ -70,7 +70,7 @@ GlobalContext = Union[
         Union[ContextPrimitive, List[ContextPrimitive]],
     ],
 ]
-"""An entity, a function that makes entities, or a pair of a condition (filter or rule set) and what it is for."""
+"""An entity, a function that returns entities, or a pair: a condition (filter or rule set) and one or more of these."""
 
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _SNOWPLOW = "iglu:com.snowplowanalytics.snowplow"
@@ -79,7 +79,7 @@ _SNOWPLOW = "iglu:com.snowplowanalytics.snowplow"
 class GlobalContexts:
     """The global entities of one tracker, by name.
 
-    They are replaced as a whole when they change, so that events that are tracked meanwhile see the old ones or the
+    They are replaced as a whole when they change, so that an event that is being tracked sees either the old or the
     new ones.
     """
 
@@ -88,14 +88,14 @@ class GlobalContexts:
         self._unnamed = 0
 
     def add(self, contexts: Union[Mapping[str, GlobalContext], Iterable[GlobalContext]]) -> None:
-        """Add entities; one with the name of another replaces it.
+        """Add global contexts. One that has the name of an existing one replaces it.
 
         Args:
-            contexts: A dictionary by name, or a list of those that need no name.
+            contexts: A dictionary of global contexts by name, or a list of them without names.
 
         Raises:
-            TypeError: One of them has none of the forms of `GlobalContext`.
-            ValueError: A schema rule has a wrong form.
+            TypeError: A global context has none of the forms of `GlobalContext`.
+            ValueError: A schema rule is invalid.
         """
         providers = dict(self._providers)
         if isinstance(contexts, Mapping):
@@ -104,7 +104,7 @@ class GlobalContexts:
         else:
             if hasattr(contexts, "to_json") or callable(contexts):
                 raise TypeError(
-                    "Global contexts are a list, or a dictionary by name, also for a single one."
+                    "Global contexts must be a list, or a dictionary by name, even for a single one."
                 )
             for context in contexts:
                 self._unnamed += 1
@@ -113,25 +113,25 @@ class GlobalContexts:
         self._providers = providers
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove entities by their names; unknown ones are ignored."""
+        """Remove global contexts by their names. Unknown names are ignored."""
         unwanted = set(names)
         self._providers = {
             name: provider for name, provider in self._providers.items() if name not in unwanted
         }
 
     def clear(self) -> None:
-        """Remove all entities."""
+        """Remove all global contexts."""
         self._providers = {}
 
     def entities_for(self, event: Event) -> List[KeptEntity]:
-        """Return the entities for an event. What raises is logged and left out."""
+        """Return the entities for an event. If a function raises, it is logged and its entities are left out."""
         entities: List[KeptEntity] = []
         for provider in self._providers.values():
             entities += provider.entities_for(event)
         return entities
 
     def text_for(self, event: Event, json_encoder: Optional[JsonEncoderFunction]) -> str:
-        """Return the entities for an event as JSON, with commas between them.
+        """Return the entities for an event as JSON, separated by commas.
 
         Args:
             event: The event.
@@ -145,12 +145,12 @@ class GlobalContexts:
                 except (TypeError, ValueError) as error:
                     if is_interrupt(error):
                         raise
-                    logger.exception("The global context %r has no JSON form.", provider.name)
+                    logger.exception("The global context %r is not JSON.", provider.name)
         return ", ".join(texts)
 
 
 class _Provider:
-    """One global context: a condition, and what makes the entities."""
+    """One global context: a condition, and entities or functions that return them."""
 
     def __init__(self, name: str, context: GlobalContext) -> None:
         self.name = name
@@ -176,7 +176,7 @@ class _Provider:
             unknown = set(condition) - {"accept", "reject"}
             if unknown:
                 raise TypeError(
-                    f"A rule set has accept and reject, and no {', '.join(sorted(map(str, unknown)))}."
+                    f"A rule set has only accept and reject, not {', '.join(sorted(map(str, unknown)))}."
                 )
             self._rules = RuleSet(condition.get("accept") or (), condition.get("reject") or ())
         elif callable(condition):
@@ -209,7 +209,9 @@ class _Provider:
         except Exception as error:
             if is_interrupt(error):
                 raise
-            logger.exception("The global context %r raised; the event goes without it.", self.name)
+            logger.exception(
+                "The global context %r raised; the event is sent without it.", self.name
+            )
             return []
         return entities
 
@@ -225,14 +227,14 @@ def _made(result: Any) -> Iterable[KeptEntity]:
 def application_entity(
     version: Optional[str] = None, *, package: Optional[str] = None
 ) -> SelfDescribingJson:
-    """Return the entity that names the version of the application (`application`, 1-0-0).
+    """Return an entity with the version of the application (schema `application`, 1-0-0).
 
     Args:
         version: The version.
-        package: The distribution whose installed version it is, instead.
+        package: Instead of `version`: the name of a distribution, whose installed version is used.
 
     Raises:
-        ValueError: Neither is given, or the package is not installed.
+        ValueError: Neither argument is given, or the package is not installed.
 
     Example:
         >>> tracker.add_global_contexts({"application": application_entity(package="shop")})
@@ -249,7 +251,7 @@ def application_entity(
 def _installed_version(package: str) -> str:
     try:
         from importlib.metadata import PackageNotFoundError, version
-    except ImportError:  # pragma: no cover - every Python that is supported has it
+    except ImportError:  # pragma: no cover - every supported Python has it
         raise ValueError("package cannot be looked up on this Python.") from None
     try:
         return version(package)
@@ -258,17 +260,17 @@ def _installed_version(package: str) -> str:
 
 
 def host_entity(schema: str) -> SelfDescribingJson:
-    """Return an entity that says where the process runs, by a schema of your own: there is no public one.
+    """Return an entity that describes where the process runs.
 
-    Its data has those of these strings that are known: `hostname`, `python`, `system`, `release`, `machine`, and the
-    integer `pid`; in Kubernetes `pod`, `namespace` and `node` (the last two where the downward API sets
-    `POD_NAMESPACE` and `NODE_NAME`); in ECS `ecs_metadata_uri`; in AWS Lambda `lambda_function`, `lambda_version`,
-    `lambda_memory` and `region`.
+    There is no public schema for it: you provide one. Its data are these strings, as far as they are known: `hostname`,
+    `python`, `system`, `release`, `machine`, and the integer `pid`; in Kubernetes `pod`, `namespace` and `node` (the
+    last two if the downward API sets `POD_NAMESPACE` and `NODE_NAME`); in ECS `ecs_metadata_uri`; in AWS Lambda
+    `lambda_function`, `lambda_version`, `lambda_memory` and `region`.
 
-    Nothing is asked over the network. A program that forks adds it in each child, for the process id.
+    It makes no network requests. A program that forks must add it in each child, because of the process id.
 
     Args:
-        schema: The URI of the schema, such as `iglu:com.acme/host/jsonschema/1-0-0`.
+        schema: The URI of your schema, such as `iglu:com.acme/host/jsonschema/1-0-0`.
     """
     import platform
 
@@ -304,16 +306,16 @@ def _service_account_namespace() -> Optional[str]:
 
 
 class CloudInstance:
-    """The cloud machine that the process runs on, looked up once, in the background: a global context for a tracker.
+    """A global context that describes the cloud machine. It is looked up once, in the background.
 
-    On EC2 (by IMDSv2) it is the `instance_identity_document` of com.amazon.aws.ec2, on Google Compute Engine the
-    `instance_metadata` of com.google.cloud.gce. Events that are tracked before the answer is there go without it, and
-    so do all events elsewhere.
+    On EC2 (with IMDSv2) the entity is `instance_identity_document` of com.amazon.aws.ec2, on Google Compute Engine
+    `instance_metadata` of com.google.cloud.gce. Events that are tracked before the look-up has finished are sent
+    without the entity, and so are all events on other machines.
 
     Args:
-        timeout: Seconds for each question to the metadata service. Default 1.0.
-        ec2_url: The address of EC2's metadata service.
-        gce_url: The address of Google's.
+        timeout: Seconds to wait for each answer of a metadata service. Default 1.0.
+        ec2_url: The URL of the metadata service of EC2.
+        gce_url: The URL of the metadata service of Google.
 
     Example:
         >>> tracker.add_global_contexts({"cloud": CloudInstance()})
@@ -335,19 +337,19 @@ class CloudInstance:
         self._ask()
 
     def __call__(self, event: Optional[Event] = None) -> Optional[SelfDescribingJson]:  # noqa: ARG002
-        """Return the entity, or None as long as it is not known."""
+        """Return the entity, or None while it is not known."""
         if self._entity is None and self._asked_in != os.getpid():
-            self._ask()  # in a child that was forked while its parent was asking
+            self._ask()  # in a child that was forked during the look-up of its parent
         return self._entity
 
     def wait(self, timeout: float) -> bool:
-        """Wait until the look-up is over, whether it found something or not.
+        """Wait until the look-up has finished, with or without a result.
 
         Args:
-            timeout: Seconds to wait at most.
+            timeout: Maximum seconds to wait.
 
         Returns:
-            Whether it is over.
+            Whether the look-up has finished.
         """
         return self._finished.wait(timeout)
 
@@ -358,7 +360,7 @@ class CloudInstance:
         try:
             thread.start()
         except RuntimeError:
-            logger.debug("No thread could be started to look up the cloud instance.")
+            logger.debug("Could not start a thread to look up the cloud instance.")
             self._finished.set()
 
     def _look_up(self) -> None:
@@ -396,7 +398,7 @@ class CloudInstance:
         )
         known = json.loads(answer)
         data: Dict[str, Any] = {name: str(known[name]) for name in _GCE_FIELDS}
-        # Attributes hold start scripts and keys, which are nobody's business.
+        # Not the attributes, which contain start scripts and keys.
         data.update(tags=known.get("tags"), attributes=None)
         return SelfDescribingJson(
             "iglu:com.google.cloud.gce/instance_metadata/jsonschema/1-0-0", data
@@ -406,14 +408,14 @@ class CloudInstance:
         from urllib.error import HTTPError
         from urllib.request import ProxyHandler, Request, build_opener
 
-        # The address means this machine, so no proxy may answer.
+        # The address is local to this machine, so a proxy must not answer.
         opener = build_opener(ProxyHandler({}))
         request = Request(url, headers=headers, method=method)  # noqa: S310 - the two addresses above
         try:
             with opener.open(request, timeout=self._timeout) as response:
                 return str(response.read(1_000_000).decode())
         except HTTPError as error:
-            error.close()  # it holds the answer, which nobody reads
+            error.close()  # it holds the connection
             raise
 
 
@@ -439,15 +441,15 @@ _NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
 class ClientSession:
-    """The session of a command line or desktop program (`client_session`, 1-0-2): a global context for a tracker.
+    """A global context with the session of a command line or desktop program (schema `client_session`, 1-0-2).
 
-    A session ends after a time without events. In an anonymous scope the user is
-    `00000000-0000-0000-0000-000000000000`, and the session before is not named.
+    A session ends after some time without events. In an anonymous scope, the user id is
+    `00000000-0000-0000-0000-000000000000`, and the previous session id is not sent.
 
     Args:
-        path: A file that keeps the user id and the session from one run to the next. It is made for its owner alone.
-            Default: none, so that each run is a user of its own.
-        timeout: Seconds without an event that end a session. Default 1800.
+        path: A file that keeps the user id and the session between runs. It is created with permissions for its owner
+            only. Default: no file, so that each run is a new user.
+        timeout: Seconds without an event after which a session ends. Default 1800.
 
     Example:
         >>> session = ClientSession(Path.home() / ".config/acme/session.json")

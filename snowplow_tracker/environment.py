@@ -1,20 +1,20 @@
-"""A tracker from environment variables, for programs that are configured from outside (twelve-factor apps).
+"""A tracker that is configured by environment variables (twelve-factor apps).
 
 | variable | meaning | default |
 |---|---|---|
-| `SNOWPLOW_ENDPOINT` | the collector: a host or a URL | none: it has to be there, unless tracking is disabled |
+| `SNOWPLOW_ENDPOINT` | the collector: a host or a URL | none: required, unless tracking is disabled |
 | `SNOWPLOW_NAMESPACE` | the name of the tracker | `python` |
 | `SNOWPLOW_APP_ID` | the id of the application | none |
 | `SNOWPLOW_PLATFORM` | `srv`, `web`, `mob`, `app`, `pc`, `tv`, `cnsl`, `iot` or `headset` | `srv` |
 | `SNOWPLOW_EMITTER` | `async` sends in the background, `sync` in the thread that tracks | `async` |
 | `SNOWPLOW_METHOD` | `post` or `get` | `post` |
-| `SNOWPLOW_BATCH_SIZE` | how many queued events are sent at once | that of the emitter |
-| `SNOWPLOW_STORE` | the URL of a queue that outlives the process: `sqlite:///…`, `redis://…`, as for the worker | in memory |
-| `SNOWPLOW_ENQUEUE_ONLY` | `1`: only fill that queue, and leave sending to a worker | `0` |
+| `SNOWPLOW_BATCH_SIZE` | number of queued events that are sent at once | the default of the emitter |
+| `SNOWPLOW_STORE` | the URL of a durable queue: `sqlite:///…`, `redis://…`, as for the worker | in memory |
+| `SNOWPLOW_ENQUEUE_ONLY` | `1`: only add events to that queue; a worker sends them | `0` |
 | `SNOWPLOW_DEBUG` | `1`: print what is tracked and delivered to stderr | `0` |
-| `SNOWPLOW_DISABLED` | `1`: nothing is queued, sent or opened; `track()` goes on to check its input | `0` |
-| `SNOWPLOW_VALIDATE` | `warn` or `raise`: check events while they are tracked | `off` |
-| `SNOWPLOW_SCHEMAS` | folders, archives and registries with the schemas for that, separated by commas | none |
+| `SNOWPLOW_DISABLED` | `1`: nothing is queued, sent or opened; `track()` still checks its input | `0` |
+| `SNOWPLOW_VALIDATE` | `warn` or `raise`: validate events when they are tracked | `off` |
+| `SNOWPLOW_SCHEMAS` | folders, archives and registries with the schemas to validate with, separated by commas | none |
 
 The worker reads `SNOWPLOW_STORE` and `SNOWPLOW_ENDPOINT` as well.
 """
@@ -43,15 +43,15 @@ _EMITTERS = {"async": AsyncEmitter, "sync": Emitter}
 def settings_of(
     environment: Mapping[str, str], subject: Optional[Subject], options: Dict[str, Any]
 ) -> Dict[str, Any]:
-    """Return the arguments of a tracker that environment variables describe.
+    """Return the arguments for a tracker from environment variables.
 
     Args:
         environment: The variables.
-        subject: Whom the events are about.
-        options: Options of the emitter, which go before the variables.
+        subject: The subject of the events.
+        options: Options of the emitter. They take precedence over the variables.
 
     Raises:
-        ValueError: A variable is missing or wrong; the message names it.
+        ValueError: A variable is missing or invalid; the message names it.
     """
     disabled = _is_on(environment, "SNOWPLOW_DISABLED")
     options = {**_emitter_options(environment, disabled=disabled), **options}
@@ -86,7 +86,7 @@ def _emitter_options(environment: Mapping[str, str], *, disabled: bool) -> Dict[
     }
     size = environment.get("SNOWPLOW_BATCH_SIZE", "").strip()
     if size:
-        # Python reads no number of thousands of digits.
+        # Python refuses to convert thousands of digits to an integer.
         if not (size.isascii() and size.isdigit() and len(size) < 19 and int(size)):
             raise ValueError(
                 f"SNOWPLOW_BATCH_SIZE must be a whole number above 0, not {size!r:.50}."
@@ -126,13 +126,13 @@ def _one_of(environment: Mapping[str, str], name: str, known: Any, default: str)
 
 
 class DebugPrinter:
-    """Prints what is tracked and what becomes of it, a line for each, to standard error.
+    """Prints each event that is tracked, and the result of its delivery, to standard error.
 
-    Values are printed as they are, personal data included: it is for development.
+    It is for development: values are printed unchanged, personal data included.
     """
 
     def listen(self, options: Dict[str, Any]) -> None:
-        """Have an emitter with these options tell what becomes of events."""
+        """Add callbacks to the options of an emitter that print the result of each delivery."""
         for name, report in (
             ("on_success", self._sent),
             ("on_failure", self._failed),
@@ -189,7 +189,7 @@ def _compact(data: Any) -> str:
 
 
 def _printable(line: str) -> str:
-    """Return a line without characters that would move the cursor of a terminal."""
+    """Return a line without characters that control a terminal."""
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)[:4000]
 
 
@@ -201,7 +201,7 @@ def _ids(events: List[Dict[str, Any]]) -> str:
 def tracker_from(
     kind: Any, environment: Optional[Mapping[str, str]], subject: Any, options: Dict[str, Any]
 ) -> Tracker:
-    """Make a tracker of a class from environment variables."""
+    """Create a tracker of a class from environment variables."""
     settings = settings_of(os.environ if environment is None else environment, subject, options)
     printer = settings.pop("printer")
     tracker: Tracker = kind(**settings)

@@ -1,4 +1,4 @@
-"""Delivery counters for whoever watches a program: as Prometheus text, and for a callback now and then.
+"""Delivery counters for monitoring: as Prometheus text, or passed to a callback at intervals.
 
 For OpenTelemetry see `snowplow_tracker.integrations.opentelemetry`; the worker serves the same text with
 ``--metrics-port``.
@@ -25,14 +25,14 @@ logger = logging.getLogger("snowplow_tracker.metrics")
 
 
 class Family(NamedTuple):
-    """Numbers of one kind.
+    """One metric: a metric family, in the terms of Prometheus.
 
     Attributes:
-        name: As Prometheus has it, without `_total`.
+        name: Its name in Prometheus, without `_total`.
         kind: `"counter"`, which only grows while the process lives, or `"gauge"`.
         unit: What is counted: `"event"` or `"request"`.
-        meaning: One sentence.
-        stat: The field of `DeliveryStats`.
+        meaning: Its description, one sentence.
+        stat: Its field of `DeliveryStats`.
     """
 
     name: str
@@ -43,13 +43,13 @@ class Family(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One number.
+    """One value of a metric.
 
     Attributes:
-        family: Of which kind.
-        labels: `namespace` (where a tracker was given), `endpoint` (without credentials), `emitter` (the class), and
-            `reason` for what was dropped.
-        value: The number.
+        family: The metric.
+        labels: `namespace` (if the source is a tracker), `endpoint` (without credentials), `emitter` (the class), and
+            `reason` for dropped events.
+        value: The value.
     """
 
     family: Family
@@ -59,7 +59,7 @@ class Sample(NamedTuple):
 
 FAMILIES: Tuple[Family, ...] = (
     Family(
-        *("snowplow_events_tracked", "counter", "event", "Events that were handed to the emitter."),
+        *("snowplow_events_tracked", "counter", "event", "Events that were passed to the emitter."),
         "tracked",
     ),
     Family(
@@ -67,12 +67,12 @@ FAMILIES: Tuple[Family, ...] = (
         "sent",
     ),
     Family(
-        *("snowplow_events_dropped", "counter", "event", "Events that were given up, by reason."),
+        *("snowplow_events_dropped", "counter", "event", "Events that were dropped, by reason."),
         "dropped",
     ),
     Family(
         *("snowplow_events_retried", "counter", "event"),
-        "Events that went back into the queue after a failed request, counted each time.",
+        "Events that were requeued after a failed request, counted each time.",
         "retried",
     ),
     Family(
@@ -88,17 +88,17 @@ FAMILIES: Tuple[Family, ...] = (
         "in_flight",
     ),
 )
-"""All kinds of numbers there are."""
+"""All metrics."""
 
 
 def samples(*sources: Union[Tracker, Emitter]) -> List[Sample]:
-    """Return the numbers of trackers or emitters as they are now.
+    """Return the current values of all metrics of trackers or emitters.
 
     Args:
-        *sources: Trackers, whose emitters are looked at, or emitters.
+        *sources: Emitters, or trackers, which stand for their emitters.
 
     Raises:
-        TypeError: A source has no `stats()`, or is a tracker of another package.
+        TypeError: A source has no method `stats`, or is a tracker of another package.
     """
     found: List[Sample] = []
     for source in sources:
@@ -117,7 +117,7 @@ def _samples_of(emitter: Any, labels: Dict[str, str], *, asked: bool) -> List[Sa
     if not hasattr(emitter, "stats"):
         if asked:
             raise TypeError(f"sources must be trackers or emitters, got {type(emitter).__name__}.")
-        return []  # an emitter of the user's own, which counts nothing
+        return []  # a user's own emitter, which counts nothing
     labels = {
         **labels,
         "endpoint": redact(str(getattr(emitter, "endpoint", ""))),
@@ -138,15 +138,15 @@ def _samples_of(emitter: Any, labels: Dict[str, str], *, asked: bool) -> List[Sa
 
 
 def prometheus_text(*sources: Union[Tracker, Emitter]) -> str:
-    """Return the numbers of trackers or emitters in the text format of Prometheus (0.0.4), for a route of your own.
+    """Return the metrics of trackers or emitters in the text format of Prometheus (0.0.4), for your own route.
 
     Serve it as ``text/plain; version=0.0.4``.
 
     Args:
-        *sources: Trackers, whose emitters are looked at, or emitters.
+        *sources: Emitters, or trackers, which stand for their emitters.
 
     Raises:
-        TypeError: A source has no `stats()`.
+        TypeError: A source has no method `stats`, or is a tracker of another package.
     """
     by_family: Dict[str, List[Sample]] = {}
     for sample in samples(*sources):
@@ -171,18 +171,18 @@ def _escaped(value: str) -> str:
 
 
 class Reporter:
-    """Calls a function with the counters of a tracker again and again, from a daemon thread.
+    """Calls a function with the counters of a tracker at intervals, from a daemon thread.
 
-    It ends with `stop()`, and when the tracker is collected. What the function raises is logged.
+    It ends with `stop()`, or when the tracker is garbage-collected. Exceptions of the function are logged.
 
     Args:
-        tracker: The tracker; it is not kept alive.
-        callback: Gets what `Tracker.stats` returns.
+        tracker: The tracker. The reporter keeps only a weak reference to it.
+        callback: Called with the result of `Tracker.stats`.
         every: Seconds between two calls.
 
     Raises:
-        TypeError: `callback` cannot be called.
-        ValueError: `every` is not above zero.
+        TypeError: `callback` is not callable.
+        ValueError: `every` is not greater than zero.
     """
 
     def __init__(
@@ -199,7 +199,7 @@ class Reporter:
         threading.Thread(target=self._run, name="snowplow-metrics", daemon=True).start()
 
     def stop(self) -> None:
-        """Call the function no more."""
+        """Stop calling the function."""
         self._stopped.set()
 
     def _run(self) -> None:
@@ -210,5 +210,5 @@ class Reporter:
             try:
                 self._callback(tracker.stats())
             except Exception:
-                logger.exception("The callback for metrics raised; it is called again.")
+                logger.exception("The callback for metrics raised; it will be called again.")
             del tracker

@@ -571,5 +571,7 @@ def _checked_parameters(parameters: Mapping[str, Any]) -> Dict[str, Any]:
         if not isinstance(name, str) or not name:
             raise ValueError(f"parameters has a name that is not a non-empty string: {name!r}.")
         if name in _RESERVED:
-            raise ValueError(f"parameters cannot hold {name!r}: the tracker sets it for each event.")
+            raise ValueError(
+                f"parameters cannot hold {name!r}: the tracker sets it for each event."
+            )
     return {str(name): sent_value(name, value) for name, value in parameters.items()}

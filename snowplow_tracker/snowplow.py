@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class Snowplow:
-    """Makes trackers and finds them again by their namespace, from anywhere in the process."""
+    """Creates trackers, and returns them by their namespace anywhere in the process."""
 
     _trackers: Dict[str, Tracker] = {}  # noqa: RUF012 - shared on purpose: this is the registry
 
@@ -42,22 +42,22 @@ class Snowplow:
         *,
         enabled: bool = True,
     ) -> Tracker:
-        """Make a tracker with an emitter, and register it.
+        """Create a tracker with an emitter, and register it.
 
         Args:
             namespace: The name of the tracker, sent with its events.
             endpoint: The collector: a host, a host with a path, or a URL.
             method: `"post"` or `"get"`.
-            app_id: The application, sent with its events.
-            subject: Whom the events are about, unless they say otherwise.
-            tracker_config: The tracker's options.
-            emitter_config: The emitter's options; by default a synchronous `Emitter` over https.
-            enabled: False switches tracking off: the tracker checks its input and returns ids, and nothing is queued,
-                sent or stored. Default True; `SNOWPLOW_DISABLED=1` in the environment wins.
+            app_id: The id of the application, sent with its events.
+            subject: The subject of events, unless they have their own values.
+            tracker_config: The options of the tracker.
+            emitter_config: The options of the emitter. Default: a synchronous `Emitter` over https.
+            enabled: False disables tracking: the tracker checks its input and returns ids, but nothing is queued, sent
+                or stored. Default True; `SNOWPLOW_DISABLED=1` in the environment takes precedence.
 
         Raises:
-            TypeError: The namespace is taken, there is no endpoint, or an argument has the wrong type.
-            ValueError: The endpoint is unusable.
+            TypeError: The namespace is already registered, the endpoint is missing, or an argument has the wrong type.
+            ValueError: The endpoint is invalid.
         """
         if endpoint is None:
             raise TypeError("Emitter or Collector URL must be provided")
@@ -78,13 +78,13 @@ class Snowplow:
 
     @classmethod
     def add_tracker(cls, tracker: Tracker) -> Tracker:
-        """Register a tracker that was made elsewhere.
+        """Register a tracker that was created elsewhere.
 
         Args:
-            tracker: A tracker. Anything else is ignored, and None is returned.
+            tracker: A tracker. Any other object is ignored, and None is returned.
 
         Raises:
-            TypeError: Its namespace is taken.
+            TypeError: Its namespace is already registered.
         """
         if not isinstance(tracker, Tracker):
             logger.info("Not a tracker: %r was not added.", tracker)
@@ -102,19 +102,19 @@ class Snowplow:
 
     @classmethod
     def remove_tracker(cls, tracker: Tracker) -> None:
-        """Remove a tracker from the registry. It goes on to work.
+        """Remove a tracker from the registry. The tracker itself can still be used.
 
         Args:
-            tracker: It is found by its namespace.
+            tracker: The tracker, which is looked up by its namespace.
         """
         cls.remove_tracker_by_namespace(tracker.get_namespace())
 
     @classmethod
     def remove_tracker_by_namespace(cls, namespace: str) -> None:
-        """Remove the tracker of a namespace from the registry. It goes on to work.
+        """Remove the tracker of a namespace from the registry. The tracker itself can still be used.
 
         Args:
-            namespace: An unknown one is ignored.
+            namespace: The namespace. An unknown one is ignored.
         """
         if cls._trackers.pop(namespace, None) is None:
             logger.info("There is no tracker %r to remove.", namespace)
@@ -131,13 +131,13 @@ class Snowplow:
         """Return the tracker of a namespace, or None.
 
         Args:
-            namespace: The name given to the tracker.
+            namespace: The name of the tracker.
         """
         return cls._trackers.get(namespace)
 
 
 def _check_configuration(value: Any, wanted: type, name: str) -> None:
-    # By what it has, not by its type: stand-ins in tests have it too.
+    # Checked by its attributes instead of its type, so that tests can use doubles.
     attribute = "json_encoder" if wanted is TrackerConfiguration else "make_emitter"
     if value and contracts_enabled() and (isinstance(value, type) or not hasattr(value, attribute)):
         raise TypeError(f"{name} must be of type {wanted.__name__}, not {described(value)}.")

@@ -1,4 +1,4 @@
-"""How a tracker encodes its events."""
+"""The options of the tracker that `Snowplow.create_tracker` creates."""
 
 from typing import Optional
 
@@ -18,7 +18,7 @@ class TrackerConfiguration:
         encode_base64: bool = True,
         json_encoder: Optional[JsonEncoderFunction] = None,
     ) -> None:
-        """Choose the options.
+        """Create a configuration.
 
         Args:
             encode_base64: Send self-describing data as base64.
@@ -26,14 +26,14 @@ class TrackerConfiguration:
                 `default` of `json.dumps`.
 
         Raises:
-            TypeError: `json_encoder` cannot be called with an object.
+            TypeError: `json_encoder` cannot be called with one argument.
         """
         self.encode_base64 = encode_base64
         self.json_encoder = json_encoder
 
     @property
     def encode_base64(self) -> bool:
-        """Whether self-describing data is sent as base64. What is not a `bool` is not taken."""
+        """Whether self-describing data is sent as base64. Setting a value that is not a `bool` has no effect."""
         return self._encode_base64
 
     @encode_base64.setter
@@ -43,7 +43,7 @@ class TrackerConfiguration:
 
     @property
     def json_encoder(self) -> Optional[JsonEncoderFunction]:
-        """Converts objects in self-describing data that JSON cannot represent."""
+        """The function that converts objects in self-describing data that JSON cannot represent."""
         return self._json_encoder
 
     @json_encoder.setter

@@ -1,4 +1,4 @@
-"""Type aliases and protocols, and the values that a `Literal` alone cannot check at run time."""
+"""Type aliases and protocols, and the values of each `Literal` for checks at run time."""
 
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Literal, Protocol, Tuple, Union
 
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
     Timestamp = Union[float, date, str, None]
 else:
-    # At run time the hints can be read, without the imports that they name.
+    # So that `typing.get_type_hints` works at run time without importing typing_extensions.
     Logger = Session = Any
     Timestamp = Union[float, Any, None]
 
@@ -72,7 +72,7 @@ else:
             return options
 
 
-"""Milliseconds since 1970, a `datetime` or `date`, or an ISO 8601 string; without a time zone in local time."""
+"""Milliseconds since 1970, a `datetime`, a `date`, or an ISO 8601 string. Without a time zone it is in local time."""
 
 SUPPORTED_PLATFORMS = {"app", "cnsl", "headset", "iot", "mob", "pc", "srv", "tv", "web"}
 SupportedPlatform = Literal["pc", "tv", "mob", "cnsl", "iot", "web", "srv", "app", "headset"]
@@ -84,20 +84,20 @@ FailureCallback = Callable[[int, PayloadDictList], None]
 
 
 class EmitterProtocol(Protocol):
-    """What a tracker calls on an emitter.
+    """The methods of an emitter that a tracker calls.
 
-    Only `input` has to exist: a tracker leaves out of `flush` what an emitter does not have. The
-    methods return `object` so that an emitter may return something, as ours do.
+    Only `input` is required: a tracker does not call a method that an emitter does not have. The
+    methods return `object` so that an emitter may return any value.
     """
 
     def input(self, payload: PayloadDict) -> object:
-        """Take one event, ready to be sent."""
+        """Accept one event, which is complete."""
 
     def flush(self) -> object:
-        """Send what is queued, without waiting for it where the emitter can."""
+        """Send the queued events. The emitter need not wait until they are sent."""
 
     def async_flush(self) -> object:
-        """Send what is queued, as `flush` does: another name for it."""
+        """Send the queued events: another name for `flush`."""
 
     def sync_flush(self) -> object:
-        """Send what is queued and wait for the outcome."""
+        """Send the queued events and wait for the result."""
