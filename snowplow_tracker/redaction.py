@@ -192,7 +192,9 @@ def _parsed(path: str) -> List[_Step]:
         steps.append((dots == "..", key))
         position = match.end()
     if not steps:
-        raise ValueError("$ alone would remove all of the data; use a hook to drop the event instead.")
+        raise ValueError(
+            "$ alone would remove all of the data; use a hook to drop the event instead."
+        )
     return steps
 
 

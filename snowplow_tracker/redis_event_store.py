@@ -1,4 +1,4 @@
-"""A queue in Redis: programs on many machines add events, any number of workers deliver them."""
+"""A queue in Redis. Programs on many machines add events, and any number of workers deliver them."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ DEFAULT_CAPACITY = 1_000_000
 DEFAULT_SPILL_CAPACITY = 10_000
 
 _MAX_EVENTS = 500
-"""How many events a batch holds at most when nobody says."""
+"""Default maximum number of events in a batch."""
 _LOOK_AT_LENGTH_EVERY = 100
 _LOOK_AT_LENGTH_INTERVAL = 1.0
 _NEARLY_FULL = 0.9
 _LOOK_FOR_ROOM_INTERVAL = 0.05
-"""Seconds. Nothing wakes this process when another one makes room."""
+"""Seconds between checks for room, since nothing wakes this process when another one makes room."""
 _LOOK_FOR_MEMORY_INTERVAL = 0.002
 _SIZE_IS_FRESH = 0.1
 
 
 class StreamEvent(LeasedEvent):
-    """An event that was handed out: its parameters, and where it is in the stream.
+    """A leased event: its parameters, and its place in the stream.
 
     Attributes:
-        entry_id: The id of its entry, by which `cleanup` knows it.
+        entry_id: The id of its entry in the stream, which `cleanup` uses.
     """
 
     __slots__ = ()
@@ -57,42 +57,42 @@ class StreamEvent(LeasedEvent):
 class RedisEventStore(EventStore):
     """A bounded queue in a Redis stream, with a consumer group, that any number of machines share.
 
-    It needs redis-py: ``pip install 'snowplow-tracker[redis]'``; and Redis 5.0 or later, or what speaks like it.
+    It needs redis-py (``pip install 'snowplow-tracker[redis]'``) and Redis 5.0 or later, or a compatible server.
 
-    What is promised:
+    Guarantees:
 
-    - When `add_event` returns True, Redis has the event. From there it is as safe as Redis is set up to be: with
-      ``appendonly yes`` and ``appendfsync everysec`` a crash of its machine may take the last second, with ``always``
-      nothing; without persistence, a restart of Redis takes all.
-    - While Redis cannot be reached or refuses to write, up to `spill_capacity` events are kept in memory and True is
-      returned for them too; they are written, in order, when Redis is back, and at the end of the program within
-      `exit_timeout`. A kill of the program during the outage takes them. Set it to 0 to have False, and nothing in
-      memory, instead.
-    - With `write_behind` that is so at all times: `add_event` only puts the event into that memory, which takes
-      microseconds, and a thread writes to Redis, usually within a millisecond.
-    - `add_event` never raises. It waits for Redis for about `socket_timeout` (twice that to connect again), and only
-      once per outage; under `overflow="block"` for up to `overflow_timeout` more.
-    - Events are delivered at least once. What a worker was sending when it died is handed to another one after
-      `claim_after` seconds, under the same event id. A live worker keeps what it was handed, however long it takes.
-    - An event that could not be sent keeps its place: everybody, from the next `get_events_batch` or within a second,
-      is handed such events first, in their order. (They are pending entries of a consumer named ``returned``.)
+    - When `add_event` returns True, Redis has the event. It is then as safe as the persistence of Redis: with
+      ``appendonly yes`` and ``appendfsync everysec`` a crash of its machine may lose the last second, with ``always``
+      nothing; without persistence, a restart of Redis loses everything.
+    - While Redis cannot be reached or refuses writes, up to `spill_capacity` events are kept in memory, and `add_event`
+      returns True for them too. They are written, in order, when Redis is back, and at the end of the program within
+      `exit_timeout`. They are lost if the program is killed during the outage. With `spill_capacity=0` nothing is kept
+      in memory, and `add_event` returns False instead.
+    - With `write_behind`, events are always kept in memory first: `add_event` takes microseconds, and a thread writes
+      to Redis, usually within a millisecond.
+    - `add_event` never raises. It waits for Redis for about `socket_timeout` (twice that to reconnect), and only once
+      per outage; with `overflow="block"` for up to `overflow_timeout` more.
+    - Events are delivered at least once. If a worker dies while it sends events, another one takes them over after
+      `claim_after` seconds, with the same event ids. A live worker keeps its events, however long it takes.
+    - An event that could not be sent keeps its place: all workers take such events first, in their order, from the next
+      `get_events_batch` or within a second. (They are pending entries of a consumer named ``returned``.)
 
-    An entry of the stream has one field, ``event``, with the event as JSON. An entry without one is dropped,
-    counted and logged. So is one that is no UTF-8, also with a client that has ``decode_responses``: the store reads
-    bytes all the same. Before redis-py 4.4, and where the class of the client has its own reading commands, it cannot;
-    then such an entry stops delivery, which is logged: pass a client without ``decode_responses`` there.
+    An entry of the stream has one field, ``event``, with the event as JSON. An entry without it, or one that is not
+    UTF-8, is dropped, counted and logged. This also works with a client that has ``decode_responses``, since the store
+    reads bytes, except before redis-py 4.4 and where the class of the client has its own reading commands: there, an
+    entry that is not UTF-8 stops delivery, which is logged. Pass a client without ``decode_responses`` in these cases.
 
     Redis on several machines:
 
-    - Replication is asynchronous: when a master dies, what it had not passed on is lost, though `add_event` returned
-      True. ``min-replicas-to-write 1`` on the servers bounds that to what is on its way to the replicas; it does not
-      rule it out. After a failover what was being sent goes out again, under the same event ids.
-    - A stream is one key, and the only one that the store uses: in a cluster (redis-py 5.0 or later) it is on one shard. To use several,
-      give programs streams of different names, each with its workers.
-    - Where a connection fails, the client of a cluster is made anew, from the nodes that the URL names: name several.
+    - Replication is asynchronous: when a master dies, events that it had not replicated yet are lost, although
+      `add_event` returned True. ``min-replicas-to-write 1`` on the servers limits this loss, but does not exclude it.
+      After a failover, events that were being sent are sent again, with the same event ids.
+    - The only key of the store is that of the stream, so in a cluster (redis-py 5.0 or later) it is on one shard. To
+      use several shards, use several streams with different names, each with its own workers.
+    - If a connection fails, the client of a cluster is created again from the nodes in the URL, so name several there.
 
-    A user of Redis needs these rights, on the key of the stream alone; in a cluster ``+cluster|slots +cluster|shards
-    +cluster|myid +command +readonly +info`` as well::
+    The Redis user needs these rights, for the key of the stream only; in a cluster also ``+cluster|slots
+    +cluster|shards +cluster|myid +command +readonly +info``::
 
         ACL SETUSER snowplow on >password resetkeys ~snowplow:events -@all
             +hello +auth +select +ping +multi +exec +xadd +xlen +xrange +xread +xdel +xreadgroup +xack +xclaim
@@ -107,22 +107,21 @@ class RedisEventStore(EventStore):
             password are those of Redis; those of the Sentinels are ``?sentinel_username=`` and ``sentinel_password=``.
         stream: The key of the stream.
         group: The consumer group; workers of one group share the work.
-        consumer: The name of this worker. It must be its own; default: made of host, process and chance.
-        buffer_capacity: How many events the stream may hold, those that are being sent included. It is looked at
-            often, not in the same step with each addition: many programs together may go a little beyond.
-        overflow: What happens when it is full: `"drop_newest"` refuses the new event, `"drop_oldest"` drops the one
-            that waited longest and that no worker has been handed, `"block"` waits up to `overflow_timeout` for room
-            and then refuses.
+        consumer: The name of this worker, which must be unique. Default: made of host, process and a random part.
+        buffer_capacity: Maximum number of events in the stream, including those that are being sent. It is checked
+            often, but not atomically with each addition: many programs together may slightly exceed it.
+        overflow: What happens when the queue is full: `"drop_newest"` refuses the new event, `"drop_oldest"` drops the
+            oldest one that no worker has leased, `"block"` waits up to `overflow_timeout` for room and then refuses.
         overflow_timeout: Seconds.
-        claim_after: Seconds after which events of a worker that gives no sign of life go to another one.
+        claim_after: Seconds after which the events of a worker that shows no sign of life go to another one.
         write_behind: Write to Redis from a thread.
-        spill_capacity: How many events may be in memory on their way to Redis; then the overflow policy decides.
+        spill_capacity: Maximum number of events in memory that are not in Redis yet; then `overflow` applies.
         socket_timeout: Seconds to wait for Redis, for a connection and for each answer.
-        exit_timeout: Seconds that `close` and the end of the program may take to write what is in memory.
+        exit_timeout: Maximum seconds for `close` and for the end of the program to write the events in memory.
 
     Raises:
         ImportError: redis-py is not installed.
-        ValueError: An argument is out of range, or the URL is none.
+        ValueError: An argument is out of range, or the URL is invalid.
 
     New in version 1.2.0.
     """
@@ -178,14 +177,14 @@ class RedisEventStore(EventStore):
         fork.register(self)
 
     def _start(self) -> None:
-        """Set up what belongs to one process."""
+        """Initialize the state that belongs to one process."""
         self._pid = os.getpid()
         is_own = isinstance(self._target, str)
         client = connect(self._target, self.socket_timeout) if is_own else self._target
         self.consumer = (
             self._own_consumer or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         )
-        this = weakref.ref(self)  # so that a store that nobody needs is collected
+        this = weakref.ref(self)  # so that an unused store can be garbage-collected
         self._link = RedisLink(
             client,
             is_own=is_own,
@@ -207,7 +206,7 @@ class RedisEventStore(EventStore):
             self._link, self._stream, self._writer, self.claim_after, StreamEvent
         )
         self._length, self._added, self._looked_at = 0, 0, float("-inf")
-        # The last count, which is good for a moment unless something but an addition happens; what happened.
+        # The last size, which is valid for a moment unless events leave; its time; the number of changes.
         self._size, self._counted_at, self._changes = 0, float("-inf"), 0
 
     def __repr__(self) -> str:
@@ -217,10 +216,10 @@ class RedisEventStore(EventStore):
     # The protocol
 
     def add_event(self, payload: PayloadDict) -> bool:
-        """Write an event to Redis, or keep it in memory while that is not possible.
+        """Write an event to Redis, or keep it in memory while this is not possible.
 
         Returns:
-            False if there is no room for it.
+            Whether the event was added; False if there is no room for it.
         """
         self._check_process()
         body = encode(payload)
@@ -230,14 +229,14 @@ class RedisEventStore(EventStore):
             except self._link.failures as error:
                 if is_interrupt(error):
                     raise
-                # It was said and counted by the link.
+                # The link has already logged and counted it.
         return self._add_to_memory(body)
 
     def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
-        """Be handed the oldest events that wait.
+        """Lease the oldest queued events.
 
         Args:
-            max_events: How many at most; 500 if None.
+            max_events: Maximum number of events; 500 if None.
 
         Returns:
             `StreamEvent` objects; none while Redis cannot be reached.
@@ -267,10 +266,10 @@ class RedisEventStore(EventStore):
         return [*batch.events]
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
-        """Forget events that were handed out, or let everybody be handed them again, in their old place.
+        """Acknowledge leased events, or requeue them in their old place.
 
-        What Redis cannot be told now it is told later. Events are known by the `StreamEvent.entry_id`, or else by
-        their event id. An event that was not handed out by this store is added to it if it needs a retry.
+        What cannot be written to Redis now is written later. Events are identified by `StreamEvent.entry_id`, or else
+        by their event id. If `need_retry`, an event that was not leased from this store is added to it.
         """
         self._check_process()
         settled, foreign = self._leases.settle(batch, need_retry=need_retry)
@@ -282,7 +281,7 @@ class RedisEventStore(EventStore):
                 self.add_event(event)
 
     def renew(self, events: PayloadDictList) -> None:
-        """Give a sign of life for events that are still being sent; the store does so by itself as well.
+        """Renew the leases of events that are still being sent. The store also does this by itself.
 
         Args:
             events: The events.
@@ -291,12 +290,12 @@ class RedisEventStore(EventStore):
             self._leases.renew()
 
     def size(self) -> int:
-        """Return the number of events that wait: those in memory, and those in the stream that nobody is sending.
+        """Return the number of queued events: those in memory, and those in the stream that are not being sent.
 
-        While Redis cannot be reached, it is the number that was last known.
+        While Redis cannot be reached, it is the last known number.
         """
         self._check_process()
-        # In this order, an event that is being written meanwhile counts twice rather than not at all.
+        # In this order, an event that is just being written is counted twice rather than not at all.
         local = self._writer.unwritten
         now = time.monotonic()
         if now - self._counted_at <= _SIZE_IS_FRESH or not self._link.may_try():
@@ -313,9 +312,9 @@ class RedisEventStore(EventStore):
         return waiting + local
 
     def remaining(self) -> Optional[int]:
-        """Return the number of events that are not delivered, those included that workers are sending now.
+        """Return the number of events that are not delivered yet, including those that workers are sending now.
 
-        None while Redis cannot be reached.
+        It is None while Redis cannot be reached.
         """
         self._check_process()
         local = self._writer.unwritten
@@ -329,13 +328,13 @@ class RedisEventStore(EventStore):
             return None
 
     def wait_for_events(self, timeout: float) -> bool:
-        """Wait until there are events that nobody was handed yet.
+        """Wait until there are new events.
 
         Args:
-            timeout: Seconds. It may come back earlier.
+            timeout: Maximum seconds. It may return earlier.
 
         Returns:
-            Whether there are some. Events that other workers give back, or leave behind, do not end the wait.
+            Whether there are some. Events that other workers requeue or abandon do not end the wait.
         """
         self._check_process()
         if not self._link.may_try():
@@ -351,20 +350,20 @@ class RedisEventStore(EventStore):
             return False
 
     def reset_after_fork(self) -> None:
-        """Start again in a forked child: connections, and what is in memory, are the parent's."""
+        """Start again in a forked child: connections and events in memory belong to the parent."""
         self._check_process()
 
     def close(self) -> None:
-        """Write what is in memory, for at most `exit_timeout`, and close the connections.
+        """Write the events in memory, within `exit_timeout`, and close the connections.
 
-        Events that are handed out stay so until `claim_after` has passed. To use the store again connects again.
+        Leased events stay leased until `claim_after` has passed. If the store is used again, it reconnects.
         """
         self._check_process()
         if self._link.is_calling():
             return
         if not self._writer.flush(self.exit_timeout) and self._writer.unwritten:
             logger.warning(
-                "%d events are in memory still, since Redis is away.", self._writer.unwritten
+                "%d events are still in memory, since Redis is away.", self._writer.unwritten
             )
         if not self.failing and self._own_consumer is None:
             try:
@@ -377,7 +376,7 @@ class RedisEventStore(EventStore):
 
     @property
     def failing(self) -> bool:
-        """Whether Redis could not be used the last time, or took no events."""
+        """Whether the last access to Redis failed, or Redis accepted no events."""
         return self._link.failing
 
     # Adding
@@ -387,7 +386,7 @@ class RedisEventStore(EventStore):
             return False
         if not self._link.failing:
             return True
-        # Otherwise the thread of the writer finds out whether Redis is back: callers wait for it once.
+        # Otherwise the thread of the writer checks whether Redis is back: callers wait only once.
         return not self.spill_capacity and self._link.may_add()
 
     def _add_now(self, body: str) -> bool:
@@ -400,7 +399,7 @@ class RedisEventStore(EventStore):
         return True
 
     def _room(self, wanted: int) -> int:
-        """Return how many of some events there is room for; under `"drop_oldest"` room is made."""
+        """Return how many of `wanted` events there is room for; `"drop_oldest"` makes room."""
         now = time.monotonic()
         known = self._length + self._added + wanted
         nearly_full = known > self.buffer_capacity * _NEARLY_FULL
@@ -417,7 +416,7 @@ class RedisEventStore(EventStore):
         if excess <= 0:
             return wanted
         if self.overflow == "drop_oldest":
-            # A few at once: to drop takes two calls, and one for each event would be slow.
+            # A few at once: dropping takes two calls, which would be slow for each event.
             self._evict(max(excess, self.buffer_capacity // 1_000))
             return wanted
         self._added = max(0, wanted - excess)
@@ -437,7 +436,7 @@ class RedisEventStore(EventStore):
         oldest = self._link.call(lambda: self._stream.oldest_waiting(count))
         if not oldest.ids:
             return
-        # Another program may be making room as well: each event is reported by one.
+        # Another program may make room at the same time: each dropped event is reported by only one of them.
         deleted = self._link.call(lambda: self._stream.delete(oldest.ids))
         self._looked_at = float("-inf")
         self._report_dropped(
@@ -460,7 +459,7 @@ class RedisEventStore(EventStore):
         if not taken:
             self._report_full(1)
         if process_exit.is_exiting:
-            self._finish_at_exit(self.exit_timeout)  # nobody else will come for it
+            self._finish_at_exit(self.exit_timeout)  # no later hook will write them
         return taken
 
     def _report_full(self, count: int) -> None:
@@ -476,10 +475,10 @@ class RedisEventStore(EventStore):
         if len(events) < len(bodies):
             self._tell_lost(len(bodies) - len(events), "hold no event")
 
-    # Telling
+    # Reporting
 
     def _count_again(self) -> None:
-        """Have `size` ask Redis the next time."""
+        """Make the next `size` ask Redis."""
         self._changes += 1
         self._counted_at = float("-inf")
 
@@ -496,14 +495,14 @@ class RedisEventStore(EventStore):
     def _finish_at_exit(self, timeout: float) -> None:
         if not self._writer.flush(timeout) and self._writer.unwritten:
             unreported.warn(
-                "The program ends with %d events that Redis did not take.", self._writer.unwritten
+                "The program ends with %d events that Redis did not accept.", self._writer.unwritten
             )
 
     def _after_fork(self) -> None:
         self._check_process()
 
     def _check_process(self) -> None:
-        """Start again in a child, also in one that C code forked without Python's hooks."""
+        """Start again in a forked child, even if C code forked it without Python's hooks."""
         if self._pid != os.getpid():
             self._start()
 
@@ -523,7 +522,7 @@ def _on_drop(store: Optional[RedisEventStore], bodies: List[str]) -> None:
 
 
 def _hold_or_release(store: Optional[RedisEventStore], *, busy: bool) -> None:
-    """Have the exit hook come for what is in memory."""
+    """Register the store for the exit hook while events are in memory."""
     if store is None:
         return
     store._count_again()

@@ -1,4 +1,4 @@
-"""A queue in a file: events outlive the process, and several processes share them."""
+"""A queue in an SQLite file: events outlive the process, and several processes share the queue."""
 
 from __future__ import annotations
 
@@ -40,72 +40,71 @@ DEFAULT_LOCK_TIMEOUT = 5.0
 if TYPE_CHECKING:
     _StrPath = Union[str, os.PathLike[str]]
 else:
-    _StrPath = Union[str, os.PathLike]  # what 3.8 can read at run time
+    _StrPath = Union[str, os.PathLike]  # Python 3.8 cannot subscript PathLike at run time
 
 Durability = Literal["process", "machine"]
-# What SQLite calls the two: when it waits for the disk. A write is with the system, and so outlives the process, in
-# either case.
+# SQLite's `synchronous` setting for each durability: when it waits for the disk. In both cases the operating system has
+# the data after a write, so it outlives the process.
 _SYNCHRONOUS = {"process": "NORMAL", "machine": "FULL"}
 
 _SIZE = f"SELECT {WAITING}"
 _REMAINING = "SELECT events FROM total"
 
 _MAX_EVENTS = 1_000
-"""How many events a batch holds at most when nobody says: memory does not grow with the backlog."""
+"""Default maximum number of events in a batch, so that memory does not grow with the backlog."""
 _SPARE_PAGES = 256
-"""Free pages that the file keeps for the next events; giving back and taking again would cost more."""
+"""Free pages that the file keeps for the next events: to release and allocate them again would cost more."""
 _ROUNDS_TO_MAKE_ROOM = 100
 _LOOK_AT_HOLDERS_INTERVAL = 1.0
 _LOOK_FOR_ROOM_INTERVAL = 0.02
 _LOOK_FOR_EVENTS_INTERVAL = 0.25
-"""Seconds. Nothing wakes this process when another one adds events or makes room."""
+"""Seconds between checks, since nothing wakes this process when another one adds events or makes room."""
 _SETTLED_AT_ONCE_ON_A_FULL_DISK = 50
 
 
 class SQLiteEventStore(EventStore):
     """A bounded first-in, first-out queue in an SQLite file that threads, processes and forks may share.
 
-    What is promised:
+    Guarantees:
 
-    - An event whose `track()` returned survives the end of the process in any form, `kill -9` included. It goes out
-      from another process that uses the file, or from the next one.
-    - With `durability="process"`, the default, a crash of the machine (power, kernel) may take with it what was added
-      in the seconds before; the file stays sound. With `durability="machine"` each event is on the disk, as far as
-      the disk keeps its word, before `track()` returns: that takes as long as the disk needs.
-    - Events are delivered at least once. Those that a process was sending when it died are sent again, under the same
-      event id; the same goes for what was delivered just before the machine crashed.
-    - Events that are handed out are leased, and a living process renews its leases, however long a request takes.
-      Another process takes them over at once when their holder is gone, and after `lease_seconds` when that cannot be
-      told (a container with its own process numbers, a system without ``/proc``) or the holder was stopped.
-    - A full disk, or a file that somebody else keeps locked, never raises out of `add_event`: it answers False, and
-      the log says so once. A full disk does not stop delivery, which frees the space that the queue takes.
-    - A file that is deleted, replaced, truncated or overwritten while it is open is noticed, within a second or so, and
-      opened again; a damaged one is kept beside it, as ``.damaged-`` and a number. The log says so, and `lost_listener`
-      is told how many events went with it.
+    - After `track()` has returned, the event survives any end of the process, including `kill -9`. Another process that
+      uses the file sends it, or the next one that opens it.
+    - With `durability="process"`, the default, a crash of the machine (power, kernel) may lose the events of the last
+      seconds, but does not damage the file. With `durability="machine"`, each event is on the disk before `track()`
+      returns, if the disk writes what it confirms; this takes as long as the disk needs.
+    - Events are delivered at least once. If a process dies while it sends events, they are sent again, with the same
+      event ids. So are events that were delivered just before a crash of the machine.
+    - A process leases the events that it sends, and renews its leases, however long a request takes. If the process
+      dies, another one takes them over at once. It waits for `lease_seconds` if it cannot detect this (a container with
+      its own process numbers, a system without ``/proc``), or if the process was only stopped.
+    - If the disk is full, or another process keeps the file locked, `add_event` does not raise: it returns False, and
+      logs this once. A full disk does not stop delivery, which frees the space of the queue.
+    - If the file is deleted, replaced, truncated or overwritten while it is open, this is detected within about a
+      second, and the file is opened again. A damaged file is kept beside it, with the suffix ``.damaged-`` and a
+      number. This is logged, and `lost_listener` gets the number of lost events.
 
-    The file must be on a local disk, since SQLite's write-ahead log needs memory that all its users share. It is made
-    readable for its owner only; make an empty file with other permissions to have them otherwise. Three more files are
-    beside it, of the same name with ``-wal``, ``-shm`` and ``-reserve`` (1 MB for delivery from a full disk): they are
-    part of it.
+    The file must be on a local disk, since SQLite's write-ahead log needs memory that all its users share. The file is
+    created with permissions for its owner only; to have other permissions, create an empty file with them. Three more
+    files belong to it, with the suffixes ``-wal``, ``-shm`` and ``-reserve`` (1 MB for delivery from a full disk).
 
     Args:
-        path: Where the file is, or is to be made. Its directory must exist. No ``:memory:`` and no URI.
-        buffer_capacity: How many events may wait, those of all processes counted. Events that were handed out do not
-            count.
-        overflow: What happens when it is full: `"drop_newest"` refuses the new event, `"drop_oldest"` drops the one
-            that waited longest, `"block"` waits up to `overflow_timeout` for room and then refuses.
+        path: The path of the file, which is created if it does not exist. Its directory must exist. ``:memory:`` and
+            URIs are not supported.
+        buffer_capacity: Maximum number of queued events of all processes. Leased events do not count.
+        overflow: What happens when the queue is full: `"drop_newest"` refuses the new event, `"drop_oldest"` drops the
+            oldest one, `"block"` waits up to `overflow_timeout` for room and then refuses.
         overflow_timeout: Seconds.
-        max_bytes: How large the file may become; then the overflow policy decides as well. The write-ahead log beside
-            it takes some 4 MB more, and at most 16 MB while somebody reads the file and does not stop: then no event
-            is added. Space is given back as events are delivered.
-        lease_seconds: How long a batch stays with a holder that gives no sign of life.
+        max_bytes: Maximum size of the file; then `overflow` applies as well. The write-ahead log beside it takes about
+            4 MB more. While another program reads without a break, it can grow to 16 MB; then no event is added. Space
+            is released as events are delivered.
+        lease_seconds: Seconds after which the lease of a process that shows no sign of life expires.
         lock_timeout: Seconds to wait for other processes that write to the file. If they take longer, no later call
             waits for more than 0.05 seconds until it works again.
         durability: `"process"` or `"machine"`, see above.
 
     Raises:
         ValueError: An argument is out of range.
-        SQLiteStoreError: The file is not a queue of ours, is damaged or cannot be opened. It is left as it is.
+        SQLiteStoreError: The file is not a queue of this package, is damaged or cannot be opened. It is not changed.
 
     New in version 1.2.0.
     """
@@ -133,8 +132,8 @@ class SQLiteEventStore(EventStore):
             or name.startswith((":memory:", "file:"))
         ):
             raise ValueError(
-                f"path must be the path of a file on a disk, got {name!r}: a queue in memory does not"
-                " outlive the process (that is InMemoryEventStore), and URIs are not taken."
+                f"path must be the path of a file on a disk, got {name!r}: use InMemoryEventStore for a queue in"
+                " memory; URIs are not supported."
             )
         if not buffer_capacity >= 1:
             raise ValueError("buffer_capacity must be greater than 0.")
@@ -148,7 +147,7 @@ class SQLiteEventStore(EventStore):
             raise ValueError("lease_seconds must be greater than 0, and finite.")
         if not 0 <= lock_timeout < float("inf"):
             raise ValueError("lock_timeout must not be negative or infinite.")
-        # Absolute, since it is opened again after a fork, and the program may have changed its directory by then.
+        # Absolute, since it is opened again after a fork, and the program may change its directory before that.
         self.path = str(Path(name).absolute())
         self.buffer_capacity = buffer_capacity
         self.overflow: Overflow = overflow
@@ -171,7 +170,7 @@ class SQLiteEventStore(EventStore):
         access.perform(lambda _: None)
 
     def _start(self, access: SQLiteAccess) -> None:
-        """Set up what belongs to one process, beside the access to the file itself."""
+        """Initialize the state that belongs to one process, except the access to the file itself."""
         self._access = access
         self._adding = SQLiteAdding(access, self.buffer_capacity)
         self._keeper = LeaseKeeper(self._keep_leases, self.lease_seconds / 3)
@@ -182,7 +181,7 @@ class SQLiteEventStore(EventStore):
 
     @property
     def failing(self) -> bool:
-        """Whether the file could not be used the last time."""
+        """Whether the last access to the file failed."""
         return self._access.failing
 
     def __repr__(self) -> str:
@@ -191,7 +190,7 @@ class SQLiteEventStore(EventStore):
     # The protocol
 
     def add_event(self, payload: PayloadDict) -> bool:
-        """Write an event to the file, or return False: there is no room for it, or the file does not take it."""
+        """Write an event to the file. Return False if there is no room for it, or if it cannot be written."""
         body = encode(payload)
         try:
             added = self._adding.add(body) or self._add_when_full(body)
@@ -207,17 +206,17 @@ class SQLiteEventStore(EventStore):
         return added
 
     def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
-        """Lease the events that waited longest.
+        """Lease the oldest queued events.
 
         Args:
-            max_events: How many to hand out at most; 1,000 if None.
+            max_events: Maximum number of events; 1,000 if None.
 
         Returns:
             The events; none if the file cannot be read now.
         """
         wanted = _MAX_EVENTS if max_events is None else max_events
         try:
-            # To look takes no lock from those who add.
+            # A read does not block processes that add events.
             if not self._access.perform(lambda connection: self._count_in(connection, _SIZE)):
                 return []
             lease, rows = self._grant(wanted)
@@ -244,7 +243,7 @@ class SQLiteEventStore(EventStore):
         return [*events]
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
-        """Forget events that were handed out, or let them wait again, in their old place."""
+        """Acknowledge leased events, or requeue them in their old place."""
         self._access.check_process()
         homeless: PayloadDictList = []
         for event in batch:
@@ -254,17 +253,17 @@ class SQLiteEventStore(EventStore):
         try:
             self._write_settled()
         except ReenteredError:
-            pass  # the thread that is interrupted here writes it, or the next transaction does
+            pass  # the thread that is interrupted here writes them, or the next transaction does
         except (sqlite3.Error, SQLiteStoreError) as error:
             if is_interrupt(error):
                 raise
-            # It stays noted for the next transaction.
-            self._access.failed("What became of events could not be noted in", error)
+            # They stay recorded for the next transaction.
+            self._access.failed("The results of deliveries could not be written to", error)
         for event in homeless:
             self.add_event(event)
 
     def renew(self, events: PayloadDictList) -> None:
-        """Renew the leases of events that are still being sent; the store does so by itself as well.
+        """Renew the leases of events that are still being sent. The store also does this by itself.
 
         Args:
             events: The events.
@@ -283,24 +282,24 @@ class SQLiteEventStore(EventStore):
             logger.debug("Leases in %s could not be renewed: %s", self.path, error)
 
     def size(self) -> int:
-        """Return the number of events that wait, those of all processes counted."""
+        """Return the number of queued events of all processes."""
         size = self._count(_SIZE)
         if size is not None:
             self._last_size = size
         return (size or 0) + len(self._access.deferred)
 
     def remaining(self) -> Optional[int]:
-        """Return the number of events that are not delivered, those included that are being sent now.
+        """Return the number of events that are not delivered yet, including those that are being sent now.
 
-        None while the file cannot be read.
+        It is None while the file cannot be read.
         """
         return self._count(_REMAINING)
 
     def wait_for_events(self, timeout: float) -> bool:
-        """Wait until there are events that can be handed out.
+        """Wait until there are events that can be leased.
 
         Args:
-            timeout: Seconds. It may come back earlier.
+            timeout: Maximum seconds. It may return earlier.
 
         Returns:
             Whether there are some.
@@ -314,11 +313,11 @@ class SQLiteEventStore(EventStore):
         return True
 
     def reset_after_fork(self) -> None:
-        """Start again in a forked child: what the parent is sending is the parent's to settle."""
+        """Start again in a forked child: the events that the parent is sending stay leased by the parent."""
         self._access.check_process()
 
     def close(self) -> None:
-        """Give back space that is not needed, and close the file. To use the store again opens it again."""
+        """Release free space, and close the file. If the store is used again, it opens the file again."""
         self._access.close()
 
     # Adding
@@ -348,7 +347,7 @@ class SQLiteEventStore(EventStore):
         evicted: List[Row] = []
         added = False
         try:
-            # Another process may be faster to use the room; and to empty a page can take more than one round.
+            # Another process may use the room first, and it may take more than one round to empty a page.
             for _ in range(_ROUNDS_TO_MAKE_ROOM):
                 rows = self._adding.evict()
                 evicted += rows
@@ -372,7 +371,7 @@ class SQLiteEventStore(EventStore):
         if len(readable) < len(rows):
             self._tell_lost(len(rows) - len(readable), "cannot be read")
 
-    # Handing out and settling
+    # Leasing and settling
 
     def _grant(self, max_events: int) -> Any:
         def grant(connection: sqlite3.Connection) -> Any:
@@ -384,7 +383,7 @@ class SQLiteEventStore(EventStore):
             if is_locked(error) or is_interrupt(error):
                 raise
             first = error
-        # The disk is full, or takes nothing for another reason.
+        # The disk is full, or cannot be written for another reason.
         try:
             self._make_space()
             return self._access.transaction(grant)
@@ -392,7 +391,7 @@ class SQLiteEventStore(EventStore):
             if is_locked(error) or is_interrupt(error):
                 raise
         self._access.failed(
-            "No lease could be written, and events are sent all the same, from", first
+            "No lease could be written, and events are sent without one, from", first
         )
         return self._access.perform(
             lambda connection: self._access.leases.grant_unwritten(
@@ -424,7 +423,7 @@ class SQLiteEventStore(EventStore):
         self._access.file.give_back_pages(connection, keep=_SPARE_PAGES)
 
     def _make_space(self) -> None:
-        """Let delivery use what was set aside for it."""
+        """Delete the reserve, so that delivery can use its space."""
         self._adding.disk_is_full = True
         self._access.file.use_reserve()
         self._access.perform(self._access.file.checkpoint)
@@ -436,7 +435,7 @@ class SQLiteEventStore(EventStore):
         self._access.file.make_reserve()
 
     def _keep_leases(self) -> bool:
-        """Renew leases; return whether there are some. Called from a thread."""
+        """Renew the leases, in a thread, and return whether there are any."""
         if not self._access.is_of_this_process or self._access.file.current is None:
             return False
         self._access.leases.take_back_abandoned()
@@ -460,7 +459,7 @@ class SQLiteEventStore(EventStore):
             self._uncountable = True
             self._access.failed("The events could not be counted in", error)
             return None
-        if self._uncountable:  # to be able to read says nothing about writing, if that failed
+        if self._uncountable:  # only for a failure to read: a read does not prove that writes work
             self._uncountable = False
             self._access.recovered()
         return number

@@ -1,4 +1,4 @@
-"""Properties of events that are pairs in a dictionary which the event holds."""
+"""Properties of events whose values are in a dictionary of the event."""
 
 from operator import attrgetter
 from typing import (
@@ -33,11 +33,12 @@ _OF_PAYLOAD: Callable[["Event"], Dict[str, Any]] = attrgetter("payload.nv_pairs"
 
 
 class Parameter(Generic[_Value]):
-    """A property that is one pair: `page_title = Parameter[Optional[str]]("page")`.
+    """A property for one pair: `page_title = Parameter[Optional[str]]("page")`.
 
-    It reads as `None` when there is no such pair, and setting it to `None` takes the pair away. So
-    does the empty string where the pair is one of the payload, which holds no empty values.
-    The constructor of an event does not go through it, but hands over all its pairs at once.
+    It is `None` if there is no such pair. Setting it to `None` removes the pair; so does the empty
+    string if the pair is one of the payload, which has no empty values.
+
+    The constructors of events do not use it, but pass all their pairs at once.
     """
 
     def __init__(
@@ -53,11 +54,10 @@ class Parameter(Generic[_Value]):
 
         Args:
             key: The name of the pair.
-            doc: What the property says about the event.
-            required: The value has to be a string, and not the empty one.
-            non_empty: The same, but it may also be left out.
-            pairs_of: Returns the dictionary of an event that has the pair. Default: that of its
-                payload.
+            doc: The docstring of the property.
+            required: Whether the value must be a non-empty string.
+            non_empty: Whether the value must be a non-empty string or `None`.
+            pairs_of: Returns the dictionary of an event that contains the pair. Default: its payload.
         """
         self.key = key
         self.pairs_of = pairs_of
@@ -92,7 +92,7 @@ class Parameter(Generic[_Value]):
 
 
 def parameters_of(event_type: type) -> Iterator[Tuple[str, Parameter[Any]]]:
-    """Return the declared properties of a type of event, the oldest first."""
+    """Yield the declared properties of a type of event; those of base classes are first."""
     for declared in reversed(event_type.__mro__):
         for name, value in vars(declared).items():
             if isinstance(value, Parameter):
@@ -100,14 +100,14 @@ def parameters_of(event_type: type) -> Iterator[Tuple[str, Parameter[Any]]]:
 
 
 def required_string(value: str, name: str) -> str:
-    """Check a string that an event cannot do without.
+    """Return a required string after a check.
 
     Args:
-        value: The string, or what is one by nature.
-        name: What the message calls it.
+        value: The string, or an object that counts as one, as in `contracts.non_empty_string`.
+        name: The name of the value in the message.
 
     Raises:
-        ValueError: The string is empty, or is none.
+        ValueError: The string is empty, or is not a string.
     """
     if type(value) is not str or not value:
         non_empty_string(value, name=name)

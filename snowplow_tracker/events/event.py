@@ -1,4 +1,4 @@
-"""What all events have in common."""
+"""The base class of all events."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ __all__ = [
 
 
 class Event(ValueObject):
-    """An event, and the base of the types of events.
+    """An event, and the base class of the types of events.
 
-    All of an event may change until it is tracked, and it may be tracked again: with a new id and
-    the time of then, unless it has its own. Two events of one type that hold the same are equal.
+    An event may change until it is tracked. It may be tracked again: with a new id and the current
+    time, unless it has its own. Two events of one type with equal contents are equal.
 
-    A type of your own says what it is with the pairs it hands to this constructor, or adds to
+    A type of your own passes its parameters, such as `e`, to this constructor, or adds them to
     `payload`; it may also override `build_payload`.
 
     Attributes:
@@ -48,7 +48,7 @@ class Event(ValueObject):
         "payload": "_Event__payload",
         "_true_timestamp": "true_timestamp",
     }
-    # On the class, so that an event whose constructor was not called has them too.
+    # On the class, so that an event whose constructor was not called also has them.
     __payload: Optional[Payload] = None
     __pairs: Optional[PayloadDict] = None
     _event_subject: Optional[Subject] = None
@@ -57,11 +57,11 @@ class Event(ValueObject):
     _built_in_place = False
     # fast path: where it is not overridden, the list itself is used.
     _overrides_context = False
-    # What a type holds besides parameters, for its `repr`.
+    # The attributes of a type besides parameters, for its `repr`.
     _shown_fields: Tuple[str, ...] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Note what a type of event overrides."""
+        """Record what a type of event overrides."""
         super().__init_subclass__(**options)
         cls._overrides_context = cls.context is not Event.context
 
@@ -86,20 +86,20 @@ class Event(ValueObject):
                 may be changed until the event is tracked.
             true_timestamp: The exact time of the event, if it is known from another clock than the device's:
                 milliseconds since 1970, a `datetime`, a `date`, or an ISO 8601 string. Without a
-                time zone it is in local time. What is no point in time is left out, with a warning.
-            event_id: Its id, a UUID. The pipeline removes a second event of the same id, so that a
-                job with ids of its own may run again. Default: a new random one each time that it
+                time zone it is in local time. An invalid time is left out, with a warning.
+            event_id: The id of the event, a UUID. The pipeline removes a second event with the same
+                id, so a job with its own ids may run again. Default: a new random one each time it
                 is tracked.
-            created_timestamp: When it was created by the device's clock, in the same forms.
-                Default: when it is tracked.
-            parameters: More parameters of the tracker protocol, such as `{"uid": "me"}`. They go
-                before those of the same name from anywhere else, apart from those that the tracker
-                itself sets.
+            created_timestamp: The time of creation by the device's clock, in the same forms.
+                Default: the time of `track()`.
+            parameters: More parameters of the tracker protocol, such as `{"uid": "me"}`. They take
+                precedence over those of the same name from anywhere else, except those that the
+                tracker itself sets.
 
         Raises:
-            ValueError: The context is not a list of `SelfDescribingJson`, the id no UUID, or the
-                time of creation no point in time.
-            TypeError: The event's subject is not a `Subject`, or the parameters are no mapping.
+            ValueError: The context is not a list of `SelfDescribingJson`, the id is not a UUID, or
+                the time of creation is not a time.
+            TypeError: The event's subject is not a `Subject`, or the parameters are not a mapping.
 
         Changed in version 1.2.0: `event_id`, `created_timestamp` and `parameters`.
         """
@@ -110,7 +110,7 @@ class Event(ValueObject):
                 raise
             raise TypeError(f"dict_ must be a mapping, not {described(dict_)}.") from None
         if dict_:
-            # fast path: `Payload.add`, written out.
+            # fast path: `Payload.add` without the call.
             for name, value in dict_.items():
                 if type(value) is not str or not 0 < len(value) < LONG:
                     del pairs[name]
@@ -126,7 +126,7 @@ class Event(ValueObject):
         context: Optional[List[SelfDescribingJson]],
         true_timestamp: Timestamp,
     ) -> None:
-        """Start with pairs that are as they are sent, and belong to the event from now on."""
+        """Initialize the event with pairs that need no conversion. It keeps the dictionary itself."""
         self.__payload = None
         self.__pairs = pairs
         if event_subject is not None:
@@ -154,7 +154,7 @@ class Event(ValueObject):
 
     @property
     def event_id(self) -> Optional[str]:
-        """The id of the event, a UUID, or None where it gets a new one when it is tracked."""
+        """The id of the event, a UUID, or None to get a new one each time it is tracked."""
         return self.payload.nv_pairs.get("eid")
 
     @event_id.setter
@@ -170,7 +170,7 @@ class Event(ValueObject):
 
     @property
     def created_timestamp(self) -> Optional[int]:
-        """When the event was created, in milliseconds since 1970, or None for when it is tracked."""
+        """The time of creation in milliseconds since 1970, or None for the time of `track()`."""
         return self.payload.nv_pairs.get("dtm")
 
     @created_timestamp.setter
@@ -183,7 +183,7 @@ class Event(ValueObject):
 
     @property
     def event_subject(self) -> Optional[Subject]:
-        """Whom the event is about. Its values go before those of the tracker's subject."""
+        """The subject of this event. Its values take precedence over those of the tracker's subject."""
         return self._event_subject
 
     @event_subject.setter
@@ -194,9 +194,9 @@ class Event(ValueObject):
 
     @property
     def payload(self) -> Payload:
-        """The pairs of the event itself. What a tracker adds to them goes into a copy."""
+        """The event's own parameters. A tracker adds its parameters to a copy."""
         if self.__payload is None:
-            # fast path: tracking never asks for it.
+            # fast path: tracking never uses the property.
             payload = Payload()
             if self.__pairs is not None:
                 payload.nv_pairs = self.__pairs
@@ -209,7 +209,7 @@ class Event(ValueObject):
 
     @property
     def context(self) -> List[SelfDescribingJson]:
-        """The entities that were there when the event happened."""
+        """The entities of the event."""
         return self._context
 
     @context.setter
@@ -226,7 +226,7 @@ class Event(ValueObject):
         json_encoder: Optional[JsonEncoderFunction],
         subject: Optional[Subject] = None,
     ) -> Payload:
-        """Build a payload of what the event holds. The event is not changed.
+        """Build the payload of the event. The event is not changed.
 
         Args:
             encode_base64: Encode self-describing data as base64.
@@ -244,7 +244,7 @@ class Event(ValueObject):
         elif payload is None:
             payload = Payload(self.__pairs)
         elif type(payload) is Payload:
-            # fast path: `copy` would ask what there is to copy.
+            # fast path: `copy` would inspect the object first.
             payload = Payload(payload.nv_pairs)
         else:
             payload = copy(payload)
@@ -273,7 +273,7 @@ class Event(ValueObject):
             return payload
         has_page = "url" in pairs or "page" in pairs or "refr" in pairs
         if not has_page and type(payload) is Payload and all(pairs.values()):
-            # fast path: `add_dict`, written out for what nearly always is.
+            # fast path: `add_dict` without the call, for the usual case.
             payload._pairs.update(pairs)  # noqa: SLF001 - of a class of ours
         else:
             own = payload.nv_pairs
@@ -284,7 +284,7 @@ class Event(ValueObject):
 
     def _state(self) -> Dict[str, object]:
         held = {**vars(self), "_Event__payload": self.payload, "_context": list(self.context)}
-        held.pop("_Event__pairs", None)  # those of the payload, unless somebody replaced it
+        held.pop("_Event__pairs", None)  # those of the payload, unless it was replaced
         held.pop("_Event__is_resolved", None)
         return held
 
@@ -312,10 +312,10 @@ class Event(ValueObject):
 
 
 def own_pairs(event: Any) -> Optional[PayloadDict]:
-    """Return the parameters that an event itself has, or None for an object of another type."""
+    """Return the event's own parameters, or None for an object of another type."""
     try:
         payload = event._Event__payload  # noqa: SLF001 - of a class of ours
-        # fast path: the property would make a payload.
+        # fast path: the property would create a payload.
         if payload is None:
             own: Optional[PayloadDict] = event._Event__pairs  # noqa: SLF001 - of a class of ours
         else:
@@ -331,11 +331,11 @@ def build_detached(
     json_encoder: Optional[JsonEncoderFunction],
     subject: Optional[Subject],
 ) -> Payload:
-    """Build the payload of an event whose type has a `build_payload` of its own.
+    """Build the payload of an event whose type has its own `build_payload`.
 
-    Written for 1.1.0, it may add to `self.payload`, call the one it overrides for what that adds
-    to `self.payload` too, and return `self.payload`. So it works on a copy of the event, where
-    building in place is what it expects and changes nothing that is anybody else's.
+    A `build_payload` that was written for 1.1.0 may add to `self.payload`, call the overridden
+    method for what that adds to `self.payload`, and return `self.payload`. So it is called on a
+    copy of the event, which it can change without an effect on the event.
     """
     twin = copy(event)
     twin._built_in_place = True  # noqa: SLF001 - of a class of ours
@@ -345,7 +345,7 @@ def build_detached(
 
 
 _PAGE = frozenset({"page", "refr", "url"})
-"""What events say themselves. A subject says it for those that do not."""
+"""Parameters of the page: the event's own values take precedence over those of a subject."""
 
 
 def _check_subject(subject: Any) -> None:
@@ -367,7 +367,7 @@ def _check_context(context: Any) -> None:
     if not contracts_enabled():
         return
     wanted = "context must be a list of SelfDescribingJson"
-    # A list is recognised first, since asking `Collection` takes time.
+    # A list is checked first, since the check for `Collection` is slow.
     if not isinstance(context, (list, tuple)) and (
         isinstance(context, (str, bytes, Mapping, type)) or not isinstance(context, Collection)
     ):
@@ -383,6 +383,6 @@ def _entities(context: List[SelfDescribingJson]) -> List[PayloadDict]:
     try:
         return [entity.to_json() for entity in context]
     except (AttributeError, TypeError):
-        # The list may have changed since it was checked.
+        # The list may have been changed since the check.
         _check_context(context)
         raise

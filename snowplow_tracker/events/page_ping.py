@@ -1,4 +1,4 @@
-"""A sign that a web page is still being read."""
+"""A ping: a web page is still open in front of the user."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["Event", "PagePing", "SelfDescribingJson", "Subject", "non_empty_stri
 
 
 class PagePing(Event):
-    """A user is still on a web page: one heartbeat."""
+    """A user is still on a web page."""
 
     page_url = Parameter[str]("url", "The URL of the page.", required=True)
     page_title = Parameter[Optional[str]]("page", "The title of the page.")
     referrer = Parameter[Optional[str]]("refr", "The URL that linked to the page.")
-    min_x = Parameter[Optional[int]]("pp_mix", "The least offset from the left since the last.")
-    max_x = Parameter[Optional[int]]("pp_max", "The greatest offset from the left.")
-    min_y = Parameter[Optional[int]]("pp_miy", "The least offset from the top.")
-    max_y = Parameter[Optional[int]]("pp_may", "The greatest offset from the top.")
+    min_x = Parameter[Optional[int]]("pp_mix", "The minimum offset from the left since the last.")
+    max_x = Parameter[Optional[int]]("pp_max", "The maximum offset from the left.")
+    min_y = Parameter[Optional[int]]("pp_miy", "The minimum offset from the top.")
+    max_y = Parameter[Optional[int]]("pp_may", "The maximum offset from the top.")
 
     def __init__(
         self,
@@ -43,16 +43,16 @@ class PagePing(Event):
         created_timestamp: Timestamp = None,
         parameters: Optional[Mapping[str, Any]] = None,
     ) -> None:
-        """Describe a heartbeat.
+        """Create a page ping.
 
         Args:
             page_url: The URL of the page.
             page_title: The title of the page.
             referrer: The URL that linked to the page.
-            min_x: The least offset from the left of the page, in pixels, since the last ping.
-            max_x: The greatest offset from the left.
-            min_y: The least offset from the top.
-            max_y: The greatest offset from the top.
+            min_x: The minimum scroll offset from the left of the page since the last ping, in pixels.
+            max_x: The maximum offset from the left.
+            min_y: The minimum offset from the top.
+            max_y: The maximum offset from the top.
             event_subject: The subject of this event; its values take precedence over the tracker's.
             context: The entities of the event: a list, even for a single one.
             true_timestamp: The exact time of the event, if it is known from another clock than the device's:

@@ -36,7 +36,7 @@ class PageView(Event):
         created_timestamp: Timestamp = None,
         parameters: Optional[Mapping[str, Any]] = None,
     ) -> None:
-        """Describe a view.
+        """Create a page view.
 
         Args:
             page_url: The URL of the page.
@@ -54,7 +54,7 @@ class PageView(Event):
             ValueError: The URL is empty, the context is not a list of
                 `SelfDescribingJson`, the id is not a UUID, or the time of creation is not a time.
         """
-        # fast path: the event that is tracked most calls next to nothing for ordinary strings.
+        # fast path: hardly any calls for ordinary strings, since this is the most common event.
         pairs: Dict[str, Any] = {"e": "pv"}
         if (
             type(page_url) is str

@@ -47,20 +47,20 @@ class ScreenView(Event):
         "id", "The id of the screen, a UUID.", non_empty=True, pairs_of=_OF_SCREEN
     )
     name = Parameter[Optional[str]](
-        "name", "The name of the screen for people.", non_empty=True, pairs_of=_OF_SCREEN
+        "name", "The human-readable name of the screen.", non_empty=True, pairs_of=_OF_SCREEN
     )
     type = Parameter[Optional[str]]("type", "The type of the screen.", pairs_of=_OF_SCREEN)
     previous_name = Parameter[Optional[str]](
-        "previousName", "The name of the screen before.", pairs_of=_OF_SCREEN
+        "previousName", "The name of the previous screen.", pairs_of=_OF_SCREEN
     )
     previous_id = Parameter[Optional[str]](
-        "previousId", "The id of the screen before, a UUID.", pairs_of=_OF_SCREEN
+        "previousId", "The id of the previous screen, a UUID.", pairs_of=_OF_SCREEN
     )
     previous_type = Parameter[Optional[str]](
-        "previousType", "The type of the screen before.", pairs_of=_OF_SCREEN
+        "previousType", "The type of the previous screen.", pairs_of=_OF_SCREEN
     )
     transition_type = Parameter[Optional[str]](
-        "transitionType", "How the user came from one to the other.", pairs_of=_OF_SCREEN
+        "transitionType", "The type of the transition between the screens.", pairs_of=_OF_SCREEN
     )
 
     def __init__(
@@ -80,16 +80,16 @@ class ScreenView(Event):
         created_timestamp: Timestamp = None,
         parameters: Optional[Mapping[str, Any]] = None,
     ) -> None:
-        """Describe a view.
+        """Create a screen view.
 
         Args:
-            id_: The id of the screen, a UUID. A screen without one gets a new one.
-            name: The name of the screen for people. The pipeline's schema asks for one.
+            id_: The id of the screen, a UUID. Default: a new one.
+            name: The human-readable name of the screen. The pipeline's schema requires it.
             type: The type of the screen, such as feed or carousel.
-            previous_name: The name of the screen before.
-            previous_id: The id of the screen before, a UUID.
-            previous_type: The type of the screen before.
-            transition_type: How the user came from that screen to this one.
+            previous_name: The name of the previous screen.
+            previous_id: The id of the previous screen, a UUID.
+            previous_type: The type of the previous screen.
+            transition_type: The type of the transition between the screens.
             event_subject: The subject of this event; its values take precedence over the tracker's.
             context: The entities of the event: a list, even for a single one.
             true_timestamp: The exact time of the event, if it is known from another clock than the device's:
@@ -126,7 +126,7 @@ class ScreenView(Event):
         json_encoder: Optional[JsonEncoderFunction],
         subject: Optional[Subject] = None,
     ) -> Payload:
-        """Build a payload of what the event holds. The event is not changed.
+        """Build the payload of the event. The event is not changed.
 
         Args:
             encode_base64: Encode self-describing data as base64.
@@ -147,7 +147,7 @@ class ScreenView(Event):
         if not properties.get("name"):
             warn_once(
                 ("ScreenView", "name"),
-                "A ScreenView without a name was tracked: its schema asks for one, so the pipeline "
+                "A ScreenView without a name was tracked: its schema requires one, so the pipeline "
                 "will refuse it",
             )
         payload = super().build_payload(encode_base64, json_encoder, subject)
@@ -170,7 +170,7 @@ def _checked_id(key: str, value: Any) -> Any:
     if canonical is None:
         warn_once(
             ("ScreenView", key),
-            "The %s of a ScreenView is %.50r, which is no UUID as its schema asks for, so the pipeline will refuse it",
+            "The %s of a ScreenView is %.50r, but its schema requires a UUID, so the pipeline will refuse it",
             key,
             value,
         )

@@ -28,7 +28,7 @@ __all__ = [
 
 
 class SelfDescribing(Event):
-    """Something happens that a schema describes."""
+    """An event with data that a schema describes."""
 
     _shown_fields = ("event_json",)
 
@@ -43,7 +43,7 @@ class SelfDescribing(Event):
         created_timestamp: Timestamp = None,
         parameters: Optional[Mapping[str, Any]] = None,
     ) -> None:
-        """Describe what happens.
+        """Create a self-describing event.
 
         Args:
             event_json: The data of the event, with its schema.
@@ -59,7 +59,7 @@ class SelfDescribing(Event):
             ValueError: `event_json` is not a `SelfDescribingJson`, the context is not a list of
                 them, the id is not a UUID, or the time of creation is not a time.
         """
-        # fast path: the pairs are as they are sent.
+        # fast path: these pairs need no conversion.
         self._start({"e": "ue"}, event_subject, context, true_timestamp)
         if event_id is not None or created_timestamp is not None or parameters is not None:
             self._set_options(event_id, created_timestamp, parameters)
@@ -83,7 +83,7 @@ class SelfDescribing(Event):
         json_encoder: Optional[JsonEncoderFunction],
         subject: Optional[Subject] = None,
     ) -> Payload:
-        """Build a payload of what the event holds. The event is not changed.
+        """Build the payload of the event. The event is not changed.
 
         Args:
             encode_base64: Encode self-describing data as base64.

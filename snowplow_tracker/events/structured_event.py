@@ -16,13 +16,13 @@ __all__ = ["Event", "SelfDescribingJson", "StructuredEvent", "Subject", "non_emp
 
 
 class StructuredEvent(Event):
-    """Something happens that five fields can say."""
+    """An event that five fields describe."""
 
     category = Parameter[str]("se_ca", "The group of actions.", required=True)
     action = Parameter[str]("se_ac", "What the user does.", required=True)
     label = Parameter[Optional[str]]("se_la", "More about the action.")
-    property_ = Parameter[Optional[str]]("se_pr", "What it is done to, or how.")
-    value = Parameter[Optional[float]]("se_va", "A number that goes with it.")
+    property_ = Parameter[Optional[str]]("se_pr", "The object of the action, or how it is done.")
+    value = Parameter[Optional[float]]("se_va", "A number for the action.")
 
     def __init__(
         self,
@@ -39,14 +39,14 @@ class StructuredEvent(Event):
         created_timestamp: Timestamp = None,
         parameters: Optional[Mapping[str, Any]] = None,
     ) -> None:
-        """Describe what happens.
+        """Create a structured event.
 
         Args:
             category: The group that the action belongs to.
             action: What the user does.
             label: More about the action.
             property_: The object of the action, or how it is done.
-            value: A number that goes with it.
+            value: A number for the action, such as an amount or a duration.
             event_subject: The subject of this event; its values take precedence over the tracker's.
             context: The entities of the event: a list, even for a single one.
             true_timestamp: The exact time of the event, if it is known from another clock than the device's:

@@ -503,7 +503,7 @@ def test_the_end_of_a_program_says_what_redis_did_not_take(tmp_path):
         check=False,
     )
     assert program.returncode == 0
-    assert "The program ends with 7 events that Redis did not take." in program.stderr
+    assert "The program ends with 7 events that Redis did not accept." in program.stderr
 
 
 @pytest.mark.long
