@@ -1,1 +1,1 @@
-"""The command line: `main` knows the commands, each command is a module of its own."""
+"""The command line: `main` runs the commands; each command is a module."""

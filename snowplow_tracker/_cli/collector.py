@@ -1,11 +1,11 @@
-"""Run a collector on this machine: see events as they arrive, here and on a page in the browser.
+"""Run a local collector: see events as they arrive, here and on a page in the browser.
 
-Give its URL to a tracker as the endpoint, and open the same URL in a browser:
+Use its URL as the endpoint of a tracker, and open the same URL in a browser:
 
   python -m snowplow_tracker collector --port 9090 --schemas schemas/
 
-The endpoints of Snowplow Micro (/micro/good, /micro/bad, ...) are there, too. Ctrl-C ends it with
-status 0; a port that is taken is status 1, and arguments that make no sense are status 2.
+It also has the endpoints of Snowplow Micro (/micro/good, /micro/bad, ...). The exit status is 0 after
+Ctrl-C, 1 if the port is in use, and 2 for invalid arguments.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _RED = "\x1b[31m"
 _PLAIN = "\x1b[0m"
 _DEFAULT_SIZE = (100, 24)
 _BATCH = 250
-# Shown for one event; the page has all of them.
+# Maximum number that is shown for one event; the page shows all.
 _MAX_PROBLEMS = 5
 _POLL = 1.0
 
@@ -48,14 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--host",
         type=_address,
         default="127.0.0.1",
-        help="the address to listen on (default: %(default)s); with 0.0.0.0 everybody in the"
+        help="the address to listen on (default: %(default)s); with 0.0.0.0 everyone in the"
         " network can read the events",
     )
     parser.add_argument(
         "--schemas",
         metavar="SOURCE",
         action="append",
-        help="a folder, an archive or a registry of Iglu schemas that events are held against;"
+        help="a folder, an archive or a registry of Iglu schemas to validate events against;"
         " may be repeated (needs the extra 'schemas')",
     )
     parser.add_argument(
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         action="append",
         default=[],
-        help="a further name of this machine, or of a site whose pages send events here;"
+        help="an additional name of this machine, or of a site whose pages send events here;"
         " may be repeated",
     )
     parser.add_argument(
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=_positive,
         default=10_000,
-        help="how many events are kept, the latest (default: %(default)s)",
+        help="maximum number of events to keep, the latest ones (default: %(default)s)",
     )
 
 
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         args: the arguments of the command.
 
     Returns:
-        0 when it was interrupted from the keyboard, 1 if it cannot have the schemas.
+        0 after an interrupt from the keyboard, 1 if the schemas cannot be loaded.
     """
     from snowplow_tracker.testing.live_collector import LiveCollector
 
@@ -100,8 +100,8 @@ def run(args: argparse.Namespace) -> int:
         return 1
     output = _Output(sys.stdout)
     with collector, contextlib.suppress(KeyboardInterrupt):
-        output.print(f"A collector listens on {collector.endpoint}, stop it with Ctrl-C")
-        output.print("Open the same address in a browser to see the events in full.\n")
+        output.print(f"A collector listens on {collector.endpoint}. Stop it with Ctrl-C.")
+        output.print("Open the same URL in a browser to see the events in full.\n")
         generation, last = 0, 0
         while True:
             now, entries = collector.journal.wait_for_more(generation, last, _BATCH, _POLL)
@@ -122,7 +122,7 @@ class _Output:
         self._header_shown = False
 
     def print(self, text: str) -> None:
-        """Print what came over the network, or anything else, without what steers a terminal."""
+        """Print a string without characters that control a terminal."""
         from snowplow_tracker.testing.collector import print_safely
 
         if self._stream is None:
@@ -159,10 +159,10 @@ class _Output:
             self._lose()
 
     def _lose(self) -> None:
-        # Nobody reads any more. The collector goes on: the page is still there, and so are tests.
+        # The output is closed. The collector continues, for the page and for tests.
         stream, self._stream = self._stream, None
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            # What is still buffered would fail once more at the end of the process.
+            # The buffered output would fail again at the end of the process.
             descriptor = os.open(os.devnull, os.O_WRONLY)
             os.dup2(descriptor, stream.fileno())  # type: ignore[union-attr]
             os.close(descriptor)

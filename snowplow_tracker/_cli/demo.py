@@ -1,4 +1,4 @@
-"""Send one event of each type to a collector on this machine, and show what arrived."""
+"""Send one event of each type to a local collector, and show what arrived."""
 
 from __future__ import annotations
 

@@ -25,21 +25,21 @@ Example:
   from shop_events import OrderPlaced, Product
   tracker.track(OrderPlaced(order_id="A-1017", total=59.8, context=[Product(sku="lamp-3")]))
 
-A schema does not say whether it is of events or of entities. Each class can be used as both, unless
---events or --entities says otherwise.
+A schema does not define whether it is for events or for entities. Each class can be used as both, unless
+--events or --entities is given.
 
-The latest version of a schema is called as the schema (OrderPlaced); earlier ones have the version in the name
-(OrderPlacedV1_0_0). Schemas of several vendors with one name have the vendor in the name (AcmeOrderPlaced).
+The class of the latest version is named like the schema (OrderPlaced). Classes of earlier versions have the version in
+the name (OrderPlacedV1_0_0). If several vendors use the same name, the vendor is in the name (AcmeOrderPlaced).
 
 A file of event specifications is JSON:
   {{"OrderPlaced": {{"id": "fd2a8a44-…", "name": "Order placed", "version": 2,
                    "tracking_plan": {{"id": "5a1f…", "name": "Shop", "domain": "Sales"}}}}}}
-Each such event then takes the entity event_specification with it.
+Each such event then has the entity event_specification.
 
 Exit status:
   {DONE}    the module is written, or up to date (--check)
-  {INCOMPLETE}    it is out of date (--check), or some schema has no class; one line says why for each
-  {USAGE}    the arguments make no sense
+  {INCOMPLETE}    the module is out of date (--check), or some schemas have no class; one line gives the reason for each
+  {USAGE}    the arguments are invalid
 """
 
 
@@ -57,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="IGLU",
         action="append",
         default=[],
-        help="only this schema, iglu:com.acme/order/jsonschema/1-0-0; * stands for anything where the "
-        "schemas can be listed (folders, archives); may be given several times (default: all that are listed)",
+        help="only this schema, such as iglu:com.acme/order/jsonschema/1-0-0; * matches anything if the "
+        "schemas can be listed (folders, archives); may be given several times (default: all listed schemas)",
     )
     parser.add_argument(
         "--out", metavar="FILE", required=True, help="the module; - for the standard output"
@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="PATTERN",
             action="append",
             default=[],
-            help=f"schemas that are of {kind} only: a name or vendor/name, where * stands for anything; may be "
+            help=f"schemas that are for {kind} only: a name or vendor/name, where * matches anything; may be "
             "given several times",
         )
     parser.add_argument(
@@ -144,7 +144,7 @@ def _chosen(resolver: Resolver, wanted: List[str]) -> List[SchemaKey]:
     if not wanted:
         if not listed:
             raise ValueError(
-                "there are no schemas: give --schemas, and --schema where they cannot be listed"
+                "there are no schemas: give --schemas, and also --schema if they cannot be listed"
             )
         return listed
     chosen = set()
@@ -157,7 +157,7 @@ def _chosen(resolver: Resolver, wanted: List[str]) -> List[SchemaKey]:
                 if fnmatchcase(key.uri, pattern) or fnmatchcase(key.uri, f"{pattern}/*")
             ]
             if not found:
-                raise ValueError(f"no schema is like {each}")
+                raise ValueError(f"no schema matches {each}")
             chosen.update(found)
         else:
             chosen.add(SchemaKey.parse(each))

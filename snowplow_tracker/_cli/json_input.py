@@ -1,4 +1,4 @@
-"""Reads JSON that people give to commands: as an argument, a file, the standard input, or line by line."""
+"""Reads JSON from an argument, a file or the standard input, as one value or line by line."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Entry(NamedTuple):
     """`orders.jsonl:17`."""
     value: Any
     error: str = ""
-    """Why it could not be read, if it could not."""
+    """The reason why it could not be read, or None."""
 
 
 def json_from(text: str) -> Any:
-    """Read JSON, as strictly as the pipeline does.
+    """Parse JSON as strictly as the pipeline.
 
     Raises:
         ValueError: it is no JSON.
@@ -38,7 +38,7 @@ def json_from(text: str) -> Any:
 
 
 def value_of(argument: str) -> Any:
-    """Return the JSON that an argument stands for: itself, `@FILE`, or `-` for the standard input.
+    """Return the JSON of an argument: JSON itself, `@FILE`, or `-` for the standard input.
 
     Raises:
         OSError: the file cannot be read.
@@ -52,7 +52,7 @@ def value_of(argument: str) -> Any:
 
 
 def entries_of(file: str) -> Iterator[Entry]:
-    """Return the JSON values of a file: one value, the items of an array, or a value in each line.
+    """Yield the JSON values of a file: one value, the items of an array, or one value per line.
 
     Args:
         file: its path, or `-` for the standard input, which is read line by line.
@@ -62,14 +62,14 @@ def entries_of(file: str) -> Iterator[Entry]:
     """
     if file == "-":
         if isinstance(sys.stdin, io.TextIOWrapper) and sys.stdin.errors != "replace":
-            # As with files: what is no text is wrong in its line, and the lines after it count.
+            # As for files: an undecodable line is an error of that line only.
             sys.stdin.reconfigure(errors="replace")
         yield from _lines("-", sys.stdin)
         return
     with Path(file).open(encoding="utf-8-sig", errors="replace") as stream:
         first = stream.readline()
         try:
-            # A first line that is a value of its own means a value in each line.
+            # If the first line is a complete value, each line is a value.
             json_from(first)
             in_lines = True
         except ValueError:
@@ -83,7 +83,7 @@ def entries_of(file: str) -> Iterator[Entry]:
         whole = json_from(text)
     except ValueError as error:
         if first.strip():
-            # Lines, of which the first is wrong, or one broken document: who reads lines sees where.
+            # Either lines with an invalid first one, or one invalid document: read as lines to show the place.
             lines = [line for line in text.splitlines() if line.strip()]
             if len(lines) > 1 and all(
                 line.lstrip()[:1] == "{" and line.rstrip()[-1:] == "}" for line in lines[1:]

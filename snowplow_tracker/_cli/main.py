@@ -1,7 +1,7 @@
-"""Reads the command line and runs one command.
+"""Parses the command line and runs one command.
 
 A command is a module with ``add_arguments(parser)`` and ``run(args) -> int``, whose docstring is its
-help. It imports what it works with inside `run`, so that asking for help stays fast.
+help. It imports what it needs inside `run`, so that ``--help`` stays fast.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _INTERRUPTED = 130
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage above it."""
+    """Reports errors in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (-h shows how)\n")
+        self.exit(2, f"{self.prog}: {message} (see -h)\n")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -10,17 +10,17 @@ __all__ = ["serve"]
 
 
 def serve(address: Tuple[str, int], text: Callable[[], str]) -> ThreadingHTTPServer:
-    """Serve a text at `/metrics` from a daemon thread.
+    """Serve metrics at `/metrics` from a daemon thread.
 
     Args:
-        address: Host and port to listen on; port 0 for any.
-        text: Returns what is served, in the text format of Prometheus.
+        address: Host and port to listen on; port 0 for any free one.
+        text: Returns the metrics in the text format of Prometheus.
 
     Returns:
         The server: close it with `shutdown()` and `server_close()`.
 
     Raises:
-        OSError: The port cannot be had.
+        OSError: The port is not available.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -36,7 +36,7 @@ def serve(address: Tuple[str, int], text: Callable[[], str]) -> ThreadingHTTPSer
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Log nothing: it is asked every few seconds."""
+            """Log nothing, since requests come every few seconds."""
 
     server = ThreadingHTTPServer(address, Handler)
     server.daemon_threads = True

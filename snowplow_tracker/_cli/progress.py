@@ -1,4 +1,4 @@
-"""How a long-running command says how it is doing: one line that changes on a terminal, log lines elsewhere."""
+"""Progress of a long-running command: one line that is updated on a terminal, or log lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REDRAW_INTERVAL = 0.2
 
 
 class Progress(NamedTuple):
-    """Where a worker is."""
+    """The progress of a worker."""
 
     sent: int
     queued: int
@@ -27,11 +27,11 @@ class Progress(NamedTuple):
 
 
 class Reporter(logging.Handler):
-    """Shows progress and log records in one stream without mixing them up.
+    """Writes progress and log records to one stream without mixing them.
 
     Args:
-        stream: Where to write to; None where standard error is closed.
-        interval: Seconds between progress lines where the stream is no terminal.
+        stream: The stream to write to; None if standard error is closed.
+        interval: Seconds between progress lines if the stream is not a terminal.
     """
 
     def __init__(self, stream: Optional[TextIO], interval: float) -> None:
@@ -48,11 +48,11 @@ class Reporter(logging.Handler):
         self._history: Deque[Tuple[float, int]] = deque([(self._last_at, 0)])
 
     def show(self, progress: Progress, *, final: bool = False) -> None:
-        """Say where the worker is, if there is something to say.
+        """Show the progress, if it is time to.
 
         Args:
-            progress: Where it is.
-            final: It is the last time.
+            progress: The progress.
+            final: Whether this is the last call.
         """
         now = time.monotonic()
         due = now - self._drawn_at >= (_REDRAW_INTERVAL if self._on_terminal else self._interval)
@@ -74,7 +74,7 @@ class Reporter(logging.Handler):
         """Write a log record; on a terminal, above the progress line."""
         try:
             text = redact(self.format(record))
-        except Exception:  # noqa: BLE001 - as logging does: a wrong message ends no program
+        except Exception:  # noqa: BLE001 - as in logging, an invalid record must not end the program
             self.handleError(record)
             return
         with self._writing:
@@ -100,7 +100,7 @@ class Reporter(logging.Handler):
             self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError):
-            # Closed, or nobody reads it any more: what a worker is for goes on without.
+            # The stream is closed. The worker continues without it.
             self._stream = None
 
     def _rate(self, now: float, sent: int) -> float:
@@ -112,7 +112,7 @@ class Reporter(logging.Handler):
 
 
 def _knows_codes(stream: Optional[TextIO]) -> bool:
-    """Whether a stream is a terminal that can erase a line, and may be sent what does it."""
+    """Return whether a stream is a terminal that can erase a line."""
     if stream is None or "NO_COLOR" in os.environ:
         return False
     try:

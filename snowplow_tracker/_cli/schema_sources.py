@@ -1,4 +1,4 @@
-"""The arguments that say where schemas are found, for several commands."""
+"""The arguments for the sources of schemas, for several commands."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def add_schema_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PLACE",
         action="append",
         default=[],
-        help="where schemas are found: a folder (vendor/name/format/version), a zip or tar archive of one, or "
+        help="a source of schemas: a folder (vendor/name/format/version), a zip or tar archive of one, or "
         "the URL of an Iglu registry; may be given several times (default: SNOWPLOW_SCHEMAS, separated by commas)",
     )
     parser.add_argument(
         "--api-key",
         metavar="KEY",
         default=os.environ.get("SNOWPLOW_IGLU_API_KEY"),
-        help="the key of the registries (default: SNOWPLOW_IGLU_API_KEY, which does not show it to everybody "
-        "on the machine)",
+        help="the API key of the registries (default: SNOWPLOW_IGLU_API_KEY, which does not show it to all "
+        "users of the machine)",
     )
 
 
 def resolver_from(args: argparse.Namespace) -> Resolver:
-    """Return the resolver that the arguments ask for; it may have no registry.
+    """Return the resolver for the arguments. It may have no registry.
 
     Raises:
         ValueError: a folder or an archive does not exist.

@@ -1,4 +1,4 @@
-"""Track an event from the command line, or many from a file, and say whether they were delivered."""
+"""Track an event from the command line, or many from a file, and report whether they were delivered."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ Example:
       --entity '{{"schema": "iglu:com.acme/product/jsonschema/1-0-0", "data": {{"sku": "lamp-3"}}}}'
   snowplow-tracker track --endpoint localhost:9090 self-describing --lines orders.jsonl
 
-Where JSON is asked for, @FILE stands for the content of a file, and - for the standard input.
-With --lines each line is an event: {{"schema": "iglu:…", "data": {{…}}}}, and if need be "context" (a list of entities)
-and "true_timestamp" (milliseconds since 1970). With --schema each line is the data alone.
-With --schemas (or SNOWPLOW_SCHEMAS) each event is checked before it is sent; for this, the extra is needed:
+Instead of JSON, @FILE reads a file, and - reads the standard input.
+With --lines each line is an event: {{"schema": "iglu:…", "data": {{…}}}}, optionally with "context" (a list of entities)
+and "true_timestamp" (milliseconds since 1970). With --schema each line is only the data.
+With --schemas (or SNOWPLOW_SCHEMAS) each event is validated before it is sent. This needs an extra:
 pip install "snowplow-tracker[schemas]".
 
 Exit status:
   {DELIVERED}    every event was delivered
-  {BAD_INPUT}    some input is no event, or not valid for its schema, and was not sent; all others were delivered
-  {USAGE}    the arguments make no sense
+  {BAD_INPUT}    some events are invalid and were not sent; all others were delivered
+  {USAGE}    the arguments are invalid
   {NOT_IN_TIME}    some events could not be delivered in time (--timeout): they are lost
   {DROPPED}    the collector refused some events for good: they are lost
   130  it was interrupted
 
 Environment:
-  SNOWPLOW_ENDPOINT stands for --endpoint.
+  SNOWPLOW_ENDPOINT is the default for --endpoint.
 """
 _PROGRESS_EVERY = 10.0
 _SHOW_PROGRESS_FROM = 1_000
-"""Events. Fewer are sent before anybody could read how far it is."""
+"""Minimum number of events for a progress line: fewer are sent too quickly to read it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         default=endpoint,
         required=endpoint is None,
-        help="the collector: a URL, or a host, which is spoken to by https unless it is this machine",
+        help="the collector: a URL, or a host, which is used with https unless it is this machine",
     )
     parser.add_argument("--method", choices=("post", "get"), default="post")
     parser.add_argument(
@@ -84,18 +84,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", metavar="kind", required=True)
 
     page_view = _kind(kinds, "page-view", "a page is viewed")
-    page_view.add_argument("url", metavar="URL", help="the address of the page")
+    page_view.add_argument("url", metavar="URL", help="the URL of the page")
     page_view.add_argument("--title", help="its title")
-    page_view.add_argument("--referrer", metavar="URL", help="where the visitor came from")
+    page_view.add_argument("--referrer", metavar="URL", help="the URL that linked to the page")
 
-    structured = _kind(kinds, "structured", "something happens that has no schema")
+    structured = _kind(kinds, "structured", "an event without a schema")
     structured.add_argument("--category", required=True)
     structured.add_argument("--action", required=True)
     structured.add_argument("--label")
     structured.add_argument("--property")
     structured.add_argument("--value", type=_number)
 
-    custom = _kind(kinds, "self-describing", "something happens that a schema describes")
+    custom = _kind(kinds, "self-describing", "an event with a schema")
     custom.add_argument(
         "data",
         metavar="JSON",
@@ -164,7 +164,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Tracked(NamedTuple):
-    """An event to track, or why there is none."""
+    """An event to track, or the reason why there is none."""
 
     event: Optional[Event]
     place: str = ""
@@ -180,7 +180,7 @@ class _Run:
         self._reporter = reporter
         self._wrong = 0
         self._check = _checker(args)
-        # Made first, since what they find wrong is to be said before anything is sent.
+        # Created first, so that their errors are reported before anything is sent.
         self._subject = _subject(args)
         self._entities = [entity for each in args.entity for entity in _entities(each)]
         self._events = self._read()
@@ -228,7 +228,7 @@ class _Run:
         return DELIVERED
 
     def _wait(self) -> None:
-        """Wait until all is delivered, or nothing was for as long as the timeout."""
+        """Wait until all events are delivered, or until no event was delivered within the timeout."""
         deadline = time.monotonic() + self._args.timeout
         sent = 0
         while True:
@@ -243,7 +243,7 @@ class _Run:
             rest = deadline - time.monotonic()
             if rest <= 0:
                 return
-            # A flush may come back at once while the collector fails.
+            # A flush may return immediately while the collector fails.
             time.sleep(min(0.1, rest))
 
     def _show(self, *, final: bool = False) -> None:
@@ -277,7 +277,7 @@ class _Run:
         except OSError as error:
             raise ValueError(f"{argument}: {error.strerror}") from error
         except ValueError as error:
-            raise ValueError(f"{argument[:60]} is no JSON: {error}") from error
+            raise ValueError(f"{argument[:60]} is not JSON: {error}") from error
 
     def _lines(self) -> Iterator[_Tracked]:
         from snowplow_tracker._cli.json_input import entries_of
@@ -364,7 +364,7 @@ def _self_describing(value: Any, what: str) -> SelfDescribingJson:
 
 
 def _checker(args: argparse.Namespace) -> Callable[[Event], List[str]]:
-    """Return the function that says what is wrong with an event; without schemas, nothing is."""
+    """Return a function that returns the problems of an event. Without schemas, there are none."""
     resolver = resolver_from(args)
     if not resolver.registries:
         return lambda _event: []
@@ -398,7 +398,7 @@ def _subject(args: argparse.Namespace) -> Subject:
 
 
 def _with_protocol(endpoint: str) -> str:
-    """Return an endpoint whose host is spoken to by http where it is this machine."""
+    """Return an endpoint that uses http if its host is this machine."""
     host = endpoint.split("/", 1)[0].rsplit(":", 1)[0]
     return f"http://{endpoint}" if host in {"localhost", "127.0.0.1", "[::1]"} else endpoint
 
@@ -421,7 +421,7 @@ def _finite(text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
     return number
 
 

@@ -1,4 +1,4 @@
-"""Check self-describing JSON, or events as they are sent, against their schemas."""
+"""Validate self-describing JSON, or events in the form in which they are sent, against their schemas."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Example:
   snowplow-tracker validate --schemas schemas/ tests/events/*.json orders.jsonl
   orders.jsonl:17: $.total: must be a number, not "59.80" (iglu:com.acme/order/jsonschema/1-0-0)
 
-A file holds a JSON object, an array of objects, or an object in each line; - is the standard input, line by line.
+A file contains a JSON object, an array of objects, or one object per line; - is the standard input, line by line.
 An object is self-describing JSON ({{"schema": "iglu:…", "data": {{…}}}}), an event as it is sent ({{"e": "pv", …}}), or
-the body of a request, whose events are checked one by one.
+the body of a request, whose events are validated one by one.
 
 Exit status:
   {VALID}    all are valid
-  {INVALID}    some are not, or their schemas were not found; one line says why for each problem
-  {USAGE}    the arguments make no sense, a file cannot be read, or the extra is missing:
+  {INVALID}    some are not, or their schemas were not found; one line describes each problem
+  {USAGE}    the arguments are invalid, a file cannot be read, or the extra is missing:
        pip install "snowplow-tracker[schemas]"
 """
 _PAYLOAD_DATA = "iglu:com.snowplowanalytics.snowplow/payload_data/"
@@ -96,5 +96,5 @@ def _problems(value: Any, resolver: Resolver) -> Iterator[Tuple[str, Problem]]:
 
 
 def _printable(text: str) -> str:
-    """Return text that stays one line, and that no terminal obeys."""
+    """Return text in one line, without characters that control a terminal."""
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

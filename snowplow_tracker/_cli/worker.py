@@ -1,4 +1,4 @@
-"""Deliver the events of a store that other programs fill, until told to stop."""
+"""Deliver the events that other programs add to a store, until it is stopped."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ logger = logging.getLogger("snowplow_tracker.worker")
 DONE, CANNOT_START, USAGE, LEFT_BEHIND, DROPPED = 0, 1, 2, 3, 4
 
 _TICK = 0.5
-"""Seconds. How often a busy worker looks at what it is told, and shows where it is."""
+"""Seconds between checks for a stop, and updates of the progress, while the worker is busy."""
 _IDLE_WAIT = 0.5
-"""Seconds. How long an idle worker waits for the store to have something new before it looks at what it is told."""
+"""Maximum seconds for which an idle worker waits for new events before it checks for a stop."""
 
 _EPILOG = f"""\
 URLs of stores:
   {FORMS}
   Options of the store may follow: redis://localhost/0?stream=orders&group=eu&claim_after=30
 
-When it is told to stop (SIGTERM, SIGINT), it finishes the requests that are under way. What it does
-not finish in time goes out again from another worker or the next start, with the same event ids.
-A second signal ends it at once. An idle worker waits for Redis to wake it, and looks into a SQLite
-file four times in a second.
+When it is stopped (SIGTERM, SIGINT), it finishes the requests in progress. Events of requests that do
+not finish in time are sent again by another worker or after the next start, with the same event ids.
+A second signal ends it immediately. An idle worker is woken by Redis, and checks an SQLite file four
+times per second.
 
 Exit status:
-  {DONE}    it was told to stop, or the store is empty (--exit-when-empty); nothing was lost
+  {DONE}    it was stopped, or the store is empty (--exit-when-empty); no event was lost
   {CANNOT_START}    it could not start: the store cannot be opened
-  {USAGE}    the arguments make no sense
-  {LEFT_BEHIND}    requests were still under way when the time was up, or it was told to stop before the store
-       was empty (--exit-when-empty); the store keeps the events
-  {DROPPED}    events are lost: the collector refuses them for good, or the store cannot read them; see the log
+  {USAGE}    the arguments are invalid
+  {LEFT_BEHIND}    requests did not finish in time, or it was stopped before the store was empty
+       (--exit-when-empty); the store keeps the events
+  {DROPPED}    events are lost: the collector refused them for good, or the store could not read them; see the log
   130  it was interrupted twice
 
 Environment:
-  SNOWPLOW_STORE and SNOWPLOW_ENDPOINT stand for --store and --endpoint. Unlike arguments, they do not
-  show a password to everybody on the machine.
+  SNOWPLOW_STORE and SNOWPLOW_ENDPOINT are the defaults for --store and --endpoint. Unlike arguments,
+  they do not show a password to all users of the machine.
 """
 
 
@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         default=endpoint,
         required=endpoint is None,
-        help="the collector: a URL, or a host, which is spoken to by https",
+        help="the collector: a URL, or a host, which is used with https",
     )
     parser.add_argument("--method", choices=("post", "get"), default="post")
     parser.add_argument(
@@ -77,28 +77,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=_whole_number,
         default=500,
-        help="the most events in a request (default: %(default)s)",
+        help="maximum number of events in a request (default: %(default)s)",
     )
     parser.add_argument(
         "--threads",
         metavar="N",
         type=_whole_number,
         default=1,
-        help="how many requests may be under way at once (default: %(default)s)",
+        help="maximum number of simultaneous requests (default: %(default)s)",
     )
     parser.add_argument(
         "--request-timeout",
         metavar="SECONDS",
         type=_seconds,
         default=5.0,
-        help="for connecting and for each answer (default: %(default)s)",
+        help="timeout for connecting and for each answer (default: %(default)s)",
     )
     parser.add_argument(
         "--max-retry-delay",
         metavar="SECONDS",
         type=_seconds,
         default=60.0,
-        help="the longest wait after a failed request (default: %(default)s)",
+        help="maximum wait after a failed request (default: %(default)s)",
     )
     parser.add_argument("--path", help="the path of POST requests, such as /com.acme/track")
     parser.add_argument(
@@ -107,26 +107,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=_header,
         default=[],
-        help="an extra header for every request; may be given several times",
+        help="an additional header for every request; may be given several times",
     )
     parser.add_argument(
         "--exit-when-empty",
         action="store_true",
-        help="end when every event is delivered, those included that other workers hold",
+        help="end when every event is delivered, including those that other workers have leased",
     )
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
         type=_seconds,
         default=10.0,
-        help="how long requests under way may take when it is told to stop (default: %(default)s)",
+        help="maximum time for requests in progress after a stop (default: %(default)s)",
     )
     parser.add_argument(
         "--report-every",
         metavar="SECONDS",
         type=_seconds,
         default=10.0,
-        help="how often progress is logged where there is no terminal (default: %(default)s)",
+        help="interval of progress in the log if there is no terminal (default: %(default)s)",
     )
     parser.add_argument(
         "--metrics-port",
@@ -138,12 +138,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metrics-host",
         metavar="HOST",
         default="127.0.0.1",
-        help="where to listen for --metrics-port (default: %(default)s, this machine alone)",
+        help="the address to listen on for --metrics-port (default: %(default)s, only this machine)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the worker until it is told to stop.
+    """Run the worker until it is stopped.
 
     Args:
         args: the arguments of the command.
@@ -165,11 +165,13 @@ def run(args: argparse.Namespace) -> int:
         except ValueError as error:
             logger.error("%s", error)  # noqa: TRY400 - the user needs no traceback
             return USAGE
-        except Exception as error:  # noqa: BLE001 - whatever a store has against being opened
+        except Exception as error:  # noqa: BLE001 - a store may raise anything when it is opened
             logger.error("%s", error)  # noqa: TRY400 - as above
             return CANNOT_START
         with _told_by_signals(worker.stop), _metrics_of(worker, args):
-            logger.info("Events go from %s to %s.", redact(args.store), worker.emitter.endpoint)
+            logger.info(
+                "Events are sent from %s to %s.", redact(args.store), worker.emitter.endpoint
+            )
             return worker.run()
     except _CannotServeError as error:
         logger.error("%s", error)  # noqa: TRY400 - as above
@@ -179,9 +181,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Gate:
-    """A store that looks empty once the gate is shut, so that nothing new is begun.
+    """A store that looks empty after the gate is closed, so that nothing new is sent.
 
-    What was handed out before is still settled.
+    Events that were leased before can still be settled.
     """
 
     durable = True
@@ -211,7 +213,7 @@ class _Gate:
 
 
 class _Worker:
-    """Has an emitter deliver what is in a store."""
+    """Delivers the events of a store with an emitter."""
 
     def __init__(self, store: DurableEventStore, args: argparse.Namespace, reporter: Any) -> None:
         from snowplow_tracker.emitters import AsyncEmitter
@@ -220,7 +222,7 @@ class _Worker:
         self._reporter = reporter
         self._until_empty: bool = args.exit_when_empty
         self._timeout: float = args.timeout
-        # Not an event, whose lock the main thread may hold when the signal comes.
+        # Not an Event, whose lock the main thread may hold when the signal arrives.
         self._told: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._counting = threading.Lock()
         self._sent = self._failures = self._dropped = 0
@@ -230,7 +232,7 @@ class _Worker:
             args.endpoint,
             protocol="https",
             method=args.method,
-            batch_size=1,  # a worker sends what there is
+            batch_size=1,  # a worker does not wait for full batches
             on_success=self._on_success,
             on_failure=self._on_failure,
             on_drop=self._on_drop,
@@ -240,13 +242,13 @@ class _Worker:
             event_store=self._gate,
             max_request_events=args.batch,
             flush_interval=_TICK,
-            exit_timeout=0.0,  # close is called with a time of its own
+            exit_timeout=0.0,  # close is called with its own timeout
             path=args.path,
             headers=dict(args.header),
         )
 
     def metrics(self) -> str:
-        """Return what there is to know, in the text format of Prometheus."""
+        """Return the metrics in the text format of Prometheus."""
         from snowplow_tracker.metrics import prometheus_text
 
         lines = [prometheus_text(self.emitter)]
@@ -262,17 +264,17 @@ class _Worker:
         return "".join(lines)
 
     def stop(self) -> None:
-        """Begin nothing new. Safe in a signal handler."""
+        """Stop sending new requests. It is safe in a signal handler."""
         self._gate.shut = True
         self._told.put(None)
 
     def run(self) -> int:
-        """Deliver until told to stop or, if so asked, until the store is empty."""
+        """Deliver until it is stopped or, with `--exit-when-empty`, until the store is empty."""
         empty = False
         while not self._gate.shut:
             self._report()
             if self.emitter.retry_delay > 0:
-                self._pause(_TICK)  # the emitter's own threads try again when it is time
+                self._pause(_TICK)  # the emitter's own threads retry when it is time
             elif self._store.size() > 0:
                 self._deliver()
             elif self._until_empty and self._store.remaining() == 0:
@@ -285,7 +287,7 @@ class _Worker:
     def _deliver(self) -> None:
         before = self._moved()
         self.emitter.flush(timeout=_TICK)
-        if self._moved() == before:  # another worker was quicker, or the store cannot be reached
+        if self._moved() == before:  # another worker was faster, or the store cannot be reached
             self._pause(_TICK)
 
     def _pause(self, seconds: float) -> None:
@@ -297,7 +299,7 @@ class _Worker:
 
     def _wait_for_events(self) -> None:
         if self._until_empty:
-            self._pause(_IDLE_WAIT / 2)  # for events that other workers hold
+            self._pause(_IDLE_WAIT / 2)  # for events that other workers have leased
         else:
             self._store.wait_for_events(_IDLE_WAIT)
 
@@ -351,7 +353,7 @@ class _Worker:
 
 
 class _CannotServeError(Exception):
-    """The port for metrics cannot be had."""
+    """The port for metrics is not available."""
 
 
 @contextmanager
@@ -365,7 +367,7 @@ def _metrics_of(worker: _Worker, args: argparse.Namespace) -> Iterator[None]:
     try:
         server = serve((host, port), worker.metrics)
     except OSError as error:
-        raise _CannotServeError(f"No metrics can be served at {host}:{port}: {error}") from error
+        raise _CannotServeError(f"Cannot serve metrics at {host}:{port}: {error}") from error
     logger.info("Metrics are at http://%s:%d/metrics.", host, server.server_port)
     try:
         yield
@@ -375,7 +377,7 @@ def _metrics_of(worker: _Worker, args: argparse.Namespace) -> Iterator[None]:
 
 
 def _occupy_standard_streams() -> None:
-    """See to it that no file or connection gets the number of a standard stream that is closed, and what is printed."""
+    """Open closed standard streams, so that no file or connection gets their number and what is printed there."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -385,7 +387,7 @@ def _occupy_standard_streams() -> None:
 
 @contextmanager
 def _told_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Have SIGTERM and SIGINT call a function the first time, and interrupt the second time."""
+    """Call a function at the first SIGTERM or SIGINT, and interrupt at the second."""
 
     def first(_number: int, _frame: object) -> None:
         for number in numbers:
@@ -397,7 +399,7 @@ def _told_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise  # the process ends, and nothing may come in between
+        raise  # the process ends now
     except BaseException:
         _restore(numbers, old)
         raise
@@ -426,7 +428,7 @@ def _whole_number(text: str) -> int:
 def _port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65_535:
-        raise argparse.ArgumentTypeError("it must be from 0 to 65535; 0 takes any that is free")
+        raise argparse.ArgumentTypeError("it must be from 0 to 65535; 0 is any free port")
     return number
 
 

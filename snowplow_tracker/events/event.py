@@ -76,17 +76,17 @@ class Event(ValueObject):
         created_timestamp: Timestamp = None,
         parameters: Optional[Mapping[str, Any]] = None,
     ) -> None:
-        """Describe an event.
+        """Create an event.
 
         Args:
             dict_: Parameters of the tracker protocol; those that are `None` or empty are left out.
-            event_subject: Whom the event is about. Its values go before those of the tracker's
-                subject.
-            context: The entities of the event: a list, even for a single one. It
-                may be changed until the event is tracked.
-            true_timestamp: The exact time of the event, if it is known from another clock than the device's:
-                milliseconds since 1970, a `datetime`, a `date`, or an ISO 8601 string. Without a
-                time zone it is in local time. An invalid time is left out, with a warning.
+            event_subject: The subject of this event. Its values take precedence over those of the
+                tracker's subject.
+            context: The entities of the event: a list, even for a single one. It may be changed
+                until the event is tracked.
+            true_timestamp: The exact time of the event, if it is known from another clock than the
+                device's: milliseconds since 1970, a `datetime`, a `date`, or an ISO 8601 string.
+                Without a time zone it is in local time. An invalid time is left out, with a warning.
             event_id: The id of the event, a UUID. The pipeline removes a second event with the same
                 id, so a job with its own ids may run again. Default: a new random one each time it
                 is tracked.

@@ -1,4 +1,4 @@
-"""Frameworks: a module for each, which nothing else imports."""
+"""Integrations with frameworks: one module for each, imported only by its users."""
 
 from typing import List
 

@@ -1,4 +1,4 @@
-"""What the cookies of a browser say about who it is."""
+"""User and session ids from the cookies of a browser."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_INDEX = 2**31 - 1
 
 
 def parse_cookies(header: str) -> Iterator[Tuple[str, str]]:
-    """Yield the names and values in a `Cookie` header. What is malformed costs only itself."""
+    """Yield the names and values in a `Cookie` header. Malformed parts are skipped."""
     for part in header.split(";"):
         name, separator, value = part.partition("=")
         if separator:
@@ -22,16 +22,16 @@ def parse_cookies(header: str) -> Iterator[Tuple[str, str]]:
 
 
 def id_cookie_values(cookies: Dict[str, str], prefix: str, suffix: Optional[str]) -> Dict[str, Any]:
-    """Return the parameters that the id cookie of the JavaScript tracker gives.
+    """Return the parameters in the id cookie of the JavaScript tracker.
 
-    Its name is the prefix, `id`, a dot and a suffix made of the domain: `_sp_id.1fff`. Its value has, between dots, the
-    domain user id, when it was made, the number of the visit, the time now, the time of the visit before, and the
-    session id.
+    Its name is the prefix, `id`, a dot and a suffix that is a hash of the domain: `_sp_id.1fff`. Its value contains,
+    separated by dots, the domain user id, its time of creation, the number of the visit, the current time, the time of
+    the previous visit, and the session id.
 
     Args:
         cookies: All cookies by name.
         prefix: The `cookieName` of the JavaScript tracker.
-        suffix: What comes after the dot; without one, the cookie that was used last.
+        suffix: The part after the dot. None: the most recently used cookie.
     """
     start = f"{prefix}id."
     if suffix is not None:

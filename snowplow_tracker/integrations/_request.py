@@ -1,4 +1,4 @@
-"""What a request says about who makes it and where, whatever framework it came through."""
+"""The user, page and device of a request, for all frameworks."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ logger = logging.getLogger("snowplow_tracker.integrations")
 
 _Raw = TypeVar("_Raw")
 
-# What the pipeline takes at most; one character more and the whole event fails.
+# Limits of the pipeline: if a value is longer, the whole event fails.
 _MAX_USERAGENT = 1000
 _MAX_URL = 10000
 _MAX_LANGUAGE = 255
@@ -79,31 +79,31 @@ _LANGUAGE = re.compile(r"[A-Za-z0-9-]{1,35}")
 
 
 class IncomingRequest(Protocol):
-    """One request, as a framework has it."""
+    """The interface to a request of a framework."""
 
     @property
     def raw(self) -> Any:
-        """What functions of users are called with: the framework's own request."""
+        """The framework's own request, which is passed to functions of users."""
 
     @property
     def peer(self) -> Optional[str]:
-        """The address of the other end of the connection."""
+        """The IP address of the peer of the connection."""
 
     def header(self, name: str) -> Optional[str]:
-        """Return a header by its name in lower case; several of one name are joined by commas."""
+        """Return a header by its lower-case name. Several with the same name are joined by commas."""
 
     def url(self, scheme: Optional[str]) -> Optional[str]:
-        """Return the URL that was asked for, with the scheme that a trusted proxy names, if there is one."""
+        """Return the URL of the request, with the scheme from a trusted proxy if it is not None."""
 
 
 class RequestScope(Scope):
-    """The scope of one request. The request is looked at when its first event is tracked."""
+    """The scope of one request. The request is read when its first event is tracked."""
 
     def __init__(self, load: Callable[[], Tuple[Dict[str, Any], Optional[bool]]]) -> None:
-        """Make the scope of a request.
+        """Create the scope of a request.
 
         Args:
-            load: Looks at the request; returns parameters, and whether its events are anonymous.
+            load: Reads the request; returns parameters, and whether its events are anonymous.
         """
         super().__init__()
         self._load: Optional[Callable[[], Tuple[Dict[str, Any], Optional[bool]]]] = load
@@ -134,31 +134,31 @@ class RequestScope(Scope):
 
 
 class RequestTracking(Generic[_Raw]):
-    """Opens the scope of each request, and tracks what is tracked by itself.
+    """Opens the scope of each request, and tracks page views and exceptions.
 
     Args:
-        tracker: Tracks page views and exceptions. Scopes need none: they are for all trackers.
-        trusted_proxies: The proxies in front of the application, whose `X-Forwarded-For` and `X-Forwarded-Proto` are
-            believed: how many there are, or their addresses and networks. Default 0: the address of the user is that of
-            the connection, and what the headers say is ignored, since anybody can send them.
-        useragent: Carry the user agent.
-        language: Carry the language that the user likes best.
-        page: Carry the URL of the request and its referrer.
-        ip_address: Carry the IP address.
-        id_cookie: Carry domain user id, session id and session index of the JavaScript tracker's `_sp_id` cookie.
+        tracker: Tracks page views and exceptions. It is not needed for scopes, which apply to all trackers.
+        trusted_proxies: The proxies in front of the application whose `X-Forwarded-For` and `X-Forwarded-Proto` are
+            used: their number, or their addresses and networks. Default 0: the address of the user is that of the
+            connection, and the headers are ignored, since anyone can send them.
+        useragent: Add the user agent to events.
+        language: Add the preferred language of the user.
+        page: Add the URL of the request and its referrer.
+        ip_address: Add the IP address.
+        id_cookie: Add domain user id, session id and session index of the JavaScript tracker's `_sp_id` cookie.
         cookie_prefix: The `cookieName` of the JavaScript tracker. Default `"_sp_"`.
-        cookie_suffix: What comes after the dot in the cookie's name. Default: of several, the one that was used last.
-        network_cookie: The name of the collector's cookie, which holds the network user id. None: do not carry it.
-        privacy_signals: Carry no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`.
-        is_anonymous: Called with the request; returns whether its events carry no identifiers.
+        cookie_suffix: The part after the dot in the cookie's name. Default: that of the most recently used cookie.
+        network_cookie: The name of the collector's cookie, which contains the network user id. None: do not add it.
+        privacy_signals: Add no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`.
+        is_anonymous: Called with the request; returns whether to add no identifiers to its events.
         user_id: Called with the request when its first event is tracked; returns the user id, or None.
-        page_views: Track a `PageView` for each HTML page that is answered with a status of 200 to 299: True, or a
-            function that is called with the request and returns whether.
-        exceptions: Track an `application_error` for each exception that the application lets out.
+        page_views: Track a `PageView` for each HTML page whose response has a status from 200 to 299: True, or a
+            function that is called with the request and returns whether to track.
+        exceptions: Track an `application_error` for each exception that the application does not handle.
 
     Raises:
-        TypeError: An option is unknown or has the wrong type, or something is to be tracked without a tracker.
-        ValueError: A proxy is no address and no network.
+        TypeError: An option is unknown or has the wrong type, or an option needs a tracker.
+        ValueError: A proxy is neither an address nor a network.
     """
 
     def __init__(
@@ -184,7 +184,7 @@ class RequestTracking(Generic[_Raw]):
         if unknown:
             known = ", ".join(RequestTracking.__init__.__kwdefaults__ or ())
             raise TypeError(
-                f"{', '.join(unknown)} is no option of the middleware. There are: {known}."
+                f"{', '.join(unknown)} is not an option of the middleware. The options are: {known}."
             )
         if tracker is not None:
             check_tracker(tracker)
@@ -211,21 +211,21 @@ class RequestTracking(Generic[_Raw]):
         self.tracks_exceptions = exceptions
 
     def scope(self, request: IncomingRequest) -> RequestScope:
-        """Return the scope of a request, not open yet."""
+        """Return the scope of a request, which is not open yet."""
         return RequestScope(
-            # In doubt for privacy: what cannot be read may have asked for it.
+            # If the request cannot be read, it counts as anonymous: it may have a privacy signal.
             lambda: _guarded("The request", self._values, request, in_doubt=({}, True))
         )
 
     def track_page_view(
         self, request: IncomingRequest, status: int, content_type: Optional[str]
     ) -> None:
-        """Track the view of a page, if the answer is one. To be called inside the scope of the request.
+        """Track the view of a page, if the response is one. Call it inside the scope of the request.
 
         Args:
             request: The request.
-            status: The status of the answer.
-            content_type: The `Content-Type` of the answer.
+            status: The status of the response.
+            content_type: The `Content-Type` of the response.
         """
         if not 200 <= status < 300 or not (content_type or "").startswith("text/html"):
             return
@@ -242,7 +242,7 @@ class RequestTracking(Generic[_Raw]):
                 logger.exception("The page view of a request could not be tracked.")
 
     def track_exception(self, error: BaseException) -> None:
-        """Track an exception that the application let out. To be called inside the scope of the request."""
+        """Track an exception that the application did not handle. Call it inside the scope of the request."""
         if self.tracker is not None and self.tracks_exceptions:
             track_exception(self.tracker, error, is_fatal=False)
 
@@ -259,7 +259,7 @@ class RequestTracking(Generic[_Raw]):
             values["refr"] = _usable_url(request.header("referer"))
         if not anonymous:
             values.update(self._identifiers(request))
-        # What is not known is not said, except for the address: that of the tracker is another one.
+        # Unknown values are left out. Only the address is set to None, which hides that of the tracker's subject.
         known = {name: value for name, value in values.items() if value or name == "ip"}
         return known, anonymous or None
 
@@ -286,7 +286,7 @@ class RequestTracking(Generic[_Raw]):
             return True
         if self._is_anonymous is None:
             return False
-        # In doubt for privacy: a rule that raises does not make somebody known.
+        # If the function raises, the request counts as anonymous.
         return bool(_guarded("is_anonymous", self._is_anonymous, request.raw, in_doubt=True))
 
     def _url(self, request: IncomingRequest) -> Optional[str]:
@@ -302,14 +302,14 @@ class RequestTracking(Generic[_Raw]):
         )
 
     def _client_address(self, request: IncomingRequest) -> Optional[str]:
-        """Return the address of the user: the last one that a trusted proxy has not written about itself."""
+        """Return the address of the user: the last address that does not belong to a trusted proxy."""
         peer = _plain_address(request.peer)
         if not self._proxy_count and not self._proxy_networks:
             return peer
         forwarded = [each for each in (request.header("x-forwarded-for") or "").split(",") if each]
         if self._proxy_count:
             if len(forwarded) < self._proxy_count:
-                return peer  # it did not come through all of them
+                return peer  # the request did not come through all proxies
             return _plain_address(forwarded[-self._proxy_count])
         address = peer
         while self._is_proxy(address) and forwarded:
@@ -333,7 +333,7 @@ def _guarded(
     except Exception as error:
         if is_interrupt(error):
             raise
-        logger.exception("%s raised; events of this request go without what it says.", name)
+        logger.exception("%s raised; events of this request are sent without its values.", name)
         return in_doubt
 
 
@@ -346,14 +346,14 @@ def _checked_proxies(
         return proxies, []
     if isinstance(proxies, (int, str, bytes)) or not isinstance(proxies, Iterable):
         raise TypeError(
-            "trusted_proxies must be a number, of the proxies in front of the application, or a list of their addresses"
+            "trusted_proxies must be the number of proxies in front of the application, or a list of their addresses"
             f" and networks, not {proxies!r}."
         )
     return 0, [ip_network(network, strict=False) for network in proxies]
 
 
 def _plain_address(text: Optional[str]) -> Optional[str]:
-    """Return an IP address without a port, brackets, zone and blanks, or None for what is none."""
+    """Return an IP address without port, brackets, zone and spaces, or None if it is not an IP address."""
     if not text:
         return None
     address = text.strip()
@@ -377,7 +377,7 @@ def _cut(text: Optional[str], length: int) -> Optional[str]:
 
 
 def _usable_url(url: Optional[str]) -> Optional[str]:
-    """Return a URL that the pipeline takes, or None: one that it does not take would cost the whole event."""
+    """Return a URL that the pipeline accepts, or None: with any other URL the whole event would fail."""
     if not url:
         return None
     if _URL.fullmatch(url) is None:
@@ -396,7 +396,7 @@ def _quoted(place: str) -> str:
 
 
 def _first_language(header: Optional[str]) -> Optional[str]:
-    """Return the language of an `Accept-Language` header that is liked best, of several the first."""
+    """Return the preferred language of an `Accept-Language` header; the first one if several are equal."""
     best: Optional[str] = None
     best_quality = 0.0
     for part in (header or "")[:1000].split(","):

@@ -1,4 +1,4 @@
-"""Blocking calls that an event loop must not wait for."""
+"""Blocking calls that must not block an event loop."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _Result = TypeVar("_Result")
 
 
 async def in_thread(function: Callable[[], _Result]) -> _Result:
-    """Return what a function returns that runs in a thread of its own meanwhile.
+    """Run a function in a new thread, and return its result.
 
-    Not in the loop's thread pool: that may be full of work, or shut down already.
+    The loop's thread pool is not used: it may be busy, or shut down already.
 
     Args:
-        function: Runs in the current context. It goes on if whoever waits for it is cancelled.
+        function: Called in the current context. It continues if the caller is cancelled.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[_Result] = loop.create_future()
@@ -31,7 +31,7 @@ async def in_thread(function: Callable[[], _Result]) -> _Result:
     def run() -> None:
         try:
             result = context.run(function)
-        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+        except BaseException as error:  # noqa: BLE001 - the caller raises it
             _tell(loop, settle, future.set_exception, error)
         else:
             _tell(loop, settle, future.set_result, result)
@@ -44,5 +44,5 @@ def _tell(loop: asyncio.AbstractEventLoop, *call: Any) -> None:
     try:
         loop.call_soon_threadsafe(*call)
     except RuntimeError:
-        # The loop is closed: nobody waits any more.
+        # The loop is closed: no caller is waiting.
         return

@@ -2,9 +2,9 @@
 
     app = SnowplowMiddleware(app, tracker)
 
-Every event that is tracked while a request is answered carries its user agent, language, URL, referrer, IP address and
-the ids in its cookies. When the server shuts down, the tracker sends what it holds: uvicorn and hypercorn end without
-Python's exit hooks.
+Every event that is tracked during a request gets its user agent, language, URL, referrer, IP address and the ids in its
+cookies. When the server shuts down, the queued events are sent, since uvicorn and hypercorn end without
+running Python's exit hooks.
 """
 
 from __future__ import annotations
@@ -38,35 +38,35 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class SnowplowMiddleware:
-    """An ASGI application that opens a scope for each request and each WebSocket to another one.
+    """An ASGI application that wraps another one and opens a scope for each of its requests and WebSockets.
 
-    It closes the tracker when the server shuts down, also where the other application has no lifespan.
+    It closes the tracker when the server shuts down, even if the other application has no lifespan.
 
     Args:
-        app: The application.
-        tracker: Is closed at shutdown, and tracks page views and exceptions. Scopes need none: they are for all
-            trackers.
-        close_tracker: Close the tracker at shutdown.
-        **options: See below; functions of yours are called with the ASGI connection scope.
+        app: The application to wrap.
+        tracker: Tracks page views and exceptions, and is closed at shutdown. It is not needed for scopes, which apply
+            to all trackers.
+        close_tracker: Whether to close the tracker at shutdown.
+        **options: See below. Your functions are called with the ASGI connection scope.
 
-    Options, all of which are keywords:
-        * `trusted_proxies`: how many proxies are in front of the application, or a list of their networks; only then
-          are `X-Forwarded-For` and `X-Forwarded-Proto` believed. Default 0. Leave it where the server itself reads
+    Options (keyword arguments):
+        * `trusted_proxies`: the number of proxies in front of the application, or a list of their networks. Only then
+          are `X-Forwarded-For` and `X-Forwarded-Proto` used. Default 0. Keep the default if the server itself reads
           these headers, as `uvicorn --proxy-headers` does.
         * `useragent`, `language`, `page` (URL and referrer), `ip_address`, `id_cookie` (the JavaScript tracker's
-          `_sp_id`): whether events carry it. Default True.
-        * `cookie_prefix` (default `"_sp_"`), `cookie_suffix` (default: the cookie that was used last): the name of that
+          `_sp_id`): whether to add it to events. Default True.
+        * `cookie_prefix` (default `"_sp_"`), `cookie_suffix` (default: the most recently used cookie): the name of that
           cookie. `network_cookie`: the name of the collector's cookie (default `"sp"`), or None.
-        * `privacy_signals`: no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`. Default True.
-        * `is_anonymous(scope)`: whether events of this request carry no identifiers.
-        * `user_id(scope)`: the user, asked when the first event is tracked. It must not block.
-        * `page_views`: track a `PageView` for each HTML page answered with 2xx: True, or a function of the connection
-          scope that says whether. Default False.
-        * `exceptions`: track an `application_error` for each exception that the application lets out. Default False.
+        * `privacy_signals`: add no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`. Default True.
+        * `is_anonymous(scope)`: returns whether to add no identifiers to events of this request.
+        * `user_id(scope)`: returns the user id; called when the first event is tracked. It must not block.
+        * `page_views`: track a `PageView` for each HTML page with a 2xx response: True, or a function that is called
+          with the connection scope and returns whether to track. Default False.
+        * `exceptions`: track an `application_error` for each exception that the application does not handle. Default False.
 
     Raises:
-        TypeError: An option is unknown or has the wrong type, or something is to be tracked without a tracker.
-        ValueError: A proxy is no address and no network.
+        TypeError: An option is unknown or has the wrong type, or an option needs a tracker.
+        ValueError: A proxy is neither an address nor a network.
 
     Example:
         >>> app = FastAPI()
@@ -88,7 +88,7 @@ class SnowplowMiddleware:
         self._closes = tracker if close_tracker else None
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Handle a request."""
         kind = scope["type"]
         if kind == "lifespan":
             await self._live(scope, receive, send)
@@ -110,7 +110,7 @@ class SnowplowMiddleware:
                 raise
 
     async def _live(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        """Pass the lifespan on, and close the tracker before the server is told that shutdown is complete."""
+        """Run the application's lifespan, and close the tracker before the server learns that shutdown is complete."""
         asked = False
 
         async def receive_and_note() -> Message:
@@ -128,7 +128,7 @@ class SnowplowMiddleware:
         except Exception:
             if asked:
                 raise
-            # The application does not know lifespans, and says so by an exception.
+            # The application raises, since it does not support lifespans.
             await self._live_alone(receive, send)
 
     async def _live_alone(self, receive: Receive, send: Send) -> None:
@@ -147,7 +147,7 @@ class SnowplowMiddleware:
 
 
 class ASGIRequest:
-    """A request as ASGI has it."""
+    """A request of ASGI."""
 
     __slots__ = ("_headers", "raw")
 
@@ -157,12 +157,12 @@ class ASGIRequest:
 
     @property
     def peer(self) -> Optional[str]:
-        """The address of the other end of the connection."""
+        """The IP address of the peer of the connection."""
         client = self.raw.get("client")
         return client[0] if client else None
 
     def header(self, name: str) -> Optional[str]:
-        """Return a header by its name in lower case; several of one name are joined as HTTP says."""
+        """Return a header by its lower-case name. Several with the same name are joined as in HTTP."""
         headers = self._headers
         if headers is None:
             headers = {}
@@ -177,7 +177,7 @@ class ASGIRequest:
         return headers.get(name)
 
     def url(self, scheme: Optional[str]) -> Optional[str]:
-        """Return the URL that was asked for."""
+        """Return the URL of the request."""
         from urllib.parse import quote
 
         scope = self.raw
@@ -223,10 +223,10 @@ def _tracking_page_views(
 def lifespan(*trackers: Tracker) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     """Return a lifespan for Starlette and FastAPI that closes trackers when the server shuts down.
 
-    It is for applications without the middleware, which does the same.
+    Use it in applications without the middleware, which does the same.
 
     Args:
-        *trackers: What to close.
+        *trackers: The trackers to close.
 
     Example:
         >>> app = FastAPI(lifespan=lifespan(tracker))

@@ -27,19 +27,19 @@ def lambda_handler(
     timeout: Optional[float] = None,
     exceptions: bool = False,
 ) -> Callable[[_Handler], _Handler]:
-    """Decorate a handler: each invocation has a scope of its own, and at its end the tracker is flushed.
+    """Decorate a handler: each invocation has its own scope, and the tracker is flushed at its end.
 
-    AWS freezes the process when the handler returns, so that nothing is sent in the background then. The flush ends
-    before the function would be stopped; what could not be sent stays queued for the next invocation.
+    AWS freezes the process when the handler returns, so nothing can be sent in the background after that. The flush
+    ends before the timeout of the function; events that could not be sent stay queued for the next invocation.
 
     Args:
         tracker: The tracker.
-        reserve: Seconds of the remaining time that the flush leaves to the function.
-        timeout: Seconds that the flush takes at most. Default: all that remain but the reserve.
-        exceptions: Track an `application_error` for an exception that the handler raises.
+        reserve: Seconds before the timeout of the function at which the flush ends.
+        timeout: Maximum seconds for the flush. Default: the remaining time of the function minus `reserve`.
+        exceptions: Whether to track an `application_error` if the handler raises.
 
     Raises:
-        TypeError: It is used without a tracker: `@lambda_handler(tracker)`.
+        TypeError: The decorator is used without a tracker. Use `@lambda_handler(tracker)`.
 
     New in version 1.2.0.
     """
@@ -68,7 +68,7 @@ def lambda_handler(
 
 def _seconds_for_flush(context: Any, reserve: float, timeout: Optional[float]) -> float:
     remaining = getattr(context, "get_remaining_time_in_millis", None)
-    if remaining is None:  # called by a test, or by something that only looks like Lambda
+    if remaining is None:  # not in Lambda, for example in a test
         return 5.0 if timeout is None else timeout
     seconds: float = max(0.0, remaining() / 1000 - reserve)
     return seconds if timeout is None else min(seconds, timeout)

@@ -1,9 +1,9 @@
-"""Celery: the scope of whoever calls a task travels with it.
+"""Celery: a task gets the scope in which it was called.
 
     setup_celery(tracker, propagate_scope=True, task_events=True)
 
-Call it where the Celery application is made, so that clients and workers both run it. That events are sent when a
-worker ends, or a child of its pool, needs no set-up.
+Call it where the Celery application is created, so that both clients and workers run it. Without any set-up, events are
+sent when a worker or a process of its pool ends.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ def setup_celery(
 ) -> None:
     """Open a scope for each task in a worker.
 
-    What a task sets on its scope does not reach the next task. Called again, it replaces what was set up before.
+    Values that a task sets on its scope do not affect the next task. Another call replaces the previous set-up.
 
     Args:
         tracker: Tracks the events of tasks.
-        propagate_scope: Have the scope that is open where a task is called travel in the headers of its message, and
-            events in the task carry the same. What is in the scope is then in the broker, personal data included.
-        task_events: Track a `StructuredEvent` for each end of a task: category `celery`, action `task_done`,
-            `task_failed` or `task_retried`, the name of the task as label, its id as property, its seconds as value.
+        propagate_scope: Send the scope in which a task is called in the headers of its message, so that events in the
+            task have the same values. The broker then stores the values of the scope, personal data included.
+        task_events: Track a `StructuredEvent` when a task ends: category `celery`, action `task_done`, `task_failed` or
+            `task_retried`, the name of the task as label, its id as property, its duration in seconds as value.
 
     Raises:
-        TypeError: `task_events` is asked for without a tracker.
+        TypeError: `task_events` is used without a tracker.
 
     New in version 1.2.0.
     """
@@ -80,7 +80,7 @@ class _Tasks:
         try:
             headers[_HEADER] = json.dumps(scope.as_dict())
         except (TypeError, ValueError):
-            logger.exception("The scope of a task could not be sent with it.")
+            logger.exception("The scope could not be sent with a task.")
 
     def open_scope(self, task: Any = None, **_: Any) -> None:
         scope = _received_scope(task.request)
@@ -123,5 +123,5 @@ def _received_scope(request: Any) -> Scope:
     try:
         return Scope.from_dict(json.loads(text))
     except (TypeError, ValueError):
-        logger.warning("The scope that came with a task cannot be read, and is left out.")
+        logger.warning("The scope that was sent with a task cannot be read, and is ignored.")
         return Scope()

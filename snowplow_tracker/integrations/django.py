@@ -3,7 +3,7 @@
     MIDDLEWARE = ["snowplow_tracker.integrations.django.SnowplowMiddleware", ...]
     SNOWPLOW = {"tracker": "shop.tracking.tracker", "user": True}
 
-Put it first, so that all other middleware runs inside the scope. `SNOWPLOW` may be left out: a scope needs no tracker.
+Put it first, so that all other middleware runs inside the scope. `SNOWPLOW` is optional: a scope needs no tracker.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ except ImportError:  # before asgiref 3.6
     from asyncio import coroutines, iscoroutinefunction
 
     def markcoroutinefunction(function: Any) -> Any:
-        """Have Django take an object for a coroutine function."""
+        """Mark an object as a coroutine function for Django."""
         function._is_coroutine = coroutines._is_coroutine  # type: ignore[attr-defined] # noqa: SLF001
         return function
 
@@ -35,31 +35,31 @@ __all__ = ["SnowplowMiddleware"]
 
 
 class SnowplowMiddleware:
-    """Django middleware: every event inside a request carries who makes it and where.
+    """Django middleware: every event inside a request gets its user, page and device.
 
-    It reads the setting `SNOWPLOW`, a dictionary. Functions of yours in it are called with the `HttpRequest`.
+    It reads the setting `SNOWPLOW`, a dictionary. Functions in it are called with the `HttpRequest`.
 
     Keys of the setting:
-        * `tracker`: tracks page views and exceptions; a tracker, a function that returns one, or the dotted path of
-          either. Scopes need none: they are for all trackers.
-        * `user`: carry the primary key of `request.user`, once it is logged in. Under WSGI it is asked for when the
-          first event is tracked, so that requests which track nothing make no query; under ASGI, where an event cannot
-          wait for a database, before the view runs, in requests with a session cookie. Default False.
-        * `trusted_proxies`: how many proxies are in front of the application, or a list of their networks; only then
-          are `X-Forwarded-For` and `X-Forwarded-Proto` believed. Default 0.
+        * `tracker`: tracks page views and exceptions: a tracker, a function that returns one, or the dotted path of
+          either. It is not needed for scopes, which apply to all trackers.
+        * `user`: add the primary key of `request.user`, if the user is logged in. Under WSGI it is read when the first
+          event is tracked, so that requests without events make no query. Under ASGI, where tracking must not wait for
+          a database, it is read before the view runs, for requests with a session cookie. Default False.
+        * `trusted_proxies`: the number of proxies in front of the application, or a list of their networks. Only then
+          are `X-Forwarded-For` and `X-Forwarded-Proto` used. Default 0.
         * `useragent`, `language`, `page` (URL and referrer), `ip_address`, `id_cookie` (the JavaScript tracker's
-          `_sp_id`): whether events carry it. Default True.
-        * `cookie_prefix` (default `"_sp_"`), `cookie_suffix` (default: the cookie that was used last): the name of that
+          `_sp_id`): whether to add it to events. Default True.
+        * `cookie_prefix` (default `"_sp_"`), `cookie_suffix` (default: the most recently used cookie): the name of that
           cookie. `network_cookie`: the name of the collector's cookie (default `"sp"`), or None.
-        * `privacy_signals`: no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`. Default True.
-        * `is_anonymous(request)`: whether events of this request carry no identifiers.
-        * `user_id(request)`: the user, in a way of your own; under ASGI it must not query the database.
-        * `page_views`: track a `PageView` for each HTML page answered with 2xx: True, or a function of the request that
-          says whether. Default False.
+        * `privacy_signals`: add no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`. Default True.
+        * `is_anonymous(request)`: returns whether to add no identifiers to events of this request.
+        * `user_id(request)`: returns the user id, instead of `user`. Under ASGI it must not query the database.
+        * `page_views`: track a `PageView` for each HTML page with a 2xx response: True, or a function that is called
+          with the request and returns whether to track. Default False.
         * `exceptions`: track an `application_error` for each exception of a view. Default False.
 
     Raises:
-        ImproperlyConfigured: The setting is wrong; the message says what of it.
+        ImproperlyConfigured: The setting is invalid; the message gives the reason.
 
     New in version 1.2.0.
     """
@@ -84,7 +84,7 @@ class SnowplowMiddleware:
             tracker = _tracker_of(options.pop("tracker", None))
             self._tracking: RequestTracking[Any] = RequestTracking(tracker, **options)
         except (TypeError, ValueError, ImportError) as error:
-            raise ImproperlyConfigured(f"The setting SNOWPLOW is wrong: {error}") from error
+            raise ImproperlyConfigured(f"The setting SNOWPLOW is invalid: {error}") from error
         if self._is_async:
             markcoroutinefunction(self)
         if wants_user:
@@ -97,7 +97,7 @@ class SnowplowMiddleware:
             )
 
     def __call__(self, request: Any) -> Any:
-        """Answer a request."""
+        """Handle a request."""
         if self._is_async:
             return self._answer(request)
         incoming = DjangoRequest(request)
@@ -126,12 +126,12 @@ class SnowplowMiddleware:
         self._tracking.track_exception(exception)
 
     def _remember_user(self, request: Any, view: Any, *_: Any) -> None:
-        """Find out who the user is before an asynchronous view, which may not wait for the database."""
+        """Read the user before an asynchronous view, which must not wait for the database."""
         if iscoroutinefunction(view) and settings.SESSION_COOKIE_NAME in request.COOKIES:
             request._snowplow_user_id = _user_id(request)  # noqa: SLF001
 
     async def _remember_user_async(self, request: Any, *_: Any) -> None:
-        """Find out who the user is where that may wait for the database."""
+        """Read the user in a thread, which may wait for the database."""
         from asgiref.sync import sync_to_async
 
         if settings.SESSION_COOKIE_NAME in request.COOKIES:
@@ -139,7 +139,7 @@ class SnowplowMiddleware:
 
 
 class DjangoRequest:
-    """A request as Django has it."""
+    """A request of Django."""
 
     __slots__ = ("raw",)
 
@@ -148,16 +148,16 @@ class DjangoRequest:
 
     @property
     def peer(self) -> Optional[str]:
-        """The address of the other end of the connection."""
+        """The IP address of the peer of the connection."""
         return self.raw.META.get("REMOTE_ADDR")  # type: ignore[no-any-return]
 
     def header(self, name: str) -> Optional[str]:
-        """Return a header by its name in lower case."""
+        """Return a header by its lower-case name."""
         value = self.raw.META.get(environ_name(name))
         return value if isinstance(value, str) else None
 
     def url(self, scheme: Optional[str]) -> Optional[str]:
-        """Return the URL that was asked for."""
+        """Return the URL of the request."""
         meta = self.raw.META
         host = meta.get("HTTP_HOST") or f"{meta.get('SERVER_NAME')}:{meta.get('SERVER_PORT')}"
         return f"{scheme or self.raw.scheme}://{host}{self.raw.get_full_path()}"
@@ -182,7 +182,7 @@ def _remembered_user_id(request: Any) -> Any:
 
 
 def _with_streams(response: Any, scope: RequestScope) -> Any:
-    """Have a response that is still to be made be made inside the scope."""
+    """Make a streaming response run inside the scope."""
     if not getattr(response, "streaming", False) or hasattr(response, "file_to_stream"):
         return response
     if getattr(response, "is_async", False):

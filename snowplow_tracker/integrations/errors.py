@@ -1,10 +1,10 @@
 """Exceptions as `application_error` events (com.snowplowanalytics.snowplow, 1-0-2).
 
-    install_excepthook(tracker)                                  # what ends the program or a thread
-    logging.getLogger().addHandler(SnowplowHandler(tracker))     # what is logged as an error
+    install_excepthook(tracker)                                  # exceptions that end the program or a thread
+    logging.getLogger().addHandler(SnowplowHandler(tracker))     # errors that are logged
 
-An event has the class and the message of the exception, where it was raised, and its traceback. It never has local
-variables. Messages may hold personal data: `Tracker.redact("$.message", ...)` removes them.
+An event contains the class and the message of the exception, where it was raised, and its traceback, but never
+local variables. Messages may contain personal data: `Tracker.redact("$.message", ...)` removes them.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _MAX_TRACE = 8192
 _MAX_INTEGER = 2**31 - 1
 _MAX_FRAMES = 50
 
-# What is raised or logged while an error is being tracked is not tracked.
+# Exceptions and log records that occur while an error is being tracked are not tracked.
 _is_tracking: ContextVar[bool] = ContextVar("snowplow_tracker.errors", default=False)
 
 
 def error_event(
     error: BaseException, *, message: Optional[str] = None, is_fatal: bool = False
 ) -> SelfDescribing:
-    """Return the event of an exception, with each string cut to what its schema allows.
+    """Return the event for an exception, with each string cut to the maximum length in its schema.
 
     Args:
         error: The exception.
-        message: What to say instead of the exception's own message.
+        message: The message of the event. Default: the message of the exception.
         is_fatal: Whether it ended the program or the thread.
 
     New in version 1.2.0.
@@ -67,7 +67,7 @@ def error_event(
 
 
 def track_exception(tracker: Tracker, error: BaseException, *, is_fatal: bool = False) -> None:
-    """Track an exception. What goes wrong meanwhile is logged, and stays here.
+    """Track an exception. If this fails, the failure is logged and not raised.
 
     An exception that is raised while another one is being tracked, by a hook for instance, is not tracked.
 
@@ -89,15 +89,15 @@ def _check_error(error: object) -> None:
 
 
 def install_excepthook(tracker: Tracker) -> Callable[[], None]:
-    """Track the exceptions that end the program or a thread of it, and then call the hooks that were there.
+    """Track exceptions that end the program or one of its threads, and then call the previous hooks.
 
-    `KeyboardInterrupt` and `SystemExit` are no errors. What was tracked is sent when the program ends, as always.
+    `KeyboardInterrupt` and `SystemExit` are not tracked. As always, the events are sent when the program ends.
 
     Args:
         tracker: The tracker.
 
     Returns:
-        A function that puts the hooks back, unless others were installed over them meanwhile.
+        A function that restores the previous hooks, unless other hooks were installed in the meantime.
 
     New in version 1.2.0.
     """
@@ -126,10 +126,10 @@ def install_excepthook(tracker: Tracker) -> Callable[[], None]:
 
 
 def check_tracker(tracker: object) -> None:
-    """Refuse what is passed for a tracker and is none: another emitter, or arguments in the wrong order.
+    """Check that an argument is a tracker, and not an emitter or another argument in the wrong order.
 
     Raises:
-        TypeError: It cannot track.
+        TypeError: It is not a tracker.
     """
     if not hasattr(tracker, "track"):
         raise TypeError(f"tracker must be a Tracker, not {type(tracker).__name__}.")
@@ -138,11 +138,11 @@ def check_tracker(tracker: object) -> None:
 class SnowplowHandler(logging.Handler):
     """A logging handler that tracks records as `application_error`, with their exception if they have one.
 
-    Records of this package, and what is logged while a record is being tracked, are left out.
+    Records of this package, and records that are logged while a record is being tracked, are not tracked.
 
     Args:
         tracker: The tracker.
-        level: The level from which on records are tracked. Default: `logging.ERROR`.
+        level: The minimum level of the records. Default: `logging.ERROR`.
 
     New in version 1.2.0.
     """
@@ -214,7 +214,7 @@ def _event(data: Dict[str, Any]) -> SelfDescribing:
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as failure:  # whatever its class raises
+    except Exception as failure:  # its class may raise anything
         if is_interrupt(failure):
             raise
         return ""
@@ -226,12 +226,12 @@ def _full_name(kind: type) -> str:
 
 
 def _trace(error: BaseException) -> str:
-    """Return the traceback of an exception, the most recent calls where it is too long."""
+    """Return the traceback of an exception; only the most recent calls if it is too long."""
     try:
         lines = traceback.format_exception(
             type(error), error, error.__traceback__, limit=-_MAX_FRAMES, chain=False
         )
-    except Exception as failure:  # what its class raises when it is shown
+    except Exception as failure:  # the exception itself cannot be formatted
         if is_interrupt(failure):
             raise
         return _full_name(type(error))
@@ -240,7 +240,7 @@ def _trace(error: BaseException) -> str:
 
 
 def _place(trace: Optional[TracebackType]) -> Dict[str, Any]:
-    """Return where an exception was raised."""
+    """Return the place where an exception was raised."""
     if trace is None:
         return {}
     while trace.tb_next is not None:

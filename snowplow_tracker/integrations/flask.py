@@ -22,30 +22,30 @@ _CALLED_WITH_REQUEST = ("user_id", "is_anonymous", "page_views")
 
 
 class SnowplowExtension:
-    """A Flask extension: every event inside a request carries who makes it and where.
+    """A Flask extension: every event inside a request gets its user, page and device.
 
     Args:
         app: The application; without one, call `init_app`.
-        tracker: Tracks page views and exceptions. Scopes need none: they are for all trackers.
-        **options: See below; functions of yours are called with `flask.request`.
+        tracker: Tracks page views and exceptions. It is not needed for scopes, which apply to all trackers.
+        **options: See below. Your functions are called with `flask.request`.
 
-    Options, all of which are keywords:
-        * `trusted_proxies`: how many proxies are in front of the application, or a list of their networks; only then
-          are `X-Forwarded-For` and `X-Forwarded-Proto` believed. Default 0. Leave it where `ProxyFix` is used.
+    Options (keyword arguments):
+        * `trusted_proxies`: the number of proxies in front of the application, or a list of their networks. Only then
+          are `X-Forwarded-For` and `X-Forwarded-Proto` used. Default 0. Keep the default if `ProxyFix` is used.
         * `useragent`, `language`, `page` (URL and referrer), `ip_address`, `id_cookie` (the JavaScript tracker's
-          `_sp_id`): whether events carry it. Default True.
-        * `cookie_prefix` (default `"_sp_"`), `cookie_suffix` (default: the cookie that was used last): the name of that
+          `_sp_id`): whether to add it to events. Default True.
+        * `cookie_prefix` (default `"_sp_"`), `cookie_suffix` (default: the most recently used cookie): the name of that
           cookie. `network_cookie`: the name of the collector's cookie (default `"sp"`), or None.
-        * `privacy_signals`: no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`. Default True.
-        * `is_anonymous(request)`: whether events of this request carry no identifiers.
-        * `user_id(request)`: the user, asked when the first event is tracked.
-        * `page_views`: track a `PageView` for each HTML page answered with 2xx: True, or a function of the request that
-          says whether. Default False.
-        * `exceptions`: track an `application_error` for each exception that no error handler took. Default False.
+        * `privacy_signals`: add no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`. Default True.
+        * `is_anonymous(request)`: returns whether to add no identifiers to events of this request.
+        * `user_id(request)`: returns the user id; called when the first event is tracked.
+        * `page_views`: track a `PageView` for each HTML page with a 2xx response: True, or a function that is called
+          with the request and returns whether to track. Default False.
+        * `exceptions`: track an `application_error` for each exception without an error handler. Default False.
 
     Raises:
-        TypeError: An option is unknown or has the wrong type, or something is to be tracked without a tracker.
-        ValueError: A proxy is no address and no network.
+        TypeError: An option is unknown or has the wrong type, or an option needs a tracker.
+        ValueError: A proxy is neither an address nor a network.
 
     New in version 1.2.0.
     """
@@ -56,7 +56,7 @@ class SnowplowExtension:
         tracker: Optional[Tracker] = None,
         **options: Unpack[RequestOptions],
     ) -> None:
-        RequestTracking(tracker, **options)  # what is wrong with the options is told here
+        RequestTracking(tracker, **options)  # raises for invalid options
         self._tracker = tracker
         self._options = cast("Dict[str, Any]", options)
         if app is not None:
@@ -77,7 +77,7 @@ class SnowplowExtension:
         app.wsgi_app = middleware
         app.extensions["snowplow_tracker"] = self
         if tracks_exceptions:
-            # Flask makes a page of every exception, so that a middleware sees none.
+            # Flask answers every exception with a page, so a middleware does not see them.
             app.teardown_request(self._track_exception)
 
     def _track_exception(self, error: Optional[BaseException]) -> None:

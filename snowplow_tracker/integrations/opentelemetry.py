@@ -25,18 +25,18 @@ __all__ = ["observe"]
 def observe(
     *sources: Union[Tracker, Emitter], meter_provider: Optional[otel.MeterProvider] = None
 ) -> None:
-    """Have the metrics of OpenTelemetry include the delivery counters of trackers or emitters.
+    """Register the delivery counters of trackers or emitters as metrics.
 
-    The counters are read when metrics are collected. The sources are not kept alive.
+    The counters are read when metrics are collected. Only weak references to the sources are kept.
 
     Args:
-        *sources: Trackers, whose emitters are looked at, or emitters.
-        meter_provider: Where to register; default: the global one.
+        *sources: Emitters, or trackers, which stand for their emitters.
+        meter_provider: The provider to register with. Default: the global one.
 
     Raises:
-        TypeError: A source has no `stats()`.
+        TypeError: A source has no method `stats`, or is a tracker of another package.
     """
-    metrics.samples(*sources)  # raises now what would be raised at each collection
+    metrics.samples(*sources)  # raises for invalid sources
     references = [weakref.ref(source) for source in sources]
     meter = otel.get_meter("snowplow_tracker", __version__, meter_provider)
     for family in metrics.FAMILIES:

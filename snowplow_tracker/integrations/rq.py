@@ -1,9 +1,9 @@
-"""RQ: the scope of whoever enqueues a job travels with it.
+"""RQ: a job gets the scope in which it was enqueued.
 
     queue = Queue(connection=redis, job_class=SnowplowJob)
     $ rq worker --job-class snowplow_tracker.integrations.rq.SnowplowJob
 
-That events are sent when a job's process ends needs no set-up.
+Without any set-up, events are sent when the process of a job ends.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _KEY = "snowplow_scope"
 
 
 class SnowplowJob(Job):  # type: ignore[misc]  # RQ may be missing where types are checked
-    """A job that runs in a scope of its own, with what the scope had where it was enqueued.
+    """A job that runs in its own scope, which has the values of the scope in which the job was enqueued.
 
-    The scope travels in the `meta` of the job, so that what is in it is in Redis, personal data included.
+    The scope is stored in the `meta` of the job, so Redis stores its values, personal data included.
 
     Attributes:
-        tracker: Where a subclass sets one, it tracks a `StructuredEvent` for each end of a job: category `rq`, action
-            `task_done`, `task_failed` or `task_retried`, the name of the function as label, the id of the job as
-            property, its seconds as value.
-        propagate_scope: Whether the scope travels.
+        tracker: Tracks a `StructuredEvent` when a job ends, if a subclass sets it: category `rq`, action `task_done`,
+            `task_failed` or `task_retried`, the name of the function as label, the id of the job as property, its
+            duration in seconds as value.
+        propagate_scope: Whether the job gets the values of the scope in which it was enqueued.
 
     Example:
         >>> class ShopJob(SnowplowJob):
@@ -50,14 +50,14 @@ class SnowplowJob(Job):  # type: ignore[misc]  # RQ may be missing where types a
 
     @classmethod
     def create(cls, *arguments: Any, **options: Any) -> Any:
-        """Make a job, with the scope that is open now."""
+        """Create a job with the values of the current scope."""
         job = super().create(*arguments, **options)
         scope = innermost()
         if cls.propagate_scope and scope is not None:
             try:
                 job.meta[_KEY] = scope.as_dict()
             except (TypeError, ValueError):
-                logger.exception("The scope of a job could not be sent with it.")
+                logger.exception("The scope could not be sent with a job.")
         return job
 
     def perform(self) -> Any:
@@ -80,7 +80,7 @@ class SnowplowJob(Job):  # type: ignore[misc]  # RQ may be missing where types a
         try:
             return Scope.from_dict(values)
         except (TypeError, ValueError):
-            logger.warning("The scope that came with a job cannot be read, and is left out.")
+            logger.warning("The scope that was sent with a job cannot be read, and is ignored.")
             return Scope()
 
     def _track(self, action: str, started: float) -> None:

@@ -2,8 +2,8 @@
 
     app = SnowplowMiddleware(app)
 
-Every event that is tracked while a request is answered carries its user agent, language, URL, referrer, IP address and
-the ids in its cookies.
+Every event that is tracked during a request gets its user agent, language, URL, referrer, IP address and the ids in its
+cookies.
 """
 
 from __future__ import annotations
@@ -31,35 +31,35 @@ _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~-]*")
 
 @lru_cache(maxsize=64)
 def environ_name(header: str) -> str:
-    """Return the name that a header has in the environment of CGI, WSGI and Django."""
+    """Return the name of a header in the environment of CGI, WSGI and Django."""
     return "HTTP_" + header.upper().replace("-", "_")
 
 
 class SnowplowMiddleware:
-    """A WSGI application that opens a scope for each request to another one.
+    """A WSGI application that wraps another one and opens a scope for each of its requests.
 
     Args:
-        app: The application.
-        tracker: Tracks page views and exceptions. Scopes need none: they are for all trackers.
-        **options: See below; functions of yours are called with the WSGI environment.
+        app: The application to wrap.
+        tracker: Tracks page views and exceptions. It is not needed for scopes, which apply to all trackers.
+        **options: See below. Your functions are called with the WSGI environment.
 
-    Options, all of which are keywords:
-        * `trusted_proxies`: how many proxies are in front of the application, or a list of their networks; only then
-          are `X-Forwarded-For` and `X-Forwarded-Proto` believed. Default 0.
+    Options (keyword arguments):
+        * `trusted_proxies`: the number of proxies in front of the application, or a list of their networks. Only then
+          are `X-Forwarded-For` and `X-Forwarded-Proto` used. Default 0.
         * `useragent`, `language`, `page` (URL and referrer), `ip_address`, `id_cookie` (the JavaScript tracker's
-          `_sp_id`): whether events carry it. Default True.
-        * `cookie_prefix` (default `"_sp_"`), `cookie_suffix` (default: the cookie that was used last): the name of that
+          `_sp_id`): whether to add it to events. Default True.
+        * `cookie_prefix` (default `"_sp_"`), `cookie_suffix` (default: the most recently used cookie): the name of that
           cookie. `network_cookie`: the name of the collector's cookie (default `"sp"`), or None.
-        * `privacy_signals`: no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`. Default True.
-        * `is_anonymous(environ)`: whether events of this request carry no identifiers.
-        * `user_id(environ)`: the user, asked when the first event is tracked.
-        * `page_views`: track a `PageView` for each HTML page answered with 2xx: True, or a function of the environment
-          that says whether. Default False.
-        * `exceptions`: track an `application_error` for each exception that the application lets out. Default False.
+        * `privacy_signals`: add no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`. Default True.
+        * `is_anonymous(environ)`: returns whether to add no identifiers to events of this request.
+        * `user_id(environ)`: returns the user id; called when the first event is tracked.
+        * `page_views`: track a `PageView` for each HTML page with a 2xx response: True, or a function that is called
+          with the environment and returns whether to track. Default False.
+        * `exceptions`: track an `application_error` for each exception that the application does not handle. Default False.
 
     Raises:
-        TypeError: An option is unknown or has the wrong type, or something is to be tracked without a tracker.
-        ValueError: A proxy is no address and no network.
+        TypeError: An option is unknown or has the wrong type, or an option needs a tracker.
+        ValueError: A proxy is neither an address nor a network.
 
     New in version 1.2.0.
     """
@@ -74,7 +74,7 @@ class SnowplowMiddleware:
         self._tracking: RequestTracking[Environ] = RequestTracking(tracker, **options)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request."""
+        """Handle a request."""
         tracking = self._tracking
         request = WSGIRequest(environ)
         scope = tracking.scope(request)
@@ -89,13 +89,13 @@ class SnowplowMiddleware:
                 tracking.track_exception(error)
                 raise
         if answer is None and type(body) in (list, tuple):
-            return body  # nothing of the application runs any more
+            return body  # no code of the application runs after this
         kind = _SizedBody if hasattr(body, "__len__") else _Body
         return kind(body, scope, tracking, request, answer)
 
 
 class WSGIRequest:
-    """A request as WSGI has it."""
+    """A request of WSGI."""
 
     __slots__ = ("raw",)
 
@@ -104,16 +104,16 @@ class WSGIRequest:
 
     @property
     def peer(self) -> Optional[str]:
-        """The address of the other end of the connection."""
+        """The IP address of the peer of the connection."""
         return self.raw.get("REMOTE_ADDR")
 
     def header(self, name: str) -> Optional[str]:
-        """Return a header by its name in lower case."""
+        """Return a header by its lower-case name."""
         value = self.raw.get(environ_name(name))
         return value if isinstance(value, str) else None
 
     def url(self, scheme: Optional[str]) -> Optional[str]:
-        """Return the URL that was asked for."""
+        """Return the URL of the request."""
         environ = self.raw
         scheme = scheme or environ.get("wsgi.url_scheme") or "http"
         host = environ.get("HTTP_HOST")
@@ -122,7 +122,7 @@ class WSGIRequest:
             port = environ.get("SERVER_PORT")
             if port and port != {"http": "80", "https": "443"}.get(scheme):
                 host = f"{host}:{port}"
-        # The path is the bytes of the request as Latin-1, percent signs decoded.
+        # The path is the bytes of the request, decoded as Latin-1 after percent-decoding.
         path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
         query = environ.get("QUERY_STRING")
         if _PLAIN_PATH.fullmatch(path) is None:
@@ -132,7 +132,7 @@ class WSGIRequest:
 
 
 class _Answer:
-    """Remembers with which status and content type the application started its answer."""
+    """Records the status and content type with which the application starts its response."""
 
     def __init__(self, start_response: StartResponse) -> None:
         self._start_response = start_response
@@ -148,7 +148,7 @@ class _Answer:
 
 
 class _Body:
-    """The body of an answer, each part of which is made inside the scope of the request."""
+    """The body of a response, each part of which is produced inside the scope of the request."""
 
     def __init__(
         self,
@@ -181,7 +181,7 @@ class _Body:
                 raise
 
     def close(self) -> None:
-        """Close the body, as servers do at the end of every answer, and track the view of the page."""
+        """Close the body, as servers do at the end of every response, and track the page view."""
         answer, self._answer = self._answer, None
         with self._scope:
             try:
@@ -194,7 +194,7 @@ class _Body:
 
 
 class _SizedBody(_Body):
-    """A body whose number of parts is known: servers make a `Content-Length` of a single one."""
+    """A body with a known number of parts: for a single one, servers can compute the `Content-Length`."""
 
     def __len__(self) -> int:
         return len(self._body)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The clock by which the kit waits: tests that freeze time must not freeze a deadline."""
+"""A monotonic clock for deadlines, which tests that freeze time do not affect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["monotonic"]
 
 
 def monotonic() -> float:
-    """Return the seconds on a clock that freezegun and time-machine leave alone."""
+    """Return the seconds of a monotonic clock that freezegun and time-machine do not replace."""
     if hasattr(time, "clock_gettime"):
         return time.clock_gettime(time.CLOCK_MONOTONIC)
     return time.monotonic()

@@ -1,4 +1,4 @@
-"""From the bytes of a request to events, and from an event to the self-describing data in it."""
+"""Decodes the bytes of requests into events, and the self-describing data of events."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _SCHEMA_URI = re.compile(
     r"iglu:[a-zA-Z0-9_.-]+/[a-zA-Z0-9_-]+/[a-zA-Z0-9_-]+/[1-9][0-9]*-[0-9]+-[0-9]+", re.ASCII
 )
 
-# Deeper data makes the functions that work on it run out of stack. Nothing real comes near.
+# Deeper data makes the functions that process it run out of stack. Real data is never so deep.
 MAX_DEPTH = 200
 # Python takes quadratic time to read longer numbers, and newer versions refuse them.
 _MAX_DIGITS = 4_000
-# Strings are skipped; where one does not end, neither does what follows count.
+# Strings are skipped. If a string does not end, the rest is skipped as well.
 _NESTING = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[{\]}]', re.DOTALL)
 
 
@@ -84,7 +84,7 @@ def decode_unstruct(parameters: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
         parameters: the event as it arrived.
 
     Returns:
-        The event's own schema and data, or None if the payload holds none.
+        The event's own schema and data, or None if the payload has none.
 
     Raises:
         ValueError: it cannot be decoded, or is not in its envelope.
@@ -100,7 +100,7 @@ def decode_contexts(parameters: Mapping[str, Any]) -> List[Dict[str, Any]]:
         parameters: the event as it arrived.
 
     Returns:
-        The schema and data of each entity; an empty list if the payload holds none.
+        The schema and data of each entity; an empty list if the payload has none.
 
     Raises:
         ValueError: they cannot be decoded, or are not in their envelope.

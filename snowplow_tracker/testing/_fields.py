@@ -1,4 +1,4 @@
-"""What the parameters of the protocol become downstream, where events are rows with named columns."""
+"""The columns of an enriched event that the parameters of the protocol fill."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ FIELDS: Dict[str, str] = {
     "mac": "mac_address",
 }
 
-# The type, and the schema, under which an enriched event goes on.
+# The type and the schema of the enriched event.
 ENRICHED_TYPES: Dict[str, Tuple[str, Optional[str]]] = {
     "pv": ("page_view", "iglu:com.snowplowanalytics.snowplow/page_view/jsonschema/1-0-0"),
     "pp": ("page_ping", "iglu:com.snowplowanalytics.snowplow/page_ping/jsonschema/1-0-0"),
@@ -89,7 +89,7 @@ _DECODED = {"ue_px", "ue_pr", "cx", "co", "e"}
 
 
 def enriched_fields(parameters: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return the columns that the parameters of a good event fill.
+    """Return the columns of a valid event by their names.
 
     Args:
         parameters: the event as it arrived; its self-describing parts are left out.
@@ -125,7 +125,7 @@ def _iso_time(milliseconds: int) -> str:
 
 
 def iso_time(seconds: float) -> str:
-    """Return a time as ISO 8601 writes it.
+    """Return a time in ISO 8601 format.
 
     Args:
         seconds: seconds since the epoch.

@@ -1,9 +1,9 @@
 """A small HTTP/1.1 server over sockets.
 
-The server of the standard library looks twice a second whether it is to stop, leaves open
-connections open when it does, and sends an answer where a test wants a reset. This one stops at
-once and cuts every connection. It reads what trackers and browsers send, and nothing more: each
-request has a deadline and a largest size, and there are only so many connections at a time.
+The server of the standard library checks only twice a second whether it must stop, does not close
+open connections, and cannot reset a connection instead of an answer. This one stops at once and
+cuts every connection. It supports only what trackers and browsers send: each request has a deadline
+and a maximum size, and the number of connections is limited.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _MAX_LINE = 65_536
 _MAX_HEAD = 131_072
 _MAX_HEADERS = 200
 _MAX_BODY = 32 * 1024 * 1024
-# A client that sends more hears 413, which it can only do once somebody has read what it sent.
+# A client that sends more gets 413. It can read this only after the server has read what it sent.
 _MAX_DISCARDED = 64 * 1024 * 1024
 _MAX_CONNECTIONS = 1_000
 # Lines end with or without a carriage return, the head with an empty line.
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 _LINE_ENDS = re.compile(r"[\r\n]+")
 _HANDSHAKE_TIMEOUT = 10.0
-# Collectors close a connection on which nothing happens for so long.
+# Collectors close a connection that is idle for this time.
 _IDLE_TIMEOUT = 60.0
 _REQUEST_TIMEOUT = 60.0
 _ANSWER_TIMEOUT = 60.0
@@ -41,15 +41,15 @@ _ANSWER_TIMEOUT = 60.0
 
 @dataclass(frozen=True)
 class Response:
-    """An answer to a request, and what goes wrong with it.
+    """An answer to a request, and its faults.
 
     Attributes:
         status: the HTTP status.
         headers: further headers.
         body: the body.
         delay: seconds before the answer goes out; ``math.inf`` to never answer.
-        drop: reset the connection in place of the answer. The collector still does what the status
-            stands for: with 200 it keeps the events, and the tracker does not get to know.
+        drop: reset the connection instead of the answer. The collector still acts according to the
+            status: with 200 it keeps the events, but the tracker gets no answer.
         close: close the connection after the answer.
     """
 
@@ -63,7 +63,7 @@ class Response:
 
 @dataclass(frozen=True)
 class Stream:
-    """An answer that goes on until the client leaves or the server stops.
+    """An answer that lasts until the client disconnects or the server stops.
 
     Attributes:
         headers: further headers.
@@ -85,7 +85,7 @@ class HttpRequest(NamedTuple):
         line_size: the number of bytes in the request line.
         keep_alive: whether the client wants to go on with the connection.
         client: the address of the client.
-        too_large: the body was larger than what is kept, and was thrown away.
+        too_large: whether the body exceeded the limit and was discarded.
     """
 
     method: str
@@ -99,7 +99,7 @@ class HttpRequest(NamedTuple):
 
 
 class _UnreadableError(Exception):
-    """A request that cannot be read, so that the connection is of no more use."""
+    """A request that cannot be read, so that the connection must be closed."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -122,7 +122,7 @@ class _Connection:
         self._deadline = 0.0
 
     def wait_for_request(self) -> None:
-        """Wait for the first bytes of a request, which may take long."""
+        """Wait for the first bytes of a request, which may take a long time."""
         self.reading_since = monotonic()
         self.is_reading = True
         self._deadline = self.reading_since + _IDLE_TIMEOUT
@@ -135,7 +135,7 @@ class _Connection:
 
         Raises:
             _UnreadableError: it is not HTTP, too large or too slow.
-            _GoneError: the client left in the middle.
+            _GoneError: the client disconnected during the request.
         """
         try:
             return self._read_request()
@@ -145,7 +145,7 @@ class _Connection:
             self.is_reading = False
 
     def send(self, data: bytes, timeout: float = _ANSWER_TIMEOUT) -> None:
-        """Send all of it, or give an OSError.
+        """Send all bytes, or raise an OSError.
 
         Args:
             data: the bytes.
@@ -199,7 +199,7 @@ class _Connection:
             if searched > _MAX_HEAD:
                 raise _UnreadableError(431, "the headers are too large")
             if line_end >= 0:
-                # What is no request line will not become one.
+                # A line that is already invalid cannot become a request line.
                 _parse_request_line(bytes(self._buffer[:line_end]))
             if self._buffer.count(b"\n") > _MAX_HEADERS + 1:
                 raise _UnreadableError(431, "too many headers")
@@ -232,7 +232,7 @@ class _Connection:
 
 
 class HttpServer:
-    """Listens on the loopback interface and answers each connection in a thread of its own."""
+    """Listens on the loopback interface and handles each connection in its own thread."""
 
     def __init__(
         self,
@@ -252,8 +252,8 @@ class HttpServer:
             port: the port; 0 for a free one.
             ssl_context: to speak https.
             host: the address to listen on.
-            before_reading: called when a request begins; true to reset the connection.
-            wait: waits before an answer that is to be late; true if it must not be sent any more.
+            before_reading: called when a request begins; returns whether to reset the connection.
+            wait: waits before a delayed answer; returns whether it must not be sent any more.
 
         Raises:
             OSError: the port is taken.
@@ -276,13 +276,13 @@ class HttpServer:
         self._acceptor.start()
 
     def stop(self, timeout: float) -> None:
-        """Stop to listen, cut all connections, and wait for the threads.
+        """Stop listening, cut all connections, and wait for the threads.
 
         Args:
-            timeout: seconds to wait at most for each thread.
+            timeout: maximum seconds to wait for each thread.
         """
         self._stopping.set()
-        # A child that was forked meanwhile holds a copy of each socket: cut, they go too.
+        # Shut down, since a forked child may hold a copy of each socket.
         _cut(self._listener)
         self._waker.send(b"x")
         self._acceptor.join(timeout)
@@ -290,19 +290,19 @@ class HttpServer:
             each.close()
         workers = self._cut_connections()
         for worker in workers:
-            # A request handler may be what stops the server.
+            # A request handler may stop the server itself.
             if worker is not threading.current_thread():
                 worker.join(timeout)
 
     def go_down(self) -> None:
-        """Refuse connections and cut those that there are, until `come_up`; the port stays ours."""
+        """Refuse connections and cut the open ones, until `come_up`. The port stays reserved."""
         with self._lock:
             if self._is_down or self._stopping.is_set():
                 return
             self._is_down = True
             _cut(self._listener)
             self._listener.close()
-            # Bound, and not listening: connections are refused, and nobody else can take the port.
+            # Bound, but not listening: connections are refused, and no other program can take the port.
             self._listener = _bind(self._host, self.port)
         self._waker.send(b"x")
         self._cut_connections()
@@ -317,7 +317,7 @@ class HttpServer:
         self._waker.send(b"x")
 
     def _wait_for_stop(self, response: Response) -> bool:
-        # An Event does not take infinity for an answer.
+        # An Event does not accept infinity as a timeout.
         return self._stopping.wait(min(response.delay, threading.TIMEOUT_MAX))
 
     def _cut_connections(self) -> Tuple[threading.Thread, ...]:
@@ -346,7 +346,7 @@ class HttpServer:
             try:
                 sock, address = listener.accept()
             except OSError:
-                # The client left already, or there are no more file descriptors.
+                # The client has already disconnected, or there are no more file descriptors.
                 self._stopping.wait(0.01)
                 continue
             self._make_room()
@@ -363,13 +363,13 @@ class HttpServer:
             try:
                 worker.start()
             except RuntimeError:
-                # There can be no more threads: better one refused connection than no server.
+                # No more threads can be started: one refused connection is better than no server.
                 with self._lock:
                     del self._connections[worker]
                 sock.close()
 
     def _make_room(self) -> None:
-        """Cut the connection that has let the server wait longest, where there are too many."""
+        """If there are too many connections, cut the one that has been idle longest."""
         with self._lock:
             if len(self._connections) < _MAX_CONNECTIONS:
                 return
@@ -380,7 +380,7 @@ class HttpServer:
     def _serve(self, connection: _Connection) -> None:
         try:
             with contextlib.suppress(_GoneError, OSError):
-                # Whatever the client does to its connection ends here, with the connection.
+                # Any error of the client ends only its own connection.
                 self._prepare(connection)
                 while not self._stopping.is_set() and self._serve_one(connection):
                     pass
@@ -459,7 +459,7 @@ def _parse_head(head: bytes) -> Tuple[Tuple[str, str, str], Dict[str, str]]:
 
 def _content_length(headers: Mapping[str, str]) -> int:
     length = headers.get("content-length", "0")
-    # Not str.isdigit alone: it takes digits that int() does not.
+    # Not str.isdigit alone: it accepts digits that int() does not.
     if not (length.isascii() and length.isdigit()):
         raise _UnreadableError(400, "the Content-Length is not a number")
     if len(length) > 18:
@@ -473,11 +473,11 @@ def _encode(response: Response, body_wanted: bool, close: bool) -> bytes:
     except ValueError:
         phrase = "Unknown"
     lines = [f"HTTP/1.1 {response.status} {phrase}"]
-    # Some of them repeat what a client sent, which must not make up headers of its own.
+    # Some values repeat what a client sent, which must not be able to inject headers.
     lines.extend(
         f"{name}: {_LINE_ENDS.sub(' ', value)}" for name, value in response.headers.items()
     )
-    # No body belongs to 204 and 304, and clients do not look for one.
+    # Responses with status 204 and 304 have no body.
     bodyless = response.status in (204, 304)
     if not bodyless:
         lines.append(f"Content-Length: {len(response.body)}")
@@ -492,8 +492,8 @@ def _bind(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         if os.name == "posix":
-            # A port may be taken again while connections of before are in TIME_WAIT. On Windows
-            # the option means that two programs may have it.
+            # So that the port can be used again while old connections are in TIME_WAIT. On Windows
+            # the option would allow two programs to use the port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.setblocking(False)
@@ -515,12 +515,12 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _cut(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        # Not the method of an SSLSocket: it takes the encryption away from a thread that reads.
+        # Not the method of an SSLSocket: it would remove the encryption from a thread that reads.
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def _linger(connection: socket.socket) -> None:
-    """Let the client read the answer: to close a socket with unread data in it sends a reset."""
+    """Let the client read the answer: closing a socket that has unread data sends a reset."""
     deadline = monotonic() + 1.0
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_WR)
@@ -530,5 +530,5 @@ def _linger(connection: socket.socket) -> None:
 
 
 def _reset(connection: socket.socket) -> None:
-    # Closing with no time to linger sends a reset in place of an orderly end.
+    # Closing with a linger time of 0 sends a reset.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

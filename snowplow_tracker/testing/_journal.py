@@ -1,4 +1,4 @@
-"""What a collector that people look at has seen: the latest events, each judged once."""
+"""The latest events of a live collector, each validated once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from snowplow_tracker.testing._table import describe
 from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest, schema_name
 
 _MAX_BYTES = 256 * 1024 * 1024
-# A request that was refused is kept to be looked at, not to be kept.
+# A refused request is kept only to be displayed.
 _MAX_REFUSED_BODY = 65_536
 _MAX_WAITING = 1_000
 _MAX_WAITING_BYTES = 32 * 1024 * 1024
-# What a value of decoded JSON takes, about.
+# The approximate size of a value of decoded JSON.
 _NODE_BYTES = 64
 _MAX_SEARCHED = 4_000
 _MAX_PROBLEMS = 200
@@ -32,11 +32,11 @@ class Entry(NamedTuple):
     """An event, or a request from which no event could be read.
 
     Attributes:
-        number: counts all entries from 1 on.
-        request: the request it came by.
+        number: the number of the entry, counted from 1.
+        request: the request that contained it.
         event: the event, or None.
-        problems: why the pipeline would refuse it; empty if it is good.
-        size: about how many bytes it takes.
+        problems: why the pipeline would refuse it; empty if it is valid.
+        size: its approximate size in bytes.
     """
 
     number: int
@@ -47,11 +47,11 @@ class Entry(NamedTuple):
 
     @property
     def good(self) -> bool:
-        """Whether the pipeline would take it."""
+        """Whether the pipeline would accept it."""
         return not self.problems
 
     def summary(self) -> Dict[str, Any]:
-        """Return what the page shows in its list, and searches, as JSON data."""
+        """Return, as JSON data, what the page shows in its list and searches."""
         event, request = self.event, self.request
         summary: Dict[str, Any] = {
             "n": self.number,
@@ -86,13 +86,13 @@ class Entry(NamedTuple):
 
 
 class Journal:
-    """Keeps the latest entries, judged in a thread of its own so that answers do not wait."""
+    """Keeps the latest entries. A thread validates them, so that answers do not wait."""
 
     def __init__(self, max_events: int) -> None:
-        """Keep nothing yet.
+        """Create an empty journal.
 
         Args:
-            max_events: how many entries are kept; the bytes of their requests are bounded, too.
+            max_events: maximum number of entries. The bytes of their requests are also limited.
         """
         self.max_events = max_events
         self._entries: Deque[Entry] = deque()
@@ -110,7 +110,7 @@ class Journal:
         self._judge: Optional[threading.Thread] = None
 
     def open(self) -> None:
-        """Begin to judge, or go on after a `close`; what was kept stays."""
+        """Start to validate, also after a `close`. Existing entries are kept."""
         if self._closed:
             self._closed = self._released = False
             self._judge = threading.Thread(
@@ -119,7 +119,7 @@ class Journal:
             self._judge.start()
 
     def add(self, request: CollectedRequest) -> None:
-        """Have a request judged; waits where very many are waiting already.
+        """Queue a request for validation. It waits if the queue is very long.
 
         Args:
             request: a request that was answered.
@@ -127,7 +127,7 @@ class Journal:
         if self._closed:
             return
         if not 200 <= request.status < 300:
-            # The answer says enough; what was in it was not taken.
+            # The status is enough: the content of the request was not accepted.
             request.body = request.body[:_MAX_REFUSED_BODY]
         with self._changed:
             while self._waiting_bytes > _MAX_WAITING_BYTES and not self._released:
@@ -137,13 +137,13 @@ class Journal:
         self._waiting.put((self._generation, request))
 
     def release(self) -> None:
-        """Let everybody go who waits: there is about to be no more."""
+        """Wake all waiting threads, since there will be no more entries."""
         with self._changed:
             self._released = True
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Judge what has arrived, and then stop."""
+        """Validate what has arrived, and then stop."""
         if self._closed:
             return
         self.release()
@@ -153,7 +153,7 @@ class Journal:
             self._judge.join(_CLOSE_TIMEOUT)
 
     def clear(self) -> None:
-        """Forget everything, what is still to be judged included."""
+        """Remove everything, including what is not validated yet."""
         with self._changed:
             self._generation += 1
             self._entries.clear()
@@ -161,10 +161,10 @@ class Journal:
             self._changed.notify_all()
 
     def catch_up(self, timeout: float) -> None:
-        """Wait until what was added so far is judged.
+        """Wait until everything that was added so far is validated.
 
         Args:
-            timeout: seconds to wait at most.
+            timeout: maximum seconds to wait.
         """
         deadline = monotonic() + timeout
         with self._changed:
@@ -177,12 +177,12 @@ class Journal:
 
     @property
     def counts(self) -> Dict[str, int]:
-        """How many there were since the start or the last `clear`, kept or not."""
+        """The numbers of entries since the start or the last `clear`, including removed ones."""
         with self._changed:
             return {"total": self._good + self._bad, "good": self._good, "bad": self._bad}
 
     def latest_first(self) -> List[Entry]:
-        """Return all that is kept."""
+        """Return all entries, the latest first."""
         with self._changed:
             return list(reversed(self._entries))
 
@@ -201,16 +201,16 @@ class Journal:
     def wait_for_more(
         self, generation: int, after: int, limit: int, timeout: Optional[float]
     ) -> Tuple[int, List[Entry]]:
-        """Wait for entries, or for everything to be forgotten.
+        """Wait for new entries, or for a `clear`.
 
         Args:
-            generation: as returned before.
-            after: the number of the last entry that is known.
-            limit: the largest number of entries to return.
-            timeout: seconds to wait at most; None for ever.
+            generation: the generation from the previous call.
+            after: the number of the last known entry.
+            limit: maximum number of entries to return.
+            timeout: maximum seconds to wait; None for no limit.
 
         Returns:
-            The generation, which is another one after a `clear`, and the entries.
+            The generation, which changes after a `clear`, and the entries.
         """
         deadline = None if timeout is None else monotonic() + timeout
         with self._changed:
@@ -227,12 +227,12 @@ class Journal:
 
     @property
     def closed(self) -> bool:
-        """Whether there is about to be no more."""
+        """Whether there will be no more entries."""
         return self._released
 
     @property
     def generation(self) -> int:
-        """How often it was cleared."""
+        """The number of times that it was cleared."""
         return self._generation
 
     def _run(self) -> None:
@@ -274,7 +274,7 @@ def _judge(request: CollectedRequest) -> Sequence[_Judged]:
         events = request.events
         of_request = tuple(each[:2_000] for each in request.own_problems[:_MAX_PROBLEMS])
         spoiled = request.spoiled
-    except Exception as error:  # noqa: BLE001 (nothing that arrives may end the judge)
+    except Exception as error:  # noqa: BLE001 (no input may end the thread)
         return [(None, (f"it could not be read: {shortened(str(error))}",), request.size + 1_000)]
     if not events:
         return [(None, of_request or ("there is no event in it",), request.size + 1_000)]
@@ -294,7 +294,7 @@ def _judge(request: CollectedRequest) -> Sequence[_Judged]:
 
 
 def _nodes(value: Any) -> int:
-    """How many values there are in JSON data."""
+    """Return the number of values in JSON data."""
     count, left = 0, [value]
     while left:
         each = left.pop()
@@ -311,11 +311,11 @@ def _problems_of(
 ) -> Tuple[str, ...]:
     try:
         problems = tuple(each[:2_000] for each in event.problems[:_MAX_PROBLEMS]) + of_request
-    except Exception as error:  # noqa: BLE001 (as above; schemas are somebody's, too)
-        problems = (f"it could not be judged: {shortened(str(error), 300)}",)
+    except Exception as error:  # noqa: BLE001 (as above; schemas are input as well)
+        problems = (f"it could not be validated: {shortened(str(error), 300)}",)
     if spoiled and not problems:
         return (
-            "another event of its request breaks the schema of the payload, and takes it along",
+            "another event of its request violates the schema of the payload, so the whole request is refused",
         )
     return problems
 

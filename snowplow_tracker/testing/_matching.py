@@ -1,4 +1,4 @@
-"""What a test looks for in an event, and in what way an event differs from it."""
+"""The criteria of a test for an event, and the differences of an event from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from snowplow_tracker.testing.records import CollectedEvent
 _TYPES = {name: name for name in EVENT_TYPES}
 _TYPES.update({words.replace("-", " "): name for name, words in EVENT_TYPES.items()})
 _TYPES.update({"struct": "se", "unstruct": "ue"})
-# What the parameters are called elsewhere, for who does not know the protocol by heart.
+# Other names of parameters, for hints to users who do not know the protocol by heart.
 _MEANT = {
     "page_url": "url",
     "page_title": "page",
@@ -40,12 +40,12 @@ _ABSENT = object()
 
 
 class Difference(NamedTuple):
-    """One thing that is not as it was wanted.
+    """One difference between an event and the criteria.
 
     Attributes:
-        path: where it is, for example ``data.items[0].price``.
+        path: its place, for example ``data.items[0].price``.
         text: the end of the sentence, for example ``is 3, not 4``.
-        weight: how far that is from what was wanted, from 0 (a slightly other value) on.
+        weight: the size of the difference; 0 is a slightly different value.
     """
 
     path: str
@@ -54,7 +54,7 @@ class Difference(NamedTuple):
 
 
 class Criteria(NamedTuple):
-    """What an event must be like. What is None is not looked at."""
+    """The criteria for an event. A criterion that is None is not checked."""
 
     type: Optional[str]
     name: Any
@@ -65,7 +65,7 @@ class Criteria(NamedTuple):
     parameters: Mapping[str, Any]
 
     def describe(self) -> List[str]:
-        """Return a line for each thing that is wanted."""
+        """Return one line for each criterion."""
         wanted = [
             (name, value)
             for name, value in (
@@ -84,13 +84,13 @@ class Criteria(NamedTuple):
         return lines
 
     def differences(self, event: CollectedEvent) -> List[Difference]:
-        """Return in what way an event is not as wanted; nothing if it matches.
+        """Return the differences of an event from the criteria; none if it matches.
 
         Args:
-            event: the event to look at.
+            event: the event to check.
         """
         found = list(self._differences(event))
-        # Asked last, so that a condition may rely on the rest: on a parameter of the type.
+        # Checked last, so that a condition may rely on the rest, such as a parameter of the type.
         if not found and self.where is not None and not self.where(event):
             found.append(Difference("where", "is not true", 1.0))
         return found
@@ -111,7 +111,7 @@ class Criteria(NamedTuple):
     def _missing_entities(self, event: CollectedEvent) -> Iterator[Difference]:
         left = list(enumerate(event.contexts))
         for wanted in self.entities:
-            # An entity of the event stands for one of those that are wanted.
+            # An entity of the event matches only one of the wanted ones.
             compared = [
                 (list(_compare_entity(entity, wanted, f"entity[{number}]")), number, entity)
                 for number, entity in left
@@ -136,19 +136,19 @@ def make_criteria(
     where: Optional[Callable[[CollectedEvent], bool]],
     parameters: Mapping[str, Any],
 ) -> Criteria:
-    """Check what somebody looks for, so that a typing error does not pass for "none".
+    """Return checked criteria, so that a misspelled one raises instead of matching nothing.
 
     Args:
-        type: an event type, as the protocol writes it or in words.
+        type: an event type, in the form of the protocol or in words.
         name: the name of the event.
-        schema: a schema, or a beginning of one that ends with ``*``.
+        schema: a schema, or the beginning of one with ``*`` at its end.
         data: a part of the data.
         entity: an entity, or a list of them.
         where: any condition.
         parameters: values by parameter.
 
     Raises:
-        ValueError: nothing is like that, whatever the events.
+        ValueError: no event can match.
     """
     __tracebackhide__ = True
     if type is not None:
@@ -182,11 +182,11 @@ def make_criteria(
 def nearest(
     events: Sequence[CollectedEvent], criteria: Criteria
 ) -> Optional[Tuple[int, List[Difference]]]:
-    """Find the event that differs least from what is wanted.
+    """Return the event that differs least from the criteria.
 
     Args:
-        events: where to look.
-        criteria: what is wanted.
+        events: the events to compare.
+        criteria: the criteria.
 
     Returns:
         Its index and what differs, or None if there are no events.
@@ -231,7 +231,7 @@ def _compare_entity(entity: Mapping[str, Any], wanted: Any, path: str) -> Iterat
 def _compare_parameter(event: CollectedEvent, name: str, wanted: Any) -> Iterator[Difference]:
     actual = event.get(name, _ABSENT)
     if wanted is None:
-        # None stands for "does not have it": on the wire nothing is None.
+        # None means that the event must not have the parameter: on the wire no value is None.
         if actual is not _ABSENT:
             yield Difference(name, f"is {_shown(actual)}, but must not be there", 1.0)
     elif actual is _ABSENT:
@@ -241,7 +241,7 @@ def _compare_parameter(event: CollectedEvent, name: str, wanted: Any) -> Iterato
 
 
 def _same_number(actual: Any, wanted: Any) -> bool:
-    # On the wire numbers are strings; a test may well write se_va=2.
+    # On the wire numbers are strings, but a test may use se_va=2.
     if isinstance(wanted, bool) or not isinstance(wanted, (int, float)):
         return False
     try:
@@ -277,7 +277,7 @@ def _compare(actual: Any, wanted: Any, path: str) -> Iterator[Difference]:
 def _equal(actual: Any, wanted: Any) -> bool:
     if isinstance(wanted, re.Pattern):
         return isinstance(actual, str) and wanted.search(actual) is not None
-    # True is 1 in Python, and something else in JSON.
+    # True equals 1 in Python, but not in JSON.
     if isinstance(actual, bool) != isinstance(wanted, bool) and isinstance(wanted, (int, float)):
         return False
     return bool(wanted == actual)

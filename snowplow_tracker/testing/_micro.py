@@ -1,4 +1,4 @@
-"""Events in the JSON of Snowplow Micro, so that test suites that ask Micro run here too.
+"""Events in the JSON of Snowplow Micro, so that test suites for Micro run here too.
 
 The field names are those that Micro publishes for ``/micro/all``, ``/micro/good`` and
 ``/micro/bad``.
@@ -18,11 +18,11 @@ _DEFAULT_VENDOR = ("com.snowplowanalytics.snowplow", "tp1")
 
 
 class FilterError(ValueError):
-    """What a client asks for cannot be understood; the text is for the answer."""
+    """The filters of a client are invalid. The message is sent as the answer."""
 
 
 def good_event(event: CollectedEvent) -> Dict[str, Any]:
-    """Return a good event as Micro shows it.
+    """Return a good event in the format of Micro.
 
     Args:
         event: an event without problems.
@@ -44,13 +44,13 @@ def bad_event(
     *,
     with_body: bool = True,
 ) -> Dict[str, Any]:
-    """Return what the pipeline would refuse as Micro shows it.
+    """Return a bad event or request in the format of Micro.
 
     Args:
-        request: how it arrived.
-        event: the event, or None where the request could not be read.
-        problems: why it would be refused.
-        with_body: whether to repeat the body, which all events of a request have in common.
+        request: the request.
+        event: the event, or None if the request could not be read.
+        problems: why the pipeline would refuse it.
+        with_body: whether to include the body, which all events of a request share.
     """
     return {
         "collectorPayload": {
@@ -70,7 +70,7 @@ def bad_event(
 
 
 class Filters:
-    """What the body of a POST to ``/micro/good`` or ``/micro/bad`` asks for."""
+    """The filters in the body of a POST to ``/micro/good`` or ``/micro/bad``."""
 
     def __init__(self, body: bytes) -> None:
         """Read the filters.
@@ -79,7 +79,7 @@ class Filters:
             body: a JSON object; an empty body filters nothing.
 
         Raises:
-            FilterError: it is something else.
+            FilterError: the body is invalid.
         """
         try:
             filters = decode_json(body.decode("utf-8")) if body.strip() else {}
@@ -93,7 +93,7 @@ class Filters:
         self.version = _text(filters, "version")
         self.limit = filters.get("limit")
         if self.limit is not None and (not isinstance(self.limit, int) or self.limit < 0):
-            raise FilterError("limit must be a whole number from 0 on")
+            raise FilterError("limit must be a whole number of at least 0")
         contexts = filters.get("contexts")
         if contexts is not None and not (
             isinstance(contexts, list) and all(isinstance(each, str) for each in contexts)
@@ -102,7 +102,7 @@ class Filters:
         self.contexts: List[str] = contexts or []
 
     def take_good(self, event: CollectedEvent) -> bool:
-        """Return whether a good event is asked for.
+        """Return whether a good event passes the filters.
 
         Args:
             event: the event.
@@ -116,7 +116,7 @@ class Filters:
         return all(each in has for each in self.contexts)
 
     def take_bad(self, request: CollectedRequest) -> bool:
-        """Return whether what is bad in a request is asked for.
+        """Return whether the bad events of a request pass the filters.
 
         Args:
             request: the request.

@@ -1,8 +1,8 @@
 """The rules of the tracker protocol: what a collector and the pipeline behind it accept.
 
-This table is written apart from the code that builds payloads, so that each can show up a mistake
-of the other. It says what the pipeline does, not what would be tidy: what the pipeline takes is
-good here too.
+This table is independent of the code that builds payloads, so that each can reveal mistakes of the
+other. It describes what the pipeline does, not what would be tidy: whatever the pipeline accepts is
+valid here.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ PAYLOAD_DATA_SCHEMA = re.compile(
 )
 CONTENT_TYPES = frozenset({"application/json", "application/json; charset=utf-8"})
 
-# What becomes of a larger payload depends on what is behind the collector. Not to lose it is to
-# send less at once.
+# Whether a larger payload is lost depends on what is behind the collector, so it counts as an error.
 MAX_PAYLOAD_BYTES = 1_048_576
 MAX_BODY_BYTES = 2_097_152
 MAX_REQUEST_LINE_BYTES = 20_480
@@ -37,24 +36,24 @@ PLATFORMS = frozenset({"web", "iot", "app", "mob", "pc", "cnsl", "tv", "srv", "h
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
-# As java.math.BigDecimal reads it.
+# The syntax of java.math.BigDecimal.
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE]([+-]?[0-9]{1,10}))?", re.ASCII)
 _SIZE = re.compile(r"([0-9]+)x([0-9]+)", re.ASCII)
 _CURRENCY = re.compile(r"[A-Za-z]{3}", re.ASCII)
 
 _MAX_INT32 = 2**31 - 1
-# The years 0 to 9999: outside of them a time cannot be stored.
+# The years 0 to 9999: other times cannot be stored.
 _FIRST_MILLISECOND = -62_167_219_200_000
 _LAST_MILLISECOND = 253_402_300_799_999
-# No number of a rule is longer, leading zeros aside.
+# No valid number is longer, apart from leading zeros.
 _MAX_DIGITS = 20
 
-# A check gives None for a good value, or the end of the sentence "eid ... must be".
+# A check returns None for a valid value, or else the end of the sentence "eid ... must be".
 _Check = Callable[[str], Optional[str]]
 
 
 def utf16_length(text: str) -> int:
-    """Return the length in UTF-16 units, in which the pipeline counts: an emoji is two.
+    """Return the length in UTF-16 code units, as the pipeline counts: an emoji is two.
 
     Args:
         text: any string.
@@ -84,7 +83,7 @@ def _integer(value: str) -> Optional[int]:
     if not _INTEGER.fullmatch(value):
         return None
     digits = value.lstrip("+-").lstrip("0")
-    # Python takes quadratic time for long ones, which are outside of every range anyway.
+    # Python takes quadratic time for long numbers, which are outside every range anyway.
     if len(digits) > _MAX_DIGITS:
         digits = "9" * _MAX_DIGITS
     return -int(digits or "0") if value[0] == "-" else int(digits or "0")
@@ -197,7 +196,7 @@ _CHECKS: Dict[str, _Check] = {
 }
 _CHECKS.update(
     dict.fromkeys(
-        # The self-describing ones are decoded below; the rest has no field of its own downstream.
+        # The self-describing ones are decoded below; the others have no column in enriched events.
         "ue_px ue_pr cx co ctype cookie fp tid nuid mac sa sn st sp ue_na ti_na "  # noqa: SIM905
         "f_pdf f_qt f_realp f_wma f_dir f_fla f_java f_gears f_ag "
         "ad_ba ad_ca ad_ad ad_uid".split(),
@@ -210,7 +209,7 @@ REQUIRED_PARAMETERS = ("tv", "p", "e")
 
 
 def payload_problems(parameters: Mapping[str, Any]) -> List[str]:
-    """What of one event breaks the schema of the whole POST, so that every event in it is lost.
+    """Return the problems of an event that make the pipeline refuse every event of its POST.
 
     Args:
         parameters: the event as it arrived.
@@ -228,7 +227,7 @@ def payload_problems(parameters: Mapping[str, Any]) -> List[str]:
 
 
 def missing_problems(parameters: Mapping[str, Any]) -> List[str]:
-    """What an event does not say, however it was sent.
+    """Return the required parameters that are missing, for any method of sending.
 
     Args:
         parameters: the event as it arrived.
@@ -240,7 +239,7 @@ def missing_problems(parameters: Mapping[str, Any]) -> List[str]:
 
 
 def field_problems(parameters: Mapping[str, Any]) -> List[str]:
-    """What makes this event fail by itself, whatever else is in the request.
+    """Return the problems that make only this event fail.
 
     Args:
         parameters: the event as it arrived.
@@ -274,11 +273,11 @@ def _field_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
 
 
 def shortened(value: Any, limit: int = 60) -> str:
-    """Return the repr of a value, cut where it is long.
+    """Return the repr of a value, cut if it is long.
 
     Args:
-        value: anything that came over the wire.
-        limit: the largest number of characters of a string that are shown.
+        value: any value from the wire.
+        limit: maximum number of characters of a string.
     """
     if isinstance(value, str):
         return repr(value if len(value) <= limit else value[: limit - 3] + "...")

@@ -1,4 +1,4 @@
-"""Between the kit and the schemas: whatever a user calls schemas, as what judges data."""
+"""Converts the option ``schemas`` of users to an object that validates data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from snowplow_tracker.testing.records import Schemas
 
 
 def make_schemas(source: Any) -> Optional[Schemas]:
-    """Return what judges data by the schemas that somebody named.
+    """Return an object that validates data against the given schemas.
 
     Args:
         source: a folder, an archive or a registry, several of them in a list, a
@@ -18,14 +18,14 @@ def make_schemas(source: Any) -> Optional[Schemas]:
 
     Raises:
         ImportError: the extra ``schemas`` is not installed.
-        ValueError: it is none of these.
+        ValueError: the source has none of these forms.
     """
     if source is None or callable(getattr(source, "problems", None)):
         return source  # type: ignore[no-any-return]
     from snowplow_tracker.iglu import Resolver
     from snowplow_tracker.iglu.validation import load_extra
 
-    # Now, and not when the first event arrives.
+    # Here, so that a missing extra is reported before the first event arrives.
     load_extra()
     if isinstance(source, Resolver):
         return _ResolverSchemas(source)
@@ -36,16 +36,16 @@ def make_schemas(source: Any) -> Optional[Schemas]:
 
 
 class _ResolverSchemas:
-    """Judges data by the schemas that a resolver finds."""
+    """Validates data against the schemas that a resolver finds."""
 
     def __init__(self, resolver: Any) -> None:
         self.resolver = resolver
 
     def problems(self, where: str, schema: str, data: Any) -> List[str]:
-        """Return what the schema does not allow.
+        """Return the violations of the schema.
 
         Args:
-            where: what the data is, for the messages.
+            where: the name of the data in messages.
             schema: the URI of the schema.
             data: the decoded data.
         """

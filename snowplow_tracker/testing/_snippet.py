@@ -1,4 +1,4 @@
-"""An event as the lines of Python that track it."""
+"""Generates the Python code that tracks an event."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 from snowplow_tracker.testing.records import CollectedEvent
 
 _WIDTH = 88
-# Nobody reads more, and laying it out nicely takes long.
+# Longer code is not useful, and formatting it takes long.
 _MAX_PRETTY = 50_000
 
-# Method of the subject, and whether it takes a string, a whole number or two of them.
+# The method of the subject, and whether it takes a string, an integer or two of them.
 _SUBJECT = {
     "p": ("set_platform", str),
     "uid": ("set_user_id", str),
@@ -28,7 +28,7 @@ _SUBJECT = {
     "ua": ("set_useragent", str),
     "tnuid": ("set_network_user_id", str),
 }
-# Class, and for each of its arguments the parameter and the type.
+# The class, and for each of its arguments the parameter and the type.
 _CLASSES: Dict[str, Tuple[str, Dict[str, Tuple[str, type]]]] = {
     "pv": (
         "PageView",
@@ -58,7 +58,7 @@ _CLASSES: Dict[str, Tuple[str, Dict[str, Tuple[str, type]]]] = {
     ),
 }
 _REQUIRED = {"pv": ("url",), "pp": ("url",), "se": ("se_ca", "se_ac")}
-# What the tracker adds by itself.
+# Parameters that the tracker adds by itself.
 _OWN = {"e", "eid", "tv", "dtm", "stm", "ttm", "tna", "aid", "ue_px", "ue_pr", "cx", "co"}
 
 
@@ -133,7 +133,7 @@ def _event(event: CollectedEvent, names: Set[str]) -> str:
 
 
 def _typed_arguments(event: CollectedEvent) -> Optional[List[str]]:
-    """The arguments of the event's own class; None if it cannot say what is in the event."""
+    """Return the arguments of the event's own class; None if the class cannot express the event."""
     known = _CLASSES.get(str(event.event_type))
     if known is None or not all(event.get(name) for name in _REQUIRED[str(event.event_type)]):
         return None
@@ -182,7 +182,7 @@ def _call(function: str, arguments: List[str], indent: int) -> str:
 def _literal(value: Any) -> str:
     text = repr(value)
     if isinstance(value, str):
-        # Double quotes, as formatters have them.
+        # Double quotes, as formatters use them.
         if '"' not in value and text.startswith("'"):
             return '"' + text[1:-1].replace("\\'", "'") + '"'
         return text

@@ -1,4 +1,4 @@
-"""A table of events for people to read."""
+"""A human-readable table of events."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any, Iterable, List, Optional, Sequence
 from snowplow_tracker.testing.records import CollectedEvent, schema_name
 
 _TITLES = ("event", "what", "user", "entities", "id")
-# The texts of these columns say the most, so they are the ones that get what width there is.
+# These columns are the most informative, so they share the remaining width.
 _ELASTIC = (1, 3)
 _NARROWEST = 10
-# The others are as wide as what is in them, up to here.
+# The other columns are as wide as their content, up to this limit.
 _CAPS = {0: 24, 2: 16}
 _GAP = "  "
-# What is longer is cut before it is measured: no terminal is as wide.
+# Longer text is cut before it is measured: no terminal is so wide.
 _MAX_CELL = 1_000
 _DEFAULT_SIZE = (100, 24)
 
@@ -27,10 +27,10 @@ def format_table(events: Iterable[CollectedEvent], width: Optional[int] = None) 
 
     Args:
         events: the events to show.
-        width: the number of columns to fill; by default that of the terminal.
+        width: the number of columns; by default that of the terminal.
 
     Returns:
-        The lines of the table; the last one tells how many events there are.
+        The lines of the table; the last one contains the number of events.
     """
     events = list(events)
     lines = table_lines(events, width)
@@ -50,9 +50,9 @@ def table_lines(
 
     Args:
         events: the events to show.
-        width: the number of columns to fill; by default that of the terminal.
-        header: whether to begin with the titles of the columns.
-        labels: what stands before each event.
+        width: the number of columns; by default that of the terminal.
+        header: whether the first line has the titles of the columns.
+        labels: the text before each event.
     """
     if width is None:
         width = shutil.get_terminal_size(_DEFAULT_SIZE).columns
@@ -85,7 +85,7 @@ def _capped(text: str, columns: Optional[int]) -> str:
 
 
 def describe(event: CollectedEvent) -> str:
-    """Return what an event says, in short.
+    """Return a short description of an event.
 
     Args:
         event: any event.
@@ -118,7 +118,7 @@ def _fit(rows: Sequence[Sequence[str]], width: int) -> List[int]:
         widest = max(_ELASTIC, key=widths.__getitem__)
         if widths[widest] <= _NARROWEST:
             break
-        # Down to the next narrower one, so that the elastic columns share the loss.
+        # Shrink to the next narrower column, so that the elastic columns share the loss.
         others = [widths[index] for index in _ELASTIC if index != widest]
         step = max(1, min(excess, widths[widest] - max([_NARROWEST, *others])))
         widths[widest] -= step
@@ -131,13 +131,13 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def fill(text: str, width: int) -> str:
-    """Return a text in so many columns of a terminal: cut, or with spaces after it.
+    """Return a string of exactly `width` terminal columns: cut, or padded with spaces.
 
     Args:
-        text: a text without control characters.
+        text: a string without control characters.
         width: the number of columns.
     """
-    # So many marks on one letter are nobody's language.
+    # No language has so many combining marks on one letter.
     text = text[: 4 * width]
     columns = columns_of(text)
     if columns > width:
@@ -154,10 +154,10 @@ def fill(text: str, width: int) -> str:
 
 
 def columns_of(text: str) -> int:
-    """Return how many columns of a terminal a text takes.
+    """Return the number of terminal columns of a string.
 
     Args:
-        text: a text without control characters.
+        text: a string without control characters.
     """
     if text.isascii():
         return len(text)
@@ -168,9 +168,9 @@ def columns_of(text: str) -> int:
 
 
 def printable(text: str) -> str:
-    """Return a text without what could steer a terminal; a question mark stands in its place.
+    """Return a string with question marks in place of characters that control a terminal.
 
     Args:
-        text: anything that came over the network.
+        text: any string from the network.
     """
     return "".join(each if each.isprintable() else "?" for each in text)

@@ -1,8 +1,8 @@
-"""Which page URLs the pipeline can read.
+"""The page URLs that the pipeline can parse.
 
-It parses as java.net.URI does. Where that refuses, it escapes what is not allowed in the path, the
-query and the fragment, and tries once more; so spaces, braces and stray percent signs do no harm
-there, while a broken scheme, host or bracket fails the event.
+It parses like java.net.URI. If this fails, it escapes illegal characters in the path, the query and
+the fragment, and tries again. So spaces, braces and stray percent signs there are accepted, while
+an invalid scheme, host or bracket fails the event.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from typing import Optional
 
-# What follows from RFC 2396 with Java's additions: characters outside of ASCII are allowed, other
-# than controls and spaces.
+# RFC 2396 with Java's additions: non-ASCII characters are allowed, except controls and spaces.
 _OTHER = "\u00a1-\u167f\u1681-\u1fff\u2010-\u2027\u2030-\u205e\u2060-\u2fff\u3001-\U0010ffff"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*", re.ASCII)
 _AUTHORITY = re.compile(rf"(?:[A-Za-z0-9_.~!*'();:@&=+$,\-{_OTHER}]|%[0-9A-Fa-f]{{2}})+")
@@ -22,13 +21,13 @@ _IPV6 = re.compile(
 
 
 def uri_problem(url: str) -> Optional[str]:
-    """Say why the pipeline cannot read a URL.
+    """Return why the pipeline cannot parse a URL.
 
     Args:
         url: the page URL or the referrer, as sent.
 
     Returns:
-        What is wrong with it, or None if it can be read.
+        The problem, or None if it can be parsed.
     """
     url = url.replace(" ", "%20")
     before_path = re.split(r"[/?#]", url, maxsplit=1)[0]
@@ -49,7 +48,7 @@ def uri_problem(url: str) -> Optional[str]:
 def _authority_problem(rest: str) -> Optional[str]:
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if not authority:
-        # "file:///etc/hosts" has a path in place of a host.
+        # "file:///etc/hosts" has a path instead of a host.
         return None if rest.startswith("/") and len(rest) > 1 else "it has no host"
     if "[" in authority or "]" in authority:
         return None if _IPV6.fullmatch(authority) else f"{authority[:60]!r} is not a host"

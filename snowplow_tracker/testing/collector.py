@@ -1,4 +1,4 @@
-"""A collector on this machine, for tests and for development."""
+"""A local collector, for tests and for development."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ _Collector = TypeVar("_Collector", bound="Collector")
 
 
 class EventsMissingError(AssertionError):
-    """What was waited for did not arrive in time; the text says what did."""
+    """The expected events or requests did not arrive in time. The message shows what arrived."""
 
 
 class Collector:
-    """An HTTP server on the loopback interface that takes what trackers send, and keeps it.
+    """An HTTP server on the loopback interface that accepts and keeps the events of trackers.
 
     It answers like a Snowplow collector: ``POST`` and ``GET`` to any path of a vendor and a version
     (``/com.snowplowanalytics.snowplow/tp2``), ``GET /i``, ``HEAD`` wherever ``GET`` is possible,
-    ``OPTIONS`` everywhere, ``/health`` and ``/robots.txt``. What the pipeline behind a collector
-    would refuse is accepted here too, as it is there, and told by `problems`, `good` and `bad`.
+    ``OPTIONS`` everywhere, ``/health`` and ``/robots.txt``. Like a real collector, it also accepts
+    what the pipeline behind it would refuse; `problems`, `good` and `bad` report that.
 
     Example:
         >>> with Collector() as collector:
@@ -57,7 +57,7 @@ class Collector:
 
     Attributes:
         respond: called with each request; see the constructor. May be replaced at any time.
-        faults: what goes wrong with it, by name: ``collector.faults.status(503, requests=2)``.
+        faults: begins faults of the collector: ``collector.faults.status(503, requests=2)``.
     """
 
     def __init__(
@@ -71,27 +71,27 @@ class Collector:
         schemas: Any = None,
         max_requests: Optional[int] = None,
     ) -> None:
-        """Set up a collector; it listens from `start` on, or inside of a ``with`` statement.
+        """Create a collector. It listens after `start`, or inside a ``with`` statement.
 
         Args:
             port: the port to listen on; 0 for a free one.
             respond: called with each request in the thread of its connection. Its `Response` is the
-                answer; None stands for the usual answer. May be replaced at any time.
+                answer; None means the usual answer. May be replaced at any time.
             cookie: set the cookie ``sp`` with a network user id, as collectors do.
-            ssl_context: speak https, with the certificate of this context.
-            paths: further paths that the pipeline understands, as a collector can be configured to
-                take events on paths of one's own: ``["/com.acme/track"]``.
-            schemas: what self-describing data is held against: a folder, an archive or a registry,
-                several in a list, or a `snowplow_tracker.iglu.Resolver`. By default nothing.
-            max_requests: how many requests are kept; of more, the latest. By default all.
+            ssl_context: use https, with the certificate of this context.
+            paths: additional paths that the pipeline supports, as a collector can be configured to
+                accept events on custom paths: ``["/com.acme/track"]``.
+            schemas: the schemas for self-describing data: a folder, an archive or a registry,
+                several in a list, or a `snowplow_tracker.iglu.Resolver`. By default none.
+            max_requests: maximum number of requests to keep; the oldest are removed. By default all.
 
         Raises:
-            ImportError: there are schemas, and the extra ``schemas`` is not installed.
-            ValueError: `max_requests` is not a whole number from 1 on.
+            ImportError: schemas are given, and the extra ``schemas`` is not installed.
+            ValueError: `max_requests` is not a whole number of at least 1.
         """
         if max_requests is not None and (not isinstance(max_requests, int) or max_requests < 1):
             raise ValueError(
-                f"max_requests is {max_requests!r}, but must be a whole number from 1 on"
+                f"max_requests is {max_requests!r}, but must be a whole number of at least 1"
             )
         self.respond = respond
         self.faults = Faults(self._go_down, self._come_up)
@@ -105,12 +105,12 @@ class Collector:
         self._server: Optional[HttpServer] = None
         self._changed = threading.Condition()
         self._requests: List[CollectedRequest] = []
-        # How often everything was forgotten, and how many of the requests since are not kept.
+        # The number of clears, and how many of the requests since the last one were removed.
         self._cleared = 0
         self._forgotten = 0
 
     def start(self: _Collector) -> _Collector:
-        """Listen. After a `stop`, on the same port as before; what was kept stays.
+        """Start to listen. After a `stop`, the port is the same, and the events are still kept.
 
         Returns:
             The collector itself.
@@ -132,7 +132,7 @@ class Collector:
         return self
 
     def stop(self) -> None:
-        """Cut all connections and stop to listen: from now on, connections are refused."""
+        """Cut all connections and stop listening: from now on, connections are refused."""
         server, self._server = self._server, None
         if server is not None:
             self.faults._stop()  # noqa: SLF001 - of this package
@@ -148,7 +148,7 @@ class Collector:
 
     @property
     def port(self) -> int:
-        """The port; 0 as long as a free one was not chosen."""
+        """The port; 0 until a free one is chosen."""
         return self._port
 
     @property
@@ -159,7 +159,7 @@ class Collector:
 
     @property
     def requests(self) -> List[CollectedRequest]:
-        """The requests so far in the order of arrival, health checks left out."""
+        """The requests so far in the order of arrival, without health checks."""
         with self._changed:
             return list(self._requests)
 
@@ -170,17 +170,17 @@ class Collector:
 
     @property
     def good(self) -> EventList:
-        """Those `events` that would come out at the other end of the pipeline."""
+        """The `events` that the pipeline would accept."""
         return EventList(event for event in self.events if not is_bad(event))
 
     @property
     def bad(self) -> EventList:
-        """Those `events` that the pipeline would refuse, for themselves or for their request."""
+        """The `events` that the pipeline would refuse, for their own problems or those of their request."""
         return EventList(event for event in self.events if is_bad(event))
 
     @property
     def problems(self) -> List[str]:
-        """What the pipeline would find wrong with what was accepted, one sentence each."""
+        """The problems of the accepted requests and events in the pipeline, one sentence each."""
         return [
             f"request {number}: {problem}"
             for number, request in enumerate(self.requests)
@@ -189,11 +189,11 @@ class Collector:
         ]
 
     def clear(self) -> None:
-        """Forget what arrived so far."""
+        """Remove everything that arrived so far."""
         self.take()
 
     def take(self) -> List[CollectedRequest]:
-        """Give out what arrived so far, and forget it.
+        """Return everything that arrived so far, and remove it.
 
         Returns:
             The requests.
@@ -210,15 +210,15 @@ class Collector:
         timeout: Optional[float] = 10.0,
         where: Optional[Callable[[CollectedEvent], bool]] = None,
     ) -> EventList:
-        """Wait until so many events were accepted.
+        """Wait until a number of events were accepted.
 
         Args:
-            count: the number of events, those included that arrived before.
-            timeout: seconds to wait at most; None to wait for ever.
+            count: the number of events, including those that arrived before the call.
+            timeout: maximum seconds to wait; None for no limit.
             where: count only the events for which this is true.
 
         Returns:
-            All such events, in the order of arrival; there may be more than were asked for.
+            All such events, in the order of arrival; there may be more than `count`.
 
         Raises:
             EventsMissingError: they did not arrive in time.
@@ -236,15 +236,15 @@ class Collector:
         timeout: Optional[float] = 10.0,
         where: Optional[Callable[[CollectedRequest], bool]] = None,
     ) -> List[CollectedRequest]:
-        """Wait until so many requests arrived, accepted or not.
+        """Wait until a number of requests arrived, accepted or not.
 
         Args:
-            count: the number of requests, those included that arrived before.
-            timeout: seconds to wait at most; None to wait for ever.
+            count: the number of requests, including those that arrived before the call.
+            timeout: maximum seconds to wait; None for no limit.
             where: count only the requests for which this is true.
 
         Returns:
-            All such requests, in the order of arrival; there may be more than were asked for.
+            All such requests, in the order of arrival; there may be more than `count`.
 
         Raises:
             EventsMissingError: they did not arrive in time.
@@ -256,10 +256,10 @@ class Collector:
         return self._collect(count, timeout, matching, "request")
 
     def format_table(self, width: Optional[int] = None) -> str:
-        """Lay the accepted events out as a table.
+        """Return the accepted events as a table.
 
         Args:
-            width: the number of columns to fill; by default that of the terminal.
+            width: the number of columns; by default that of the terminal.
 
         Returns:
             The lines of the table.
@@ -271,7 +271,7 @@ class Collector:
 
         Args:
             file: where to; by default the standard output.
-            width: the most columns that the table may take; by default those of the terminal.
+            width: maximum number of columns; by default that of the terminal.
         """
         print_safely("\n".join([self.format_table(width), *self.problems]), file)
 
@@ -291,9 +291,9 @@ class Collector:
         while True:
             with self._changed:
                 if self._cleared != cleared:
-                    # Cleared meanwhile: what was counted before does not count any more.
+                    # Cleared in the meantime: what was counted before does not count any more.
                     cleared, position, seen, found = self._cleared, 0, [], []
-                # Of what is kept, so much was left out since because there is too much.
+                # So many requests were removed since then, because of the limit.
                 new = self._requests[max(0, position - self._forgotten) :]
                 position = self._forgotten + len(self._requests)
                 if not new and len(found) < count:
@@ -302,7 +302,7 @@ class Collector:
                         break
                     self._changed.wait(left)
                     continue
-            # Decoding is done outside of the lock, so that it does not hold up the answers.
+            # Decoding happens outside the lock, so that it does not delay answers.
             seen.extend(new)
             found.extend(matching(new))
             if len(found) >= count:
@@ -394,7 +394,7 @@ class Collector:
 
 
 def print_safely(text: str, file: Optional[TextIO] = None) -> None:
-    """Print what came over the network: what the output cannot show becomes a question mark.
+    """Print a string from the network. Characters that the output cannot show become question marks.
 
     Args:
         text: the text.
@@ -414,14 +414,14 @@ def _accepted_events(requests: Iterable[CollectedRequest]) -> EventList:
 
 
 def _latest(events: EventList) -> str:
-    """The table of the events, of very many the latest."""
+    """Return the table of the events; if there are very many, only the latest."""
     left_out = len(events) - _MAX_SHOWN
     table = format_table(events[-_MAX_SHOWN:])
     return table if left_out <= 0 else f"{table}, after {left_out} that are not shown"
 
 
 def _preflight(request: CollectedRequest) -> Response:
-    """What a browser asks before it sends events from a page elsewhere."""
+    """Return the answer to a CORS preflight request of a browser."""
     return Response(
         headers={
             "Access-Control-Allow-Origin": request.headers.get("origin", "*"),
@@ -434,7 +434,7 @@ def _preflight(request: CollectedRequest) -> Response:
 
 
 def is_bad(event: CollectedEvent) -> bool:
-    """Return whether the pipeline would refuse an event, for itself or for its request.
+    """Return whether the pipeline would refuse an event, for its own problems or those of its request.
 
     Args:
         event: an event that was accepted.

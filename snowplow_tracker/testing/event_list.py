@@ -1,4 +1,4 @@
-"""A list of events that can be searched, and that says well what it does not have."""
+"""A searchable list of events, whose assertions have detailed messages."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ from snowplow_tracker.testing.records import CollectedEvent
 
 __all__ = ["EventList", "EventsDifferError"]
 
-# A failure shows so many events at most; who wants to read more has the list itself.
+# Maximum number of events in a message; the list itself has all of them.
 _MAX_SHOWN = 40
 _MAX_DIFFERENCES = 12
 
 
 class EventsDifferError(AssertionError):
-    """The events are not as a test wants them; the text shows them, and the nearest one."""
+    """The events differ from the expectation. The message shows them, and the nearest one."""
 
 
 class EventList(List[CollectedEvent]):
     """Events in the order of arrival.
 
-    What is looked for is said in the same way everywhere:
+    All methods have the same criteria:
 
-    - ``type``: ``"pv"``, ``"pp"``, ``"se"``, ``"ue"``, ``"tr"``, ``"ti"``, or in words
+    - ``type``: ``"pv"``, ``"pp"``, ``"se"``, ``"ue"``, ``"tr"``, ``"ti"``, or its name
       (``"page view"``);
-    - ``name``: what `CollectedEvent.event_name` is, for a self-describing event the name in its
+    - ``name``: the value of `CollectedEvent.event_name`: for a self-describing event, the name in its
       schema;
     - ``schema``: the schema of the self-describing event; ``*`` stands for anything
       (``"iglu:com.acme/order/jsonschema/1-*"``);
     - ``data``: a part of its data. Dictionaries may have more members, at any depth; lists have
       the same length;
     - ``entity``: an entity, or a list of them: a schema, a part of the data, or both in
-      ``{"schema": ..., "data": ...}``. A `SelfDescribingJson` does, too;
-    - ``where``: a function of the event that returns true;
+      ``{"schema": ..., "data": ...}``. A `SelfDescribingJson` is possible, too;
+    - ``where``: a function that is called with the event and returns whether it matches;
     - any parameter of the protocol by its name there (``se_ac="add"``); a number may be written as
-      a number, and None means that the event must not have it. For what is no parameter of the
-      protocol there is ``where``.
+      a number, and None means that the event must not have it. Use ``where`` for anything that is
+      not a parameter of the protocol.
 
-    A compiled regular expression matches where it is found, and anything with an ``==`` of its own
-    (``pytest.approx``, ``unittest.mock.ANY``) compares in its own way.
+    A compiled regular expression matches if it is found in the value. Objects with their own ``==``
+    (``pytest.approx``, ``unittest.mock.ANY``) are compared with it.
     """
 
     @overload
@@ -60,7 +60,7 @@ class EventList(List[CollectedEvent]):
     def __getitem__(self, index: slice) -> EventList: ...
 
     def __getitem__(self, index: Union[SupportsIndex, slice]) -> Union[CollectedEvent, EventList]:
-        """An event, or a part of the list, which can be searched as well."""
+        """Return an event, or a part of the list as an `EventList`."""
         if isinstance(index, slice):
             return EventList(super().__getitem__(index))
         return super().__getitem__(index)
@@ -68,7 +68,7 @@ class EventList(List[CollectedEvent]):
     def find(
         self,
         *,
-        type: Optional[str] = None,  # noqa: A002 (the word of the protocol)
+        type: Optional[str] = None,  # noqa: A002 (the protocol's name)
         name: Any = None,
         schema: Any = None,
         data: Any = None,
@@ -88,7 +88,7 @@ class EventList(List[CollectedEvent]):
             **parameters: values of parameters of the protocol.
 
         Raises:
-            ValueError: there is no such type or parameter.
+            ValueError: a type or parameter does not exist.
         """
         __tracebackhide__ = True
         criteria = make_criteria(type, name, schema, data, entity, where, parameters)
@@ -97,7 +97,7 @@ class EventList(List[CollectedEvent]):
     def assert_one(
         self,
         *,
-        type: Optional[str] = None,  # noqa: A002 (the word of the protocol)
+        type: Optional[str] = None,  # noqa: A002 (the protocol's name)
         name: Any = None,
         schema: Any = None,
         data: Any = None,
@@ -121,7 +121,7 @@ class EventList(List[CollectedEvent]):
 
         Raises:
             EventsDifferError: none matches, or several do.
-            ValueError: there is no such type or parameter.
+            ValueError: a type or parameter does not exist.
         """
         __tracebackhide__ = True
         criteria = make_criteria(type, name, schema, data, entity, where, parameters)
@@ -136,7 +136,7 @@ class EventList(List[CollectedEvent]):
     def assert_none(
         self,
         *,
-        type: Optional[str] = None,  # noqa: A002 (the word of the protocol)
+        type: Optional[str] = None,  # noqa: A002 (the protocol's name)
         name: Any = None,
         schema: Any = None,
         data: Any = None,
@@ -157,7 +157,7 @@ class EventList(List[CollectedEvent]):
 
         Raises:
             EventsDifferError: an event matches.
-            ValueError: there is no such type or parameter.
+            ValueError: a type or parameter does not exist.
         """
         __tracebackhide__ = True
         criteria = make_criteria(type, name, schema, data, entity, where, parameters)
@@ -169,18 +169,18 @@ class EventList(List[CollectedEvent]):
             )
 
     def assert_in_order(self, *wanted: Mapping[str, Any]) -> EventList:
-        """Fail unless there are events like these, one after the other; others may be in between.
+        """Fail unless events like these are in the list, in this order. Other events may be between them.
 
         Args:
-            *wanted: for each event, what `find` takes, as a dictionary.
+            *wanted: for each event, the arguments of `find` as a dictionary.
 
         Returns:
-            The events that were found, one for each that was wanted.
+            The events that were found, one for each dictionary.
 
         Raises:
             EventsDifferError: there are no such events in this order.
-            TypeError: something that was wanted is not a dictionary.
-            ValueError: there is no such type or parameter.
+            TypeError: an argument is not a dictionary.
+            ValueError: a type or parameter does not exist.
         """
         __tracebackhide__ = True
         found: List[int] = []
@@ -207,7 +207,7 @@ class EventList(List[CollectedEvent]):
         """Fail if the pipeline would refuse any of the events.
 
         Raises:
-            EventsDifferError: an event has problems; the text names each.
+            EventsDifferError: an event has problems; the message lists them.
         """
         __tracebackhide__ = True
         problems = [(index, event.problems) for index, event in enumerate(self)]
@@ -248,10 +248,10 @@ class EventList(List[CollectedEvent]):
         return "\n".join([*lines, *self._shown(marked)])
 
     def _shown(self, marked: Sequence[int]) -> List[str]:
-        """The table of the events there were, with a mark at those that the text is about."""
+        """Return the table of the events, with a mark at those that the message is about."""
         rows = list(range(len(self)))
         if len(rows) > _MAX_SHOWN:
-            # Those that matter, with what was around them.
+            # The marked events, with the events around them.
             around = marked[0] if marked else 0
             first = max(0, min(around - _MAX_SHOWN // 2, len(rows) - _MAX_SHOWN))
             rows = rows[first : first + _MAX_SHOWN]

@@ -1,4 +1,4 @@
-"""The faults that a collector can have, by name."""
+"""Faults of a collector, for tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Fault = TypeVar("_Fault", bound="Fault")
 
 @dataclass(frozen=True)
 class HeldResponse(Response):
-    """An answer that is held back until a fault ends, and is not sent then either.
+    """An answer that is never sent: the connection stays open until a fault ends.
 
     Attributes:
         fault: the fault.
@@ -29,16 +29,16 @@ class HeldResponse(Response):
 
 
 class Fault:
-    """Something that goes wrong with a collector, for a while or for the next requests.
+    """A fault of a collector, for some time or for the next requests.
 
-    It ends by itself after so many requests or seconds; else at `end`, or at the end of a ``with``
-    statement.
+    It ends by itself after a number of requests or seconds, or else with `end` or at the end of a
+    ``with`` statement.
 
     Attributes:
-        name: which fault it is.
-        hits: how many requests it has met.
+        name: the name of the fault.
+        hits: the number of requests that it has affected.
         response: the answer; None for the usual one.
-        delay: seconds before the answer goes out.
+        delay: seconds before the answer is sent.
     """
 
     def __init__(
@@ -51,24 +51,24 @@ class Fault:
         delay: float = 0.0,
         meets: Optional[_Meets] = None,
     ) -> None:
-        """Begin at once.
+        """Create a fault that begins immediately.
 
         Args:
             faults: the faults of the collector.
-            name: which fault it is.
+            name: the name of the fault.
             seconds: how long it lasts.
-            requests: how many requests it meets.
+            requests: how many requests it affects.
             response: the answer; by default the usual one.
-            delay: seconds before the answer goes out.
-            meets: which requests it meets; by default all.
+            delay: seconds before the answer is sent.
+            meets: returns whether it affects a request; by default it affects all.
 
         Raises:
-            ValueError: a number of that kind makes no sense.
+            ValueError: a number is out of range.
         """
         if seconds is not None and not (_is_number(seconds) and seconds > 0):
             raise ValueError(f"seconds is {seconds!r}, but must be a number above 0")
         if requests is not None and not (_is_whole(requests) and requests > 0):
-            raise ValueError(f"requests is {requests!r}, but must be a whole number from 1 on")
+            raise ValueError(f"requests is {requests!r}, but must be a whole number of at least 1")
         self.name = name
         self.hits = 0
         self.response = response
@@ -81,28 +81,28 @@ class Fault:
 
     @property
     def active(self) -> bool:
-        """Whether it still meets requests."""
+        """Whether it still affects requests."""
         used_up = self._requests is not None and self.hits >= self._requests
         return not used_up and not self.over
 
     @property
     def over(self) -> bool:
-        """Whether it lets go what it holds: its time is over, or it was ended."""
+        """Whether it releases the connections that it holds: its time is over, or it was ended."""
         return self._ended or monotonic() >= self._deadline
 
     @property
     def seconds_left(self) -> float:
-        """How long it goes on at most."""
+        """The maximum time that it still lasts."""
         return max(0.0, self._deadline - monotonic())
 
     def hit(self, request: Optional[CollectedRequest]) -> bool:
-        """Count a request if the fault meets it; called with the lock of the faults.
+        """Count a request if the fault affects it. The caller has the lock of the faults.
 
         Args:
             request: the request; None while it is not read.
 
         Returns:
-            Whether it does.
+            Whether the fault affects the request.
         """
         if not self.active:
             return False
@@ -112,29 +112,29 @@ class Fault:
         return True
 
     def end(self) -> None:
-        """End it now. Requests that it holds are cut; one that has ended already stays so."""
+        """End the fault now. Connections that it holds are cut. A second call has no effect."""
         self._ended = True
         self._faults._settle()  # noqa: SLF001 - of this module
 
     def __enter__(self: _Fault) -> _Fault:
-        """It has begun already."""
+        """Return the fault, which has already begun."""
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """End it."""
+        """End the fault."""
         self.end()
 
     def __repr__(self) -> str:
-        """The name, and how it stands."""
+        """Return the name and the state."""
         state = "active" if self.active else "ended"
         return f"<Fault {self.name}: {state}, {self.hits} hits>"
 
 
 class Faults:
-    """Makes the faults of one collector. Of several, the one that began first is met first.
+    """Begins faults of one collector. Of several faults, the oldest affects a request first.
 
-    Each takes ``seconds`` or ``requests`` (or both: whichever ends first), and lasts until it is
-    ended where neither is given.
+    Each method has ``seconds`` and ``requests``; if both are given, the fault ends with the first of
+    them. If none is given, the fault lasts until it is ended.
 
     Example:
         >>> collector.faults.status(503, retry_after=1, requests=2)
@@ -143,11 +143,11 @@ class Faults:
     """
 
     def __init__(self, go_down: Callable[[], None], come_up: Callable[[], None]) -> None:
-        """Have no faults.
+        """Create the faults of a collector, which has none yet.
 
         Args:
-            go_down: has the collector refuse connections.
-            come_up: has it take them again.
+            go_down: makes the collector refuse connections.
+            come_up: makes it accept them again.
         """
         self._go_down = go_down
         self._come_up = come_up
@@ -159,12 +159,12 @@ class Faults:
         self._stopped = False
 
     def down(self, *, seconds: Optional[float] = None, requests: Optional[int] = None) -> Fault:
-        """Refuse connections, and cut those that there are.
+        """Refuse connections, and cut the open ones.
 
         Args:
-            seconds: how long.
-            requests: how many connections. As long as they are counted, they are reset when a
-                request begins, and not refused: who listens to nothing cannot count.
+            seconds: how long the fault lasts.
+            requests: how many connections it affects. With this, connections are reset when a request
+                begins instead of refused, since refused ones cannot be counted.
         """
         if requests is not None:
             return self._begin_unread("down", seconds, requests)
@@ -173,7 +173,7 @@ class Faults:
             self._down.append(fault)
         self._settle()
         if seconds is not None:
-            # As long as the process lives; a daemon, so that it does not keep it alive.
+            # It runs as long as the process; a daemon, so that it does not keep the process alive.
             timer = threading.Timer(seconds, fault.end)
             timer.daemon = True
             timer.name = "snowplow-collector-fault"
@@ -184,8 +184,8 @@ class Faults:
         """Read requests and never answer; the connections are cut when the fault ends.
 
         Args:
-            seconds: how long.
-            requests: how many requests.
+            seconds: how long the fault lasts.
+            requests: how many requests it affects.
         """
         fault = Fault(self, "hang", seconds, requests)
         fault.response = HeldResponse(0, delay=math.inf, fault=fault)
@@ -198,12 +198,12 @@ class Faults:
         seconds: Optional[float] = None,
         requests: Optional[int] = None,
     ) -> Fault:
-        """Answer as usual, but late.
+        """Answer as usual, but after a delay.
 
         Args:
-            delay: seconds before an answer goes out.
+            delay: seconds before an answer is sent.
             seconds: how long the fault lasts.
-            requests: how many requests.
+            requests: how many requests it affects.
         """
         if not (_is_number(delay) and delay > 0):
             raise ValueError(f"delay is {delay!r}, but must be a number above 0")
@@ -215,19 +215,19 @@ class Faults:
         """Reset the connection when a request begins: its events do not arrive.
 
         Args:
-            seconds: how long.
-            requests: how many requests.
+            seconds: how long the fault lasts.
+            requests: how many requests it affects.
         """
         return self._begin_unread("drop before reading", seconds, requests)
 
     def drop_after_reading(
         self, *, seconds: Optional[float] = None, requests: Optional[int] = None
     ) -> Fault:
-        """Reset the connection in place of an answer: the events are kept, and nobody is told.
+        """Reset the connection instead of an answer: the events are kept, but the client gets no answer.
 
         Args:
-            seconds: how long.
-            requests: how many requests.
+            seconds: how long the fault lasts.
+            requests: how many requests it affects.
         """
         response = Response(drop=True)
         return self._begin(Fault(self, "drop after reading", seconds, requests, response))
@@ -241,14 +241,14 @@ class Faults:
         seconds: Optional[float] = None,
         requests: Optional[int] = None,
     ) -> Fault:
-        """Answer with a status. The events are kept where it is from 200 to 299.
+        """Answer with a status. The events are kept if it is from 200 to 299.
 
         Args:
             status: the HTTP status.
             retry_after: the header ``Retry-After``: seconds, or an HTTP date.
             body: the body of the answer.
-            seconds: how long.
-            requests: how many requests.
+            seconds: how long the fault lasts.
+            requests: how many requests it affects.
         """
         if not _is_whole(status) or not 200 <= status <= 999:
             raise ValueError(f"status is {status!r}, but must be a whole number from 200 to 999")
@@ -264,13 +264,13 @@ class Faults:
         seconds: Optional[float] = None,
         requests: Optional[int] = None,
     ) -> Fault:
-        """Send the client elsewhere; the events are not kept.
+        """Redirect the client. The events are not kept.
 
         Args:
             location: the header ``Location``.
             status: 301, 302, 303, 307 or 308.
-            seconds: how long.
-            requests: how many requests.
+            seconds: how long the fault lasts.
+            requests: how many requests it affects.
         """
         response = Response(status, {"Location": location}, b"")
         return self._begin(Fault(self, "redirect", seconds, requests, response))
@@ -283,16 +283,18 @@ class Faults:
         seconds: Optional[float] = None,
         requests: Optional[int] = None,
     ) -> Fault:
-        """Refuse bodies that are too large; others are answered as usual, and do not count.
+        """Refuse bodies that are too large. Other requests are answered as usual, and do not count.
 
         Args:
-            max_bytes: the largest body that is taken, in bytes.
-            status: the answer to a larger one.
-            seconds: how long.
-            requests: how many requests that are refused.
+            max_bytes: maximum size of an accepted body.
+            status: the status for larger ones.
+            seconds: how long the fault lasts.
+            requests: how many requests it refuses.
         """
         if not _is_whole(max_bytes) or max_bytes < 0:
-            raise ValueError(f"max_bytes is {max_bytes!r}, but must be a whole number from 0 on")
+            raise ValueError(
+                f"max_bytes is {max_bytes!r}, but must be a whole number of at least 0"
+            )
         return self._begin(
             Fault(
                 self,
@@ -312,15 +314,15 @@ class Faults:
             fault.end()
 
     def _meet_before_reading(self) -> bool:
-        """Return whether the connection on which a request begins is to be reset."""
+        """Return whether to reset a connection on which a request begins."""
         with self._changed:
             return any(fault.hit(None) for fault in self._unread)
 
     def _meet(self, request: CollectedRequest) -> Optional[Fault]:
-        """Return the first fault that a request meets, or None.
+        """Return the first fault that affects a request, or None.
 
         Args:
-            request: what arrived.
+            request: the request.
         """
         with self._changed:
             return next((fault for fault in self._read if fault.hit(request)), None)
@@ -347,26 +349,26 @@ class Faults:
         return True
 
     def _settle(self) -> None:
-        """Do what follows from a fault that began or ended."""
+        """Apply the effects of a fault that began or ended."""
         with self._changed:
             for faults in (self._read, self._unread, self._down):
                 faults[:] = [fault for fault in faults if fault.active]
             is_down = bool(self._down) and not self._stopped
             changed, self._was_down = is_down != self._was_down, is_down
             self._changed.notify_all()
-            # Under the lock, so that two faults that end at a time do not cross.
+            # Under the lock, so that two faults can end at the same time.
             if changed:
                 (self._go_down if is_down else self._come_up)()
 
     def _stop(self) -> None:
-        """Let everybody go who waits, as the server stops."""
+        """Wake all waiting threads when the server stops."""
         with self._changed:
             self._stopped = True
             self._was_down = False
             self._changed.notify_all()
 
     def _start(self) -> None:
-        """Go on with the faults that there are, as the server starts."""
+        """Continue with the existing faults when the server starts."""
         self._stopped = False
         self._settle()
 

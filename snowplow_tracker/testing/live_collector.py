@@ -1,4 +1,4 @@
-"""A collector to look at: a page in the browser, and the JSON endpoints of Snowplow Micro."""
+"""A collector with a page for the browser, and the JSON endpoints of Snowplow Micro."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _Live = TypeVar("_Live", bound="LiveCollector")
 class LiveCollector(Collector):
     """A collector with a page at ``/`` that shows events as they arrive.
 
-    It also answers what test suites ask of Snowplow Micro: ``/micro/all``, ``/micro/good`` and
-    ``/micro/bad`` (``POST`` with filters, too), ``/micro/reset``, ``/micro/iglu/...`` for the
-    schemas that were given. Of Micro's fields it fills those that come from the tracker.
+    It also has the endpoints of Snowplow Micro for test suites: ``/micro/all``, ``/micro/good`` and
+    ``/micro/bad`` (also ``POST`` with filters), ``/micro/reset``, and ``/micro/iglu/...`` for the
+    given schemas. Of Micro's fields it fills those that come from the tracker.
 
-    Requests whose ``Host`` or ``Origin`` is foreign are refused with 403, so that no page of
-    another site can read what is collected, or write to it.
+    Requests whose ``Host`` or ``Origin`` is foreign are refused with 403, so that pages of other
+    sites can neither read the events nor send any.
     """
 
     def __init__(
@@ -57,24 +57,26 @@ class LiveCollector(Collector):
         schemas: Any = None,
         paths: Iterable[str] = (),
     ) -> None:
-        """Set up a collector; it listens from `start` on, or inside of a ``with`` statement.
+        """Create a collector. It listens after `start`, or inside a ``with`` statement.
 
         Args:
             port: the port to listen on; 0 for a free one.
-            host: the address to listen on. Others than loopback let everybody in the network read
-                the events.
-            max_events: how many events are kept; of more, the latest.
-            hosts: further names by which this machine may be called, and whose pages may send
-                events: in ``Host`` and ``Origin``.
-            schemas: what self-describing data is held against; as for `Collector`.
-            paths: further paths of events; as for `Collector`.
+            host: the address to listen on. With an address other than loopback, everyone in the
+                network can read the events.
+            max_events: maximum number of events to keep; the oldest are removed.
+            hosts: additional names that are accepted in ``Host`` and ``Origin``: names of this
+                machine, and of sites whose pages send events.
+            schemas: the schemas for self-describing data, as for `Collector`.
+            paths: additional paths for events, as for `Collector`.
 
         Raises:
-            ImportError: there are schemas, and the extra ``schemas`` is not installed.
-            ValueError: `max_events` is not a whole number from 1 on.
+            ImportError: schemas are given, and the extra ``schemas`` is not installed.
+            ValueError: `max_events` is not a whole number of at least 1.
         """
         if not isinstance(max_events, int) or max_events < 1:
-            raise ValueError(f"max_events is {max_events!r}, but must be a whole number from 1 on")
+            raise ValueError(
+                f"max_events is {max_events!r}, but must be a whole number of at least 1"
+            )
         super().__init__(port, schemas=schemas, paths=paths, max_requests=1)
         self._host = host
         self._hosts = frozenset(each.lower() for each in hosts)
@@ -93,14 +95,14 @@ class LiveCollector(Collector):
 
     @property
     def endpoint(self) -> str:
-        """The URL to give to a tracker, and to open in a browser."""
+        """The URL for a tracker and for the browser."""
         host = self._host
         if host in ("", "0.0.0.0", "::"):  # noqa: S104 (compared, not listened on)
             host = "127.0.0.1"
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def start(self: _Live) -> _Live:
-        """Listen. After a `stop`, on the same port as before; what was kept stays.
+        """Start to listen. After a `stop`, the port is the same, and the events are still kept.
 
         Returns:
             The collector itself.
@@ -108,7 +110,7 @@ class LiveCollector(Collector):
         Raises:
             OSError: the port is taken.
         """
-        # First, so that what arrives at once is not lost.
+        # First, so that no early request is lost.
         self.journal.open()
         try:
             return super().start()
@@ -117,13 +119,13 @@ class LiveCollector(Collector):
             raise
 
     def stop(self) -> None:
-        """Cut all connections, the pages' included."""
+        """Stop listening and cut all connections, including those of pages."""
         self.journal.release()
         super().stop()
         self.journal.close()
 
     def clear(self) -> None:
-        """Forget what arrived so far."""
+        """Remove everything that arrived so far."""
         super().clear()
         self.journal.clear()
 
@@ -151,7 +153,7 @@ class LiveCollector(Collector):
         if incoming.method not in allowed:
             return Response(405, {"Allow": ", ".join(allowed)}, b"not allowed")
         if path.startswith("/micro/"):
-            # Who has been told that an event arrived finds it among the events.
+            # So that an event is in `events` before it is announced.
             self.journal.catch_up(_CATCH_UP)
         answer = route(CollectedRequest(incoming.method, incoming.target, headers, incoming.body))
         if isinstance(answer, Stream) and incoming.method == "HEAD":
@@ -160,7 +162,7 @@ class LiveCollector(Collector):
         return answer
 
     def _refusal(self, headers: Headers, path: str, *, for_page: bool) -> Optional[str]:
-        """Why a request is not answered; None if it is."""
+        """Return why a request is refused; None if it is not."""
         host = headers.get("host", "")
         if host and not self._is_ours(host):
             return (
@@ -169,7 +171,7 @@ class LiveCollector(Collector):
             )
         origin = headers.get("origin")
         if not for_page:
-            # A page of one's own app may send events here from another port.
+            # A page of the user's own app may send events here from another port.
             if origin is not None and not self._is_ours(urlsplit_host(origin)):
                 return (
                     f"the Origin {origin[:100]!r} is foreign;"
@@ -181,7 +183,7 @@ class LiveCollector(Collector):
         site = headers.get("sec-fetch-site", "none")
         if site in ("same-origin", "none"):
             return None
-        # A link may lead here; images and scripts of other sites do not.
+        # A link to this page is allowed; images and scripts from other sites are not.
         if path == "/" and headers.get("sec-fetch-mode") == "navigate":
             return None
         return "the request comes from the page of another site"
@@ -194,8 +196,8 @@ class LiveCollector(Collector):
             address = ipaddress.ip_address(name)
         except ValueError:
             return False
-        # An address cannot be made to point here by somebody else's name server; and where nothing
-        # but loopback is listened on, nothing but loopback can be meant.
+        # A foreign name server can make a name point here, but not an address. If only loopback is
+        # listened on, any address in Host must be loopback.
         return address.is_loopback or not _is_loopback(self._host)
 
     def _show_page(self, _request: CollectedRequest) -> Response:
@@ -224,7 +226,7 @@ class LiveCollector(Collector):
 
     def _messages(self, known: str) -> Generator[bytes, None, None]:
         journal = self.journal
-        # The browser says what it has when it connects again; of another process that is nothing.
+        # When it reconnects, the browser sends the last id it has; one of another process is ignored.
         marker = f"{id(journal):x}"
         generation, last = journal.generation, 0
         parts = known.split(".")
@@ -316,7 +318,7 @@ class LiveCollector(Collector):
 
 @lru_cache(maxsize=None)
 def _page() -> Tuple[bytes, str]:
-    """The page, and the policy that lets the browser run its own script and style and nothing else."""
+    """Return the page, and a content security policy that allows only its own script and style."""
     page = pkgutil.get_data(__package__ or "snowplow_tracker.testing", "page.html") or b""
     hashes = {}
     for tag in (b"script", b"style"):
@@ -378,7 +380,7 @@ def _exported(entry: Entry) -> Dict[str, Any]:
 
 
 def _tree(value: Any) -> Any:
-    """JSON data as nodes: numbers as strings, since JavaScript reads no others than doubles."""
+    """Return JSON data as nodes, with numbers as strings, since JavaScript has only doubles."""
     budget = [_MAX_NODES]
 
     def node(value: Any) -> Any:
@@ -412,7 +414,7 @@ def _message(kind: str, data: Any, identifier: Optional[str] = None) -> bytes:
 
 
 def _dump(data: Any) -> bytes:
-    # ASCII throughout: halves of surrogate pairs can be written, and no line ends in the middle.
+    # Only ASCII: so unpaired surrogates can be encoded, and there are no line breaks in the data.
     return json.dumps(data, separators=(",", ":")).encode("ascii")
 
 
@@ -436,7 +438,7 @@ def urlsplit_host(origin: str) -> str:
 def _host_name(host: str) -> str:
     name = host.lower()
     if "@" in name:
-        # What is before it is no host.
+        # The part before it is not the host.
         return ""
     if name.startswith("["):
         return name[1:].partition("]")[0]

@@ -1,4 +1,4 @@
-"""An emitter for unit tests: it keeps what is tracked and sends nothing."""
+"""An emitter for unit tests, which keeps events and sends nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["RecordingEmitter", "record"]
 
 
 class RecordingEmitter:
-    """Stands in for an emitter, and keeps what the tracker gives it.
+    """An emitter that keeps the events of a tracker instead of sending them.
 
     Example:
         >>> emitter = RecordingEmitter()
@@ -28,29 +28,31 @@ class RecordingEmitter:
         'https://example.com'
 
     Attributes:
-        payloads: a copy of each payload, as the tracker gave it.
-        events: the same payloads decoded; values are strings, as they would be on the wire. An
-            `EventList`, which has the assertions.
-        flush_count: how often a flush was asked for.
+        payloads: a copy of each payload from the tracker.
+        events: the same payloads decoded, as an `EventList`, which has the assertions. Values are
+            strings, as on the wire.
+        flush_count: the number of flushes.
         closed: whether the emitter was closed.
     """
 
     def __init__(self, *, max_events: Optional[int] = None, schemas: Any = None) -> None:
-        """Start with nothing kept.
+        """Create an emitter that has no events yet.
 
         Args:
-            max_events: how many events are kept; of more, the latest. By default all, which takes
-                about a kilobyte for each.
-            schemas: what self-describing data is held against, so that `CollectedEvent.problems`
-                and `EventList.assert_valid` tell what the schemas do not allow.
+            max_events: maximum number of events to keep; the oldest are removed. By default all are
+                kept, with about a kilobyte each.
+            schemas: the schemas for self-describing data, so that `CollectedEvent.problems` and
+                `EventList.assert_valid` also report violations of them.
 
         Raises:
-            ValueError: `max_events` is not a whole number from 1 on.
+            ValueError: `max_events` is not a whole number of at least 1.
         """
         if max_events is not None and (
             isinstance(max_events, bool) or not isinstance(max_events, int) or max_events < 1
         ):
-            raise ValueError(f"max_events is {max_events!r}, but must be a whole number from 1 on")
+            raise ValueError(
+                f"max_events is {max_events!r}, but must be a whole number of at least 1"
+            )
         self.payloads: List[Dict[str, Any]] = []
         self.events: EventList = EventList()
         self.flush_count = 0
@@ -85,10 +87,10 @@ class RecordingEmitter:
         """Count the call; there is nothing to send.
 
         Args:
-            timeout: taken, as real emitters do.
+            timeout: ignored; real emitters have it.
 
         Returns:
-            0, as nothing is ever left to deliver.
+            0: there is nothing to deliver.
         """
         self.flush_count += 1
         return 0
@@ -97,10 +99,10 @@ class RecordingEmitter:
         """Count the call, as `flush` does.
 
         Args:
-            timeout: taken, as real emitters do.
+            timeout: ignored; real emitters have it.
 
         Returns:
-            0, as nothing is ever left to deliver.
+            0: there is nothing to deliver.
         """
         return self.flush(timeout=timeout)
 
@@ -109,19 +111,19 @@ class RecordingEmitter:
         self.flush()
 
     def close(self, timeout: Optional[float] = None) -> int:  # noqa: ARG002 (as real ones)
-        """Note that the emitter was closed.
+        """Record that the emitter was closed.
 
         Args:
-            timeout: taken, as real emitters do.
+            timeout: ignored; real emitters have it.
 
         Returns:
-            0, as nothing is ever left to deliver.
+            0: there is nothing to deliver.
         """
         self.closed = True
         return 0
 
     def clear(self) -> None:
-        """Forget what was tracked so far."""
+        """Remove the events so far."""
         with self._lock:
             self.payloads.clear()
             self.events.clear()
@@ -130,7 +132,7 @@ class RecordingEmitter:
 
 @contextlib.contextmanager
 def record(tracker: Tracker, *, schemas: Any = None) -> Iterator[RecordingEmitter]:
-    """Have a tracker that exists already record instead of send, inside of a ``with`` statement.
+    """Make an existing tracker record events instead of sending them, inside a ``with`` statement.
 
     Example:
         >>> with record(shop.tracker) as recorded:
@@ -138,8 +140,8 @@ def record(tracker: Tracker, *, schemas: Any = None) -> Iterator[RecordingEmitte
         >>> recorded.events.assert_one(type="se", se_ac="add-to-basket")
 
     Args:
-        tracker: the tracker of the app under test. Its emitters come back at the end.
-        schemas: what self-describing data is held against.
+        tracker: the tracker of the app under test. Its emitters are restored at the end.
+        schemas: the schemas for self-describing data.
 
     Returns:
         The emitter that records.

@@ -1,4 +1,4 @@
-"""What a collector keeps: requests, and the events in them."""
+"""The requests that a collector keeps, and the events in them."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ __all__ = [
 
 
 class Schemas(Protocol):
-    """What judges self-describing data."""
+    """Validates self-describing data."""
 
     def problems(self, where: str, schema: str, data: Any) -> List[str]:
-        """Return what the schema does not allow in the data, one sentence each.
+        """Return the violations of the schema, one sentence each.
 
         Args:
-            where: what the data is, for the messages: ``event``, or ``entity 0``.
+            where: the name of the data in messages: ``event``, or ``entity 0``.
             schema: the URI, ``iglu:vendor/name/jsonschema/1-0-0``.
             data: the decoded data.
         """
@@ -58,20 +58,20 @@ class Schemas(Protocol):
 
 
 class ParameterMissingError(KeyError):
-    """An event does not have the parameter that was asked for; the text says what it has."""
+    """An event does not have the requested parameter. The message lists those that it has."""
 
     def __str__(self) -> str:
-        """The sentence as it is, where a KeyError shows its repr."""
+        """Return the message itself, not its repr as KeyError does."""
         return str(self.args[0])
 
 
 class Headers(Mapping[str, str]):
-    """The headers of a request; names are looked up in any case."""
+    """The headers of a request, with case-insensitive names."""
 
     __slots__ = ("_values",)
 
     def __init__(self, pairs: Mapping[str, str]) -> None:
-        """Keep the headers.
+        """Create headers.
 
         Args:
             pairs: the values by name.
@@ -79,23 +79,23 @@ class Headers(Mapping[str, str]):
         self._values = {name.lower(): value for name, value in pairs.items()}
 
     def __getitem__(self, name: str) -> str:
-        """The value of a header."""
+        """Return the value of a header."""
         return self._values[name.lower()]
 
     def __contains__(self, name: object) -> bool:
-        """Whether the request had the header."""
+        """Return whether the request has the header."""
         return isinstance(name, str) and name.lower() in self._values
 
     def __iter__(self) -> Iterator[str]:
-        """The names, in lower case."""
+        """Return an iterator over the names, in lower case."""
         return iter(self._values)
 
     def __len__(self) -> int:
-        """The number of headers."""
+        """Return the number of headers."""
         return len(self._values)
 
     def __repr__(self) -> str:
-        """The headers as a dictionary."""
+        """Return the headers as a dictionary."""
         return f"Headers({self._values!r})"
 
 
@@ -104,11 +104,11 @@ _TP2_PATHS = frozenset({"/com.snowplowanalytics.snowplow/tp2", "/i", "/ice.png"}
 
 
 class CollectedEvent:
-    """One event as it arrived.
+    """One event in the form in which it arrived.
 
     Attributes:
         parameters: the names and values of the tracker protocol (``e``, ``eid``, ``url``, ...).
-        request: the request that brought it, or None if no request was made.
+        request: the request that contained it, or None without a request.
         received_at: when it arrived, in seconds since the epoch.
     """
 
@@ -121,13 +121,13 @@ class CollectedEvent:
         received_at: Optional[float] = None,
         schemas: Optional[Schemas] = None,
     ) -> None:
-        """Keep an event.
+        """Create an event.
 
         Args:
             parameters: the names and values of the tracker protocol.
-            request: the request that brought it.
-            received_at: when it arrived; by default when the request did, or now.
-            schemas: what its self-describing data is held against; by default nothing.
+            request: the request that contained it.
+            received_at: when it arrived; by default the time of the request, or now.
+            schemas: the schemas for its self-describing data; by default none.
         """
         self.parameters = parameters
         self.request = request
@@ -138,10 +138,10 @@ class CollectedEvent:
         self._decoded: Optional[_Decoded] = None
 
     def __getitem__(self, name: str) -> Any:
-        """The value of a parameter.
+        """Return the value of a parameter.
 
         Raises:
-            ParameterMissingError: the event does not have it; a KeyError that says what it has.
+            ParameterMissingError: the event does not have it. It is a KeyError.
         """
         __tracebackhide__ = True
         try:
@@ -153,21 +153,21 @@ class CollectedEvent:
             ) from None
 
     def __contains__(self, name: object) -> bool:
-        """Whether the event has the parameter."""
+        """Return whether the event has the parameter."""
         return name in self.parameters
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value of a parameter, or the default if the event does not have it."""
+        """Return the value of a parameter, or the default if the event does not have it."""
         return self.parameters.get(name, default)
 
     @property
     def event_type(self) -> Optional[str]:
-        """The type as the protocol writes it: ``pv``, ``pp``, ``se``, ``ue``, ``tr`` or ``ti``."""
+        """The type in the protocol: ``pv``, ``pp``, ``se``, ``ue``, ``tr`` or ``ti``."""
         return self.parameters.get("e")
 
     @property
     def event_name(self) -> str:
-        """The type in words; for a self-describing event, the name in its schema."""
+        """The name of the type; for a self-describing event, the name in its schema."""
         schema = self.schema
         if schema is not None:
             return schema_name(schema)
@@ -182,9 +182,9 @@ class CollectedEvent:
 
     @property
     def unstruct(self) -> Optional[Dict[str, Any]]:
-        """The self-describing event, decoded: its ``schema`` and ``data``, out of the envelope.
+        """The decoded self-describing event: its ``schema`` and ``data``, without the envelope.
 
-        None for the other event types, and for what cannot be decoded (see `problems`).
+        None for the other event types, and if it cannot be decoded (see `problems`).
         """
         return self._decode().unstruct
 
@@ -202,7 +202,7 @@ class CollectedEvent:
 
     @property
     def contexts(self) -> List[Dict[str, Any]]:
-        """The entities, decoded: the ``schema`` and ``data`` of each, out of the envelope.
+        """The decoded entities: the ``schema`` and ``data`` of each, without the envelope.
 
         Empty if there are none, and if they cannot be decoded (see `problems`).
         """
@@ -215,9 +215,9 @@ class CollectedEvent:
 
     @property
     def problems(self) -> List[str]:
-        """What the pipeline would find wrong with this event, one sentence each."""
+        """The problems of this event in the pipeline, one sentence each."""
         if self.request is not None and self.request.method != "POST":
-            # The schema of the payload is for bodies: a GET may have parameters of its own.
+            # The schema of the payload is for bodies only: a GET may have other parameters.
             problems = missing_problems(self.parameters)
         else:
             problems = payload_problems(self.parameters)
@@ -233,7 +233,7 @@ class CollectedEvent:
 
     @property
     def schema_problems(self) -> List[str]:
-        """What the schemas do not allow, one sentence each; empty where there are no schemas."""
+        """The violations of the schemas, one sentence each; empty if there are no schemas."""
         if self._schemas is None:
             return []
         decoded = self._decode()
@@ -251,7 +251,7 @@ class CollectedEvent:
         return list(decoded.schema_problems or ())
 
     def _decode(self) -> _Decoded:
-        # What the tests look at again and again is decoded once, as long as it stays the same.
+        # Decoded once as long as it does not change, since tests read it repeatedly.
         key = tuple(self.parameters.get(name) for name in ("ue_px", "ue_pr", "cx", "co"))
         if self._decoded is None or self._decoded.key != key:
             try:
@@ -267,21 +267,21 @@ class CollectedEvent:
 
     @property
     def method(self) -> Optional[str]:
-        """The HTTP method it came by, or None if no request was made."""
+        """The HTTP method of its request, or None without a request."""
         return None if self.request is None else self.request.method
 
     @property
     def path(self) -> Optional[str]:
-        """The path it was sent to, or None if no request was made."""
+        """The path of its request, or None without a request."""
         return None if self.request is None else self.request.path
 
     @property
     def headers(self) -> Headers:
-        """The headers of the request it came by."""
+        """The headers of its request."""
         return _NO_HEADERS if self.request is None else self.request.headers
 
     def __repr__(self) -> str:
-        """The type and the parameters."""
+        """Return the type and the parameters."""
         return f"<CollectedEvent {self.event_name}: {shortened(self.parameters, 2_000)}>"
 
 
@@ -295,18 +295,18 @@ class _Decoded(NamedTuple):
 
 
 class CollectedRequest:
-    """One HTTP request as it arrived. Its events are decoded when somebody asks for them.
+    """One HTTP request in the form in which it arrived. Its events are decoded on demand.
 
     Attributes:
         method: the HTTP method.
         path: the path, without the query string.
         query: the query string, without the question mark.
-        headers: the headers; names are looked up in any case.
+        headers: the headers, with case-insensitive names.
         body: the body, as bytes.
         received_at: when it arrived, in seconds since the epoch.
-        status: the status that it was answered with, or 0 while it is not decided yet.
+        status: the status of the answer, or 0 before the answer.
         client: the address of the client.
-        tp2_paths: the paths whose requests the pipeline understands.
+        tp2_paths: the paths that the pipeline supports.
     """
 
     __slots__ = (
@@ -333,15 +333,15 @@ class CollectedRequest:
         tp2_paths: Iterable[str] = (),
         schemas: Optional[Schemas] = None,
     ) -> None:
-        """Keep a request.
+        """Create a request.
 
         Args:
             method: the HTTP method.
             target: the path with the query string.
             headers: the headers.
             body: the body.
-            tp2_paths: further paths that the collector was configured to take events on.
-            schemas: what self-describing data is held against; by default nothing.
+            tp2_paths: additional paths on which the collector accepts events.
+            schemas: the schemas for self-describing data; by default none.
         """
         self.method = method
         self.path, _, self.query = target.partition("?")
@@ -361,9 +361,9 @@ class CollectedRequest:
 
     @property
     def accepted(self) -> bool:
-        """Whether the collector keeps the events: it answered with 2xx, and they are not too large.
+        """Whether the collector keeps the events: the answer was 2xx, and they are not too large.
 
-        A collector answers 200 to a payload of more than 1,048,576 bytes, and throws it away.
+        A collector answers 200 to a payload of more than 1,048,576 bytes, and discards it.
         """
         return 200 <= self.status < 300 and self.size <= MAX_PAYLOAD_BYTES
 
@@ -374,12 +374,12 @@ class CollectedRequest:
 
     @property
     def own_problems(self) -> List[str]:
-        """What the pipeline would find wrong with the request as a whole, one sentence each."""
+        """The problems of the request as a whole in the pipeline, one sentence each."""
         return list(self._decoded()[1])
 
     @property
     def problems(self) -> List[str]:
-        """What the pipeline would find wrong with the request and its events, one sentence each."""
+        """The problems of the request and its events in the pipeline, one sentence each."""
         events, problems = self._decoded()
         return problems + [
             f"event {number}: {problem}"
@@ -389,9 +389,9 @@ class CollectedRequest:
 
     @property
     def spoiled(self) -> bool:
-        """Whether the pipeline would refuse the request as a whole, with the good events in it.
+        """Whether the pipeline would refuse the request as a whole, including its good events.
 
-        One event that breaks the schema of the payload takes every event of its POST with it.
+        If one event violates the schema of the payload, every event of its POST is refused.
         """
         events, problems = self._decoded()
         return bool(problems) or (
@@ -444,7 +444,7 @@ class CollectedRequest:
         return CollectedEvent(parameters, self, schemas=self._schemas)
 
     def __repr__(self) -> str:
-        """The request line, the size and the answer."""
+        """Return the request line, the size and the status of the answer."""
         return (
             f"<CollectedRequest {self.method} {self.path:.200}, {self.size} bytes,"
             f" answered {self.status}>"
@@ -452,7 +452,7 @@ class CollectedRequest:
 
 
 def schema_name(schema: str) -> str:
-    """The name in the URI of a schema.
+    """Return the name in the URI of a schema.
 
     Args:
         schema: for example ``iglu:com.acme/order/jsonschema/1-0-0``.

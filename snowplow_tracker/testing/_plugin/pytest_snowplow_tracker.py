@@ -1,7 +1,7 @@
-"""Fixtures for tests of one's own tracking. pytest finds this plugin by itself.
+"""Fixtures for tests of your own tracking. pytest finds this plugin automatically.
 
-It stands beside the package and not in it, so that pytest starts as fast as without: the package is
-imported by the first test that uses a fixture.
+It is installed beside the package, not in it, so that it does not slow down the start of pytest: the
+package is imported by the first test that uses a fixture.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(
         "snowplow_schemas",
         "Folders, archives or registries of Iglu schemas that the events of the snowplow fixtures "
-        "are held against; paths are relative to the configuration file.",
+        "are validated against; paths are relative to the configuration file.",
         type="linelist",
         default=[],
     )
@@ -73,7 +73,7 @@ def snowplow_collector(pytestconfig: pytest.Config) -> Iterator[Collector]:
 
 @pytest.fixture(autouse=True)
 def _snowplow_registry() -> Iterator[None]:
-    """Have each test begin with the trackers that were registered outside of tests, and no others."""
+    """Restore the registry of trackers for each test, so that tests do not share trackers."""
     before = _registered()
     yield
     module = sys.modules.get("snowplow_tracker.snowplow")
