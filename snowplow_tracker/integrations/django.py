@@ -75,7 +75,7 @@ class SnowplowMiddleware:
         unknown = [str(name) for name in options if name not in known]
         if unknown:
             raise ImproperlyConfigured(
-                f"The setting SNOWPLOW is wrong: {', '.join(unknown)} is no option. There are: {', '.join(known)}."
+                f"The setting SNOWPLOW is wrong: {', '.join(unknown)} is not an option. The options are: {', '.join(known)}."
             )
         wants_user = options.pop("user", False)
         if wants_user and "user_id" not in options:
