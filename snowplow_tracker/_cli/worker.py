@@ -169,7 +169,9 @@ def run(args: argparse.Namespace) -> int:
             logger.error("%s", error)  # noqa: TRY400 - as above
             return CANNOT_START
         with _told_by_signals(worker.stop), _metrics_of(worker, args):
-            logger.info("Events are sent from %s to %s.", redact(args.store), worker.emitter.endpoint)
+            logger.info(
+                "Events are sent from %s to %s.", redact(args.store), worker.emitter.endpoint
+            )
             return worker.run()
     except _CannotServeError as error:
         logger.error("%s", error)  # noqa: TRY400 - as above
