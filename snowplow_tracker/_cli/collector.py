@@ -169,10 +169,10 @@ class _Output:
 
 
 def knows_codes(stream: Optional[TextIO]) -> bool:
-    """Return whether a stream is a terminal that knows colors.
+    """Return whether a stream is a terminal with colors.
 
     Args:
-        stream: where to write to, or None.
+        stream: the stream to write to, or None.
     """
     if stream is None or os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", ""):
         return False
@@ -181,7 +181,7 @@ def knows_codes(stream: Optional[TextIO]) -> bool:
             return False
     except (OSError, ValueError, AttributeError):
         return False
-    # The console of Windows knows them where something has switched them on.
+    # The console of Windows supports them only if a program has enabled them.
     return "TERM" in os.environ or "WT_SESSION" in os.environ
 
 

@@ -25,7 +25,7 @@ def json_from(text: str) -> Any:
     """Parse JSON as strictly as the pipeline.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is not JSON.
     """
 
     def refuse(name: str) -> None:
@@ -42,7 +42,7 @@ def value_of(argument: str) -> Any:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no JSON.
+        ValueError: it is not JSON.
     """
     if argument == "-":
         return json_from(sys.stdin.read())

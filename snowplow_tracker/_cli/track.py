@@ -31,8 +31,8 @@ Example:
   snowplow-tracker track --endpoint localhost:9090 self-describing --lines orders.jsonl
 
 Instead of JSON, @FILE reads a file, and - reads the standard input.
-With --lines each line is an event: {{"schema": "iglu:…", "data": {{…}}}}, optionally with "context" (a list of entities)
-and "true_timestamp" (milliseconds since 1970). With --schema each line is only the data.
+With --lines each line is an event: {{"schema": "iglu:…", "data": {{…}}}}. "context" (a list of entities) and
+"true_timestamp" (milliseconds since 1970) are optional. With --schema each line is only the data.
 With --schemas (or SNOWPLOW_SCHEMAS) each event is validated before it is sent. This needs an extra:
 pip install "snowplow-tracker[schemas]".
 
@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_schema_arguments(parser)
     kinds = parser.add_subparsers(dest="kind", metavar="kind", required=True)
 
-    page_view = _kind(kinds, "page-view", "a page is viewed")
+    page_view = _kind(kinds, "page-view", "the view of a page")
     page_view.add_argument("url", metavar="URL", help="the URL of the page")
     page_view.add_argument("--title", help="its title")
     page_view.add_argument("--referrer", metavar="URL", help="the URL that linked to the page")
@@ -110,7 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _kind(kinds: Any, name: str, text: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = kinds.add_parser(
-        name, help=text, description=f"Track that {text}."
+        name, help=text, description=f"Track {text}."
     )
     parser.add_argument(
         "--entity",

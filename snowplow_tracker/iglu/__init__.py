@@ -1,4 +1,4 @@
-"""Iglu schemas: where they are found, and whether data is valid for them.
+"""Iglu schemas: finds them in registries, and validates data against them.
 
     from snowplow_tracker.iglu import Resolver, validate_self_describing
 
@@ -6,7 +6,7 @@
     for problem in validate_self_describing({"schema": "iglu:…", "data": {…}}, resolver):
         print(problem)
 
-Finding schemas needs nothing else; validating needs the extra `schemas` (``pip install "snowplow-tracker[schemas]"``).
+Finding schemas needs no extra; validating needs the extra `schemas` (``pip install "snowplow-tracker[schemas]"``).
 """
 
 from snowplow_tracker.iglu.registries import ArchiveRegistry, FolderRegistry, HttpRegistry, Registry

@@ -1,4 +1,4 @@
-"""The opt-in of the tracker that checks events while they are tracked, for development."""
+"""The tracker's optional validation of events when they are tracked, for development."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Schemas = Union[str, "os.PathLike[str]", Resolver, Iterable[Union[str, "os.PathL
 
 MODES = ("off", "warn", "raise")
 _MAX_WAITING = 1_000
-"""Events that wait for schemas from the network; more are not checked."""
+"""Maximum number of events that wait for schemas from the network; more are not checked."""
 
 
 class InvalidEventError(ValueError):
-    """An event is tracked that the pipeline would refuse.
+    """The pipeline would refuse an event that is tracked.
 
     Attributes:
-        problems: What is wrong with it.
+        problems: The problems of the event.
     """
 
     def __init__(self, message: str, problems: List[Problem]) -> None:
@@ -39,23 +39,23 @@ class InvalidEventError(ValueError):
 def checker(
     validate: Optional[str] = None, schemas: Schemas = None
 ) -> Optional[Callable[[Mapping[str, Any]], None]]:
-    """Return the function that checks each event of a tracker, or `None` where nothing is to be checked.
+    """Return a function that validates the events of a tracker, or `None` if validation is off.
 
     Args:
-        validate: `"warn"` to log what is wrong, `"raise"` to raise it, `"off"` for neither. By default
-            what the environment variable SNOWPLOW_VALIDATE says, else off.
-        schemas: Where schemas are found: a folder, an archive, the address of a registry, several of
-            them, or a `Resolver`. By default those of the environment variable SNOWPLOW_SCHEMAS, separated
-            by commas. Without any, the rules of the tracker protocol alone are checked.
+        validate: `"warn"` to log problems, `"raise"` to raise them, `"off"` for neither. Default: the
+            environment variable SNOWPLOW_VALIDATE, or off.
+        schemas: The schemas to validate with: a folder, an archive, the URL of a registry, several of
+            them, or a `Resolver`. Default: those of the environment variable SNOWPLOW_SCHEMAS, separated
+            by commas. Without schemas, only the rules of the tracker protocol are checked.
 
     Returns:
-        A function of the finished pairs of an event. With `"raise"` it raises `InvalidEventError`, and may
-        ask a registry on the calling thread. With `"warn"` it never does: what is not known yet is looked
-        up by a thread, and the event is checked there.
+        A function of the complete parameters of an event. With `"raise"` it raises `InvalidEventError`,
+        and may send requests to a registry in the calling thread. With `"warn"` it does neither: a thread
+        looks up unknown schemas, and validates the event.
 
     Raises:
-        ValueError: `validate` is something else, or a folder does not exist.
-        SchemaExtraMissingError: There are schemas, and `jsonschema` is not installed.
+        ValueError: `validate` has an unknown value, or a folder does not exist.
+        SchemaExtraMissingError: Schemas are given, and `jsonschema` is not installed.
     """
     mode = (
         validate
@@ -69,7 +69,7 @@ def checker(
         raise ValueError(f"{source} {choice_text(MODES, mode)}")
     resolver = _resolver(schemas)
     if resolver is not None:
-        load_extra()  # here, not by the first event
+        load_extra()  # raises here instead of at the first event
     if mode == "raise":
         return _Raiser(resolver)
     return _Warner(resolver)
@@ -98,7 +98,7 @@ def _described(parameters: Mapping[str, Any], problems: List[Problem]) -> str:
 
 
 def _as_sent(parameters: Mapping[str, Any]) -> Dict[str, str]:
-    # What is no string yet becomes one on the way to the collector.
+    # Values that are not strings become strings before they are sent.
     return {name: each if isinstance(each, str) else str(each) for name, each in parameters.items()}
 
 
@@ -124,7 +124,7 @@ class _Warner:
             self._check(parameters)
             return
         if self._thread is None or self._process != os.getpid():
-            # A forked child has neither the thread nor, maybe, an unlocked queue.
+            # A forked child does not have the thread, and its queue may be locked.
             self._process = os.getpid()
             self._waiting = queue.Queue(_MAX_WAITING)
             self._thread = threading.Thread(
@@ -144,7 +144,7 @@ class _Warner:
         try:
             problems = validate_event(_as_sent(parameters), self._resolver)
         except Exception as error:
-            # What only warns must neither end the caller nor the thread.
+            # A check that only warns must not end the caller or the thread.
             if is_interrupt(error):
                 raise
             logger.exception("An event could not be checked")

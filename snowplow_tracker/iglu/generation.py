@@ -17,12 +17,12 @@ _OF_PLANS = ("id", "name", "domain")
 
 
 class Generated(NamedTuple):
-    """A module, and what could not be in it."""
+    """A generated module, and the schemas without a class."""
 
     text: str
     classes: List[ClassModel]
     problems: List[Tuple[SchemaKey, str]]
-    """Schemas that there is no class for, and why."""
+    """The schemas without a class, with the reason."""
 
 
 def generate(
@@ -33,18 +33,18 @@ def generate(
     entities: Sequence[str] = (),
     specifications: Mapping[str, Any] = {},
 ) -> Generated:
-    """Return a module with a class for each schema. The same schemas always give the same text.
+    """Return a module with a class for each schema. The same schemas always give the same code.
 
     Args:
-        resolver: Where the schemas are found.
+        resolver: Finds the schemas.
         keys: The schemas.
-        events: Patterns of `vendor/name`, or of `name`: these schemas are of events only.
-        entities: The same for schemas of entities only. All others are for both.
+        events: Patterns of `vendor/name`, or of `name`: these schemas are for events only.
+        entities: The same for entities only. All other schemas are for both.
         specifications: Event specifications as `specifications_from` returns them.
 
     Raises:
         SchemaNotFoundError: A schema was not found.
-        ValueError: A specification is of a class that there is not, or that is an entity.
+        ValueError: The class of a specification does not exist, or is an entity.
     """
     schemas: Dict[SchemaKey, Dict[str, Any]] = {key: resolver.resolve(key) for key in keys}
     classes, problems = classes_of(schemas)
@@ -67,11 +67,11 @@ def specifications_from(value: Any) -> Dict[str, Dict[str, object]]:
     """Return the event specifications of a file, as arguments of `event_specification`.
 
     Args:
-        value: The file: an object whose keys are class names or addresses of schemas, and whose values
-            have `id`, and maybe `name`, `version` and `tracking_plan` (with `id`, `name` and `domain`).
+        value: The file: an object whose keys are class names or URIs of schemas, and whose values have
+            `id`, and optionally `name`, `version` and `tracking_plan` (with `id`, `name` and `domain`).
 
     Raises:
-        ValueError: It is something else.
+        ValueError: The file has another form.
     """
     if not isinstance(value, dict):
         raise ValueError("the event specifications are not an object")

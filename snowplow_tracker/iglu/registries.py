@@ -1,4 +1,4 @@
-"""Where schemas are kept: folders, archives and Iglu registries on the network."""
+"""Sources of schemas: folders, archives and Iglu registries on the network."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ __all__ = [
 ]
 
 _MAX_BYTES = 4_000_000
-"""Of one schema; the largest public ones have some 100 kB."""
+"""Maximum size of a schema; the largest public ones have about 100 kB."""
 _CACHE_SECONDS = 24 * 3600.0
 _PATH_IN_ARCHIVE = re.compile(r"(?:^|/)([^/]+/[^/]+/[^/]+/[1-9][0-9]*-[0-9]+-[0-9]+)(?:\.json)?$")
 
 
 class RegistryError(Exception):
-    """A registry cannot say whether it has a schema, and why."""
+    """A registry could not look up a schema. The message gives the reason."""
 
 
 class Registry(Protocol):
-    """A place where schemas are kept."""
+    """A source of schemas."""
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name of the registry in messages."""
 
     @property
     def remote(self) -> bool:
-        """Whether looking up a schema may make a request."""
+        """Whether a look-up may make a request."""
 
     def lookup(self, key: SchemaKey) -> Optional[Dict[str, Any]]:
-        """Return a schema, or `None` where the registry does not have it.
+        """Return a schema, or `None` if the registry does not have it.
 
         Raises:
-            RegistryError: It cannot say.
+            RegistryError: The look-up failed.
         """
 
     def keys(self) -> Iterator[SchemaKey]:
-        """Return the schemas it has, as far as it can list them."""
+        """Return the keys of its schemas, as far as it can list them."""
 
 
 class FolderRegistry:
@@ -65,7 +65,7 @@ class FolderRegistry:
         folder: The folder.
 
     Raises:
-        ValueError: There is no such folder.
+        ValueError: The folder does not exist.
     """
 
     remote = False
@@ -81,7 +81,7 @@ class FolderRegistry:
         return str(self._root)
 
     def lookup(self, key: SchemaKey) -> Optional[Dict[str, Any]]:
-        """Return a schema, or `None` where the folder does not have it.
+        """Return a schema, or `None` if the folder does not have it.
 
         Raises:
             RegistryError: The file cannot be read.
@@ -109,13 +109,13 @@ class FolderRegistry:
 
 
 class ArchiveRegistry:
-    """A zip or tar archive of a folder in Iglu layout, at whatever depth.
+    """A zip or tar archive that contains a folder in Iglu layout, at any depth.
 
     Args:
         file: The archive.
 
     Raises:
-        ValueError: There is no such file, or it is no archive.
+        ValueError: The file does not exist, or is not an archive.
     """
 
     remote = False
@@ -129,14 +129,14 @@ class ArchiveRegistry:
                 self._schemas = dict(_in_tar(file))
         except (OSError, tarfile.TarError, zipfile.BadZipFile) as error:
             raise ValueError(
-                f"{self.name!r} is no archive to read schemas from: {error}"
+                f"{self.name!r} is not an archive to read schemas from: {error}"
             ) from error
 
     def lookup(self, key: SchemaKey) -> Optional[Dict[str, Any]]:
-        """Return a schema, or `None` where the archive does not have it.
+        """Return a schema, or `None` if the archive does not have it.
 
         Raises:
-            RegistryError: It is no schema.
+            RegistryError: The file is not a schema.
         """
         raw = self._schemas.get(key)
         return None if raw is None else schema_from(raw)
@@ -150,17 +150,17 @@ class ArchiveRegistry:
 
 
 class HttpRegistry:
-    """An Iglu registry on the network, static or a server.
+    """An Iglu registry on the network: static, or a server.
 
-    Schemas are kept for a day in a cache on disk.
+    Schemas are cached on disk for a day.
 
     Args:
-        url: Its address, below which there is `schemas/`: `https://iglu.acme.example/api` of a server,
-            `http://iglucentral.com` of a static one.
-        api_key: The key of a server that asks for one.
+        url: The URL, without the last part `schemas/`: `https://iglu.acme.example/api` for a server,
+            `http://iglucentral.com` for a static registry.
+        api_key: The key, for a server that needs one.
         timeout: Seconds to connect, and to wait for each part of the answer.
-        cache: The folder of the cache, or `None` for no cache on disk. By default a folder in the
-            cache folder of the user.
+        cache: The folder of the cache, or `None` for no cache on disk. Default: a folder in the cache
+            folder of the user.
     """
 
     remote = True
@@ -179,20 +179,20 @@ class HttpRegistry:
         self._cache: Optional[Path] = None
         if cache is not None:
             folder = _user_cache() if cache == "~" else Path(cache)
-            # The key is part of the name: what one key may read, another may not.
+            # The key is part of the name, since another key may not have access to the same schemas.
             identity = f"{self._url}\n{api_key or ''}".encode()
             self._cache = folder / hashlib.sha256(identity).hexdigest()[:16]
 
     @property
     def name(self) -> str:
-        """The address, without a password in it."""
+        """The URL, without a password."""
         return re.sub(r"//[^/@]*@", "//", self._url)
 
     def lookup(self, key: SchemaKey) -> Optional[Dict[str, Any]]:
-        """Return a schema from the cache or the registry, or `None` where the registry does not have it.
+        """Return a schema from the cache or the registry, or `None` if the registry does not have it.
 
         Raises:
-            RegistryError: The registry cannot be reached, refuses, or answers with no schema.
+            RegistryError: The registry cannot be reached, refuses, or does not answer with a schema.
         """
         cached = self._cached(key)
         if cached is not None:
@@ -205,7 +205,7 @@ class HttpRegistry:
         return schema
 
     def keys(self) -> Iterator[SchemaKey]:
-        """Return nothing: a registry on the network is not listed."""
+        """Return nothing: the schemas of a registry on the network are not listed."""
         return iter(())
 
     def _fetch(self, key: SchemaKey) -> Optional[bytes]:
@@ -220,7 +220,7 @@ class HttpRegistry:
                 headers=headers,
                 timeout=self._timeout,
                 stream=True,
-                # A redirect would take the key to somebody else.
+                # A redirect would send the key to another server.
                 allow_redirects=not self._api_key,
             ) as answer:
                 if answer.status_code == 404:
@@ -258,7 +258,7 @@ class HttpRegistry:
                 file.write(raw)
             Path(file.name).replace(path)
         except OSError:
-            # A cache that cannot be written only costs a request the next time.
+            # If the cache cannot be written, the next look-up makes a request.
             return
 
     def __repr__(self) -> str:
@@ -266,10 +266,10 @@ class HttpRegistry:
 
 
 def registry_from(source: Union[str, os.PathLike[str]]) -> Registry:
-    """Return the registry that an argument means: an address, a folder, or an archive.
+    """Return the registry for a URL, a folder or an archive.
 
     Raises:
-        ValueError: It is none of them.
+        ValueError: The source is none of these.
     """
     if isinstance(source, str) and re.match(r"https?://", source, re.IGNORECASE):
         return HttpRegistry(source)
@@ -279,17 +279,17 @@ def registry_from(source: Union[str, os.PathLike[str]]) -> Registry:
 
 
 def schema_from(raw: bytes) -> Dict[str, Any]:
-    """Read a schema.
+    """Parse a schema.
 
     Raises:
-        RegistryError: It is no JSON object.
+        RegistryError: It is not a JSON object.
     """
     try:
         schema = json.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise RegistryError(f"it is no JSON: {error}") from error
+        raise RegistryError(f"it is not JSON: {error}") from error
     if not isinstance(schema, dict):
-        raise RegistryError("it is no JSON object")
+        raise RegistryError("it is not a JSON object")
     return schema
 
 

@@ -12,20 +12,20 @@ from snowplow_tracker.iglu.schema_key import SchemaKey
 __all__ = ["Resolver", "SchemaNotFoundError"]
 
 _FORGET_MISSES_AFTER = 60.0
-"""Seconds. A registry that was down is asked again after this time."""
+"""Seconds after which a failed look-up in a registry is retried."""
 
 
 class SchemaNotFoundError(LookupError):
-    """No registry has the schema; the message says which were asked, and what each said."""
+    """No registry has the schema. The message lists the registries with the result of each."""
 
 
 class Resolver:
-    """Finds schemas in several registries, the first one first, and remembers them.
+    """Finds schemas in several registries, in order, and caches them.
 
-    It may be used by several threads.
+    It is thread-safe.
 
     Args:
-        sources: Folders, archives, addresses of registries (`http…`), or `Registry` objects.
+        sources: Folders, archives, URLs of registries (`http…`), or `Registry` objects.
 
     Raises:
         ValueError: A folder or an archive does not exist.
@@ -39,23 +39,23 @@ class Resolver:
         self._schemas: Dict[SchemaKey, Dict[str, Any]] = {}
         self._misses: Dict[SchemaKey, Tuple[float, str]] = {}
         self.compiled: Dict[SchemaKey, Any] = {}
-        """What `validation` made of the schemas."""
+        """The validators that `validation` created from the schemas."""
 
     @property
     def registries(self) -> Tuple[Registry, ...]:
-        """The registries, in the order in which they are asked."""
+        """The registries, in the order of the look-ups."""
         return tuple(self._registries)
 
     @property
     def remote(self) -> bool:
-        """Whether finding a schema may make a request."""
+        """Whether a look-up may make a request."""
         return any(each.remote for each in self._registries)
 
     def knows(self, schema: Union[str, SchemaKey]) -> bool:
-        """Return whether `resolve` would answer without a request.
+        """Return whether `resolve` would make no request for a schema.
 
         Raises:
-            ValueError: It is no address of a schema.
+            ValueError: `schema` is not the URI of a schema.
         """
         key = _key(schema)
         return not self.remote or key in self._schemas or self._recent_miss(key) is not None
@@ -64,11 +64,11 @@ class Resolver:
         """Return a schema. It must not be changed.
 
         Args:
-            schema: Its address, `iglu:com.acme/order/jsonschema/1-0-0`.
+            schema: Its URI, such as `iglu:com.acme/order/jsonschema/1-0-0`.
 
         Raises:
             SchemaNotFoundError: No registry has it.
-            ValueError: It is no address of a schema.
+            ValueError: `schema` is not the URI of a schema.
         """
         key = _key(schema)
         found = self._schemas.get(key)
@@ -91,7 +91,7 @@ class Resolver:
         raise SchemaNotFoundError(miss)
 
     def keys(self) -> List[SchemaKey]:
-        """Return the schemas that the folders and archives have, sorted."""
+        """Return the sorted keys of the schemas in folders and archives."""
         found: Set[SchemaKey] = set()
         for registry in self._registries:
             found.update(registry.keys())

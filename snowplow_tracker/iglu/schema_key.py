@@ -1,4 +1,4 @@
-"""The address of a schema."""
+"""The URI of a schema."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["SchemaKey"]
 
 
 class SchemaKey(NamedTuple):
-    """The address of a schema: `iglu:vendor/name/format/version`.
+    """The URI of a schema: `iglu:vendor/name/format/version`.
 
     Keys sort by vendor and name, then by version as numbers.
     """
@@ -23,19 +23,19 @@ class SchemaKey(NamedTuple):
 
     @classmethod
     def parse(cls, uri: str) -> SchemaKey:
-        """Read an address.
+        """Parse a URI.
 
         Args:
             uri: For example `iglu:com.acme/order/jsonschema/1-0-0`.
 
         Raises:
-            ValueError: It is not such an address.
+            ValueError: It is not such a URI.
         """
         match = SCHEMA_URI.fullmatch(uri) if isinstance(uri, str) else None
-        # ".." as a vendor would lead out of the folder of a registry.
+        # With ".." as a vendor, the path would leave the folder of a registry.
         if match is None or not match["vendor"].strip("."):
             raise ValueError(
-                f"{uri!r} is not the address of a schema, such as iglu:com.acme/order/jsonschema/1-0-0"
+                f"{uri!r} is not the URI of a schema, such as iglu:com.acme/order/jsonschema/1-0-0"
             )
         model, revision, addition = match["version"].split("-")
         return cls(
@@ -52,12 +52,12 @@ class SchemaKey(NamedTuple):
 
     @property
     def schema_ver(self) -> str:
-        """The version as it is written: `1-0-0`."""
+        """The version in its written form: `1-0-0`."""
         return "-".join(map(str, self.version))
 
     @property
     def uri(self) -> str:
-        """The whole address."""
+        """The complete URI."""
         return f"iglu:{self.path}"
 
     def __str__(self) -> str:

@@ -1,6 +1,6 @@
-"""What the classes that are generated from schemas are made of.
+"""The base classes of classes that are generated from schemas.
 
-`python -m snowplow_tracker generate` writes the classes; nothing here needs the schemas again.
+`python -m snowplow_tracker generate` writes the classes. This module does not need the schemas.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _OF_EVENTS = ("event_subject", "context", "true_timestamp", "event_id", "created
 
 
 class TypedData:
-    """Data that a schema describes: an object within an event or an entity, and the base of both.
+    """Data that a schema describes: an object in an event or an entity, and the base class of both.
 
-    Its attributes may be changed until the event is tracked. Two objects of one class that hold the
-    same are equal.
+    Its attributes may be changed until the event is tracked. Two objects of one class with equal
+    attributes are equal.
     """
 
     def to_data(self) -> Any:
-        """Return the data as JSON has it, with the names that the schema gives."""
+        """Return the data in the form of JSON, with the names in the schema."""
         raise NotImplementedError
 
     def _held(self) -> Dict[str, Any]:
@@ -47,7 +47,7 @@ class TypedData:
         return self._held() == other._held()
 
     def __hash__(self) -> int:
-        # It may change while it is in a set, so that only the type can be counted on.
+        # It may change while it is in a set, so only the type is constant.
         return hash(type(self))
 
     def __repr__(self) -> str:
@@ -62,7 +62,7 @@ class TypedEntity(TypedData, SelfDescribingJson):
     """The address of the schema."""
 
     def __init__(self) -> None:
-        # The data stands in the attributes: the constructor of SelfDescribingJson has nothing to keep.
+        # The data is in the attributes, so the constructor of SelfDescribingJson is not called.
         pass
 
     @property
@@ -72,11 +72,11 @@ class TypedEntity(TypedData, SelfDescribingJson):
 
     @schema.setter
     def schema(self, _value: str) -> None:
-        raise AttributeError("the schema of a generated class is its own")
+        raise AttributeError("the schema of a generated class cannot be changed")
 
     @property
     def data(self) -> Any:
-        """The data as JSON has it, made from the attributes each time."""
+        """The data in the form of JSON, created from the attributes each time."""
         return self.to_data()
 
     @data.setter
@@ -94,8 +94,8 @@ class TypedEvent(TypedData, SelfDescribing):
     Its `event_id` and `created_timestamp`, which few events need, are set as attributes.
 
     Args:
-        event_subject: The subject of this event, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: The subject of this event; its values take precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now: milliseconds since 1970 or a `datetime`.
 
     Raises:
@@ -115,7 +115,7 @@ class TypedEvent(TypedData, SelfDescribing):
 
     @property
     def event_json(self) -> SelfDescribingJson:
-        """Schema and data, made from the attributes each time."""
+        """Schema and data, created from the attributes each time."""
         return SelfDescribingJson(self.SCHEMA, self.to_data())
 
     @event_json.setter
@@ -124,14 +124,14 @@ class TypedEvent(TypedData, SelfDescribing):
 
     def _held(self) -> Dict[str, Any]:
         held = super()._held()
-        for name in _OF_EVENTS:  # last, since they say less than the data
+        for name in _OF_EVENTS:  # last, since the data is more important
             held.pop(name, None)
             held[name] = getattr(self, name) or None
         return held
 
 
 class TypedEventOrEntity(TypedEvent, TypedEntity):
-    """An event or an entity, as it is used: a schema does not say which of them it describes."""
+    """A class that can be used as an event or as an entity, since a schema does not define which one it describes."""
 
     def __init__(
         self,
@@ -152,14 +152,14 @@ class TypedEventOrEntity(TypedEvent, TypedEntity):
 
 
 class SpecifiedEvent(TypedEvent):
-    """An event that follows an event specification, which goes with it as an entity."""
+    """An event that follows an event specification, and has an entity for it."""
 
     SPECIFICATION: ClassVar[SelfDescribingJson]
     """The entity `event_specification`."""
 
     @property
     def context(self) -> List[SelfDescribingJson]:
-        """The entities that belong to the event, with that of its specification."""
+        """The entities of the event, including that of its specification."""
         return super().context
 
     @context.setter
@@ -176,13 +176,13 @@ def event_specification(
     data_product_name: Optional[str] = None,
     data_product_domain: Optional[str] = None,
 ) -> SelfDescribingJson:
-    """Return the entity that says which event specification an event follows.
+    """Return the entity with the event specification that an event follows.
 
     Args:
         id: The id of the specification.
         name: Its name.
         version: Its version.
-        data_product_id: The id of the tracking plan (data product) that it belongs to.
+        data_product_id: The id of its tracking plan (data product).
         data_product_name: The name of that plan.
         data_product_domain: The domain of that plan.
     """
@@ -200,7 +200,7 @@ def event_specification(
 
 
 def plain(value: Any) -> Any:
-    """Return a value with the objects of generated classes in it as the JSON they stand for."""
+    """Return a value in which objects of generated classes are replaced by their JSON."""
     if isinstance(value, TypedData):
         return value.to_data()
     if isinstance(value, (list, tuple)):

@@ -1,12 +1,12 @@
 r"""Validates self-describing data against its schema, and whole events.
 
-The schemas of Iglu are of JSON Schema draft 4. Where the validator of the pipeline reads it otherwise than the library
-`jsonschema`, this follows the pipeline:
+Iglu uses JSON Schema draft 4. Where the validator of the pipeline differs from the library `jsonschema`, this module
+follows the pipeline:
 
-- formats are checked, those that draft 4 and the pipeline know; unknown ones are not;
-- `pattern` is a Java expression, found anywhere in the string, whose classes (`\d`, `\w`) are ASCII;
+- the formats that draft 4 and the pipeline define are checked; unknown ones are not;
+- `pattern` is a Java expression that may match anywhere in the string, and whose classes (`\d`, `\w`) are ASCII;
 - `multipleOf` is decimal: 19.99 is a multiple of 0.01;
-- `$ref` leads into the schema itself, to the schema of draft 4, or to a schema that a registry has. Nothing else is fetched.
+- `$ref` refers to a part of the schema, to the schema of draft 4, or to one in a registry. Nothing else is fetched.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ __all__ = ["Problem", "SchemaExtraMissingError", "validate_event", "validate_sel
 logger = logging.getLogger("snowplow_tracker.iglu")
 
 _SHOWN = 60
-"""Characters of a value that a message shows."""
+"""Maximum number of characters of a value in a message."""
 _MAX_PROBLEMS = 50
-"""Of one self-describing JSON: more help nobody, and hostile data could make millions."""
+"""Maximum number of problems of one self-describing JSON: hostile data could cause millions."""
 
 
 class SchemaExtraMissingError(ImportError):
-    """A schema is to be applied, and the library `jsonschema` is not installed."""
+    """The library `jsonschema`, which validation needs, is not installed."""
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong, as the pipeline would find it."""
+    """One problem that the pipeline would find."""
 
     path: str
     """The JSON path in the data, such as `$.items[2].sku`, or the name of a parameter."""
     message: str
-    """What is wrong, without the path."""
+    """The description, without the path."""
     found: Any = None
-    """The value that is wrong, if there is one."""
+    """The invalid value, if there is one."""
     expected: Any = None
-    """What the schema asks for there."""
+    """The value of the violated keyword in the schema."""
     schema: str = ""
-    """The address of the schema."""
+    """The URI of the schema."""
     where: str = ""
-    """In an event, which part is wrong: `event`, `context[1]` or `parameters`."""
+    """The invalid part of an event: `event`, `context[1]` or `parameters`."""
 
     def __str__(self) -> str:
         place = f"{self.where} at {self.path}" if self.where else self.path
@@ -61,11 +61,11 @@ class Problem(NamedTuple):
 
 
 def validate_self_describing(value: Any, resolver: Resolver) -> List[Problem]:
-    """Return what is wrong with self-describing JSON: an empty list if it is valid.
+    """Return the problems of self-describing JSON; an empty list if it is valid.
 
     Args:
-        value: A dictionary of `schema` and `data`, as JSON has it, or a `SelfDescribingJson`.
-        resolver: Where schemas are found.
+        value: A dictionary of `schema` and `data` in the form of JSON, or a `SelfDescribingJson`.
+        resolver: Finds the schemas.
 
     Raises:
         SchemaExtraMissingError: The extra `schemas` is not installed.
@@ -102,14 +102,14 @@ def validate_self_describing(value: Any, resolver: Resolver) -> List[Problem]:
 
 
 def validate_event(parameters: Mapping[str, Any], resolver: Optional[Resolver]) -> List[Problem]:
-    """Return what is wrong with an event: an empty list if the pipeline would take it.
+    """Return the problems of an event; an empty list if the pipeline would accept it.
 
     Args:
-        parameters: The event as it is sent: the pairs of the tracker protocol.
-        resolver: Where schemas are found, or `None` to check the rules of the protocol alone.
+        parameters: The parameters of the tracker protocol, in the form in which they are sent.
+        resolver: Finds the schemas, or `None` to check only the rules of the protocol.
 
     Raises:
-        SchemaExtraMissingError: There is a resolver, the event has self-describing data, and the
+        SchemaExtraMissingError: A resolver is given, the event has self-describing data, and the
             extra `schemas` is not installed.
     """
     from snowplow_tracker.testing._decoding import decode_contexts, decode_unstruct
@@ -126,7 +126,7 @@ def validate_event(parameters: Mapping[str, Any], resolver: Optional[Resolver]) 
         if event is not None:
             problems += _in("event", validate_self_describing(event, resolver))
     except ValueError:
-        event = None  # the rules above have said so
+        event = None  # the rules above have reported it
     try:
         entities = decode_contexts(parameters)
     except ValueError:
@@ -157,7 +157,7 @@ def load_extra() -> Tuple[Any, Any]:
 
 
 class _UnusableSchemaError(Exception):
-    """A schema is not valid itself."""
+    """A schema is itself invalid."""
 
 
 def _validator_for(key: SchemaKey, resolver: Resolver) -> Any:
@@ -184,7 +184,7 @@ def _compiled(schema: Dict[str, Any], resolver: Resolver) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Without formats: a pattern of Java need not be one of Python.
+            # Without formats, since a pattern of Java may be invalid in Python.
             no_formats = jsonschema.FormatChecker(formats=())
             jsonschema.Draft4Validator.check_schema(schema, format_checker=no_formats)
     except (jsonschema.SchemaError, RecursionError) as error:
@@ -205,7 +205,7 @@ def _compiled(schema: Dict[str, Any], resolver: Resolver) -> Any:
             "required": _check_required,
         },
     )
-    # Without `id` and `$schema` a schema cannot change how, or against what address, its `$ref` is read.
+    # Without `id` and `$schema` a schema cannot change how its `$ref` is resolved.
     own = {name: value for name, value in schema.items() if name not in {"id", "$schema"}}
     return draft4_of_iglu(own, registry=registry)
 
@@ -219,7 +219,7 @@ def _problems(validator: Any, data: Any, uri: str) -> List[Problem]:
             if len(problems) == _MAX_PROBLEMS:
                 break
     except ValueError:
-        # The library writes the value into its message, which Python refuses for thousands of digits.
+        # The library formats the value, which Python refuses for thousands of digits.
         problems.append(
             Problem("$", "it has a number of too many digits to be checked", schema=uri)
         )
@@ -260,13 +260,13 @@ def _problem(error: Any, uri: str) -> Problem:
 
 
 def _closest(errors: List[Any]) -> Any:
-    """Return the error to show of the alternative that the data was most likely meant to be."""
+    """Return the error of the alternative that the data most likely was meant for."""
     by_alternative: Dict[Any, List[Any]] = {}
     for error in errors:
         by_alternative.setdefault(error.schema_path[0], []).append(error)
 
     def distance(errors: List[Any]) -> Any:
-        # Another type, or another value of what tells the alternatives apart, is far away, and more so at the top.
+        # A wrong type, or a wrong value that distinguishes the alternatives, is a large difference, above all at the top.
         other = [len(each.path) for each in errors if each.validator in {"type", "enum"}]
         return (bool(other), -min(other, default=0), len(errors))
 
@@ -388,13 +388,13 @@ def _check_required(validator: Any, wanted: Any, value: Any, _schema: Any) -> It
     if validator.is_type(value, "object"):
         for name in wanted:
             if name not in value:
-                yield _error(name)  # the name alone: `_problem` makes the sentence
+                yield _error(name)  # only the name: `_problem` creates the message
 
 
 def _check_multiple(validator: Any, divisor: Any, value: Any, _schema: Any) -> Iterator[Any]:
     if validator.is_type(value, "number"):
         try:
-            # The digits as they are written, since 0.01 is no binary number.
+            # The written digits, since 0.01 has no exact binary form.
             if isinstance(value, int) and isinstance(divisor, int):
                 exact = value % divisor == 0
             else:
@@ -428,12 +428,12 @@ _JAVA_CLASSES = {
 
 
 def _expression(pattern: str) -> Optional[re.Pattern[str]]:
-    """Return a Java expression as Python's, or `None`, with a warning, where Python has no such."""
+    """Return a Java expression in Python's syntax, or `None`, with a warning, if there is none."""
     if pattern not in _expressions:
         expression = None
         try:
             with warnings.catch_warnings():
-                # "Possible nested set": the letter of a class that Java reads otherwise is told below.
+                # "Possible nested set": classes that differ in Java are reported below.
                 warnings.simplefilter("error", FutureWarning)
                 expression = re.compile(_as_python(pattern), re.ASCII)
         except (re.error, FutureWarning, OverflowError, RecursionError) as error:
@@ -453,7 +453,7 @@ def _as_python(pattern: str) -> str:
         part = piece
         if piece == "[":
             if in_class:
-                part = r"[["  # a union of classes in Java: told by the warning of `re.compile`
+                part = r"[["  # a union of classes in Java: `re.compile` warns of it
             in_class = True
         elif piece == "]":
             in_class = False
@@ -497,7 +497,7 @@ def _is_date_time(text: str) -> bool:
 
 def _parses(text: str, form: str) -> bool:
     try:
-        datetime.strptime(text, form)  # noqa: DTZ007 - only asked whether it can be read
+        datetime.strptime(text, form)  # noqa: DTZ007 - only checks whether it can be parsed
     except ValueError:
         return False
     return True

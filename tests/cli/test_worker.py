@@ -624,4 +624,4 @@ def test_a_port_for_metrics_that_is_taken(sqlite_url, collector, start):
     port = collector.endpoint.rpartition(":")[2]
     process = start(sqlite_url, collector.endpoint, "--metrics-port", port)
     assert process.wait(10) == 1
-    assert "No metrics can be served at 127.0.0.1:" in process.stderr.read()
+    assert "Cannot serve metrics at 127.0.0.1:" in process.stderr.read()

@@ -31,7 +31,7 @@ MISSING = "iglu:com.acme.shop/order_placed/jsonschema/3-0-0"
 )
 def test_an_address_is_refused_by_name(uri):
     """What is no address of a schema, or would lead out of a folder, is refused with an example of one."""
-    with pytest.raises(ValueError, match="is not the address of a schema, such as iglu:"):
+    with pytest.raises(ValueError, match="is not the URI of a schema, such as iglu:"):
         SchemaKey.parse(uri)
 
 
@@ -73,7 +73,7 @@ def test_a_folder_that_is_missing_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"no folder '.*nowhere'"):
         Resolver(tmp_path / "nowhere")
     (tmp_path / "a.zip").write_bytes(b"no archive")
-    with pytest.raises(ValueError, match=r"'.*a\.zip' is no archive"):
+    with pytest.raises(ValueError, match=r"'.*a\.zip' is not an archive"):
         Resolver(tmp_path / "a.zip")
 
 
@@ -152,7 +152,7 @@ def test_a_key_opens_a_registry_and_is_never_shown(registry, tmp_path):
 def test_what_is_no_schema_is_said(registry, body):
     """An answer that is no JSON object is the registry's fault, not an exception of another kind."""
     registry.answer = (200, body)
-    with pytest.raises(SchemaNotFoundError, match="it is no JSON"):
+    with pytest.raises(SchemaNotFoundError, match="it is not a? ?JSON"):
         Resolver(HttpRegistry(registry.url, cache=None)).resolve(ORDER)
 
 
