@@ -126,4 +126,6 @@ def test_a_typo_in_the_setting_of_django():
     need_module("django")
     done = run_program(TYPO)
     assert done.status == 0, done
-    assert "traker is not an option. The options are: tracker, user, trusted_proxies," in done.output
+    assert (
+        "traker is not an option. The options are: tracker, user, trusted_proxies," in done.output
+    )
