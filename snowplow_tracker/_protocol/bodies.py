@@ -104,8 +104,10 @@ KNOWN_KEYS = frozenset(
         "sp",
     ]
 )
-_BYTES_AT_ONCE = 98_304
+_BYTES_AT_ONCE = 32_768
 """After this many bytes a background thread lets the threads that track run."""
+_PAUSE_SECONDS = 0.0001
+"""For that. A pause of 0 ends before a waiting thread is awake, and has no effect."""
 
 REQUIRED_KEYS = frozenset({"e", "p", "tv"})
 
@@ -192,9 +194,12 @@ class EventEncoder:
         """
         texts: List[str] = []
         size = _FRAME
-        pause_at = _BYTES_AT_ONCE if yielding else sys.maxsize
+        pause_at = 0 if yielding else sys.maxsize
         complete = True
         for event in events:
+            if size > pause_at:
+                time.sleep(_PAUSE_SECONDS)
+                pause_at = size + _BYTES_AT_ONCE
             text = self.encode(event)
             if self._last_shape.complete is not complete:
                 if texts:
@@ -204,7 +209,4 @@ class EventEncoder:
             if texts and size - 1 > max_bytes:
                 break
             texts.append(text)
-            if size > pause_at:
-                time.sleep(0)
-                pause_at = size + _BYTES_AT_ONCE
         return _PREFIX + ",".join(texts) + _SUFFIX, len(texts)
