@@ -1,8 +1,8 @@
 """The rules of the pipeline for the parameters of an event, and corrections of values that change no meaning.
 
 If the pipeline refuses one value, the whole event fails. So a value with a clear meaning is converted to the form of
-the pipeline (`3.0` pixels are `3`), NaN and infinity are left out, and all other values are sent unchanged, since a failed
-event can still be seen and repaired downstream. Each kind of problem is logged once per process.
+the pipeline (`3.0` pixels are `3`), NaN and infinity are left out, and all other values are sent unchanged, since a
+failed event can still be seen and repaired downstream. Each kind of problem is logged once per process.
 
 The rules are those of Enrich, as documented in the Snowplow tracker protocol.
 """
