@@ -68,7 +68,7 @@ class Envelope:
             pairs: The parameters to add it to.
             json: The data.
             encode_base64: Whether it is sent as base64.
-            defer: Whether envelope and base64 are deferred until somebody reads the value.
+            defer: Whether envelope and base64 are deferred until the value is read.
         """
         if encode_base64:
             value = _MARK + json.encode()
@@ -83,7 +83,7 @@ class Envelope:
             pairs: The parameters. They are changed.
             items: The items as JSON, separated by commas.
             encode_base64: Whether to encode a new list as base64.
-            defer: Whether envelope and base64 are deferred until somebody reads the value.
+            defer: Whether envelope and base64 are deferred until the value is read.
 
         Raises:
             ValueError: The existing value is not such an envelope.

@@ -93,7 +93,7 @@ def check_json_encoder(json_encoder: Any) -> None:
 
 
 _SAFE_RECURSION_LIMIT = 2_000
-"""What fits into the stack of a thread. Python's own limit is 1,000."""
+"""Maximum depth that fits into the stack of a thread. Python's own limit is 1,000."""
 
 
 def _new_encode(default: Callable[[Any], Any], ensure_ascii: bool) -> _Encode:
