@@ -220,6 +220,10 @@ class Emitter(Unpicklable, EmitterProtocol):
         )
         self.retry_timer = RetryTimer(self, self._engine.retry_pending)
         weakref.finalize(self, self._engine.stop).atexit = False
+        if enqueue_only and self.enabled and type(event_store) in (InMemoryEventStore, type(None)):
+            raise ValueError(
+                "enqueue_only needs an event_store that another process can send from, not one in memory."
+            )
         if event_store is None:
             event_store = self._new_store(buffer_capacity, buffer_bytes)
         self.event_store = event_store
@@ -239,10 +243,6 @@ class Emitter(Unpicklable, EmitterProtocol):
     def _new_store(
         self, buffer_capacity: Optional[int], buffer_bytes: Optional[int]
     ) -> InMemoryEventStore:
-        if self.enqueue_only and self.enabled:
-            raise ValueError(
-                "enqueue_only needs an event_store that another process delivers from."
-            )
         if buffer_bytes is None:
             buffer_bytes = DEFAULT_BUFFER_BYTES if buffer_capacity is None else 0
         return InMemoryEventStore(

@@ -21,7 +21,7 @@ from typing import (
 
 from snowplow_tracker._process.atomic import all_at_once, move_back, move_oldest
 from snowplow_tracker._process.interrupts import is_interrupt
-from snowplow_tracker._process.locking import LockOrder, Signal, new_lock, release_if_leaked
+from snowplow_tracker._process.locking import LockOrder, Signal, hold, new_lock, release_if_leaked
 from snowplow_tracker._protocol import deferred
 from snowplow_tracker._stores.protocol import DurableEventStore as DurableEventStore
 from snowplow_tracker.contracts import one_of
@@ -272,7 +272,7 @@ class InMemoryEventStore(EventStore):
             count: How many.
             receipt: Called as `all_at_once` does, together with it.
         """
-        with self._lock:
+        with hold(self._lock):
             all_at_once(partial(setattr, self, "_out", max(0, self._out - count)), receipt)
             if self._room.waiting:
                 self._room.notify()
@@ -287,7 +287,7 @@ class InMemoryEventStore(EventStore):
         items = self._flat(batch)
         count = len(batch)
         inside = self._lock.is_held_here()
-        with self._lock:
+        with hold(self._lock):
             if not inside and self._moving:
                 move_back(self._moving, self._items)
             # Those whose room was kept fit in any case; others may come from elsewhere.

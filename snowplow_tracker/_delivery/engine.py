@@ -281,7 +281,8 @@ class Engine:
         first, self._warned_closed = not self._warned_closed, True
         if first:
             logger.warning("The emitter is closed: events tracked from now on are dropped.")
-        self._settlement.refuse([self.store.as_handed_out(event)], DropReason.EXIT, log=False)
+        event = self.store.as_handed_out(event)
+        self._settlement.refuse([event], DropReason.EXIT, "tracked after close()", log=False)
 
     def _wake(self) -> None:
         """Note that there are events. The emitter stays alive until they are settled.

@@ -170,10 +170,12 @@ class Settlement:
 
     # Events that are in no batch
 
-    def refuse(self, events: PayloadDictList, reason: DropReason, *, log: bool = True) -> None:
+    def refuse(
+        self, events: PayloadDictList, reason: DropReason, detail: str = "", *, log: bool = True
+    ) -> None:
         """Drop events that were never queued."""
         self.core.count(dropped(len(events), reason, queued=False))
-        self._report(events, reason, "", log=log)
+        self._report(events, reason, detail, log=log)
 
     def overflowed(self, events: PayloadDictList, *, queued: bool) -> None:
         """Drop events for which the store has no room. Logged once until there is room again."""

@@ -8,63 +8,70 @@ from typing import Dict, NamedTuple
 
 
 class DropReason(str, enum.Enum):
-    """Why an event was dropped."""
+    """Why an event was dropped.
+
+    Attributes:
+        OVERFLOW: The queue was full.
+        REJECTED: The collector refused it with a status for which a retry is pointless.
+        TOO_LARGE: It is too large for a request, even alone.
+        RETRIES_EXHAUSTED: It failed more often than `max_retries` allows.
+        LOST: The store lost it: its file was deleted or damaged, or it cannot be read. The event itself is gone.
+        FEEDBACK: It was made from a log record about delivery: sending it would cause the next record.
+        ENCODING: It could not be written as JSON.
+        EXIT: The emitter was closed, or the process ended, before it could be sent.
+        STORE_FAILED: The event store raised an error instead of taking it.
+    """
 
     OVERFLOW = "overflow"
-    """The queue was full."""
     REJECTED = "rejected"
-    """The collector refused it with a status for which trying again is pointless."""
     TOO_LARGE = "too_large"
-    """It is too large for a request, even alone."""
     RETRIES_EXHAUSTED = "retries_exhausted"
-    """It failed more often than `max_retries` allows."""
     LOST = "lost"
-    """The store lost it: its file was deleted or damaged, or it cannot be read. The event itself is gone."""
     FEEDBACK = "feedback"
-    """It was made from a log record about delivery: sending it would cause the next record."""
     ENCODING = "encoding"
-    """It could not be written as JSON."""
     EXIT = "exit"
-    """The emitter was closed, or the process ended, before it could be sent."""
     STORE_FAILED = "store_failed"
-    """The event store raised instead of taking it."""
 
 
 class EmitterState(enum.Enum):
-    """The life of an emitter, in this order. A forked child starts again at NEW unless it was CLOSED."""
+    """The life of an emitter, in this order. A forked child starts again at NEW unless it was CLOSED.
+
+    Attributes:
+        NEW: Nothing was tracked yet; no thread, no connection.
+        ACTIVE: Events were tracked; threads and connections may exist.
+        CLOSING: `close` was called: what is queued is being sent, new events are still accepted.
+        CLOSED: No event is accepted or sent any more.
+    """
 
     NEW = "new"
-    """Nothing was tracked yet; no thread, no connection."""
     ACTIVE = "active"
-    """Events were tracked; threads and connections may exist."""
     CLOSING = "closing"
-    """`close` was called: what is queued is being sent, new events are still taken."""
     CLOSED = "closed"
-    """No event is taken or sent any more."""
 
 
 class DeliveryStats(NamedTuple):
     """A consistent snapshot of one emitter's counters.
 
-    While no event is moving between these states,
-    ``tracked == queued + in_flight + sent + sum(dropped.values())``. With a store that other emitters or processes
-    use as well, `queued` counts their events too.
+    While no event is moving between these states, ``tracked == queued + in_flight + sent + sum(dropped.values())``. With a
+    store that other emitters or processes use as well, `queued` counts their events too.
+
+    Attributes:
+        tracked: Events that the emitter got.
+        queued: Events in the store.
+        in_flight: Events that are being sent.
+        sent: Events that the collector accepted.
+        failed_attempts: Requests that failed, whether their events were requeued or dropped.
+        retried: Events requeued after a failed request, counted each time.
+        dropped: Dropped events by reason; reasons that did not occur are left out.
     """
 
     tracked: int
-    """Events that the emitter got."""
     queued: int
-    """Events in the store."""
     in_flight: int
-    """Events that are being sent."""
     sent: int
-    """Events that the collector accepted."""
     failed_attempts: int
-    """Requests that failed, whether their events were requeued or dropped."""
     retried: int
-    """Events requeued after a failed request, counted each time."""
     dropped: Dict[DropReason, int]
-    """Dropped events by reason; reasons that did not occur are left out."""
 
 
 class Tally:

@@ -86,7 +86,7 @@ def release_if_leaked(lock: Lock, *, file: str, entered: int = 1) -> None:
 def hold(lock: Any) -> Iterator[None]:
     """Hold a lock that other threads wait for, so that no interrupt can leave it locked, on any Python.
 
-    It costs a microsecond more than `with lock`.
+    It is slower than `with lock`.
     """
     was_inside = lock._is_owned()
     try:

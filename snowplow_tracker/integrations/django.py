@@ -71,6 +71,12 @@ class SnowplowMiddleware:
         self.get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
         options = dict(getattr(settings, "SNOWPLOW", None) or {})
+        known = ("tracker", "user", *(RequestTracking.__init__.__kwdefaults__ or ()))
+        unknown = [str(name) for name in options if name not in known]
+        if unknown:
+            raise ImproperlyConfigured(
+                f"The setting SNOWPLOW is wrong: {', '.join(unknown)} is not an option. The options are: {', '.join(known)}."
+            )
         wants_user = options.pop("user", False)
         if wants_user and "user_id" not in options:
             options["user_id"] = _remembered_user_id if self._is_async else _user_id

@@ -49,6 +49,7 @@ def error_event(
 
     New in version 1.2.0.
     """
+    _check_error(error)
     kind = type(error)
     name = _full_name(kind)
     cause = error.__cause__
@@ -77,7 +78,14 @@ def track_exception(tracker: Tracker, error: BaseException, *, is_fatal: bool = 
 
     New in version 1.2.0.
     """
+    check_tracker(tracker)
+    _check_error(error)
     _track(tracker, lambda: error_event(error, is_fatal=is_fatal))
+
+
+def _check_error(error: object) -> None:
+    if not isinstance(error, BaseException):
+        raise TypeError(f"error must be an exception, not {type(error).__name__}.")
 
 
 def install_excepthook(tracker: Tracker) -> Callable[[], None]:

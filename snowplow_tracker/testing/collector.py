@@ -124,18 +124,18 @@ class Collector:
                 self._port,
                 self._ssl_context,
                 host=self._host,
-                before_reading=self.faults.meet_before_reading,
-                wait=self.faults.wait,
+                before_reading=self.faults._meet_before_reading,  # noqa: SLF001 - of this package
+                wait=self.faults._wait,  # noqa: SLF001 - of this package
             )
             self._port = self._server.port
-            self.faults.start()
+            self.faults._start()  # noqa: SLF001 - of this package
         return self
 
     def stop(self) -> None:
         """Cut all connections and stop listening: from now on, connections are refused."""
         server, self._server = self._server, None
         if server is not None:
-            self.faults.stop()
+            self.faults._stop()  # noqa: SLF001 - of this package
             server.stop(_STOP_TIMEOUT)
 
     def __enter__(self: _Collector) -> _Collector:
@@ -341,7 +341,7 @@ class Collector:
         if incoming.method == "OPTIONS":
             return _preflight(request)
         response = None if self.respond is None else self.respond(request)
-        fault = None if response is not None else self.faults.meet(request)
+        fault = None if response is not None else self.faults._meet(request)  # noqa: SLF001 - of this package
         if fault is not None:
             response = fault.response
         if response is None:

@@ -114,7 +114,7 @@ class Fault:
     def end(self) -> None:
         """End the fault now. Connections that it holds are cut. A second call has no effect."""
         self._ended = True
-        self._faults.settle()
+        self._faults._settle()  # noqa: SLF001 - of this module
 
     def __enter__(self: _Fault) -> _Fault:
         """Return the fault, which has already begun."""
@@ -171,7 +171,7 @@ class Faults:
         fault = Fault(self, "down", seconds, None)
         with self._changed:
             self._down.append(fault)
-        self.settle()
+        self._settle()
         if seconds is not None:
             # It runs as long as the process; a daemon, so that it does not keep the process alive.
             timer = threading.Timer(seconds, fault.end)
@@ -313,12 +313,12 @@ class Faults:
         for fault in everything:
             fault.end()
 
-    def meet_before_reading(self) -> bool:
+    def _meet_before_reading(self) -> bool:
         """Return whether to reset a connection on which a request begins."""
         with self._changed:
             return any(fault.hit(None) for fault in self._unread)
 
-    def meet(self, request: CollectedRequest) -> Optional[Fault]:
+    def _meet(self, request: CollectedRequest) -> Optional[Fault]:
         """Return the first fault that affects a request, or None.
 
         Args:
@@ -327,7 +327,7 @@ class Faults:
         with self._changed:
             return next((fault for fault in self._read if fault.hit(request)), None)
 
-    def wait(self, response: Response) -> bool:
+    def _wait(self, response: Response) -> bool:
         """Wait before an answer.
 
         Args:
@@ -348,7 +348,7 @@ class Faults:
                 self._changed.wait(min(left, threading.TIMEOUT_MAX))
         return True
 
-    def settle(self) -> None:
+    def _settle(self) -> None:
         """Apply the effects of a fault that began or ended."""
         with self._changed:
             for faults in (self._read, self._unread, self._down):
@@ -360,17 +360,17 @@ class Faults:
             if changed:
                 (self._go_down if is_down else self._come_up)()
 
-    def stop(self) -> None:
+    def _stop(self) -> None:
         """Wake all waiting threads when the server stops."""
         with self._changed:
             self._stopped = True
             self._was_down = False
             self._changed.notify_all()
 
-    def start(self) -> None:
+    def _start(self) -> None:
         """Continue with the existing faults when the server starts."""
         self._stopped = False
-        self.settle()
+        self._settle()
 
     def _begin(self, fault: Fault) -> Fault:
         with self._changed:

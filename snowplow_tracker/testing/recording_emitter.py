@@ -83,7 +83,7 @@ class RecordingEmitter:
                 del self.payloads[0]
                 del self.events[0]
 
-    def flush(self, timeout: Optional[float] = None) -> int:  # noqa: ARG002 (as real ones)
+    def flush(self, *, timeout: Optional[float] = None) -> int:  # noqa: ARG002 (as real ones)
         """Count the call; there is nothing to send.
 
         Args:
@@ -95,7 +95,7 @@ class RecordingEmitter:
         self.flush_count += 1
         return 0
 
-    def sync_flush(self, timeout: Optional[float] = None) -> int:
+    def sync_flush(self, *, timeout: Optional[float] = None) -> int:
         """Count the call, as `flush` does.
 
         Args:
@@ -104,7 +104,7 @@ class RecordingEmitter:
         Returns:
             0: there is nothing to deliver.
         """
-        return self.flush(timeout)
+        return self.flush(timeout=timeout)
 
     def async_flush(self) -> None:
         """Count the call, as `flush` does."""

@@ -209,6 +209,11 @@ class CollectedEvent:
         return self._decode().contexts
 
     @property
+    def entities(self) -> List[Dict[str, Any]]:
+        """The entities: another name for `contexts`."""
+        return self.contexts
+
+    @property
     def problems(self) -> List[str]:
         """The problems of this event in the pipeline, one sentence each."""
         if self.request is not None and self.request.method != "POST":

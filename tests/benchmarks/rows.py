@@ -232,6 +232,14 @@ def _delivery(
 
 
 def _row_8(bench: Bench) -> List[Line]:
+    return _latency(bench, "8", pinned=False)
+
+
+def _row_8_pinned(bench: Bench) -> List[Line]:
+    return _latency(bench, "8p", pinned=True)
+
+
+def _latency(bench: Bench, number: str, *, pinned: bool) -> List[Line]:
     lines = []
     sizes = bench.sizes
     for rate in (0, sizes.latency_rate):
@@ -243,6 +251,7 @@ def _row_8(bench: Bench) -> List[Line]:
                 "events": sizes.latency_paced if rate else sizes.latency_tight,
                 "queued": sizes.recovering,
                 "capacity": 200_000,
+                "pinned": pinned,
             }
 
             def once(name: str, options: Result = options) -> Result:
@@ -263,8 +272,8 @@ def _row_8(bench: Bench) -> List[Line]:
             ]
             lines.append(
                 Line(
-                    "8",
-                    f"p99.9 of track(), {scenario}, {pace}",
+                    number,
+                    f"p99.9 of track(), {scenario}, {pace}{', one processor' if pinned else ''}",
                     "µs wall",
                     _samples(results, "p99.9"),
                     1_000,
@@ -460,6 +469,7 @@ ROWS: Dict[str, Callable[[Bench], List[Line]]] = {
     "6": _delivery("6", "event delivered, Emitter, https", "sync", "https", 0.02),
     "7": _delivery("7", "event delivered, Emitter, http", "sync", "http", 0.35),
     "8": _row_8,
+    "8p": _row_8_pinned,
     "9": _row_9,
     "10": _row_10,
     "11": _row_11,

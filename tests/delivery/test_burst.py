@@ -240,6 +240,18 @@ def test_rejected_events_are_told_at_the_end(
     assert "401" in line
 
 
+def test_events_tracked_after_close_are_told_with_the_reason(
+    collector: CollectorWithFaults,
+) -> None:
+    """A program without logging that tracks after `close()` reads that this is why its events were dropped."""
+    source = TOLD.format(logging="", emitter="Emitter(sys.argv[1]); emitter.close()", end="")
+    done = run_program(source, collector.url, deadline=20)
+    assert done.status == 0, done
+    (line,) = done.errors.splitlines()
+    assert "5 events (exit: 5)" in line
+    assert "tracked after close()" in line
+
+
 def test_what_the_log_told_is_not_told_again(collector: CollectorWithFaults) -> None:
     """Where logging is set up, each drop is in the log, and nothing more is said at the end."""
     collector.behaviour = Answer(status=401)

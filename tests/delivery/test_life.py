@@ -582,13 +582,24 @@ def test_server_anonymisation(make: Make, collector: CollectorWithFaults, method
 
 def test_only_enqueueing(make: Make, collector: CollectorWithFaults) -> None:
     """With `enqueue_only` no request is ever made; the events stay in the store."""
-    store = InMemoryEventStore(logging.getLogger("test"))
+
+    class Shared(InMemoryEventStore):
+        """Stands for a store that another process can send from."""
+
+    store = Shared(logging.getLogger("test"))
     emitter = make(batch_size=2, enqueue_only=True, event_store=store)
     track_many(emitter, 6)
     emitter.flush()
     emitter.sync_flush(timeout=0.2)
     assert collector.connections == 0
     assert emitter.event_store.size() == 6
+
+
+@pytest.mark.parametrize("store", [None, InMemoryEventStore(logging.getLogger("test"))])
+def test_enqueueing_into_memory_is_refused(make: Make, store: Any) -> None:
+    """Nobody could send what `enqueue_only` adds to a queue in memory: it is an error at the call."""
+    with pytest.raises(ValueError, match="enqueue_only needs an event_store"):
+        make(enqueue_only=True, event_store=store)
 
 
 @pytest.fixture

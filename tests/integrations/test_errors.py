@@ -185,6 +185,13 @@ def test_a_program_that_ends_by_an_exception():
     assert event.data["isFatal"] is True
 
 
+def test_what_is_no_exception_is_refused(tracker):
+    """A string in the place of the exception is an error at the call that names the parameter."""
+    for call in (error_event, lambda error: track_exception(tracker, error)):
+        with pytest.raises(TypeError, match="error must be an exception, not str"):
+            call("it broke")
+
+
 def test_what_is_no_tracker_is_refused(emitter):
     """An emitter in the place of the tracker is an error where it is passed, not an exception that nobody hears of."""
     with pytest.raises(TypeError, match="tracker must be a Tracker, not RecordingEmitter"):

@@ -11,6 +11,7 @@ from snowplow_tracker.integrations.asgi import SnowplowMiddleware as ASGIMiddlew
 from snowplow_tracker.integrations.wsgi import SnowplowMiddleware
 from snowplow_tracker.testing import RecordingEmitter
 from support.frameworks import need_module
+from support.processes import run_program
 
 
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
@@ -106,3 +107,25 @@ def test_a_start_that_fails_is_not_hidden():
     except LookupError:
         return
     raise AssertionError("the error was swallowed")
+
+
+TYPO = """
+    from django.conf import settings
+    settings.configure(SNOWPLOW={"traker": None})
+    from django.core.exceptions import ImproperlyConfigured
+    from snowplow_tracker.integrations.django import SnowplowMiddleware
+    try:
+        SnowplowMiddleware(lambda request: None)
+    except ImproperlyConfigured as error:
+        print(error)
+"""
+
+
+def test_a_typo_in_the_setting_of_django():
+    """An unknown key is an error that lists all keys, those of Django alone too."""
+    need_module("django")
+    done = run_program(TYPO)
+    assert done.status == 0, done
+    assert (
+        "traker is not an option. The options are: tracker, user, trusted_proxies," in done.output
+    )

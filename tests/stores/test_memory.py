@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from functools import partial
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 from hypothesis import given
@@ -595,3 +596,53 @@ def test_a_count_that_an_interrupt_left_is_corrected() -> None:
     assert not store.add_event({"eid": "4"})
     assert store.get_events_batch() == [{"eid": "2"}, {"eid": "3"}]
     assert store.size() == 0
+
+
+def interrupted_at(number: int, call: Callable[[], object]) -> bool:
+    """Make a call, and raise KeyboardInterrupt before its bytecode of this number; return whether there was one."""
+    seen = 0
+
+    def trace(frame: Any, event: str, _: object) -> Any:
+        nonlocal seen
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            seen += 1
+            if seen == number:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def taken_by_another_thread(store: InMemoryEventStore) -> List[Any]:
+    """Return what a thread takes out, and nothing if it has to wait for long."""
+    taken: List[Any] = []
+    thread = threading.Thread(target=lambda: taken.extend(store.get_events_batch()), daemon=True)
+    thread.start()
+    thread.join(5)
+    return taken
+
+
+@pytest.mark.parametrize("need_retry", [False, True], ids=["forget", "requeue"])
+def test_an_interrupt_never_leaves_the_lock_of_the_queue_behind(*, need_retry: bool) -> None:
+    """Wherever an interrupt ends `cleanup`, another thread can take events out at once."""
+    was_interrupted, number = True, -1
+    while was_interrupted:
+        store = InMemoryEventStore(LOGGER)
+        for each in range(4):
+            store.add_event({"eid": str(each)})
+        batch = store.get_events_batch(max_events=2)
+        number += 1  # 0: Python 3.12 sees no bytecodes of a function the first time
+        was_interrupted = interrupted_at(number, partial(store.cleanup, batch, need_retry))
+        was_interrupted = was_interrupted or number == 0
+        assert taken_by_another_thread(store), f"interrupted before bytecode {number}"
+    assert number > 20

@@ -85,6 +85,7 @@ def test_events_arrive_decoded(collector, method, encode_base64):
         "data": {"total": 2.5},
     }
     assert event.contexts == [entity.to_json()]
+    assert event.entities == event.contexts
     assert event.method == method.upper()
     assert "user-agent" in event.headers
     assert "User-Agent" in event.headers

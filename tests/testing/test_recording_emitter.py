@@ -1,5 +1,7 @@
 """The emitter that only records."""
 
+import pytest
+
 from snowplow_tracker import PageView, SelfDescribing, SelfDescribingJson, Tracker
 from snowplow_tracker.testing import RecordingEmitter
 
@@ -43,7 +45,14 @@ def test_flushes_are_counted_and_leave_nothing():
     assert emitter.flush_count == 4
 
 
-def test_clear_starts_anew():
+def test_a_timeout_by_position_is_refused_as_by_real_emitters():
+    """A call that fails in production fails in a test, too."""
+    for flush in (RecordingEmitter().flush, RecordingEmitter().sync_flush):
+        with pytest.raises(TypeError):
+            flush(5)
+
+
+def test_clear_starts_again():
     """After a clear nothing is kept."""
     emitter = RecordingEmitter()
     emitter.input({"e": "pv"})

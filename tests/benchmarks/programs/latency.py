@@ -1,15 +1,18 @@
 """Row 8: how long single calls of `track()` take with the threaded emitter.
 
 Options: `scenario` ("machine", "healthy", "slow", "dead" or "recovery"), `rate` (events per second; 0: as fast as it
-goes), `events`, `queued` (before the recovery), `port`, `control`.
+goes), `events`, `queued` (before the recovery), `pinned` (all threads on one processor), `port`, `control`.
 """
 
+import os
 import time
 
 from benchmark_tools import Control, main, make_emitter, small_event, tracker_for, url
 
 
 def run(options):
+    if options.get("pinned"):
+        os.sched_setaffinity(0, {0})
     scenario = options["scenario"]
     control = Control(options["control"])
     tracker = tracker_for(make_emitter({"emitter": "async", **options}))
