@@ -85,7 +85,7 @@ class Subject(ValueObject):
             height: In pixels.
 
         Raises:
-            ValueError: A side is no number, or not greater than 0.
+            ValueError: A side is not a number, or not greater than 0.
         """
         return self._set("res", _dimensions(width, height))
 
@@ -97,7 +97,7 @@ class Subject(ValueObject):
             height: In pixels.
 
         Raises:
-            ValueError: A side is no number, or not greater than 0.
+            ValueError: A side is not a number, or not greater than 0.
         """
         return self._set("vp", _dimensions(width, height))
 
@@ -109,7 +109,7 @@ class Subject(ValueObject):
             height: In pixels.
 
         Raises:
-            ValueError: A side is no number, or not greater than 0.
+            ValueError: A side is not a number, or not greater than 0.
 
         New in version 1.2.0.
         """

@@ -1,9 +1,9 @@
-"""What exists only because 1.1.0 had it, and the list of what its users rely on.
+"""Code for compatibility with 1.1.0, and the list of what users of 1.1.0 rely on.
 
-In this package: `tracking` (the deprecated `track_*` methods of `Tracker`), `queue` (what `AsyncEmitter.queue` was),
-`requester` (the pair of functions through which requests are made, and which programs replace).
+In this package: `tracking` (the deprecated `track_*` methods of `Tracker`), `queue` (the former `AsyncEmitter.queue`),
+`requester` (the pair of functions that make requests, and that programs replace).
 
-Seams: what users override or replace, and so goes through `self`, the class or the module each time.
+Seams: what users override or replace. It must be looked up on `self`, the class or the module each time.
 
 | seam | who relies on it |
 |---|---|

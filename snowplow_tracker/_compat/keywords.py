@@ -1,4 +1,4 @@
-"""What functions of users can be called with."""
+"""Inspects the parameters of users' functions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ __all__ = ["names_parameter", "takes_keyword"]
 
 
 def names_parameter(function: Callable[..., Any], name: str) -> bool:
-    """Return whether a function has a parameter of that name; False where nobody can tell."""
+    """Return whether a function has a parameter of that name; False if that is unknown."""
     return _takes(function, name, any_keyword=False)
 
 
 def takes_keyword(function: Callable[..., Any], name: str) -> bool:
-    """Return whether a function has a parameter of that name, or takes any keyword; False where nobody can tell."""
+    """Return whether a function has a parameter of that name, or accepts any keyword; False if that is unknown."""
     return _takes(function, name, any_keyword=True)
 
 

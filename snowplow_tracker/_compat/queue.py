@@ -1,4 +1,4 @@
-"""What programs that were written for 1.1.0 ask of `AsyncEmitter.queue`, through which its threads got their batches."""
+"""The attribute `AsyncEmitter.queue` for programs that were written for 1.1.0, whose threads got batches from it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["LegacyQueue"]
 
 
 class LegacyQueue:
-    """Looks at an emitter as if there were a queue between its store and its threads.
+    """Presents an emitter as if there were a queue between its store and its threads.
 
     Args:
         emitter: The emitter.
-        send: Has its threads send what is in the store.
+        send: Makes its threads send the events in the store.
     """
 
     def __init__(self, emitter: Any, send: Callable[[], object]) -> None:
@@ -35,6 +35,6 @@ class LegacyQueue:
         self._emitter.sync_flush()
 
     def put(self, events: PayloadDictList) -> None:
-        """Have events sent that an override of `flush` took out of the store."""
+        """Send events that an override of `flush` took from the store."""
         self._emitter.event_store.cleanup(events, True)
         self._send()

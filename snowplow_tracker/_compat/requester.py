@@ -1,4 +1,4 @@
-"""The object through which 1.1.0 made its requests, and which its users replace or wrap."""
+"""The object that made the requests in 1.1.0, and that its users replace or wrap."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class Requester:
     """The two functions with which an emitter makes its requests.
 
     Args:
-        post: Called as `requests.post` is.
-        get: Called as `requests.get` is.
+        post: Called like `requests.post`.
+        get: Called like `requests.get`.
     """
 
     post: Callable[..., Any]

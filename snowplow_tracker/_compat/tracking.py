@@ -1,4 +1,4 @@
-"""The methods of trackers from before events were objects."""
+"""The methods of trackers from before there were event classes."""
 
 import sys
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, TypeVar, Union
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 else:
 
     def deprecated(message: str) -> Any:
-        """Mark a method as deprecated. Editors and type checkers read the source; the method warns by itself."""
+        """Mark a method as deprecated for editors and type checkers. The method itself warns at run time."""
 
         def mark(method: Any) -> Any:
             method.__deprecated__ = message
@@ -159,7 +159,7 @@ class DeprecatedTracking:
         tstamp: Optional[float] = None,
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
-        """Track that something was put into the cart."""
+        """Track an addition to the cart."""
         _warn("track_add_to_cart")
         non_empty_string(sku, name="sku")
         data = {
@@ -187,7 +187,7 @@ class DeprecatedTracking:
         tstamp: Optional[float] = None,
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
-        """Track that something was taken out of the cart."""
+        """Track a removal from the cart."""
         _warn("track_remove_from_cart")
         non_empty_string(sku, name="sku")
         data = {
@@ -215,7 +215,7 @@ class DeprecatedTracking:
         tstamp: Optional[float] = None,
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
-        """Track a change in a form. The type is sent in lower case, as its schema has it."""
+        """Track a change in a form. The type is sent in lower case, as in its schema."""
         _warn("track_form_change")
         non_empty_string(form_id, name="form_id")
         one_of(node_name, FORM_NODE_NAMES, name="node_name")
@@ -227,7 +227,7 @@ class DeprecatedTracking:
             "formId": form_id,
             **_given(elementId=element_id),
             "nodeName": node_name,
-            # The schema knows a field without a value, but no event without this key.
+            # The schema allows null as the value, but requires the key.
             "value": value,
             **_given(type=type_, elementClasses=element_classes),
         }
@@ -248,7 +248,7 @@ class DeprecatedTracking:
         tstamp: Optional[float] = None,
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
-        """Track that a form was sent."""
+        """Track the submission of a form."""
         _warn("track_form_submit")
         non_empty_string(form_id, name="form_id")
         described = [element for element in elements or () if element is not None]
@@ -335,23 +335,23 @@ class DeprecatedTracking:
         tstamp: Optional[float] = None,
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
-        """Track a transaction, and its items, which get its currency and all that it shares.
+        """Track a transaction and its items, which get its currency and its shared arguments.
 
         Args:
             order_id: The id of the order.
-            total_value: What all of it costs.
-            affiliation: Where it was bought.
-            tax_value: The tax in it.
-            shipping: The cost of delivery in it.
-            city: The city it goes to.
-            state: The state it goes to.
-            country: The country it goes to.
-            currency: The currency, three letters.
-            items: For each item the arguments of `track_ecommerce_transaction_item` that are its
-                own: `sku`, `price`, `quantity`, and perhaps `name` and `category`.
-            context: Entities that were there when it happened.
+            total_value: The total price.
+            affiliation: The store or site.
+            tax_value: The tax in the total.
+            shipping: The shipping costs in the total.
+            city: The city of delivery.
+            state: The state of delivery.
+            country: The country of delivery.
+            currency: The currency code of three letters.
+            items: For each item its own arguments of `track_ecommerce_transaction_item`: `sku`,
+                `price`, `quantity`, and optionally `name` and `category`.
+            context: The entities of the event.
             tstamp: When it happened, as `true_timestamp` of events.
-            event_subject: Whom it is about.
+            event_subject: The subject of the event.
         """
         _warn("track_ecommerce_transaction")
         non_empty_string(order_id, name="order_id")
@@ -388,7 +388,7 @@ class DeprecatedTracking:
         tstamp: Optional[float] = None,
         event_subject: Optional[Subject] = None,
     ) -> _Tracker:
-        """Track a view of a screen in the older form, which `ScreenView` has replaced."""
+        """Track a view of a screen in the older form that `ScreenView` replaced."""
         _warn("track_screen_view")
         return self.track_self_describing_event(
             event_json=_event_json("screen_view", "1-0-0", _given(name=name, id=id_)),

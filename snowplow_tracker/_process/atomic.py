@@ -1,9 +1,9 @@
-"""What relies on one call being atomic: the interpreter runs functions written in C without a break.
+"""Operations that rely on one call being atomic: the interpreter does not interrupt functions written in C.
 
-Between two bytecodes anything may happen: another thread goes on, a signal handler raises. Inside a function of C that
-calls only functions of C, nothing does. So what has to happen together, or not at all, happens in one such call. This
-holds for CPython with its global interpreter lock, of any version. A free-threaded build keeps it for signal handlers,
-which is what most of this is for, but not for threads.
+Between two bytecodes another thread may run, or a signal handler may raise. Inside a C function that calls only C
+functions, neither can happen. So operations that must happen together, or not at all, are in one such call. This is
+true for every version of CPython with its global interpreter lock. In a free-threaded build it is true for signal
+handlers, the main purpose of this module, but not for threads.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _call = methodcaller("__call__")
 
 
 def all_at_once(*calls: Callable[[], object]) -> None:
-    """Call functions of C one after the other, without a bytecode between them.
+    """Call C functions one after the other, without a bytecode between them.
 
     Args:
-        calls: Each a `functools.partial` of a built-in function or method, or a built-in method without arguments.
+        calls: A `functools.partial` of a built-in function or method, or a built-in method without arguments, each.
     """
     deque(map(_call, calls), maxlen=0)
 

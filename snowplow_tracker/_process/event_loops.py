@@ -1,4 +1,4 @@
-"""Whether this thread runs an event loop, which nothing may block."""
+"""Detects an event loop in this thread, which must not be blocked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["in_event_loop"]
 
 
 def in_event_loop() -> bool:
-    """Return whether asyncio, trio or Twisted run in the calling thread. Nothing is imported to find out."""
+    """Return whether asyncio, trio or Twisted is running in the calling thread. It imports none of them."""
     asyncio = sys.modules.get("asyncio.events")
     if asyncio is not None and asyncio._get_running_loop() is not None:  # noqa: SLF001 - its documentation names it
         return True

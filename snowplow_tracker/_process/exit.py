@@ -1,16 +1,15 @@
-"""The end of the process: whoever holds events then sends them, within its `exit_timeout`.
+"""The end of the process: emitters with events send them, within their `exit_timeout`.
 
-An emitter is held from its first event until all its events are sent or dropped. The ends, in the order in which one
-process can meet them:
+An emitter is held from its first event until all its events are sent or dropped. A process can end in these ways:
 
-1. a signal, where the program asked for `flush_on_sigterm` (see `signals`), and in the workers of a process pool;
-2. the end of a child of a library that leaves by `os._exit`, so that `atexit` never runs: what the library offers for
-   that (see `libraries`);
-3. `atexit`: after the handlers that were registered later than this module was imported, before those that were
+1. by a signal, if the program called `flush_on_sigterm` (see `signals`), and in the workers of a process pool;
+2. by `os._exit` in a child process of a library, so that `atexit` never runs: the hooks of the library are used (see
+   `libraries`);
+3. by `atexit`: after the handlers that were registered after the import of this module, before those that were
    registered earlier. The interpreter joins the program's own threads before.
 
-Each of them runs `flush_all`, which may run several times. From the first time on `is_exiting` is set: what is tracked
-then is sent at once by the thread that tracks it, since nobody else will come for it, and no thread is started.
+Each of them runs `flush_all`, which may run several times. From the first time on `is_exiting` is set: events are sent
+immediately by the thread that tracks them, since no later hook will send them, and no thread is started.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ is_exiting = False
 _holding: Dict[int, Any] = {}
 """Emitters with events to deliver, by identity, which keeps them alive."""
 _finishing: ContextVar[FrozenSet[int]] = ContextVar("finishing", default=frozenset())
-"""The emitters, by identity, that this thread or greenlet has sending for the last time."""
+"""The emitters, by identity, whose last sending runs in this thread or greenlet."""
 _last: List[Callable[[], None]] = []
 _is_flushing = False
 _exit_started = 0.0
@@ -60,13 +59,13 @@ def hold(emitter: Any) -> None:
     """Keep an emitter alive, and remember to send its events at the end.
 
     Args:
-        emitter: Has `_flush_at_exit`, `_try_at_exit`, `_finish_at_exit`, `exit_timeout` and `retry_delay`.
+        emitter: An object with `_flush_at_exit`, `_try_at_exit`, `_finish_at_exit`, `exit_timeout` and `retry_delay`.
     """
     _holding[id(emitter)] = emitter
 
 
 def prepare() -> None:
-    """See to it that the end of this process will be noticed, whatever modules were imported since."""
+    """Install the hooks for the end of this process, including those of libraries that were imported since."""
     if (fork.process_id, len(sys.modules)) != _looked_at_modules:
         _hook_libraries()
 
@@ -81,7 +80,7 @@ def release(emitter: Any) -> None:
 
 
 def register_last(function: Callable[[], None]) -> None:
-    """Have a function called after the events were sent, to tell of those that were not.
+    """Register a function that is called after the flush, to report events that were not sent.
 
     Args:
         function: Called each time that everything was flushed.
@@ -90,10 +89,10 @@ def register_last(function: Callable[[], None]) -> None:
 
 
 def finish(emitter: Any) -> None:
-    """Send at once, in this thread, what was tracked after the process began to end.
+    """Send immediately, in this thread, the events that were tracked after the process began to end.
 
-    Threads of a `multiprocessing` child go on for as long as they like. So each event has its time again, but not
-    while the collector is failing.
+    Threads of a `multiprocessing` child may run for any time after that. So the timeout starts again for each event,
+    but not while the collector is failing.
 
     Args:
         emitter: As for `hold`.
@@ -103,10 +102,10 @@ def finish(emitter: Any) -> None:
 
 
 def _for_the_last_time(emitter: Any, function: Callable[[float], None], timeout: float) -> None:
-    """Have an emitter send, unless that is what the caller does: it may log, and the program track what is logged."""
+    """Send with an emitter, unless the caller is already doing so: sending may log, and the program may track logs."""
     finishing = _finishing.get()
     if id(emitter) in finishing:
-        return  # the caller sends this event too, or counts it
+        return  # the caller also sends this event, or counts it
     token = _finishing.set(finishing | {id(emitter)})
     try:
         function(timeout)
@@ -115,10 +114,10 @@ def _for_the_last_time(emitter: Any, function: Callable[[float], None], timeout:
 
 
 def begin() -> List[Any]:
-    """Begin to end: have background threads send what they have, and do not wait for them.
+    """Begin to end: let background threads send their events, without waiting for them.
 
     Returns:
-        The emitters that hold events and do not send yet: they have no threads.
+        The emitters that have events but no threads, and so do not send yet.
     """
     global is_exiting, _exit_started
     fork.check()
@@ -127,13 +126,13 @@ def begin() -> List[Any]:
 
 
 def resume() -> None:
-    """Note that the process goes on, although it had begun to end."""
+    """Record that the process continues, although it had begun to end."""
     global is_exiting
     is_exiting = False
 
 
 def flush_all() -> None:
-    """Begin to end: send the events of all emitters that have some, and say what could not be sent."""
+    """Begin to end: send the events of all emitters, and report events that could not be sent."""
     global _is_flushing
     _is_flushing = True
     try:
@@ -148,8 +147,8 @@ def _flush_by_turns(alone: List[Any]) -> None:
     known = {id(emitter) for emitter in alone}
     sending = [emitter for emitter in list(_holding.values()) if id(emitter) not in known]
     if len(alone) > 1:
-        # By turns, since a collector that is gone must not take the time of the others; what is left then goes to
-        # those that were slow.
+        # First an equal share of the time, since a collector that is down must not use up the time of the others; then
+        # the rest for those that were slow.
         for number, emitter in enumerate(alone):
             _at_the_end(emitter, emitter._try_at_exit, share=len(alone) - number)
     for emitter in [*alone, *sending]:
@@ -167,24 +166,23 @@ def _at_the_end(emitter: Any, function: Callable[[float], None], *, share: int =
 
 
 def flush_on_sigterm(*more: int) -> None:
-    """Send what is queued when the process is told to end by SIGTERM.
+    """Send the queued events when SIGTERM ends the process.
 
-    By default SIGTERM ends a Python program at once: no `finally`, no `atexit`, and what is queued is lost. That is how
-    `docker stop`, systemd and Kubernetes end plain loops, schedulers and servers that install no handler of their own.
-    With this line, what all emitters hold is sent first, within their `exit_timeout`; then the earlier handler is
-    called, or the process ends by the signal as it would have. Call it after the handlers of the program are installed,
-    if there are any. It does nothing in a program that embeds Python and handles the signal in C (uWSGI), which runs the
-    exit hooks itself.
+    By default SIGTERM ends a Python program immediately: no `finally`, no `atexit`, and queued events are lost. In this
+    way `docker stop`, systemd and Kubernetes end plain loops, schedulers and servers that install no handler. After
+    this call, the events of all emitters are sent first, within their `exit_timeout`. Then the earlier handler is
+    called, or the signal ends the process as usual. Call it after the program has installed its own handlers. It has no
+    effect in a program that embeds Python and handles the signal in C (uWSGI), which runs the exit hooks itself.
 
-    A signal that comes while the main thread is sending, or that is handled in an event loop of gevent or eventlet,
-    raises `SystemExit` (128 + the number) there instead, as `sys.exit()` does, and the exit hooks send.
+    If the signal arrives while the main thread is sending, or in an event loop of gevent or eventlet, it raises
+    `SystemExit` (128 + the number) instead, as `sys.exit()` does, and the exit hooks send the events.
 
     Args:
         *more: Other signals to handle in the same way, such as `signal.SIGHUP` or `signal.SIGINT`.
 
     Raises:
-        RuntimeError: It is not called in the main thread, where alone Python allows it.
-        ValueError: A number is no signal, or one that no program can handle.
+        RuntimeError: It is not called in the main thread, the only one in which Python allows it.
+        ValueError: A number is not a signal, or is one that no program can handle.
 
     New in version 1.2.0.
     """
@@ -192,7 +190,7 @@ def flush_on_sigterm(*more: int) -> None:
 
 
 def _hook_libraries() -> None:
-    """Prepare for the ends that libraries bring about, once per process and again when modules were imported since."""
+    """Install the hooks of libraries, once per process, and again if modules were imported since."""
     global _looked_at_modules
     _looked_at_modules = (fork.process_id, len(sys.modules))
     libraries.hook(_ENDING)

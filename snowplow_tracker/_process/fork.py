@@ -1,17 +1,17 @@
-"""What has to start again in a copy of the process, and when.
+"""The restart of the package in a forked child process.
 
-A child of `os.fork` runs Python's fork hooks, and so what is registered here. A child that C code forks (uWSGI after it
-has loaded the application, an embedding server, `ctypes`) runs none: it is found out by its process id, which `check`
-compares. Everything that keeps state calls `check` before it uses that state.
+A child of `os.fork` runs Python's fork hooks, and so everything that is registered here. A child that C code forks
+(uWSGI after it has loaded the application, an embedding server, `ctypes`) runs no hooks: `check` detects it by its
+process id. Everything that has state calls `check` before it uses the state.
 
-In the child everything starts again once, in this order:
+In the child everything is restarted once, in this order:
 
-1. the functions, in the order of their registration: state of modules, such as which emitters hold events;
-2. the objects, in the order of theirs. An emitter is registered after the store and the connections that it was given,
-   and takes them along in its own `_after_fork`.
+1. the functions, in the order of their registration: state of modules, such as the emitters that have events;
+2. the objects, in the order of their registration. An emitter is registered after its store and its connections, and
+   restarts them in its own `_after_fork`.
 
-Threads of the child that come while this goes on wait for it. What a signal handler raises comes out, and the next call
-goes on where this one was interrupted.
+Other threads of the child wait until the restart is finished. An exception of a signal handler is raised, and the next
+call continues the interrupted restart.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ differ (fast path)."""
 is_raw = False
 """Whether C code forked this process, so that the interpreter does not know that it is a child.
 
-Where the parent had threads at that moment, no thread may be started here: the interpreter's lock still has them among
-those that wait for it, and can come to wait for them for ever.
+If the parent had threads then, no thread may be started here: the interpreter's lock still counts them as waiting, and
+may wait for them for ever.
 """
 
 _functions: List[Callable[[], None]] = []
@@ -44,10 +44,10 @@ _restarts: Dict[int, _Restart] = {}
 
 
 class _Restart:
-    """The restart of one child: what is still to be done.
+    """The restart of one child, with the remaining steps.
 
     Args:
-        todo: Return functions to call; None for an object that is gone.
+        todo: Functions that return a function to call, or None for an object that no longer exists.
     """
 
     def __init__(self, todo: List[Callable[[], Any]]) -> None:
@@ -55,11 +55,11 @@ class _Restart:
         self._todo = todo
 
     def run(self) -> None:
-        """Do what is left, in this thread, or wait for the thread that does it."""
+        """Do the remaining steps in this thread, or wait for the thread that does them."""
         with self._lock:
             while self._todo:
-                # It leaves the list afterwards: a signal handler that comes in between, or the next call if this one
-                # is interrupted, must not find it half done.
+                # It is removed from the list afterwards, so that it is repeated if a signal handler interrupts it, or
+                # the next call continues.
                 self._restart(self._todo[0])
                 del self._todo[:1]
 
@@ -77,7 +77,7 @@ class _Restart:
 
 
 def register(instance: Any) -> None:
-    """Have `instance._after_fork()` called in each forked child. The object is not kept alive.
+    """Register `instance._after_fork()` for each forked child. Only a weak reference to the object is kept.
 
     Args:
         instance: An emitter, a store, a transport.
@@ -91,16 +91,16 @@ def register(instance: Any) -> None:
 
 
 def register_function(function: Callable[[], None]) -> None:
-    """Have a function called in each forked child, before all objects.
+    """Register a function for each forked child, which is called before all objects.
 
     Args:
-        function: Resets state of a module.
+        function: Resets the state of a module.
     """
     _functions.append(function)
 
 
 def check() -> None:
-    """Start again if this process is a copy that C code made of the process that the state belongs to."""
+    """Restart if C code has forked this process from the one that the state belongs to."""
     if os.getpid() != process_id:
         _start_again(raw=True)
 
@@ -111,8 +111,8 @@ def _start_again(*, raw: bool = False) -> None:
     restart = _restarts.get(current)
     if restart is None:
         for other in [key for key in _restarts if key != current]:
-            _restarts.pop(other, None)  # of an ancestor, whose number may come again
-        # One per process, so that no lock comes from the parent, where a thread may hold it that the child lacks.
+            _restarts.pop(other, None)  # of an ancestor, whose process id may be used again
+        # One per process, so that no lock is inherited: a thread of the parent, missing here, may hold it.
         restart = _restarts.setdefault(current, _Restart(_todo()))
         is_raw = raw
     restart.run()
@@ -136,7 +136,7 @@ def _before_fork() -> None:
         _restarts.clear()
 
 
-# Locks of logging and threading, which were imported before, start again earlier in the child. That it has a restart
-# already means that a hook of somebody else tracked; that it has the number of its parent, a namespace of its own.
+# The hooks of logging and threading, which were imported before, run earlier in the child. A child may already have a
+# restart if another program's hook tracked, and may have its parent's process id in a new PID namespace.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_child=_start_again)

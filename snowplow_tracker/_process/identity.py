@@ -1,4 +1,4 @@
-"""Names for processes by which another process of the same machine can tell that one is gone."""
+"""Names of processes, by which another process of the same machine can detect that one has ended."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ _UNKNOWN = "-"
 
 
 def own_identity() -> str:
-    """Return a name for this process that no other process has, before or after it.
+    """Return a name for this process that no earlier or later process has.
 
-    A process number alone is used again after a while, and means something else in another
-    container or after a restart of the machine; so those are part of the name where the system
-    tells them.
+    A process id alone is reused after some time, and has another meaning in another container or
+    after a restart of the machine. So both are part of the name if the system provides them.
     """
     pid = os.getpid()
     started, _ = _started_and_state(pid)
@@ -24,7 +23,7 @@ def own_identity() -> str:
 
 
 def is_gone(identity: str) -> bool:
-    """Return whether a process has ended for certain; False when this process cannot know."""
+    """Return whether a process has certainly ended; False if this cannot be detected."""
     parts = identity.split(" ")
     if len(parts) != 4:
         return False
@@ -39,12 +38,12 @@ def is_gone(identity: str) -> bool:
     if started == _UNKNOWN:
         return not _exists(int(pid))
     now_started, state = _started_and_state(int(pid))
-    # What was killed but not yet waited for by its parent does nothing any more.
+    # A zombie has ended, although its parent has not waited for it yet.
     return now_started != started or state in ("Z", "X")
 
 
 def _scope() -> Tuple[str, str]:
-    """Return the run of the machine, and the container, within which process numbers mean something."""
+    """Return the boot of the machine and the container, within which process ids are unique."""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return boot, os.readlink("/proc/self/ns/pid")
@@ -54,7 +53,7 @@ def _scope() -> Tuple[str, str]:
 def _started_and_state(pid: int) -> Tuple[Optional[str], Optional[str]]:
     """Return when a process was started, in ticks of the kernel's clock, and its state."""
     with suppress(OSError, IndexError):
-        # The second field, the name of the program in parentheses, may hold blanks and parentheses itself.
+        # The second field, the name of the program in parentheses, may itself contain spaces and parentheses.
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return fields[19].decode(), fields[0].decode()
     return None, None

@@ -1,8 +1,8 @@
-"""Which exceptions are somebody else's way to stop what this thread is doing.
+"""Detects interrupts: exceptions of signal handlers that are meant to stop this thread.
 
-A signal handler may raise anything: `KeyboardInterrupt`, Celery's `SoftTimeLimitExceeded`, RQ's `JobTimeoutException`, a
-plain `TimeoutError`. It is raised in the middle of whatever the thread is doing, and its class does not tell it from a
-fault of the request, the store or the callback that it interrupted. Where it was raised does.
+A signal handler may raise anything: `KeyboardInterrupt`, Celery's `SoftTimeLimitExceeded`, RQ's `JobTimeoutException`,
+a plain `TimeoutError`. It is raised at any point of the thread, and its class does not distinguish it from an error of
+the request, the store or the callback that it interrupts. The place where it was raised does.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ __all__ = ["is_interrupt", "suppress", "unwrapped"]
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Return whether an exception is meant to stop this thread, and so has to come out of the tracker.
+    """Return whether an exception is meant to stop this thread, and so must be raised out of the tracker.
 
     Args:
         error: An exception that was just caught.
 
     Returns:
-        True for what is no `Exception` (`KeyboardInterrupt`, `SystemExit`, `GeneratorExit`, gevent's timeouts) and for
-        what a Python signal handler raised, whatever its class.
+        True for exceptions that are not an `Exception` (`KeyboardInterrupt`, `SystemExit`, `GeneratorExit`, gevent's
+        timeouts) and for exceptions of a Python signal handler, whatever their class.
     """
     if not isinstance(error, Exception):
         return True
@@ -33,7 +33,7 @@ def is_interrupt(error: BaseException) -> bool:
     seen = {id(error)}
     cause = error.__cause__ or error.__context__
     while cause is not None and id(cause) not in seen and not _is_being_handled(cause):
-        # An HTTP client may wrap what it caught in an exception of its own.
+        # An HTTP client may wrap what it caught in its own exception.
         if _is_from_signal_handler(cause.__traceback__):
             return True
         seen.add(id(cause))
@@ -42,13 +42,13 @@ def is_interrupt(error: BaseException) -> bool:
 
 
 def unwrapped(error: BaseException) -> BaseException:
-    """Return what a signal handler raised, where a client of HTTP or Redis took it for a fault of its connection.
+    """Return the exception of a signal handler that a client of HTTP or Redis wrapped as a connection error.
 
     Args:
         error: An exception that was just caught.
 
     Returns:
-        The innermost exception that is an interrupt; `error` itself where it wraps none.
+        The innermost exception that is an interrupt; `error` itself if there is none.
     """
     seen = {id(error)}
     found = error
@@ -65,7 +65,7 @@ def unwrapped(error: BaseException) -> BaseException:
 def suppress(*classes: Type[Exception]) -> Iterator[None]:
     """Suppress errors of these classes, as `contextlib.suppress` does, unless a signal handler raised them.
 
-    `TimeoutError` and the other classes that handlers like to raise are `OSError`s.
+    `TimeoutError`, which handlers often raise, is an `OSError`.
     """
     try:
         yield
@@ -75,7 +75,7 @@ def suppress(*classes: Type[Exception]) -> Iterator[None]:
 
 
 def _is_being_handled(error: BaseException) -> bool:
-    """Return whether a caller further out caught it: then it was over before this call began."""
+    """Return whether an outer caller caught it: then it was over before this call began."""
     caught_in = error.__traceback__.tb_frame if error.__traceback__ is not None else None
     frame: Optional[FrameType] = sys._getframe(2)
     while frame is not None:
@@ -87,9 +87,9 @@ def _is_being_handled(error: BaseException) -> bool:
 
 def _is_from_signal_handler(traceback: Optional[TracebackType]) -> bool:
     if traceback is None or traceback.tb_next is None:
-        return False  # raised where it was caught: a handler has a frame of its own
+        return False  # raised in the frame that caught it: a handler has its own frame
     codes = set(_traceback_codes(traceback))
-    # By the functions of C: those of `signal` look values up in enums, by exceptions, amid which another interrupt may come.
+    # The C functions: those of `signal` use exceptions to look up enums, during which another interrupt may occur.
     handlers = filter(callable, map(_signal.getsignal, range(1, _signal.NSIG)))
     return any(_code_of(handler) in codes for handler in handlers)
 
@@ -102,7 +102,7 @@ def _traceback_codes(traceback: Optional[TracebackType]) -> Iterator[CodeType]:
 
 def _code_of(handler: Any) -> Optional[CodeType]:
     """Return the code that runs when a handler is called: of a function, a method, a partial or a callable object."""
-    for _ in range(10):  # wrappers around wrappers end some time
+    for _ in range(10):  # a limit for nested wrappers
         code = getattr(handler, "__code__", None)
         if isinstance(code, CodeType):
             return code

@@ -1,7 +1,7 @@
-"""Libraries whose processes end by `os._exit`, which no `atexit` handler sees, and what to do about each.
+"""Hooks for libraries whose processes end with `os._exit`, without `atexit`.
 
-All of it is done inside the process that will end so, when an emitter begins to hold events there: by then the child
-runs, and the library is loaded. Nothing is imported that the program does not use.
+They are installed inside the process that will end in this way, when an emitter begins to hold events there: then the
+child is running, and the library is loaded. No library is imported that the program does not use.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _hooked: Dict[str, Tuple[int, Any]] = {}
 
 
 def hook(ending: Ending) -> None:
-    """Have events sent before this process ends, in each way in which a library that is loaded may end it.
+    """Install hooks of all loaded libraries that send events before this process ends.
 
     Args:
-        ending: How to send them. It may be used several times.
+        ending: The functions for sending. They may be called several times.
     """
     for name, prepare in _WAYS.items():
         module = sys.modules.get(name)
@@ -52,7 +52,7 @@ def _multiprocessing(process: Any, ending: Ending) -> None:
     if process.parent_process() is not None:
         _finalize(process, ending)
         if _target_of(process) in {"multiprocessing.pool", "multiprocess.pool"}:
-            # `with Pool() as pool` and joblib end their workers by SIGTERM, when these have nothing more to do.
+            # `with Pool() as pool` and joblib end their idle workers with SIGTERM.
             handle_if_nobody_does(signal.SIGTERM, ending)
 
 
@@ -63,7 +63,7 @@ def _billiard(process: Any, ending: Ending) -> None:
         return
     _finalize(process, ending)
     worker: Any = getattr(current, "_target", None)
-    if hasattr(worker, "on_exit") and worker.on_exit is None:  # Celery has one: see `_celery`
+    if hasattr(worker, "on_exit") and worker.on_exit is None:  # Celery sets one: see `_celery`
         worker.on_exit = lambda *_: ending.flush_all()
 
 
@@ -75,7 +75,7 @@ def _celery(celery_signals: Any, ending: Ending) -> None:
 
 
 def _rq(_: Any, ending: Ending) -> None:
-    """A work-horse of RQ runs one job and calls `os._exit`, with nothing in between that a job could hook into."""
+    """A work-horse of RQ runs one job and calls `os._exit`, without any hook in between."""
     if "RQ_JOB_ID" not in os.environ:
         return
     leave, horse = os._exit, os.getpid()
@@ -92,17 +92,17 @@ def _rq(_: Any, ending: Ending) -> None:
 def _uwsgi(uwsgi: Any, ending: Ending) -> None:
     """The master of uWSGI loads the application and never runs Python again, not even at its end."""
     if uwsgi.worker_id() == 0 and uwsgi.masterpid():
-        ending.begin()  # what is tracked is sent at once, until a worker is forked
+        ending.begin()  # events are sent immediately, until a worker is forked
 
 
 def _finalize(process: Any, ending: Ending) -> None:
-    """Have the process run a finalizer, after all others."""
+    """Register a finalizer that the process runs after all others."""
     util: Any = sys.modules[f"{process.__name__.rpartition('.')[0]}.util"]
     util.Finalize(None, ending.flush_all, exitpriority=-100)
 
 
 def _target_of(process: Any) -> str:
-    """Return the module of what the current child was started for."""
+    """Return the module of the target of the current child process."""
     return str(getattr(getattr(process.current_process(), "_target", None), "__module__", ""))
 
 

@@ -1,4 +1,4 @@
-"""Locks that an interrupt cannot leave behind, and signals between threads.
+"""Locks that an interrupt cannot leave locked, and signals between threads.
 
 No lock is held over a request, a call of a store, a callback or an import. A thread that has one takes only those that
 come later in `LockOrder`; the tests run with locks that check it.
@@ -27,7 +27,7 @@ class LockOrder(enum.IntEnum):
     """The order in which one thread may take locks."""
 
     WORKERS = 1
-    """The threads of an engine: one that cannot be started wakes those who wait for the core."""
+    """The threads of an engine: a failed start wakes the threads that wait for the core."""
     CORE = 2
     """The state of an engine."""
     STORE = 3
@@ -37,23 +37,23 @@ class LockOrder(enum.IntEnum):
 
 
 class Lock(RLock):  # type: ignore[misc]
-    """A reentrant lock for a state that no I/O is done under."""
+    """A reentrant lock for state. It must not be held during I/O."""
 
     order: LockOrder
-    # Functions of C, as those of the lock: no interrupt comes in between.
+    # C functions, as the lock's own: an interrupt cannot occur inside them.
     is_held_here: Callable[[], bool] = RLock._is_owned  # type: ignore[attr-defined]
-    """Whether this thread is inside already: a signal handler or a finalizer came in between."""
+    """Whether this thread already holds the lock: the caller is a signal handler or a finalizer."""
 
 
 lock_class: Type[Lock] = Lock
-"""Tests have another one, which checks the order."""
+"""Tests use another class, which checks the order."""
 
 
 def new_lock(order: LockOrder) -> Lock:
     """Return a lock.
 
     Args:
-        order: Its place among the others.
+        order: Its place in the order of locks.
     """
     lock = lock_class()
     lock.order = order
@@ -61,16 +61,15 @@ def new_lock(order: LockOrder) -> Lock:
 
 
 def release_if_leaked(lock: Lock, *, file: str, entered: int = 1) -> None:
-    """Release a lock that an interrupt left with this thread.
+    """Release a lock that an interrupt left locked by this thread.
 
-    Python before 3.11 allows that at the end of a `with`, and from 3.14 on at its beginning.
-
-    The lock of a caller further out, which a signal handler interrupted, stays with it.
+    This can happen before Python 3.11 at the end of a `with`, and from 3.14 on at its beginning.
+    If a signal handler interrupted an outer caller that holds the lock, the lock is not released.
 
     Args:
         lock: The lock.
-        file: The module that takes this lock. Beside it, only a `Signal` does.
-        entered: How many of the calling functions have only begun, and hold no lock yet.
+        file: The only module that takes this lock, apart from `Signal`.
+        entered: The number of calling functions that do not hold the lock yet.
     """
     if (3, 11) <= sys.version_info < (3, 14) or not lock.is_held_here():
         return
@@ -85,7 +84,7 @@ def release_if_leaked(lock: Lock, *, file: str, entered: int = 1) -> None:
 
 @contextmanager
 def hold(lock: Any) -> Iterator[None]:
-    """Hold a lock that other threads wait for, so that no interrupt leaves it behind, on any Python.
+    """Hold a lock that other threads wait for, so that no interrupt can leave it locked, on any Python.
 
     It is slower than `with lock`.
     """
@@ -99,7 +98,7 @@ def hold(lock: Any) -> Iterator[None]:
 
 
 def is_running(codes: Collection[CodeType], owner: object) -> bool:
-    """Return whether this thread is inside a method of an object: a signal handler or a finalizer came in between.
+    """Return whether this thread is in a method of an object, so that the caller is a signal handler or a finalizer.
 
     Args:
         codes: The code of the methods.
@@ -114,27 +113,27 @@ def is_running(codes: Collection[CodeType], owner: object) -> bool:
 
 
 class Signal:
-    """Wakes the threads that wait for a state to change. The state has a lock of its own.
+    """Wakes the threads that wait for a change of state. The state has its own lock.
 
-    Not a `threading.Condition`: that takes its lock again after waiting, in Python code that an interrupt may leave
-    half done. Here a thread waits without the lock, and may go away at any moment.
+    It is not a `threading.Condition`, which takes its lock again after waiting, in Python code that an interrupt may
+    leave half done. Here a thread waits without the lock, and may end at any moment.
     """
 
     def __init__(self, lock: Lock) -> None:
         self._lock = lock
         self.waiting: List[Any] = []
-        """What each waiting thread waits for. Hot code notifies only where there is one (fast path)."""
+        """The conditions of the waiting threads. Hot code notifies only if there are any (fast path)."""
 
     def wait(self, ready: Callable[[], bool], timeout: Optional[float]) -> bool:
-        """Wait until the state may have changed; not at all where it is ready.
+        """Wait until the state may have changed; do not wait if it is ready.
 
         Args:
-            ready: Looks at the state; the lock is held.
-            timeout: Seconds; None for as long as it takes.
+            ready: Checks the state, with the lock held.
+            timeout: Maximum seconds; None for no limit.
 
         Returns:
-            False when the time is up, and at once in a signal handler that interrupted the holder of the lock: those
-            it would wait for may need the lock.
+            False after the timeout, and immediately in a signal handler that interrupted the holder of the lock: the
+            threads that it would wait for may need the lock.
         """
         if self._lock.is_held_here():
             return False
@@ -152,7 +151,7 @@ class Signal:
                     self.waiting.remove(gate)
 
     def notify(self) -> None:
-        """Wake all that wait."""
+        """Wake all waiting threads."""
         if self.waiting:
             with self._lock:
                 for gate in self.waiting:
@@ -178,7 +177,7 @@ def is_patched() -> bool:
 
 
 def note_thread_start() -> None:
-    """Note, in a thread that begins, whether it is a real one."""
+    """Record, in a thread that starts, whether it is a real one."""
     global _real_threads_were_started
     if not is_patched():
         runs_in_real_thread.set(True)

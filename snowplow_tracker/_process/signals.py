@@ -1,4 +1,4 @@
-"""Signals whose default is to end the process at once, without any exit hook."""
+"""Handlers for signals that by default end the process immediately, without any exit hook."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _PACKAGE = __name__.partition(".")[0] + "."
 
 
 class Ending(NamedTuple):
-    """How the process begins to end.
+    """The functions for the end of the process.
 
     Attributes:
-        begin: Have background threads send, and do not wait for them.
-        flush_all: Send everything now.
-        resume: The process goes on after all.
-        is_flushing: Whether `flush_all` is running.
+        begin: Lets background threads send, without waiting for them.
+        flush_all: Sends everything now.
+        resume: Called if the process continues after all.
+        is_flushing: Returns whether `flush_all` is running.
     """
 
     begin: Callable[[], object]
@@ -37,15 +37,15 @@ def handle(numbers: Sequence[int], ending: Ending) -> None:
 
     Args:
         numbers: The signals.
-        ending: How to send.
+        ending: The functions for sending.
 
     Raises:
-        RuntimeError: It is not called in the main thread, where alone Python allows it.
-        ValueError: A number is no signal, or one that no program can handle.
+        RuntimeError: It is not called in the main thread, the only one in which Python allows it.
+        ValueError: A number is not a signal, or is one that no program can handle.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError(
-            "flush_on_sigterm() has to be called in the main thread: Python allows signal handlers only there, and "
+            "flush_on_sigterm() must be called in the main thread: Python allows signal handlers only there, and "
             f"this is {threading.current_thread().name}."
         )
     for number in numbers:
@@ -62,11 +62,11 @@ def handle(numbers: Sequence[int], ending: Ending) -> None:
 
 
 def handle_if_nobody_does(number: int, ending: Ending) -> None:
-    """Send before a signal ends the process, where this is the main thread and the signal's default would do that.
+    """Send before a signal ends the process, if this is the main thread and the signal has its default action.
 
     Args:
         number: The signal.
-        ending: How to send.
+        ending: The functions for sending.
     """
     if (
         threading.current_thread() is threading.main_thread()
@@ -85,11 +85,11 @@ def _check(number: Any) -> None:
 
 
 class _Handler:
-    """Sends, then does what would have been done.
+    """Sends, and then does what would have happened without it.
 
     Args:
         previous: The handler that was installed before.
-        ending: How to send.
+        ending: The functions for sending.
     """
 
     def __init__(self, previous: Any, ending: Ending) -> None:
@@ -100,15 +100,15 @@ class _Handler:
 
     def __call__(self, number: int, frame: Optional[FrameType]) -> None:
         if self._previous is signal.SIG_IGN or self._is_calling:
-            return  # the latter if the earlier handler calls this one: somebody else has chained to it
+            return  # the latter if the earlier handler calls this one, because another handler was chained to it
         told, self._was_told = self._was_told, True
         may_send = not told and not _interrupts_tracker(frame) and not _is_in_event_loop()
         if callable(self._previous):
             self._call_previous(number, frame, may_send=may_send)
-        elif told:  # somebody does not want to wait
+        elif told:  # a repeated signal: do not wait
             self._end(number)
         elif self._ending.is_flushing():
-            pass  # the process ends already: a worker of a pool, which is told so and terminated at the same time
+            pass  # the process is already ending: a worker of a pool that is stopped and terminated at the same time
         elif may_send:
             self._ending.flush_all()
             self._end(number)
@@ -124,7 +124,7 @@ class _Handler:
         try:
             self._previous(number, frame)
         except BaseException:
-            self._ending.resume()  # it may be caught, and exit hooks run if it is not
+            self._ending.resume()  # it may be caught; if not, the exit hooks run
             raise
         finally:
             self._is_calling = self._was_told = False
@@ -138,11 +138,11 @@ class _Handler:
 
 
 _LAST = {signal.SIGTERM, signal.SIGINT}
-"""Signals after which a process ends, if its handler returns. What is tracked meanwhile is sent at once."""
+"""Signals after which a process ends, if its handler returns. Events that are tracked then are sent immediately."""
 
 
 def _interrupts_tracker(frame: Optional[FrameType]) -> bool:
-    """Return whether the main thread is in the middle of something that sending would wait for."""
+    """Return whether the main thread is in an operation that sending would wait for."""
     while frame is not None:
         if str(frame.f_globals.get("__name__")).startswith(_PACKAGE):
             return True
@@ -151,5 +151,5 @@ def _interrupts_tracker(frame: Optional[FrameType]) -> bool:
 
 
 def _is_in_event_loop() -> bool:
-    """Return whether waiting may be impossible, because this is the greenlet that switches to the others."""
+    """Return whether waiting may be impossible, because this greenlet switches to the others."""
     return "gevent.hub" in sys.modules or "eventlet.hubs" in sys.modules

@@ -1,4 +1,4 @@
-"""Objects that belong to one process: they say so where somebody wants to copy or pickle them."""
+"""Objects that belong to one process: an attempt to pickle or deep-copy them raises a clear error."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _Self = TypeVar("_Self", bound="Unpicklable")
 
 
 class Unpicklable:
-    """An object with a queue, connections and threads, of which a pickle or a deep copy would have none.
+    """An object whose queue, connections and threads a pickle or a deep copy would not have.
 
-    A subclass that knows how to pickle itself may do so. `copy.copy` shares what the object holds, as ever.
+    A subclass may define its own pickling. `copy.copy` shares the parts of the object, as usual.
     """
 
     def __reduce_ex__(self, protocol: Any) -> Union[str, Tuple[Any, ...]]:
@@ -36,6 +36,6 @@ def _refuse(thing: object) -> NoReturn:
     name = type(thing).__name__
     raise TypeError(
         f"{name} cannot be pickled or deep-copied, and neither can a tracker that has one: its queue, connections and "
-        "threads belong to this process. Pickle the events, and make a tracker in each process, for example with "
+        "threads belong to this process. Pickle the events, and create a tracker in each process, for example with "
         "Snowplow.create_tracker() where a worker starts."
     )

@@ -1,1 +1,1 @@
-"""How an event is written: its JSON, its deferred values, its id, and the body of a request."""
+"""The wire format of events: JSON, deferred values, ids, and the bodies of requests."""

@@ -1,4 +1,4 @@
-"""From events to the bodies of POST requests, bounded by events and by bytes."""
+"""Encodes events as bodies of POST requests, with a maximum number of events and of bytes."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ _escape: Callable[[str], str] = json.encoder.encode_basestring_ascii
 
 
 class _Shape:
-    """What all events with the same names in the same order share."""
+    """The data for all events with the same names in the same order."""
 
     __slots__ = ("complete", "names", "template", "unknown")
 
@@ -128,7 +128,7 @@ class _Shape:
 
 
 class EventEncoder:
-    """Writes events as JSON (fast path).
+    """Encodes events as JSON (fast path).
 
     Events come in a handful of shapes, so what depends on the keys alone is worked out once per shape: the check
     against the schema, and a template.
@@ -141,7 +141,7 @@ class EventEncoder:
         self._last_shape = _Shape([])
 
     def encode(self, event: PayloadDict) -> str:
-        """Write one event."""
+        """Encode one event."""
         shape = self._last_shape
         if [*event] != shape.names:
             shape = self._last_shape = self._shapes.get(tuple(event)) or self._learn(event)
@@ -150,7 +150,9 @@ class EventEncoder:
             values = {key: event[key] for key in event if key in KNOWN_KEYS}.values()
         try:
             text = shape.template % (*map(_escape, values),)
-        except TypeError:  # a custom store or a direct input() may hold values that are not text
+        except (
+            TypeError
+        ):  # a custom store or a direct input() may contain values that are not strings
             text = shape.template % tuple(_escape(str(value)) for value in values)
         if "\\ud" in text:  # half of a surrogate pair, or a harmless emoji
             text = shape.template % tuple(_escape(well_formed(str(value))) for value in values)
@@ -160,13 +162,13 @@ class EventEncoder:
         shape = _Shape([*event])
         if shape.unknown:
             logger.warning(
-                "Left out of POST requests, since the payload_data schema does not know them and would refuse the "
+                "Left out of POST requests, since the payload_data schema does not allow them and would refuse the "
                 "whole request: %s",
                 ", ".join(map(repr, shape.unknown)),
             )
         if not shape.complete:
             logger.warning(
-                "Events without %s are sent apart from the others, since the collector's schema refuses them.",
+                "Events without %s are sent separately, since the collector's schema refuses them.",
                 ", ".join(sorted(REQUIRED_KEYS.difference(event))),
             )
         if len(self._shapes) >= self._MAX_SHAPES:
@@ -175,22 +177,22 @@ class EventEncoder:
         return shape
 
     def is_complete(self, event: PayloadDict) -> bool:
-        """Return whether an event holds what each event of a POST must hold."""
+        """Return whether an event has the required parameters of a POST."""
         return REQUIRED_KEYS.issubset(event)
 
     def next_body(
         self, events: PayloadDictList, max_bytes: int, *, yielding: bool = False
     ) -> Tuple[str, int]:
-        """Encode as many events, from the first on, as one request may hold; at least one, whatever its size.
+        """Encode as many of the first events as one request may contain; at least one, even if it is too large.
 
         Args:
-            events: They come from the store.
-            max_bytes: Of the body.
-            yielding: Let other threads run from time to time.
+            events: The events from the store.
+            max_bytes: Maximum size of the body.
+            yielding: Whether to let other threads run from time to time.
 
         Returns:
-            The body, and the number of events in it: 0 where complete events and others are mixed, which must not go
-            into one request.
+            The body, and the number of events in it. The number is 0 if complete and incomplete events are mixed,
+            which must not be in one request.
         """
         texts: List[str] = []
         size = _FRAME

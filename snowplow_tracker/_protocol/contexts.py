@@ -1,4 +1,4 @@
-"""Entities that are kept to be added to many events: as they were when they were given, encoded once."""
+"""Entities that are added to many events: copied when they are given, and encoded once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["KeptEntity", "copy_of_data", "joined"]
 
 
 class KeptEntity:
-    """An entity as it was when it was given: later changes of its data change no event.
+    """A copy of an entity: later changes of its data have no effect on events.
 
     Attributes:
         schema: The Iglu URI of its schema.
@@ -24,10 +24,10 @@ class KeptEntity:
         """Keep a copy of an entity.
 
         Args:
-            entity: A `SelfDescribingJson`, or anything else with its `to_json`.
+            entity: A `SelfDescribingJson`, or another object with a method `to_json`.
 
         Raises:
-            ValueError: It has no `to_json`.
+            ValueError: The object has no method `to_json`.
         """
         if not hasattr(entity, "to_json"):
             raise ValueError(
@@ -50,32 +50,32 @@ class KeptEntity:
 
         Raises:
             TypeError: The data contains a value that JSON cannot represent.
-            ValueError: The data refers to itself.
+            ValueError: The data contains itself.
         """
         for encoder, text in self._texts:
             if encoder is json_encoder:
                 return text
         text = dumps(self.to_json(), json_encoder)
-        # Trackers are few, but an encoder may be made for each event.
+        # There are few trackers, but an encoder may be created for each event.
         self._texts = ((json_encoder, text), *self._texts[:3])
         return text
 
 
 def joined(entities: Tuple[KeptEntity, ...], json_encoder: Optional[JsonEncoderFunction]) -> str:
-    """Return entities as JSON with commas between them."""
+    """Return entities as JSON, separated by commas."""
     return ", ".join([entity.text(json_encoder) for entity in entities])
 
 
 def copy_of_data(data: Any) -> Any:
-    """Return a copy of dictionaries, lists and tuples to any depth, which shares what else is in them.
+    """Return a deep copy of dictionaries, lists and tuples. Other objects in them are shared.
 
     Raises:
-        ValueError: The data refers to itself, or is nested too deeply.
+        ValueError: The data contains itself, or is nested too deeply.
     """
     try:
         return _copy(data)
     except RecursionError:
-        raise ValueError("The entity's data is nested too deeply, or refers to itself.") from None
+        raise ValueError("The entity's data is nested too deeply, or contains itself.") from None
 
 
 def _copy(data: Any) -> Any:

@@ -1,9 +1,9 @@
-"""Self-describing data on its way to the queue: as JSON, whose envelope and base64 are deferred until it is read.
+"""Deferred values: self-describing data as JSON, whose envelope and base64 are added when the value is read.
 
-With the envelope that the protocol puts around it, and as base64, data takes more memory than its JSON, and time to
-make. So a payload holds the JSON alone, as `bytes` that begin with a mark, and completes it when it is read. On the way
-from a tracker into the memory of an emitter nobody reads it: there the thread that sends does the work. Whoever else
-could see a payload (overrides, emitters and stores of users, callbacks) sees it complete.
+The envelope of the protocol and base64 take time, and more memory than the JSON. So a payload has only the JSON, as
+`bytes` that begin with a mark, and completes it when it is read. Between a tracker and the memory of an emitter it is
+not read, so the thread that sends does the work. All other code that can see a payload (overrides, emitters and stores
+of users, callbacks) gets complete values.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ __all__ = [
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _MARK = b"\0"
-"""Neither JSON nor base64 begins with it. A type of its own would be tracked by the garbage collector."""
+"""The mark: neither JSON nor base64 begins with it. The garbage collector would track objects of a new type."""
 
 _takers: List[Any] = []
 
 
 class Envelope:
-    """What the protocol puts around self-describing data.
+    """The envelope of the protocol around self-describing data.
 
-    It is always the same, so it is put around the JSON as a string, without encoding it.
+    It is always the same, so it is added to the JSON as a string, without encoding it.
 
     Attributes:
         encoded_name: The parameter that holds base64.
@@ -49,12 +49,12 @@ class Envelope:
     """
 
     def __init__(self, schema: str, encoded_name: str, plain_name: str) -> None:
-        """Describe an envelope.
+        """Create an envelope.
 
         Args:
             schema: Its schema, which needs no escapes.
-            encoded_name: The parameter that holds base64.
-            plain_name: The parameter that holds plain JSON.
+            encoded_name: The parameter for base64.
+            plain_name: The parameter for plain JSON.
         """
         self.encoded_name = encoded_name
         self.plain_name = plain_name
@@ -68,7 +68,7 @@ class Envelope:
             pairs: The parameters to add it to.
             json: The data.
             encode_base64: Whether it is sent as base64.
-            defer: Whether envelope and base64 are deferred until somebody reads the value.
+            defer: Whether envelope and base64 are deferred until the value is read.
         """
         if encode_base64:
             value = _MARK + json.encode()
@@ -77,16 +77,16 @@ class Envelope:
             pairs[self.plain_name] = f"{self._before}{json}}}"
 
     def extend(self, pairs: PayloadDict, items: str, *, encode_base64: bool, defer: bool) -> None:
-        """Add items to the list that the envelope holds, or put a list of them into a new one.
+        """Add items to the list in the envelope, or create an envelope with a list of them.
 
         Args:
-            pairs: The parameters that have the list, or get it.
-            items: The items as JSON, with commas between them.
-            encode_base64: Whether a new list is to be base64.
-            defer: Whether envelope and base64 are deferred until somebody reads the value.
+            pairs: The parameters. They are changed.
+            items: The items as JSON, separated by commas.
+            encode_base64: Whether to encode a new list as base64.
+            defer: Whether envelope and base64 are deferred until the value is read.
 
         Raises:
-            ValueError: What is there is no such envelope.
+            ValueError: The existing value is not such an envelope.
         """
         for name in (self.encoded_name, self.plain_name):
             value = pairs.get(name)
@@ -102,8 +102,8 @@ class Envelope:
         """Replace the data in the envelope, if there is one.
 
         Args:
-            pairs: The parameters that have it.
-            function: Called with the data as JSON; returns what replaces it.
+            pairs: The parameters. They are changed.
+            function: Called with the data as JSON; returns the new data.
         """
         for name in (self.encoded_name, self.plain_name):
             value = pairs.get(name)
@@ -124,7 +124,7 @@ class Envelope:
         return to_base64(text.encode()) if encoded else text
 
     def complete(self, value: Any) -> Any:
-        """Return the value that a deferred one stands for, and any other as it is."""
+        """Return the complete value of a deferred one, and any other value unchanged."""
         if type(value) is bytes and value.startswith(_MARK):
             return to_base64(b"%b%b}" % (self._before_bytes, value[1:]))
         return value
@@ -155,19 +155,19 @@ def completed(names: Sequence[str], values: Sequence[Any]) -> List[Any]:
 
 
 def takes_deferred(input_: _Function) -> _Function:
-    """Mark the `input` of an emitter as one that takes deferred values. An override of it gets complete ones."""
+    """Mark the `input` of an emitter as one that accepts deferred values. An override of it gets complete ones."""
     _takers.append(input_)
     return input_
 
 
 def takes_deferred_values(input_: object) -> bool:
-    """Return whether this `input` of an emitter takes deferred values."""
-    # A stand-in for a marked function, or a wrapper around it, may look like it, and is another type.
+    """Return whether this `input` of an emitter accepts deferred values."""
+    # A mock or a wrapper of a marked function may have the same attributes, but has another type.
     return type(input_) is MethodType and input_.__func__ in _takers
 
 
 def to_base64(data: bytes) -> str:
-    """Encode as base64 in the alphabet for URLs, with padding."""
-    # JSON seldom holds what becomes "+" or "/": looking for them is quicker than translating all of it.
+    """Encode as URL-safe base64 with padding."""
+    # The result seldom contains "+" or "/": searching for them is faster than always translating.
     encoded = b2a_base64(data, newline=False).replace(b"+", b"-").replace(b"/", b"_")
     return encoded.decode("ascii")

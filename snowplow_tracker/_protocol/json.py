@@ -1,8 +1,8 @@
-"""JSON of users' data: quick for data that is JSON already, patient with the rest.
+"""Encodes data of users as JSON: fast for plain JSON data, tolerant for other data.
 
-For ordinary data the result is that of `json.dumps(data, ensure_ascii=False, default=json_encoder)`.
-Data that a JSON user would expect to work, such as dates, models or NaN, is mended; what cannot be mended raises an
-error that says what and where it was.
+For plain data the result is that of `json.dumps(data, ensure_ascii=False, default=json_encoder)`.
+Other common data, such as dates, models or NaN, is converted. If this is impossible, the error names the value and its
+place.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from snowplow_tracker.typing import JsonEncoderFunction
 __all__ = ["MAX_DEPTH", "check_json_encoder", "dumps"]
 
 MAX_DEPTH = 500
-"""How deeply data may be nested that has to be mended, or where the recursion limit is too high to stop it in time."""
+"""Maximum depth of data that is converted, or if the recursion limit is too high to stop the encoder in time."""
 
 _Encode = Callable[[Any], str]
 
@@ -40,21 +40,21 @@ def dumps(
     ensure_ascii: bool = False,
     name: str = "data",
 ) -> str:
-    """Encode data as JSON that UTF-8 can hold.
+    """Encode data as JSON that is valid UTF-8.
 
     Args:
         data: The data.
-        json_encoder: Asked first about an object that JSON does not know, as `default` of
-            `json.dumps`. It may return the object, or raise `TypeError`, to leave it to us.
-        ensure_ascii: Escape what is not ASCII.
-        name: What messages call the data: paths begin with it.
+        json_encoder: Converts objects that JSON cannot represent, as `default` of `json.dumps`. If
+            it returns the object itself, or raises `TypeError`, the default conversion is used.
+        ensure_ascii: Escape characters that are not ASCII.
+        name: The name of the data in messages, where paths begin with it.
 
     Raises:
         TypeError: An object in the data, or a key, has no JSON form.
-        ValueError: The data refers to itself, or is nested too deeply.
+        ValueError: The data contains itself, or is nested too deeply.
     """
     if getrecursionlimit() > _SAFE_RECURSION_LIMIT:
-        # The encoder in C could use up the stack before a limit stops it, and end the process.
+        # The encoder in C could exhaust the stack before a limit stops it, and crash the process.
         data = _Mending(json_encoder, name).mended(data)
     if json_encoder is None:
         encode = _encode_to_ascii if ensure_ascii else _encode
@@ -76,10 +76,10 @@ def dumps(
 
 
 def check_json_encoder(json_encoder: Any) -> None:
-    """Check what a user gives to be asked about objects.
+    """Check the `json_encoder` of a user.
 
     Raises:
-        TypeError: It cannot be called with an object.
+        TypeError: It cannot be called with one argument.
     """
     if json_encoder is None:
         return
@@ -93,15 +93,15 @@ def check_json_encoder(json_encoder: Any) -> None:
 
 
 _SAFE_RECURSION_LIMIT = 2_000
-"""What fits into the stack of a thread. Python's own limit is 1,000."""
+"""Maximum depth that fits into the stack of a thread. Python's own limit is 1,000."""
 
 
 def _new_encode(default: Callable[[Any], Any], ensure_ascii: bool) -> _Encode:
-    """Make a function that encodes; to be kept, where it can be (fast path).
+    """Return a function that encodes. Keep it, if possible (fast path).
 
-    `json.dumps` builds an encoder in Python and one in C for every call whose options are not the
-    defaults. The one in C is enough, and must not remember what it is inside of (`markers`): that is not safe between
-    threads, nor after an error. A circle is found by the limit of recursion, and recognised by `_Mending`.
+    `json.dumps` creates an encoder in Python and one in C for every call whose options are not the
+    defaults. The one in C is enough. It must have no `markers`: they are not thread-safe, nor correct after an error.
+    The recursion limit stops a circular reference, and `_Mending` reports it.
     """
     make_encoder = getattr(_stdlib, "c_make_encoder", None)
     if make_encoder is None:
@@ -130,7 +130,7 @@ def _asking(json_encoder: JsonEncoderFunction) -> Callable[[Any], Any]:
 
 @lru_cache(maxsize=None)
 def _known_types() -> Tuple[Any, ...]:
-    # Modules that most programs do not need, and that take part of the time of an import.
+    # Imported here, since most programs do not need these modules.
     from datetime import date, time, timedelta
     from decimal import Decimal
     from fractions import Fraction
@@ -143,9 +143,9 @@ class _NoJsonFormError(TypeError):
 
 
 def _json_form(value: Any) -> object:
-    """Return the closest thing that JSON has to an object that it does not know.
+    """Return the closest JSON form of an object that JSON cannot represent.
 
-    What libraries bring is recognised by what its class has, so that none of them is imported for it.
+    Objects of libraries are recognised by the attributes of their class, without importing the library.
     """
     kind = type(value)
     simple = plain(value)
@@ -194,7 +194,7 @@ def _form_by_class(value: Any, kind: Any) -> object:
 
 
 def _asked(value: object, question: Callable[[], object]) -> object:
-    """Return what an object says of itself, or say which object could not."""
+    """Return the object's own conversion, or raise an error that names the object."""
     try:
         return question()
     except Exception as error:
@@ -216,7 +216,7 @@ def _fields(value: Any, kind: Any) -> Optional[Iterable[str]]:
 
 
 def _bytes_form(value: Any) -> str:
-    """Return bytes as the string that they are in UTF-8, and otherwise as base64."""
+    """Return bytes decoded as UTF-8, or else as base64."""
     data = bytes(value)
     try:
         return data.decode()
@@ -227,21 +227,21 @@ def _bytes_form(value: Any) -> str:
 
 
 def _number_form(value: Any) -> object:
-    """Return a decimal as a number, since that is what its schema will ask for.
+    """Return a decimal as a number, as its schema will require.
 
     Whole numbers stay exact; others are rounded to a double, as most readers of JSON do.
     """
     if not value.is_finite():
         return None
     if value == value.to_integral_value() and value.as_tuple().exponent >= 0:
-        # An exponent can ask for a number of a billion digits.
+        # An exponent can mean a number of a billion digits.
         return int(value) if value.adjusted() < 400 else str(value)
     number = float(value)
     return number if math.isfinite(number) else str(value)
 
 
 def _duration_form(value: Any) -> str:
-    """Return a duration as ISO 8601 has it: `P1DT2H3M4.5S`."""
+    """Return a duration in ISO 8601 format: `P1DT2H3M4.5S`."""
     sign, value = ("-", -value) if value.days < 0 else ("", value)
     minutes, seconds = divmod(value.seconds, 60)
     hours, minutes = divmod(minutes, 60)
@@ -261,7 +261,7 @@ def _duration_form(value: Any) -> str:
 def _numpy_time_form(value: Any) -> Any:
     if value != value:  # noqa: PLR0124 - NaT
         return None
-    # Nanoseconds have no form in Python, microseconds have.
+    # `timedelta` has microseconds, but no nanoseconds.
     unit = "datetime64[us]" if type(value).__name__ == "datetime64" else "timedelta64[us]"
     return value.astype(unit).item()
 
@@ -279,16 +279,16 @@ class _Open:
     """A container that is being copied."""
 
     def __init__(self, copied: List[Any], copy: Any, items: Iterator[Tuple[str, Any, Any]]) -> None:
-        self.copied = copied  # the container, and the objects whose form it is: held, so that their ids stay theirs
+        self.copied = copied  # the container, and the objects it was converted from: held, so that no id is reused
         self.copy = copy
         self.items = items
         self.step = ""
 
 
 class _Mending:
-    """Copies data into what JSON can hold, or says what is wrong with it and where.
+    """Copies data to a form that JSON can represent, or raises an error with the problem and its place.
 
-    It does so without recursion: how deep data may be must not depend on how much of the stack is left.
+    It uses no recursion, so that the maximum depth does not depend on the free stack.
     """
 
     def __init__(self, json_encoder: Optional[JsonEncoderFunction], name: str) -> None:
@@ -324,7 +324,7 @@ class _Mending:
         self._inside.difference_update(map(id, container.copied))
 
     def _copy(self, value: Any) -> object:
-        """Return what a value is in JSON; a container is opened, and filled later."""
+        """Return the JSON form of a value. A container is opened, and filled later."""
         copied: List[Any] = []
         while True:
             mended: object = value
@@ -348,7 +348,7 @@ class _Mending:
     def _enter(self, value: Any) -> None:
         if id(value) in self._inside:
             raise ValueError(
-                f"{self._where()}: circular reference: {_a(type_name(value))} holds itself."
+                f"{self._where()}: circular reference: {_a(type_name(value))} contains itself."
             )
         if len(self._inside) >= MAX_DEPTH:
             raise self._too_deep()
@@ -371,7 +371,7 @@ class _Mending:
         if key is None or isinstance(key, (str, int)):
             return plain(key)
         if isinstance(key, float):
-            # A key is a string in any case, and this is the one that JSON encoders choose.
+            # Keys are always strings; this is the form that JSON encoders use.
             return key if math.isfinite(key) else _NOT_FINITE[str(float(key))]
         simple = plain(key)
         if simple is not key:

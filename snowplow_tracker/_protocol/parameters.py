@@ -1,10 +1,10 @@
-"""What the pipeline asks of the parameters of an event, and values mended to fit where no meaning is lost.
+"""The rules of the pipeline for the parameters of an event, and corrections of values that change no meaning.
 
-One value that the pipeline refuses costs the whole event. So what is plainly meant is written as the pipeline wants it
-(`3.0` pixels are `3`), a number that is none is left out, and everything else stays as it is, since a failed event can
-still be seen and repaired downstream. Each kind of trouble is logged once per process.
+If the pipeline refuses one value, the whole event fails. So a value with a clear meaning is converted to the form of
+the pipeline (`3.0` pixels are `3`), NaN and infinity are left out, and all other values are sent unchanged, since a
+failed event can still be seen and repaired downstream. Each kind of problem is logged once per process.
 
-The rules are those of Enrich, as the Snowplow tracker protocol documents them.
+The rules are those of Enrich, as documented in the Snowplow tracker protocol.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ MAX_LENGTHS: Dict[str, int] = {
     "tv": 100,
     "url": 10_000,
 }
-"""The longest value of a parameter, in UTF-16 code units: that is what the pipeline counts."""
+"""Maximum length of the value of a parameter, in UTF-16 code units, as the pipeline counts."""
 
 LONG = 128
-"""A string of so many characters may be too long for a parameter of an event, and is looked at (fast path)."""
+"""From this number of characters on, a string may be too long for a parameter, and is checked (fast path)."""
 
 _DECIMALS = frozenset({"se_va", "ti_pr", "tr_sh", "tr_tt", "tr_tx"})
 _PIXELS = frozenset({"pp_mix", "pp_max", "pp_miy", "pp_may"})
@@ -65,7 +65,7 @@ _URLS = ("refr", "url")
 
 _REFUSED = "the pipeline would refuse the whole event"
 
-# Milliseconds. Numbers below and above are what time.time() and its relatives in micro- and nanoseconds give today.
+# Milliseconds. Today's time in seconds is below this range, and in micro- and nanoseconds above.
 _MIN_TIME = -62_135_596_800_000
 _MAX_TIME = 253_402_300_799_999
 _SECONDS = (1_000_000_000, 10_000_000_000)
@@ -80,13 +80,13 @@ _warned: Set[Tuple[str, ...]] = set()
 def warn_once(
     kind: Tuple[str, ...], message: str, *arguments: object, to: logging.Logger = logger
 ) -> None:
-    """Log a warning, unless there was one of the same kind.
+    """Log a warning, unless one of the same kind was logged before.
 
     Args:
-        kind: What makes two warnings the same, such as a parameter and what is wrong with it.
+        kind: The identity of the warning, such as a parameter and its problem.
         message: The message, as for `logging`.
         *arguments: Its arguments.
-        to: The logger, where it is not about an event.
+        to: The logger, if the warning is not about an event.
     """
     if kind not in _warned:
         _warned.add(kind)
@@ -102,11 +102,11 @@ def add(pairs: PayloadDict, name: str, value: Any) -> None:
 
 
 def sent_value(name: str, value: Any) -> Any:
-    """Return a value of a parameter as it is sent, or None for one to be left out.
+    """Return the value of a parameter in the form in which it is sent, or None to leave it out.
 
     Args:
         name: The parameter, such as `"uid"`.
-        value: Its value. A lazy one stays what it is until its event is tracked.
+        value: Its value. A lazy one is kept until its event is tracked.
     """
     # fast path: plain numbers that fit anywhere.
     if type(value) is int and -(2**31) <= value < 2**31 and name not in _TIMES:
@@ -188,7 +188,7 @@ def _number(name: str, value: Any) -> Any:
 
 
 def _as_number(value: Any) -> Any:
-    """Return what can be sent as a number: an int, a float or a Decimal; None for what is no number."""
+    """Return a number in a form that can be sent: an int, a float or a Decimal; None if it is not a number."""
     if isinstance(value, bool):
         return int(value)
     kind = type(value)
@@ -223,7 +223,7 @@ def _is_special_decimal(number: Any) -> bool:
 
 def _is_number(value: str, *, whole: bool) -> bool:
     try:
-        # Only Python reads underscores, and spaces around a number.
+        # Only Python accepts underscores, and spaces around a number.
         return (
             math.isfinite(int(value) if whole else float(value))
             and "_" not in value
@@ -244,19 +244,19 @@ def _whole(name: str, number: Any) -> Any:
 
 def _int(number: Any) -> int:
     if type(number) not in (int, float) and number.adjusted() > 30:
-        raise OverflowError("a decimal may stand for more digits than fit into memory")
+        raise OverflowError("a decimal may have more digits than fit into memory")
     return int(number)
 
 
 def pixels(value: Any, name: str) -> Any:
-    """Return a length in pixels as a whole number. Halves of pixels, as browsers with a zoom have them, are rounded.
+    """Return a length in pixels as a whole number. Fractions of pixels, as in zoomed browsers, are rounded.
 
     Args:
         value: The number.
-        name: What the message calls it.
+        name: The name of the value in the message.
 
     Raises:
-        ValueError: This is no number.
+        ValueError: The value is not a number.
     """
     if type(value) is int:
         return value
@@ -265,12 +265,12 @@ def pixels(value: Any, name: str) -> Any:
         raise ValueError(f"{name} must be a number of pixels, not {type_name(value)}.")
     if not _is_finite(number):
         raise ValueError(f"{name} must be a number of pixels, not {number}.")
-    # A part of a pixel is one: zero would be refused.
+    # At least one pixel, since zero would be refused.
     return _int(number) if number == _int(number) else max(1, round(number))
 
 
 def canonical_uuid(value: Any) -> Optional[str]:
-    """Return a UUID in the hyphenated form that the pipeline wants, or None for what is no UUID."""
+    """Return a UUID in the hyphenated form that the pipeline requires, or None if it is not a UUID."""
     string = str(value) if type_name(value) == "uuid.UUID" else plain(value)
     if type(string) is not str:
         return None
@@ -327,17 +327,17 @@ _CHECKS: Dict[str, Callable[[str, Any], Any]] = {
 
 
 recent_origins: Tuple[str, ...] = ()
-"""What the last good URLs begin with, from the scheme to the slash after the host: they need no look (fast path)."""
+"""The beginnings of recent valid URLs, from the scheme to the slash after the host: no further check (fast path)."""
 
 _MAX_ORIGINS = 4
 
 
 def check_url(name: str, url: str) -> None:
-    """Warn of a URL that the pipeline cannot read.
+    """Warn of a URL that the pipeline cannot parse.
 
     Args:
         name: The parameter.
-        url: The URL, which stays as it is.
+        url: The URL, which is not changed.
     """
     global recent_origins
     if url.startswith(recent_origins):
@@ -379,19 +379,19 @@ SCHEMA_URI = re.compile(
     r"iglu:(?P<vendor>[a-zA-Z0-9_.-]+)/(?P<name>[a-zA-Z0-9_-]+)/(?P<format>[a-zA-Z0-9_-]+)"
     r"/(?P<version>[1-9][0-9]*-(?:0|[1-9][0-9]*)-(?:0|[1-9][0-9]*))"
 )
-"""Enrich's own reading of Iglu addresses. The classes are ASCII by writing them out."""
+"""Enrich's pattern of Iglu URIs. The classes are written out, so that they are ASCII only."""
 
 known_schemas: Set[str] = set()
-"""Schemas that were looked at: they need no second look (fast path)."""
+"""Schemas that were already checked (fast path)."""
 
 _MAX_SCHEMAS = 1_000
 
 
 def check_schema(schema: Any) -> None:
-    """Warn of a schema that the pipeline cannot look up, unless it was looked at already.
+    """Warn of a schema that the pipeline cannot look up, unless it was already checked.
 
     Args:
-        schema: Its address, which stays as it is.
+        schema: Its URI, which is not changed.
     """
     if schema in known_schemas or type(schema) is not str or not schema:
         return
@@ -409,15 +409,15 @@ def check_schema(schema: Any) -> None:
 
 
 def milliseconds(value: Any, name: str = "true_timestamp") -> Optional[int]:
-    """Return a point in time in milliseconds since 1970, or None, with a warning, for what is none.
+    """Return a time in milliseconds since 1970, or None, with a warning, if the value is not a time.
 
-    Numbers are milliseconds, unless they plainly are seconds (between the years 2001 and 2286), micro- or nanoseconds:
-    read as milliseconds these would be early in 1970, or after the year 9999, which the pipeline refuses. A date, time
-    or string without a time zone is in local time.
+    Numbers are milliseconds, unless they clearly are seconds (between the years 2001 and 2286), micro- or nanoseconds:
+    as milliseconds these would be early in 1970, or after the year 9999, which the pipeline refuses. A date, time or
+    string without a time zone is in local time.
 
     Args:
-        value: A number, a `datetime`, a `date`, an ISO 8601 string, or what numpy and pandas have for them.
-        name: What the warning calls it.
+        value: A number, a `datetime`, a `date`, an ISO 8601 string, or an equivalent of numpy or pandas.
+        name: The name of the value in the warning.
     """
     try:
         found = _time(value)
@@ -456,10 +456,10 @@ def milliseconds(value: Any, name: str = "true_timestamp") -> Optional[int]:
 
 
 def point_in_time(value: Any, name: str) -> int:
-    """Return a point in time in milliseconds since 1970, as `milliseconds` does.
+    """Return a time in milliseconds since 1970, as `milliseconds` does.
 
     Raises:
-        ValueError: This is none, or outside the years 1 to 9999.
+        ValueError: The value is not a time, or outside the years 1 to 9999.
     """
     try:
         found = _time(value)
@@ -482,7 +482,7 @@ def _time(value: Any) -> Optional[int]:
     number = _as_number(value)
     if number is not None:
         return _in_milliseconds(number)
-    module = sys.modules.get("datetime")  # who has one has imported it
+    module = sys.modules.get("datetime")  # a program with a datetime has imported it
     if module is None:
         return None
     if hasattr(type(value), "astype") and type(value).__name__ == "datetime64":
@@ -495,7 +495,7 @@ def _time(value: Any) -> Optional[int]:
     if isinstance(value, module.datetime):
         if value != value:  # noqa: PLR0124 - NaT of pandas
             raise ValueError("no point in time")
-        # The microseconds apart, since a float rounds them.
+        # The microseconds separately, since a float rounds them.
         seconds = math.floor(value.replace(microsecond=0).timestamp())
         return int(seconds * 1000 + value.microsecond // 1000)
     if callable(getattr(type(value), "timestamp", None)):  # arrow

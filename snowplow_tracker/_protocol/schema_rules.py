@@ -1,4 +1,4 @@
-"""Rules that schemas match, with wildcards as the JavaScript tracker has them."""
+"""Rules for schemas, with the wildcards of the JavaScript tracker."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Rules = Union[str, Iterable[str]]
 
 
 class SchemaRule:
-    """The URI of a schema in which `*` stands for any name, any number, and any part of a vendor after the second.
+    """The URI of a schema in which `*` matches any name, any number, and any part of a vendor after the second.
 
     Args:
-        rule: Such as `iglu:com.acme.*/*/jsonschema/*-*-*`.
+        rule: The rule, such as `iglu:com.acme.*/*/jsonschema/*-*-*`.
 
     Raises:
-        ValueError: It has another form.
+        ValueError: The rule is invalid.
     """
 
     def __init__(self, rule: str) -> None:
@@ -31,7 +31,7 @@ class SchemaRule:
         parts = () if match is None else tuple(match.group(1).split("."))
         if match is None or "*" in parts[:2] or _has_name_after_wildcard(parts):
             raise ValueError(
-                f"{rule!r} is no schema rule. One looks like iglu:com.acme.*/*/jsonschema/1-*-*; the first two parts "
+                f"{rule!r} is not a schema rule, such as iglu:com.acme.*/*/jsonschema/1-*-*; the first two parts "
                 "of the vendor cannot be wildcards, and no name can follow a wildcard."
             )
         self._rule = rule
@@ -59,14 +59,14 @@ class SchemaRule:
 
 
 class RuleSet:
-    """Which schemas are meant: those that a rule of `accept` matches and no rule of `reject`.
+    """A set of schemas: those that match a rule of `accept` and no rule of `reject`.
 
     Args:
-        accept: A rule or several. Without any, every schema is accepted that is not rejected.
-        reject: A rule or several.
+        accept: One or several rules. Without any, every schema is accepted that is not rejected.
+        reject: One or several rules.
 
     Raises:
-        ValueError: A rule has a wrong form, or there is none at all.
+        ValueError: A rule is invalid, or there are no rules at all.
     """
 
     def __init__(self, accept: Rules = (), reject: Rules = ()) -> None:
@@ -76,11 +76,11 @@ class RuleSet:
             raise ValueError("A rule set needs a rule in accept or in reject.")
 
     def matches(self, schema: Optional[str]) -> bool:
-        """Return whether a schema is meant.
+        """Return whether a schema is in the set.
 
         Args:
-            schema: Its URI, or None for what has no schema, such as a page view: only a rule set without `accept`
-                means that.
+            schema: Its URI, or None for an event without a schema, such as a page view, which only a rule set
+                without `accept` matches.
         """
         if schema is None:
             return not self.accept
@@ -98,7 +98,7 @@ def event_schema(event: object) -> Optional[str]:
     Args:
         event: The event.
     """
-    schema = getattr(type(event), "SCHEMA", None)  # of a class that was generated
+    schema = getattr(type(event), "SCHEMA", None)  # a generated class has it
     if schema is None:
         schema = getattr(getattr(event, "event_json", None), "schema", None)
     if schema is None and type(event).__name__ == "ScreenView":

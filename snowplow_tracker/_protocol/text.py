@@ -1,8 +1,8 @@
-"""Strings that can be sent: objects that are strings by nature become one, and every string one that UTF-8 can hold.
+"""Strings that can be sent: objects that count as strings are converted, and every string becomes valid UTF-8.
 
-A URL of yarl, httpx or Starlette, a path, an id or a translation is given where a string is asked for. Some of them are
-lazy: the string of a proxy or a translation depends on the request that is being handled where it is asked for. They
-are resolved when an event is tracked, by `resolve`, and by nothing else.
+Users pass URLs of yarl, httpx or Starlette, paths, ids or translations instead of strings. Some of them are lazy: the
+string of a proxy or a translation depends on the request that is being handled when it is read. They are resolved when
+an event is tracked, only by `resolve`.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ __all__ = [
 ]
 
 STEADY_TYPES = frozenset({str, bytes, bool, int, float, type(None)})
-"""Types whose string form is the same wherever it is asked for."""
+"""Types whose string form never changes."""
 
 has_seen_others = False
-"""Whether `note` saw an object whose string may be another one when its event is tracked."""
+"""Whether `note` got a lazy object, whose string may be different when its event is tracked."""
 
 
 def well_formed(string: str) -> str:
-    """Return a string that UTF-8 can hold.
+    """Return a string that can be encoded as UTF-8.
 
-    Two halves of a surrogate pair become the one character that they stand for, and half a pair without the other
-    becomes a question mark, as with `errors="replace"`.
+    A surrogate pair becomes its character, and a surrogate without its other half becomes a question mark, as with
+    `errors="replace"`.
     """
     if string.isascii():
         return string
@@ -47,16 +47,16 @@ def well_formed(string: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return an immutable object in the form in which a payload holds it, and any other as it is.
+    """Return an immutable object in the form for a payload, and any other object unchanged.
 
-    Strings of subclasses become `str`, members of enums their values, bytes are decoded as UTF-8, and paths and split
-    URLs become strings.
+    Strings of subclasses become `str`, members of enums become their values, bytes are decoded as UTF-8, and paths and
+    split URLs become strings.
     """
     kind = type(value)
     if kind is str:
         return value
     if issubclass(kind, str):
-        # `str(member)` of a string enum would be its name on some Pythons and its value on others.
+        # `str(member)` of a string enum is its name in some Pythons and its value in others.
         return str.__str__(value)
     if kind in STEADY_TYPES and kind is not bytes:
         return value
@@ -72,10 +72,10 @@ def plain(value: Any) -> Any:
 
 
 def note(value: Any) -> Any:
-    """Return a value for a payload, remembering whether there is one that has to be resolved when tracked.
+    """Return a value for a payload, and record if it must be resolved when it is tracked.
 
-    Looking for them costs a few percent of `track()`, and most programs have none: a tracker resolves only once there
-    was one (fast path).
+    The search for such values costs a few percent of `track()`, and most programs have none. So a tracker resolves only
+    after the first one (fast path).
     """
     global has_seen_others
     value = plain(value)
@@ -85,7 +85,7 @@ def note(value: Any) -> Any:
 
 
 def resolve(pairs: PayloadDict) -> None:
-    """Replace the objects among the values of an event by their strings, as they are now.
+    """Replace the objects among the values of an event by their current strings.
 
     Raises:
         TypeError: An object has no string form.
@@ -100,9 +100,9 @@ def resolve(pairs: PayloadDict) -> None:
 
 
 def has_string_form(value: Any) -> bool:
-    """Return whether an object is a string by nature: a string, bytes, or an object whose class says what its string is.
+    """Return whether an object counts as a string: a string, bytes, or an object whose class defines its string form.
 
-    The class is asked, not the object: asking a proxy resolves it.
+    Only the class is inspected, since inspecting a proxy resolves it.
     """
     kind = type(value)
     return (
@@ -116,19 +116,19 @@ def has_string_form(value: Any) -> bool:
     )
 
 
-# Each of them says what it is with `repr`, apart from exceptions.
+# The strings of these types are like their `repr`, except for exceptions.
 _NOT_STRINGS = (bool, int, float, complex, list, tuple, dict, set, frozenset, type)
 
 
 def type_name(value: object) -> str:
-    """Return the full name of an object's class, as messages have it: `numpy.int64`, `str`."""
+    """Return the full name of an object's class for messages: `numpy.int64`, `str`."""
     kind = type(value)
     module = kind.__module__
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
 def described(value: object) -> str:
-    """Return what messages call an argument of the wrong type: `int`, `None`, `the class Emitter`."""
+    """Return the description of an argument of the wrong type for messages: `int`, `None`, `the class Emitter`."""
     if value is None:
         return "None"
     return f"the class {value.__name__}" if isinstance(value, type) else type(value).__qualname__

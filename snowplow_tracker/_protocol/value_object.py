@@ -1,4 +1,4 @@
-"""Value objects: what users build equals another of its type that holds the same, and can be copied and pickled."""
+"""Value objects: objects of one type with equal contents are equal, and can be copied and pickled."""
 
 from copy import copy
 from typing import Any, Dict, Mapping, TypeVar
@@ -9,9 +9,9 @@ _Self = TypeVar("_Self", bound="ValueObject")
 
 
 class ValueObject:
-    """An object that is known by what it holds."""
+    """An object that equals another one of its type with equal contents."""
 
-    # 1.1.0 had other names for some attributes, and its pickles may wait in a queue of tasks.
+    # 1.1.0 had other names for some attributes, and its pickles may be in a task queue.
     _names_in_1_1_0: Mapping[str, str] = {}
 
     def _state(self) -> Dict[str, object]:
@@ -23,13 +23,13 @@ class ValueObject:
         return self._state() == other._state()
 
     def __hash__(self) -> int:
-        # These objects could always be put into a set, and change while they are in it. A hash of
-        # the type alone is the only one that agrees with equality and never changes.
+        # In 1.1.0 these objects were hashable, and they can change while they are in a set. Only a
+        # hash of the type is consistent with equality and never changes.
         return hash(type(self))
 
     def __copy__(self: _Self) -> _Self:
-        """Copy one level deeper than usual, so that a change of the copy stays in the copy."""
-        twin: _Self = object.__new__(type(self))  # one of a user's may take arguments
+        """Copy one level deeper than usual, so that changes of the copy do not affect the original."""
+        twin: _Self = object.__new__(type(self))  # a user's constructor may need arguments
         for name, value in vars(self).items():
             twin.__dict__[name] = (
                 copy(value) if isinstance(value, (ValueObject, dict, list)) else value

@@ -1,4 +1,4 @@
-"""How events are written into a durable store, and read again."""
+"""Encodes events for a durable store, and decodes them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from snowplow_tracker.typing import PayloadDict
 __all__ = ["decode", "decode_all", "encode"]
 
 encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
-"""Write an event as one line of ASCII."""
+"""Encode an event as one line of ASCII."""
 
 
 def decode(body: Any) -> Optional[PayloadDict]:
-    """Read an event.
+    """Decode an event.
 
     Args:
         body: A string or bytes.
 
     Returns:
-        None for what is no event: other data, damaged data, or data nested too deeply to be read.
+        The event, or None if the body is not an event: other data, damaged data, or data nested too deeply.
     """
     try:
         event = json.loads(body)
@@ -30,5 +30,5 @@ def decode(body: Any) -> Optional[PayloadDict]:
 
 
 def decode_all(bodies: Sequence[Any]) -> List[Optional[PayloadDict]]:
-    """Read events; None in the place of each that cannot be read."""
+    """Decode events; None in place of each that cannot be decoded."""
     return [decode(body) for body in bodies]

@@ -1,4 +1,4 @@
-"""The events of a store that are out: with somebody who sends them, and not settled yet."""
+"""The leased events of a store: they are being sent, and not settled yet."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from snowplow_tracker.typing import PayloadDict
 __all__ = ["HandedOut", "LeasedEvent"]
 
 _ABANDONED_AFTER = 2.0
-"""Seconds. Who makes copies of events and lets go of the originals has that long to settle them."""
+"""Seconds after which an event counts as abandoned: a caller that keeps only copies must settle them by then."""
 
 
 class LeasedEvent(Dict[str, Any]):
-    """An event that was handed out: its parameters, and where the store has it.
+    """A leased event: its parameters, and its id in the store.
 
     Attributes:
-        entry_id: By this the store knows it, whatever is done to its parameters.
+        entry_id: The id by which the store identifies it, even if its parameters are changed.
     """
 
     __slots__ = ("__weakref__", "entry_id")
@@ -26,15 +26,15 @@ class LeasedEvent(Dict[str, Any]):
     entry_id: Any
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        """Make copies and pickles plain dictionaries: they are not what was handed out."""
+        """Turn copies and pickles into plain dictionaries, since they are not the leased object."""
         return dict, (dict(self),)
 
 
 class HandedOut:
-    """Knows which events are out, and which of those nobody holds any more.
+    """Keeps track of leased events, and of those that were abandoned.
 
-    An interrupt may come between the moment in which a store hands out events and the one in which its caller notes
-    them. Nobody would settle them, so an event that is gone from memory is abandoned, and the store takes it back.
+    An interrupt may occur after a store has leased events and before its caller has them. Such events would never be
+    settled. So an event whose object no longer exists is abandoned, and the store requeues it.
     """
 
     def __init__(self) -> None:
@@ -47,14 +47,14 @@ class HandedOut:
         return entry_id in self._out
 
     def add(self, events: Sequence[LeasedEvent]) -> None:
-        """Note events, before they are handed out."""
+        """Record events before they are returned to the caller."""
         now = time.monotonic()
         self._out.update(
             [(event.entry_id, (weakref.ref(event), event.get("eid"), now)) for event in events]
         )
 
     def find(self, event: PayloadDict) -> Optional[Any]:
-        """Return the `entry_id` of an event, or of the one that it is a copy of; None for what is not out."""
+        """Return the `entry_id` of a leased event or of its original if it is a copy; None if it is not leased."""
         entry_id = getattr(event, "entry_id", None)
         if entry_id is not None:
             return entry_id if entry_id in self._out else None
@@ -64,11 +64,11 @@ class HandedOut:
         return next((key for key, (_, each, _) in [*self._out.items()] if each == eid), None)
 
     def remove(self, entry_id: Hashable) -> None:
-        """Note that an event is settled."""
+        """Record that an event is settled."""
         self._out.pop(entry_id, None)
 
     def is_abandoned(self, entry_id: Hashable) -> bool:
-        """Return whether nobody holds an event any more, so that nobody will settle it."""
+        """Return whether an event is abandoned: its object no longer exists, so it will not be settled."""
         entry = self._out.get(entry_id)
         if entry is None:
             return True
@@ -76,9 +76,9 @@ class HandedOut:
         return reference() is None and time.monotonic() - since > _ABANDONED_AFTER
 
     def abandoned(self) -> List[Any]:
-        """Return the `entry_id` of each event that nobody holds any more."""
+        """Return the `entry_id` of each abandoned event."""
         return [entry_id for entry_id in [*self._out] if self.is_abandoned(entry_id)]
 
     def entry_ids(self) -> List[Any]:
-        """Return the `entry_id` of each event that is out."""
+        """Return the `entry_id` of each leased event."""
         return [*self._out]

@@ -1,4 +1,4 @@
-"""A thread that renews leases while there are some."""
+"""A thread that renews leases as long as there are any."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ logger = logging.getLogger("snowplow_tracker.emitters")
 
 
 class LeaseKeeper:
-    """Calls a method again and again until it says that there is nothing left to do.
+    """Calls a method at intervals until it returns that there is nothing left to do.
 
-    It holds no reference to the object, so that a store that nobody needs is collected. Where no thread can be started
-    (the interpreter ends, or allows none), leases are renewed with the calls of the store alone.
+    It holds no strong reference to the object, so that an unused store can be garbage-collected. If no thread can be
+    started (the interpreter ends, or allows none), leases are only renewed by calls of the store.
 
     Args:
-        keep: A bound method. It renews leases, and returns whether there are some.
+        keep: A bound method, which renews leases and returns whether there are any.
         interval: Seconds between two calls.
     """
 
@@ -28,30 +28,30 @@ class LeaseKeeper:
         self._keep = weakref.WeakMethod(keep)
         self._interval = interval
         self._current: Optional[object] = None
-        """Stands for the thread that does it. Another one that finds this changed ends."""
+        """The token of the current thread. A thread whose token is not this one ends."""
 
     def ensure_running(self) -> None:
-        """Start the thread if it does not run."""
+        """Start the thread if it is not running."""
         if self._current is not None:
             return
         token = self._current = object()
         try:
-            # Not by `threading.Thread`, whose `start` waits: a signal handler that comes in between and tracks might
-            # wait for ever. The function is looked up each time: gevent may have put its own in its place since.
+            # Not with `threading.Thread`, whose `start` waits: a signal handler that interrupts it and tracks might
+            # wait for ever. The function is looked up each time, since gevent may have replaced it.
             _thread.start_new_thread(_run, (weakref.ref(self), token, self._interval))
         except RuntimeError as error:
             self._current = None
-            logger.debug("No thread could be started to renew leases: %s", error)
+            logger.debug("Could not start a thread to renew leases: %s", error)
         except BaseException:
             self._current = None
             raise
 
     def _keep_once(self, token: object) -> bool:
-        """Call the method in its thread; return whether the thread goes on."""
+        """Call the method in its thread; return whether the thread continues."""
         keep = self._keep()
         if keep is None or self._current is not token:
             return False
-        self._current = None  # first: who hands out events from here on starts a thread
+        self._current = None  # first, so that a lease from now on starts a new thread
         try:
             if not keep():
                 return False

@@ -1,4 +1,4 @@
-"""What a durable store can do beyond the four methods of `EventStore`."""
+"""The methods of a durable store, beyond the four of `EventStore`."""
 
 from __future__ import annotations
 
@@ -10,68 +10,68 @@ __all__ = ["DurableEventStore"]
 
 
 class DurableEventStore(Protocol):
-    """A store that keeps events when the process ends, and that several processes share.
+    """A store that keeps events after the end of the process, and that several processes share.
 
-    Events that it hands out are leased: nobody else is handed them until they come back by `cleanup`, or until their
-    holder gives no sign of life any more. A store renews the leases of a living process by itself; `renew` is for an
-    engine that knows which events it still sends.
+    `get_events_batch` leases events: no other process gets them until `cleanup` requeues them, or until the lease
+    expires because its holder shows no sign of life. A store renews the leases of a living process by itself; `renew`
+    is for an engine that knows which events it is still sending.
 
-    No method raises when the queue cannot be reached.
+    No method raises if the queue cannot be reached.
     """
 
     durable: bool
-    """True: what is left in the store when the emitter is closed is kept."""
+    """True: events that are left in the store when the emitter is closed are kept."""
     thread_safe: bool
-    """True: calls may be made at the same time."""
+    """True: methods may be called concurrently."""
     overflow_listener: Optional[Callable[[PayloadDictList], None]]
     """Called with each list of events that the store dropped to make room."""
     lost_listener: Optional[Callable[[int, str], None]]
-    """Called with the number of events that the store is known to have lost, and how: their file was deleted, or they
-    cannot be read. Nobody has the events themselves. The store has logged it."""
+    """Called with the number of lost events, and the reason: their file was deleted, or they cannot be read. The events
+    themselves are not available. The store has logged the loss."""
 
     @property
     def failing(self) -> bool:
-        """Whether the queue could not be used the last time that it was needed."""
+        """Whether the last access to the queue failed."""
         ...
 
     def add_event(self, payload: PayloadDict) -> bool:
-        """Take an event in; return False where it was not taken."""
+        """Add an event; return whether it was added."""
         ...
 
     def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
-        """Lease the events that waited longest.
+        """Lease the oldest queued events.
 
         Args:
-            max_events: How many at most. Default None: as many as the store thinks fit.
+            max_events: Maximum number. Default None: the store decides.
         """
         ...
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
-        """Settle events that were handed out; a batch may be settled in parts.
+        """Settle leased events. A batch may be settled in parts.
 
         Args:
             batch: Events from `get_events_batch`.
-            need_retry: True: they could not be sent and wait again. False: forget them.
+            need_retry: True to requeue them, because they could not be sent; False to acknowledge them.
         """
         ...
 
     def renew(self, events: PayloadDictList) -> None:
-        """Renew the leases of events that are still being sent. May be called as often as one likes."""
+        """Renew the leases of events that are still being sent. It may be called at any rate."""
         ...
 
     def size(self) -> int:
-        """Return the number of events that wait."""
+        """Return the number of queued events."""
         ...
 
     def remaining(self) -> Optional[int]:
-        """Return the number of events that are not delivered, leased ones included; None where that is unknown."""
+        """Return the number of events that are not delivered yet, including leased ones; None if it is unknown."""
         ...
 
     def wait_for_events(self, timeout: float) -> bool:
-        """Wait until events can be handed out.
+        """Wait until events can be leased.
 
         Args:
-            timeout: Seconds. It may come back earlier.
+            timeout: Maximum seconds. It may return earlier.
 
         Returns:
             Whether there are some.
@@ -79,9 +79,9 @@ class DurableEventStore(Protocol):
         ...
 
     def reset_after_fork(self) -> None:
-        """Start again in a forked child: what the parent is sending is the parent's to settle."""
+        """Start again in a forked child: the events that the parent is sending stay leased by the parent."""
         ...
 
     def close(self) -> None:
-        """Close the queue. To use the store again opens it again."""
+        """Close the queue. If the store is used again, it opens the queue again."""
         ...

@@ -1,4 +1,4 @@
-"""What may be shown of the URL of a store."""
+"""Removes secrets from the URL of a store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 __all__ = ["redact"]
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*:/*"
-# Up to the last @: a password that is not quoted may hold any character.
+# Up to the last @, since an unquoted password may contain any character.
 _USERINFO_OF_URL = re.compile(rf"^({_SCHEME}).*@", re.DOTALL)
 _USERINFO = re.compile(rf"({_SCHEME})\S*@")
 _OPTION = re.compile(r"([?&]([^\s=&?'\"]+)=)[^\s&'\"]*")
@@ -21,15 +21,15 @@ _SHOWN_OPTIONS = frozenset(
 
 
 def _hide(found: re.Match[str]) -> str:
-    # A function: `re` imports a module for a template, which fails while the interpreter ends.
+    # A function: for a template, `re` would import a module, which fails during the end of the interpreter.
     return found[1] + "***@"
 
 
 def redact(text: str) -> str:
-    """Return a text without what may be secret in its URLs: users, passwords, and the values of other options.
+    """Return a string without possible secrets in its URLs: users, passwords, and values of unknown options.
 
     Args:
-        text: A URL, or a message that may hold some.
+        text: A URL, or a message that may contain URLs.
     """
     text = _USERINFO_OF_URL.sub(_hide, text)
     text = _USERINFO.sub(_hide, text)

@@ -1,4 +1,4 @@
-"""Which entries of a Redis stream this process has out, and what it takes over from consumers that are gone."""
+"""The entries of a Redis stream that this process has leased, and takes over from dead consumers."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ _CLAIM_INTERVAL = 1.0
 _DEAD_CONSUMER_AFTER = 3_600.0
 _STRAY_AFTER = 1.0
 _GONE: PayloadDict = {}
-"""Stands for an event that goes back to its place and that nobody has any more."""
+"""A placeholder for an abandoned event, which goes back to its place."""
 
 
 class HandedOutBatch(NamedTuple):
-    """Events, and how many entries beside them held none."""
+    """Leased events, and the number of entries without an event."""
 
     events: List[LeasedEvent]
     broken: int
 
 
 class RedisLeases:
-    """Takes entries out of the stream, and sees to it that each is settled, renewed, or given back.
+    """Leases entries of the stream, and ensures that each is settled, renewed, or requeued.
 
-    Invariant: an entry that Redis handed out to this consumer is in `_handed_out`, or noted in the writer as settled; or
-    `has_strays` is set, because an interrupt may have kept it from coming here.
+    Invariant: an entry that Redis delivered to this consumer is in `_handed_out`, or recorded in the writer as settled;
+    or `has_strays` is set, because an interrupt may have prevented that.
 
     Args:
-        link: To Redis.
+        link: The link to Redis.
         stream: The stream.
-        writer: Tells Redis what became of entries.
+        writer: Writes the results of deliveries to Redis.
         claim_after: Seconds without a sign of life, after which an entry goes to another consumer.
-        event_class: The class of the events that are handed out.
+        event_class: The class of leased events.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class RedisLeases:
     # Taking
 
     def take(self, max_events: int) -> HandedOutBatch:
-        """Take the oldest events: those that came back or were left behind, then new ones.
+        """Lease the oldest events: first those that were requeued or abandoned, then new ones.
 
         Raises:
             Exception: One of the link's `failures`.
@@ -79,7 +79,7 @@ class RedisLeases:
         try:
             return self._hand_out(self._take(max_events))
         except BaseException as error:
-            # Redis may have handed out what never came here.
+            # Redis may have delivered entries that never arrived here.
             self._has_strays = True
             if is_interrupt(error) or not isinstance(error, self._link.failures):
                 self._keeper.ensure_running()
@@ -107,7 +107,7 @@ class RedisLeases:
             self._give_strays_back()
         entries = self._link.call(lambda: self._stream.claim(max_events))
         now = time.monotonic()
-        # What came back goes out before anything new.
+        # Requeued events are sent before new ones.
         self._claim_at = now if len(entries.ids) >= max_events else now + _CLAIM_INTERVAL
         if now >= self._tidy_at:
             self._tidy_at = now + self._claim_after
@@ -116,7 +116,7 @@ class RedisLeases:
             except self._link.failures as error:
                 if is_interrupt(error):
                     raise
-                logger.debug("Dead consumers could not be forgotten: %s", redact(str(error)))
+                logger.debug("Dead consumers could not be removed: %s", redact(str(error)))
         return entries
 
     def _hand_out(self, entries: Entries) -> HandedOutBatch:
@@ -140,16 +140,16 @@ class RedisLeases:
     def settle(
         self, batch: List[PayloadDict], *, need_retry: bool
     ) -> Tuple[bool, List[PayloadDict]]:
-        """Note what became of events; return whether there are any, and those that were not handed out here.
+        """Record the results of events; return whether there are any, and the events that were not leased here.
 
-        Events that a consumer before this one was handed out are in neither.
+        Events that an earlier consumer had leased are in neither.
         """
         foreign: List[PayloadDict] = []
         settled = False
         for event in batch:
             entry_id = self._handed_out.find(event)
             if entry_id is not None:
-                # Noted first: an interrupt in between has it settled twice, to no effect.
+                # Recorded first: after an interrupt here it is settled twice, which has no effect.
                 self._writer.settle(entry_id, event if need_retry else None)
                 self._handed_out.remove(entry_id)
                 settled = True
@@ -162,7 +162,7 @@ class RedisLeases:
     # The time that leases last
 
     def renew(self) -> None:
-        """Give a sign of life for what is out, now and then."""
+        """Renew all leases, but not too often."""
         now = time.monotonic()
         if now >= self._renew_at and self._link.may_try():
             self._renew_at = now + self._claim_after / 6
@@ -179,7 +179,7 @@ class RedisLeases:
                 raise
 
     def _keep(self) -> bool:
-        """Renew leases; return whether there are some. Called from a thread."""
+        """Renew the leases, in a thread, and return whether there are any."""
         for entry_id in self._handed_out.abandoned():
             self._writer.settle(entry_id, _GONE)
             self._handed_out.remove(entry_id)
@@ -192,7 +192,7 @@ class RedisLeases:
         return bool(len(self._handed_out)) or self._has_strays
 
     def _give_strays_back(self) -> None:
-        """Let everybody be handed again what Redis handed out to us and an interrupt kept from coming here."""
+        """Requeue entries that Redis delivered to us and that never arrived because of an interrupt."""
         try:
             strays = [
                 each

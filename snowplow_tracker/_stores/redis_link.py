@@ -1,4 +1,4 @@
-"""Speaking to a Redis that may be away: when to try, what to say, and who must not."""
+"""Calls to a Redis that may be unavailable: when to try, what to log, and which threads must not."""
 
 from __future__ import annotations
 
@@ -46,28 +46,28 @@ def redis_module() -> Any:
 
 
 def connect(url: str, socket_timeout: float) -> Any:
-    """Make a client; it does not connect yet.
+    """Create a client, which does not connect yet.
 
     Args:
-        url: As redis-py takes it, or one for Sentinel or a cluster.
+        url: A URL of redis-py, or one for Sentinel or a cluster.
         socket_timeout: Seconds, for connecting and for each answer.
 
     Raises:
-        ValueError: The URL is none, or has an option that redis-py does not know.
+        ValueError: The URL is invalid, or has an option that redis-py does not know.
     """
     redis = redis_module()
     timeouts = {"socket_timeout": socket_timeout}
-    if not url.startswith("unix:"):  # redis-py 4 does not know it there
+    if not url.startswith("unix:"):  # redis-py 4 does not support it there
         timeouts["socket_connect_timeout"] = socket_timeout
     more: Dict[str, Any] = {}
     try:
         from redis.maint_notifications import MaintNotificationsConfig
 
-        # They cost a round trip per connection, and a call of logging, whose lock an interrupt can leave behind.
+        # They cost a round trip per connection, and a call of logging, whose lock an interrupt can leave locked.
         more["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
     except ImportError:  # redis-py before 6.4
         pass
-    # Trying again is for the store, which has a bound for it.
+    # The store itself retries, with a limit.
     options = {**timeouts, **more, "retry": redis.retry.Retry(redis.backoff.NoBackoff(), 0)}
     try:
         client = (
@@ -80,20 +80,20 @@ def connect(url: str, socket_timeout: float) -> Any:
         pool = client.connection_pool
         pool.connection_class(**pool.connection_kwargs)
     except (TypeError, ValueError) as error:
-        # What Python says about a URL may show parts of a password that is not quoted.
+        # Python's message about a URL may contain parts of an unquoted password.
         reason = str(error) if "@" not in url else type(error).__name__
         if isinstance(error, TypeError) or "scheme" in str(error):
             reason = str(error)
         raise ValueError(
-            f"redis-py does not take the URL {redact(url)}, its scheme or its options: {reason}"
+            f"redis-py does not accept the URL {redact(url)}, its scheme or its options: {reason}"
         ) from None
     return client
 
 
 class Breaker:
-    """Leaves something alone for a while after it failed. For Redis, as a whole and for what adds events.
+    """A circuit breaker, for Redis as a whole and for adding events.
 
-    Invariant: while it is failing, one caller per delay is let through.
+    Invariant: while it is failing, one caller per delay may try.
     """
 
     def __init__(self) -> None:
@@ -107,22 +107,22 @@ class Breaker:
         return self._since is not None
 
     def wait(self) -> float:
-        """Return the seconds until the next attempt may be made."""
+        """Return the seconds until the next attempt is allowed."""
         return self._backoff.wait(forced=False) if self._since is not None else 0.0
 
     def may_try(self) -> bool:
-        """Return whether an attempt may be made; while failing, this takes the leave for it."""
+        """Return whether an attempt is allowed. While failing, this takes the permit for it."""
         if self._since is None:
             return True
         with hold(self._lock):
             if self._backoff.wait(forced=False) > 0:
                 return False
-            # Until it is known what becomes of it, nobody else tries.
+            # No other caller tries until the result is known.
             self._backoff.failed(_LONGEST_RETRY)
             return True
 
     def failed(self) -> bool:
-        """Note a failure; return whether it is the first."""
+        """Record a failure; return whether it is the first."""
         with hold(self._lock):
             first = self._since is None
             if first:
@@ -131,7 +131,7 @@ class Breaker:
         return first
 
     def succeeded(self) -> Optional[float]:
-        """Note a success; return the seconds since the first failure, None where there was none."""
+        """Record a success; return the seconds since the first failure, or None if there was none."""
         if self._since is None:
             return None
         with hold(self._lock):
@@ -145,9 +145,9 @@ class RedisLink:
 
     Args:
         client: A client of redis-py.
-        is_own: Whether the store made it, and so may close its connections.
-        on_return: Called when Redis is back, or takes events again.
-        kept_events: How many events are kept in memory while Redis is away: for the log.
+        is_own: Whether the store created the client, and so may close its connections.
+        on_return: Called when Redis is back, or accepts events again.
+        kept_events: Maximum number of events in memory while Redis is away, for the log.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class RedisLink:
     ) -> None:
         self.client = client
         errors = redis_module().exceptions
-        # What a cluster has to say about itself is no RedisError.
+        # The errors of a cluster about itself are not RedisErrors.
         self.failures: Tuple[Type[Exception], ...] = (
             errors.RedisError,
             OSError,
@@ -166,28 +166,28 @@ class RedisLink:
         self._on_return = on_return
         self._kept_events = kept_events
         self.whole = Breaker()
-        """Redis does not answer, or refuses everything."""
+        """The breaker for Redis as a whole: it does not answer, or refuses everything."""
         self.adding = Breaker()
-        """Redis answers, and takes no events: it has no memory left, for instance."""
+        """The breaker for adding: Redis answers, but accepts no events, for example without free memory."""
         self._calling: Set[int] = set()
 
     @property
     def failing(self) -> bool:
-        """Whether Redis could not be used the last time, or took no events."""
+        """Whether the last access to Redis failed, or Redis accepted no events."""
         return self.whole.failing or self.adding.failing
 
     def is_calling(self) -> bool:
-        """Whether this thread is in a call: a signal handler came, and must not use redis-py, which has locks."""
+        """Whether this thread is in a call: then a signal handler must not use redis-py, which has locks."""
         me = threading.get_ident()
         if me not in self._calling:
             return False
         if is_running(_CALL, self):
             return True
-        self._calling.discard(me)  # an interrupt came before the call could say that it ended
+        self._calling.discard(me)  # an interrupt ended the call before it could do this
         return False
 
     def may_try(self) -> bool:
-        """Return whether Redis is well, or it is our turn to find out whether it is again."""
+        """Return whether Redis works, or whether the caller may probe it."""
         return not self.is_calling() and self.whole.may_try()
 
     def may_add(self) -> bool:
@@ -195,16 +195,16 @@ class RedisLink:
         return self.may_try() and self.adding.may_try()
 
     def call(self, operation: Callable[[], _Result], *, adds: bool = False) -> _Result:
-        """Do something with Redis, and note whether it is there.
+        """Call Redis, and record whether it is available.
 
-        A connection that was kept may turn out to be dead: then it is tried once more at once, with a new one.
+        If a kept connection turns out to be dead, the call is retried once with a new one.
 
         Args:
-            operation: What to do.
-            adds: It adds events: what Redis has against that says nothing about all else.
+            operation: The call.
+            adds: Whether it adds events: Redis may refuse only that.
 
         Raises:
-            Exception: One of `failures`. It was logged and counted.
+            Exception: One of `failures`. It is already logged and counted.
         """
         me = threading.get_ident()
         try:
@@ -231,20 +231,20 @@ class RedisLink:
         raise interrupt
 
     def _forget_connections(self) -> None:
-        """After an interrupt, use no connection again that may be in the middle of an answer.
+        """After an interrupt, discard connections that may have an unfinished answer.
 
-        The pool counts the one that was in use for ever, and has a limit.
+        Otherwise the pool, which has a limit, would count the connection as used for ever.
         """
         known = pools(self.client)
         for pool in known:
             for lock in vars(pool).values():
-                # This thread is in no call of redis-py any more: what it holds, an interrupt left with it.
+                # This thread is not in a call of redis-py any more, so an interrupt left the lock with it.
                 while getattr(lock, "_is_owned", bool)():
                     lock.release()
         self._disconnect_idle()
         if self._is_own:
             for pool in known:
-                pool.reset()  # other threads go on with the connections that they have
+                pool.reset()  # other threads keep their current connections
 
     def _disconnect_idle(self) -> None:
         for pool in pools(self.client):
@@ -253,14 +253,14 @@ class RedisLink:
             self.client.forget()
 
     def takes_events(self) -> None:
-        """Note that Redis took events."""
+        """Record that Redis accepted events."""
         seconds = self.adding.succeeded()
         if seconds is not None:
-            logger.warning("Redis takes events again after %.1f seconds.", seconds)
+            logger.warning("Redis accepts events again after %.1f seconds.", seconds)
             self._on_return()
 
     def longest_block(self) -> float:
-        """Return how many seconds a call may block without running into the client's own timeout."""
+        """Return the maximum seconds for which a call may block within the client's own timeout."""
         timeouts = [
             getattr(pool, "connection_kwargs", {}).get("socket_timeout")
             for pool in pools(self.client)
@@ -270,7 +270,7 @@ class RedisLink:
         return min([float(each) / 2 for each in timeouts if each is not None], default=float("inf"))
 
     def close(self) -> None:
-        """Close the connections that the store made."""
+        """Close the connections that the store created."""
         if not self._is_own:
             return
         if isinstance(self.client, LazyCluster):
@@ -279,23 +279,23 @@ class RedisLink:
             self.client.connection_pool.disconnect()
 
     def note_failure(self, error: Exception, *, adds: bool) -> None:
-        """Note that Redis did not do something.
+        """Record a failure of Redis.
 
         Args:
-            error: What it said.
-            adds: It was to add events.
+            error: The error.
+            adds: Whether the call was to add events.
         """
-        # What it has against more events says nothing about taking them out, which makes room.
+        # If Redis refuses more events, it may still deliver events, which makes room.
         out_of_memory = adds and "maxmemory" in str(error)
         breaker = self.adding if out_of_memory else self.whole
         first = breaker.failed()
         if self._is_own and not out_of_memory:
-            # After a failover, kept connections lead to what is a replica now.
+            # After a failover, kept connections lead to a former master, which is now a replica.
             self._disconnect_idle()
         if first:
             logger.warning(
                 "Redis %s (%s: %s); up to %d events are kept in memory meanwhile.",
-                "takes no events" if out_of_memory else "cannot be used",
+                "accepts no events" if out_of_memory else "cannot be used",
                 type(error).__name__,
                 redact(str(error)),
                 self._kept_events,

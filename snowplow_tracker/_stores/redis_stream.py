@@ -21,20 +21,20 @@ from snowplow_tracker._stores.redis_topology import is_cluster
 from snowplow_tracker._stores.redis_undecoded import Undecoded, decodes
 
 Text = Any
-"""`bytes`, or `str` where a client cannot be kept from decoding."""
+"""`bytes`, or `str` if the client cannot be prevented from decoding."""
 
 RETURNED = "returned"
-"""The consumer that owns what was handed out and came back. It is nobody: everybody may claim from it at once."""
+"""The consumer that owns requeued entries. No process uses this name, so every consumer may claim from it at once."""
 
 _Result = TypeVar("_Result")
 
 _FIELD = "event"
 _LONG_AGO = 1
-"""Milliseconds of Unix time. What was last handed out then is stale for everybody, whatever their patience."""
+"""Milliseconds of Unix time. Entries with this delivery time are stale for every consumer."""
 _PENDING_AT_ONCE = 1_000
 _CLAIM_ROUNDS = 20
 
-# In a script, since between looking and deleting a consumer could wake up and be handed events, which would be lost.
+# A script, since between the check and the deletion a consumer could wake up and get events, which would be lost.
 _FORGET_DEAD_CONSUMERS = """
 local forgotten = 0
 for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
@@ -50,30 +50,30 @@ return forgotten
 
 
 class Entries(NamedTuple):
-    """Entries of the stream, in its order. The body is None if an entry holds no event."""
+    """Entries of the stream, in its order. The body is None if an entry has no event."""
 
     ids: List[str]
     bodies: List[Optional[Text]]
 
 
 class Counts(NamedTuple):
-    """How much is in the stream."""
+    """The numbers of events in the stream."""
 
     length: int
-    """All events, those handed out included."""
+    """All events, including leased ones."""
     waiting: int
-    """Events that somebody can be handed now."""
+    """Events that can be leased now."""
 
 
 class RedisStream:
-    """Speaks to Redis, and lets every error of redis-py out.
+    """The commands for one stream. Errors of redis-py are not handled here.
 
     Args:
         client: A client of redis-py.
         errors: Its module of exceptions.
         stream: The key.
         group: The consumer group.
-        consumer: The name under which entries are handed out to us.
+        consumer: The name of this consumer.
         claim_after: Seconds without a sign of life after which entries are taken from their consumer.
     """
 
@@ -95,7 +95,7 @@ class RedisStream:
         self._client.execute_command("XADD", self._stream, "*", _FIELD, body)
 
     def add_all(self, bodies: Sequence[str]) -> List[Optional[Exception]]:
-        """Add events at the end; for each, what Redis has against it, None where it has it."""
+        """Add events at the end; return for each the error of Redis, or None if it was added."""
         if not bodies:
             return []
         with self._client.pipeline(transaction=False) as pipeline:
@@ -105,11 +105,11 @@ class RedisStream:
         return [each if isinstance(each, Exception) else None for each in answers]
 
     def length(self) -> int:
-        """Count the events, those handed out included."""
+        """Return the number of events, including leased ones."""
         return int(self._client.xlen(self._stream))
 
     def oldest_waiting(self, count: int) -> Entries:
-        """Look at the oldest events that nobody was handed yet."""
+        """Return the oldest events that were never leased, without leasing them."""
         return _entries(
             self._reading.xrange(
                 self._stream, min=_next_id(self._last_delivered()), max="+", count=count
@@ -117,14 +117,14 @@ class RedisStream:
         )
 
     def delete(self, ids: Sequence[str]) -> List[bool]:
-        """Delete entries; for each, whether it was there."""
+        """Delete entries; return for each whether it existed."""
         with self._client.pipeline(transaction=False) as pipeline:
             for each in ids:
                 pipeline.xdel(self._stream, each)
             return [bool(deleted) for deleted in pipeline.execute()]
 
     def read(self, count: int) -> Entries:
-        """Be handed events that nobody was handed yet. Does not wait for any."""
+        """Lease new events. It does not wait for any."""
         return _entries(
             self._with_group(
                 lambda: self._reading.xreadgroup(
@@ -134,7 +134,7 @@ class RedisStream:
         )
 
     def claim(self, count: int) -> Entries:
-        """Be handed events that came back, or whose consumer gave no sign of life, oldest first."""
+        """Lease events that were requeued, or whose consumer shows no sign of life, oldest first."""
         if self._has_autoclaim:
             try:
                 return self._with_group(lambda: self._autoclaim(count))
@@ -159,7 +159,7 @@ class RedisStream:
             )
             raw = reply
             cursor = "0-0"
-            if reply and not isinstance(reply[0], tuple):  # redis-py 4.1.0 gives the entries alone
+            if reply and not isinstance(reply[0], tuple):  # redis-py 4.1.0 returns only the entries
                 cursor, raw = _text(reply[0]), reply[1]
             deleted = deleted or any(entry[0] is None for entry in raw)
             entries = _entries(raw)
@@ -169,7 +169,7 @@ class RedisStream:
                 break
         if (
             deleted
-        ):  # Redis 6.2 hands out what is not in the stream any more; 7.0 forgets it by itself
+        ):  # Redis 6.2 claims entries that are no longer in the stream; 7.0 removes them by itself
             self._forget_deleted(
                 [_text(row["message_id"]) for row in self._pending("-", self._consumer)]
             )
@@ -213,16 +213,16 @@ class RedisStream:
         return rows
 
     def _forget_deleted(self, ids: Iterable[str]) -> None:
-        """Take what is not in the stream any more off the list of what was handed out."""
+        """Remove entries that are no longer in the stream from the pending list."""
         gone = [each for each in ids if not self._reading.xrange(self._stream, each, each)]
         if gone:
             self._client.xack(self._stream, self._group, *gone)
 
     def settle(self, ids: Sequence[str]) -> None:
-        """Forget events for good."""
+        """Acknowledge and delete events."""
         if is_cluster(self._client):
-            # Older redis-py has no transactions there. In this order nothing stays behind where only the first is
-            # done: what is handed out and not in the stream any more is forgotten, see `claim`.
+            # Older redis-py has no transactions there. In this order nothing is left over if only the first command
+            # is executed: pending entries that are no longer in the stream are removed, see `claim`.
             with self._client.pipeline(transaction=False) as pipeline:
                 pipeline.xdel(self._stream, *ids)
                 pipeline.xack(self._stream, self._group, *ids)
@@ -234,7 +234,7 @@ class RedisStream:
             pipeline.execute()
 
     def give_back(self, ids: Sequence[str]) -> Set[str]:
-        """Let everybody be handed events again, in their old place. Returns those that Redis still knows."""
+        """Requeue events in their old place. Return those that Redis still has."""
         return {
             _text(each)
             for each in self._with_group(
@@ -245,7 +245,7 @@ class RedisStream:
         }
 
     def renew(self, ids: Set[str]) -> None:
-        """Give a sign of life for events that are still ours."""
+        """Renew the leases of events that are still being sent."""
         ours = [each for each, _ in self._owned() if each in ids]
         for start in range(0, len(ours), _PENDING_AT_ONCE):
             self._client.xclaim(
@@ -259,7 +259,7 @@ class RedisStream:
             )
 
     def owned(self, idle: float) -> List[str]:
-        """Return the ids of what we were handed at least so many seconds ago, and have not settled."""
+        """Return the ids of entries that were leased by us at least `idle` seconds ago, and are not settled."""
         return [each for each, since in self._owned() if since >= idle * 1000]
 
     def _owned(self) -> List[Tuple[str, int]]:
@@ -273,7 +273,7 @@ class RedisStream:
             start = _next_id(owned[-1][0])
 
     def counts(self) -> Counts:
-        """Count all events, and those that wait."""
+        """Return the number of all events, and of the queued ones."""
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.xlen(self._stream)
             self._undecoded(pipeline).xinfo_consumers(self._stream, self._group)
@@ -293,7 +293,7 @@ class RedisStream:
         return Counts(length, max(0, length - out) + stale)
 
     def wait(self, milliseconds: int) -> bool:
-        """Block until there is an event that nobody was handed yet, without being handed it."""
+        """Block until there is a new event, without leasing it."""
         reply = self._reading.xread(
             {self._stream: self._last_delivered()}, count=1, block=max(1, milliseconds)
         )
@@ -312,27 +312,27 @@ class RedisStream:
         return "0-0"
 
     def leave(self) -> None:
-        """Take our consumer's name off the group, unless it owns events: they would go with it."""
+        """Remove our consumer from the group, unless it owns events, which would be lost."""
         for each in self._reading.xinfo_consumers(self._stream, self._group):
             if _text(each["name"]) == self._consumer and not each["pending"]:
                 self._client.xgroup_delconsumer(self._stream, self._group, self._consumer)
 
     def forget_dead_consumers(self, idle: float) -> None:
-        """Take the names of consumers off the group that own nothing and were not heard of for so many seconds."""
+        """Remove consumers from the group that own nothing and have been idle for `idle` seconds."""
         self._client.eval(_FORGET_DEAD_CONSUMERS, 1, self._stream, self._group, int(idle * 1000))
 
     def _undecoded(self, client: Any) -> Any:
         return Undecoded(client) if self._decodes else client
 
     def _with_group(self, operation: Callable[[], _Result]) -> _Result:
-        """Do something that needs the group; make it first if it is not there, or not there any more."""
+        """Call an operation that needs the group; create the group first if it does not exist."""
         try:
             return operation()
         except self._response_error as error:
             if not str(error).startswith("NOGROUP"):
                 raise
         try:
-            # From the beginning: what was delivered is not in the stream any more.
+            # From the beginning of the stream, since delivered events are no longer in it.
             self._client.xgroup_create(self._stream, self._group, id="0", mkstream=True)
         except self._response_error as error:
             if not str(error).startswith("BUSYGROUP"):
@@ -346,7 +346,7 @@ def _nothing_there(error: Exception) -> bool:
 
 
 def _text(value: Any) -> str:
-    # A stranger's name may be anything; ours can be read.
+    # The name of another program's consumer may not be UTF-8; ours always is.
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
@@ -357,12 +357,12 @@ def _next_id(entry_id: str) -> str:
 
 
 def _entries(reply: Any) -> Entries:
-    """Read what redis-py makes of entries, which depends on its version and on the protocol."""
+    """Parse entries, whose form depends on the version of redis-py and on the protocol."""
     ids: List[str] = []
     bodies: List[Optional[Text]] = []
     for entry_id, fields in _flat(reply):
         if entry_id is None:
-            continue  # deleted from the stream meanwhile
+            continue  # deleted from the stream in the meantime
         ids.append(_text(entry_id))
         known = fields or {}
         text = known.get(b"event")

@@ -1,4 +1,4 @@
-"""Clients for a Redis that is several machines: behind Sentinel, or a cluster."""
+"""Clients for a Redis on several machines: with Sentinel, or a cluster."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def is_many(url: str) -> bool:
 
 
 def connect_many(redis: Any, url: str, options: Mapping[str, Any]) -> Any:
-    """Make a client for Sentinel or a cluster; it does not connect yet.
+    """Create a client for Sentinel or a cluster, which does not connect yet.
 
     Args:
         redis: The module.
-        url: Of one of the schemes for which `is_many` is true.
-        options: For each connection, unless the URL says otherwise.
+        url: A URL for which `is_many` returns True.
+        options: Options for each connection, unless the URL has them.
 
     Raises:
         ImportError: redis-py is too old for a cluster.
-        ValueError: The URL is none.
+        ValueError: The URL is invalid.
     """
     scheme, _, rest = url.partition("://")
     transport, _, kind = scheme.lower().partition("+")
@@ -42,9 +42,9 @@ def connect_many(redis: Any, url: str, options: Mapping[str, Any]) -> Any:
             raise ValueError("the path of a Sentinel URL must be /service or /service/db")
         db = parts[1] if len(parts) > 1 else db
         if not db.isdigit():
-            raise ValueError("the number of the database is none")
+            raise ValueError("the database is not a number")
     elif parts not in ([], ["0"]):
-        raise ValueError("a cluster has no databases but 0")
+        raise ValueError("a cluster has only the database 0")
     nodes = _nodes(hosts, _SENTINEL_PORT if kind == "sentinel" else _CLUSTER_PORT)
     given = redis.connection.parse_url(f"{transport}://{user}{at}unused:1?{query}")
     for name in ("host", "port", "connection_class"):
@@ -63,7 +63,7 @@ def _behind_sentinel(
     redis: Any, nodes: List[Tuple[str, int]], service: str, db: int, settings: Dict[str, Any]
 ) -> Any:
     own = {name: settings.pop(f"sentinel_{name}", None) for name in ("username", "password")}
-    # They speak as Redis does: with the same certificates, within the same time.
+    # Connections to Sentinels have the same certificates and timeouts as those to Redis.
     of_sentinels = {
         name: value
         for name, value in settings.items()
@@ -88,9 +88,9 @@ def _nodes(hosts: str, default_port: int) -> List[Tuple[str, int]]:
 
 
 class LazyCluster:
-    """A `redis.RedisCluster` that is made when it is first used, since that one connects at once.
+    """A `redis.RedisCluster` that is created when it is first used, since its constructor connects.
 
-    After `forget` the next use asks the nodes of the URL again where everything is.
+    After `forget`, the next use reads the topology again from the nodes in the URL.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class LazyCluster:
         self.decodes = bool(self._settings.get("decode_responses"))
 
     def forget(self) -> None:
-        """Use another client from here on; other threads go on with the one that they have."""
+        """Use a new client from now on. Calls of other threads that are in progress keep the old one."""
         self.current = None
 
     def close(self) -> None:
@@ -135,12 +135,12 @@ class LazyCluster:
 
 
 def is_cluster(client: Any) -> bool:
-    """Return whether a client, ours or that of a user, is for a cluster."""
+    """Return whether a client, ours or a user's, is for a cluster."""
     return isinstance(client, LazyCluster) or hasattr(client, "nodes_manager")
 
 
 def pools(client: Any) -> List[Any]:
-    """Return the pools of connections that a client has now: a cluster has one for each node."""
+    """Return the current connection pools of a client: a cluster has one for each node."""
     if isinstance(client, LazyCluster):
         client = client.current
         if client is None:

@@ -1,4 +1,4 @@
-"""Reading what strangers may have written, with a client that decodes what it reads."""
+"""Reads entries that may not be UTF-8 with a client that decodes answers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["Undecoded", "decodes"]
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 _NEVER_DECODE = "NEVER_DECODE"
-"""The option by which redis-py's own commands for binary data keep a client from decoding an answer."""
+"""The option by which redis-py's own commands for binary data prevent the client from decoding."""
 _KNOWN_SINCE = (4, 4)
-"""Before, redis-py let its own commands alone have it."""
+"""Before this version, redis-py accepted the option only from its own commands."""
 
 
 def decodes(client: Any) -> bool:
-    """Return whether a client, ours or that of a user, makes strings of what it reads."""
+    """Return whether a client, ours or a user's, decodes answers to strings."""
     if isinstance(client, LazyCluster):
         return client.decodes
     encoder = getattr(client, "get_encoder", lambda: None)()
@@ -29,12 +29,12 @@ def decodes(client: Any) -> bool:
 
 
 class Undecoded:
-    """The reading commands of a client that decodes, or of its pipeline, whose answers stay bytes.
+    """The reading commands of a decoding client, or of its pipeline, with answers in bytes.
 
-    Otherwise every one of them would fail for a single entry, or a consumer's name, that is no text.
+    Otherwise every command would fail because of a single entry, or consumer name, that is not UTF-8.
 
     Args:
-        client: Of redis-py; its class says how a command is written.
+        client: A client of redis-py, whose class has the commands.
     """
 
     def __init__(self, client: Any) -> None:
@@ -43,13 +43,13 @@ class Undecoded:
     def __getattr__(self, name: str) -> Any:
         command = getattr(self._client, name)
         function: Any = getattr(command, "__func__", None)
-        # A user's own class may count on being called by one of its own; redis-py only needs `execute_command`.
+        # A user's class may need to be called with an instance of itself; redis-py only needs `execute_command`.
         if getattr(function, "__module__", "").partition(".")[0] == "redis" and _is_known():
             command = partial(function, self)
         return partial(_read, command)
 
     def execute_command(self, *arguments: Any, **options: Any) -> Any:
-        """Do what a command comes down to."""
+        """Execute a command."""
         return self._client.execute_command(*arguments, **{**options, _NEVER_DECODE: []})
 
 
@@ -64,8 +64,8 @@ def _read(command: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     except UnicodeDecodeError as error:
         warn_once(
             ("redis", "decoding"),
-            "The client of Redis cannot be kept from decoding, and cannot read past an entry of the stream that is no "
-            "text (%s): pass one without decode_responses.",
+            "The client of Redis cannot be prevented from decoding, and cannot read past an entry of the stream that "
+            "is not UTF-8 (%s): pass one without decode_responses.",
             error,
             to=logger,
         )

@@ -1,4 +1,4 @@
-"""What is on its way to Redis: events to be added, and what became of those that were handed out."""
+"""Writes to Redis from memory: events to add, and the results of leased events."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ _LONGEST_PAUSE = 1.0
 
 
 class _Turn:
-    """Held by who is writing alone: it is gone with them, also where an interrupt came before they could say so."""
+    """The right to write. Only the writer refers to it, so it ends with the writer, even after an interrupt."""
 
     __slots__ = ("__weakref__",)
 
 
 class _Chunk(List[Tuple[str]]):
-    """Events that somebody is writing; held by them alone, as `_Turn` is."""
+    """Events that are being written. Only the writer refers to them, as with `_Turn`."""
 
     __slots__ = ("__weakref__",)
 
 
 class RedisWriter:
-    """Keeps in memory what Redis does not have yet, and writes it, in a thread of its own or where it is asked to.
+    """Keeps in memory what is not in Redis yet, and writes it, in a thread or in the calling one.
 
-    Invariant: an event leaves the memory after Redis has it, never before. An interrupt in between has it written twice,
-    under the same event id.
+    Invariant: an event leaves the memory after Redis has it, never before. After an interrupt in between, it is written
+    twice, with the same event id.
 
     Args:
-        link: To Redis.
+        link: The link to Redis.
         stream: The stream.
-        capacity: How many events may wait here.
-        room: Returns for how many of so many events the stream has room.
-        on_drop: Called with the bodies of events that do not fit into the stream; None as long as they wait for room.
-        on_change: Called when something was written or there is something to write.
+        capacity: Maximum number of events in memory.
+        room: Returns for how many of a number of events the stream has room.
+        on_drop: Called with the bodies of events that do not fit into the stream; None if they wait for room.
+        on_change: Called after a write, and when there is something to write.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class RedisWriter:
         self._lock: Any = RLock()
         self._spill: Deque[Tuple[str]] = deque()
         self._writing: Optional[weakref.ref[_Chunk]] = None
-        # By entry: the event itself if it is to be sent again, None if it is to be forgotten.
+        # By entry: the event to requeue, or None to acknowledge it.
         self._settled: _Settled = {}
         self._in_progress: Dict[int, _InProgress] = {}
         self._wakes: Optional[weakref.ref[queue.SimpleQueue[None]]] = None
@@ -86,18 +86,18 @@ class RedisWriter:
 
     @property
     def unwritten(self) -> int:
-        """How many events are in memory."""
+        """The number of events in memory."""
         return len(self._spill)
 
     @property
     def is_busy(self) -> bool:
-        """Whether there is anything that Redis does not know yet."""
+        """Whether there is anything that is not in Redis yet."""
         return bool(self._spill or self._settled or self._in_progress)
 
     # Events to be added
 
     def add(self, body: str) -> bool:
-        """Keep an event; return False where the memory is full."""
+        """Keep an event; return whether there was room in memory."""
         with hold(self._lock):
             if len(self._spill) >= self._capacity:
                 return False
@@ -106,9 +106,9 @@ class RedisWriter:
         return True
 
     def add_without_oldest(self, body: str) -> Optional[str]:
-        """Keep an event in the place of the oldest one; return that, or None where there is none to go."""
+        """Replace the oldest event by a new one, and return it; or return None if no event can be removed."""
         with hold(self._lock):
-            first = len(self._being_written())  # those may be in Redis already
+            first = len(self._being_written())  # these may be in Redis already
             if len(self._spill) <= first:
                 return None
             (oldest,) = self._spill[first]
@@ -148,7 +148,7 @@ class RedisWriter:
         failed = [error for error in errors if error is not None]
         if failed:
             self._link.note_failure(failed[0], adds=True)
-        # Only what Redis has leaves; what is left keeps its order.
+        # Only events that Redis has are removed; the others keep their order.
         gone = [item for item, error in zip(chunk, errors) if error is None]
         dropped = chunk[room:] if self._on_drop is not None else []
         self._remove([*gone, *dropped])
@@ -162,27 +162,27 @@ class RedisWriter:
         with hold(self._lock):
             for item in items:
                 with suppress(ValueError):
-                    self._spill.remove(item)  # it is at the front, or behind those that failed
+                    self._spill.remove(item)  # it is at the front, or behind failed ones
 
-    # What became of events
+    # Results of leased events
 
     def settle(self, entry_id: str, event: Optional[PayloadDict]) -> None:
-        """Note what became of an event.
+        """Record the result of an event.
 
         Args:
-            entry_id: Its entry.
-            event: The event if it is to be sent again, None if it is to be forgotten.
+            entry_id: The id of its entry.
+            event: The event to requeue it, or None to acknowledge it.
         """
         self._settled[entry_id] = event
 
     def is_settled(self, entry_id: str) -> bool:
-        """Return whether an event is settled, and only Redis does not know it yet."""
+        """Return whether an event is settled, but Redis does not have the result yet."""
         return entry_id in self._settled or any(
             entry_id in settled for _, settled in [*self._in_progress.values()]
         )
 
     def write_settled(self) -> bool:
-        """Tell Redis what became of events; return whether there was anything to tell, and it was told."""
+        """Write the results to Redis; return whether there were any, and they were written."""
         settled: _Settled = {}
         turn = _Turn()
         self._take_back_lost()
@@ -209,7 +209,7 @@ class RedisWriter:
         self._in_progress.pop(id(settled), None)
 
     def _take_back_lost(self) -> None:
-        """Take back what an interrupt kept from coming back."""
+        """Take back events whose writer was interrupted."""
         for turn, settled in [*self._in_progress.values()]:
             if turn() is None:
                 self._take_back(settled)
@@ -227,22 +227,22 @@ class RedisWriter:
             known = self._link.call(lambda ids=again: self._stream.give_back(ids))  # type: ignore[misc]
             for each in again:
                 event = settled.pop(each)
-                # Redis may have lost its data since it handed them out; we still have them.
+                # Redis may have lost its data since they were leased; they are still here.
                 if each not in known and event:
                     self._spill.append((encode(event),))
 
     # The thread
 
     def wake(self) -> None:
-        """See to it that the thread runs and looks what there is to do."""
+        """Start the thread if necessary, and wake it."""
         self._on_change(True)
         wakes = self._thread()
         if wakes is not None:
             if wakes.empty():
                 wakes.put(None)
             return
-        # A queue of C: signal handlers may use it. Looked up each time: gevent may have put its own in its place since.
-        # Held by the thread alone: it is gone where an interrupt came before there was one.
+        # A queue in C, which signal handlers may use. Looked up each time, since gevent may have replaced it.
+        # Only the thread refers to it, so it is gone if an interrupt came before the thread existed.
         wakes = queue.SimpleQueue()
         self._wakes = weakref.ref(wakes)
         with suppress(RuntimeError):  # the interpreter ends: the exit hook writes
@@ -252,7 +252,7 @@ class RedisWriter:
         return None if self._wakes is None else self._wakes()
 
     def work(self, wakes: queue.SimpleQueue[None]) -> Optional[float]:
-        """Write what is due; return the seconds until there is more to do, None for the end of the thread."""
+        """Write what is due; return the seconds until the next write, or None to end the thread."""
         if wakes is not self._thread():
             return None
         if not self.is_busy:
@@ -268,7 +268,7 @@ class RedisWriter:
         return min(max(pause, _PAUSE), _LONGEST_PAUSE)
 
     def end_thread(self, wakes: queue.SimpleQueue[None]) -> bool:
-        """Let the idle thread end; return False where there is something to do after all."""
+        """End the idle thread; return False if there is something to do after all."""
         if self._thread() is wakes:
             self._wakes = None
             if self.is_busy:
@@ -276,7 +276,7 @@ class RedisWriter:
         return True
 
     def flush(self, timeout: float) -> bool:
-        """Write what is in memory; return whether all of it is written."""
+        """Write everything in memory; return whether all of it is written."""
         deadline = time.monotonic() + timeout
         while True:
             if not self.is_busy:
@@ -300,7 +300,7 @@ def _run(reference: weakref.ref[RedisWriter], wakes: queue.SimpleQueue[None]) ->
         try:
             pause = writer.work(wakes)
         except Exception:
-            logger.exception("The thread that writes to Redis stumbled; it goes on.")
+            logger.exception("The thread that writes to Redis failed; it continues.")
             pause = _LONGEST_PAUSE
         if pause is None:
             return

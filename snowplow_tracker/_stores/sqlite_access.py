@@ -1,4 +1,4 @@
-"""The way to the file of a SQLite queue: one user at a time, and what locks, signals, forks and damage do to that."""
+"""Access to the file of an SQLite queue by one user at a time, despite locks, signals, forks and damage."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ _Result = TypeVar("_Result")
 
 
 class ReenteredError(Exception):
-    """A signal handler or a finalizer came while its own thread was using the file."""
+    """A signal handler or a finalizer was called while its own thread was using the file."""
 
 
 class SQLiteAccess:
-    """Does things with the file, and starts again in a forked child.
+    """Uses the file, and starts again in a forked child.
 
-    Invariant: who uses the file holds the lock; and what a signal handler added while its own thread used the file is in
-    `deferred`, until that thread leaves the file or the next one does.
+    Invariant: a user of the file holds the lock. Events that a signal handler added while its thread used the file
+    are in `deferred`, until that thread leaves the file or the next one does.
 
     Args:
-        path: Where the file is.
-        max_bytes: How large it may become.
-        synchronous: What SQLite is told about waiting for the disk.
-        lease_seconds: How long a lease lasts if it is not renewed.
+        path: The path of the file.
+        max_bytes: Maximum size of the file.
+        synchronous: The value of SQLite's setting `synchronous`.
+        lease_seconds: Seconds after which a lease expires if it is not renewed.
         lock_timeout: Seconds to wait for other processes.
-        on_lost: Called with the number of events that went with a file, and what happened to it. No lock is held.
+        on_lost: Called with the number of events that were lost with a file, and the reason. No lock is held.
         on_start: Called in each process that begins to use the file.
     """
 
@@ -72,7 +72,7 @@ class SQLiteAccess:
         _known.add(self)
 
     def _start(self) -> None:
-        """Set up what belongs to one process."""
+        """Initialize the state that belongs to one process."""
         self._pid = os.getpid()
         self._lock: Any = RLock()
         self.leases = SQLiteLeases(f"{own_identity()}/{secrets.token_hex(8)}", self._lease_seconds)
@@ -92,11 +92,11 @@ class SQLiteAccess:
     # Using the file
 
     def perform(self, operation: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        """Do something with the file, and wait for other processes that have it locked.
+        """Call an operation with the file, and wait while other processes have it locked.
 
         Raises:
-            ReenteredError: This thread is doing something with it already.
-            SQLiteStoreError, sqlite3.Error: It cannot be done.
+            ReenteredError: This thread is already using the file.
+            SQLiteStoreError, sqlite3.Error: The operation failed.
         """
         deadline: Optional[float] = None
         pause = _FIRST_PAUSE
@@ -118,7 +118,7 @@ class SQLiteAccess:
                     deadline = now + min(most, self._lock_timeout)
                 if now >= deadline:
                     raise
-                # Without the lock: other threads wait for themselves, and a signal handler comes in time.
+                # Without the lock, so that other threads and signal handlers need not wait for it.
                 time.sleep(min(pause, deadline - now))
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
@@ -134,7 +134,7 @@ class SQLiteAccess:
         with hold(lock):
             connection = self.file.connection()
             if connection.in_transaction:
-                rollback(connection)  # an interrupt left it
+                rollback(connection)  # an interrupt left it open
             try:
                 return operation(connection)
             except sqlite3.Error as error:
@@ -146,14 +146,14 @@ class SQLiteAccess:
                     self._write_deferred(connection)
 
     def is_entered(self) -> bool:
-        """Whether a function further out, which a signal handler or a finalizer interrupted, is using the file.
+        """Whether a calling function, which a signal handler or a finalizer interrupted, is using the file.
 
-        Otherwise the lock, if this thread has it, was left with it by an interrupt, which Python before 3.10 allows.
+        If not, and this thread has the lock, an interrupt left it locked, which Python before 3.10 allows.
         """
         return self._lock._is_owned() and is_running(_USING_THE_FILE, self)
 
     def transaction(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        """Write several things or none. What is noted as settled goes first: what follows builds on it."""
+        """Write everything or nothing. Settled events are written first, since the rest depends on it."""
         return self.perform(lambda connection: self.write(connection, work))
 
     def write(
@@ -162,7 +162,7 @@ class SQLiteAccess:
         work: Callable[[sqlite3.Connection], _Result],
         limit: Optional[int] = None,
     ) -> _Result:
-        """Do the work in a transaction, after what is noted as settled, or as much of that as `limit` says."""
+        """Do the work in a transaction, after writing settled events, at most `limit` of them."""
         try:
             connection.execute("BEGIN IMMEDIATE")
             noted = self.leases.write_settled(connection, limit)
@@ -182,10 +182,10 @@ class SQLiteAccess:
         except sqlite3.Error as error:
             if is_interrupt(error):
                 raise
-            logger.debug("What a signal handler added is written later: %s", error)
+            logger.debug("Events from a signal handler are written later: %s", error)
 
     def close(self) -> None:
-        """Give back space that is not needed, and close the file."""
+        """Release free space, and close the file."""
         self.check_process()
         if self.is_entered():
             return
@@ -198,19 +198,19 @@ class SQLiteAccess:
                 self._write_deferred(connection)
                 self.file.give_back_pages(connection, keep=0)
             except sqlite3.Error as error:
-                logger.debug("%s could not be made smaller: %s", self.path, error)
+                logger.debug("%s could not be shrunk: %s", self.path, error)
             self.file.disconnect()
             self.file.use_reserve()
 
-    # Trouble
+    # Failures
 
     def failed(self, what: str, error: Exception, *, refused: int = 0) -> None:
-        """Say once that the file makes trouble; from here on nobody waits long for it.
+        """Log once that the file fails. From now on, calls do not wait long for it.
 
         Args:
-            what: What could not be done.
-            error: Why.
-            refused: How many events were not taken.
+            what: The beginning of the message: what could not be done.
+            error: The error.
+            refused: The number of events that were not added.
         """
         self._refused += refused
         if not self.failing:
@@ -218,17 +218,17 @@ class SQLiteAccess:
             logger.error("%s the event queue %s: %s", what, self.path, error)
 
     def recovered(self) -> None:
-        """Say that the file works again."""
+        """Log that the file works again."""
         self.failing = False
         refused, self._refused = self._refused, 0
         logger.warning(
-            "The event queue %s works again; %d events were not taken meanwhile.",
+            "The event queue %s works again; %d events were not added in the meantime.",
             self.path,
             refused,
         )
 
     def _note_lost(self, count: int, what: str) -> None:
-        # The lock is held here, and a listener may do anything.
+        # Not here: the lock is held, and a listener may do anything.
         self._lost.append((count, what))
 
     def _tell_of_lost_files(self) -> None:
@@ -240,11 +240,11 @@ class SQLiteAccess:
 
     @property
     def is_of_this_process(self) -> bool:
-        """Whether it was used in this process already, and not only in the parent of it."""
+        """Whether it was already used in this process, and not only in its parent."""
         return self._pid == os.getpid()
 
     def check_process(self) -> None:
-        """Start again in a child, also in one that C code forked without Python's hooks."""
+        """Start again in a forked child, even if C code forked it without Python's hooks."""
         if self._pid == os.getpid():
             return
         lock, file = self._lock, self.file
@@ -252,21 +252,21 @@ class SQLiteAccess:
         close = file.forget_inherited()
         self._start()
         if not inside and lock.acquire(blocking=False):
-            # Nobody was in the middle of something. Otherwise it stays open: to close it could wait for ever. SQLite
-            # remembers locks by file and process, and closing is how it learns that this process has none.
+            # No operation was in progress. Otherwise it stays open, since closing it could wait for ever. SQLite
+            # remembers locks by file and process, and learns by the closing that this process has none.
             close()
 
     def before_fork(self) -> bool:
         """Close the file; return whether the lock is held."""
         if self._lock._is_owned():
-            return False  # a signal handler forks in the middle of something
+            return False  # a signal handler forks during an operation
         if not self._lock.acquire(timeout=self._lock_timeout + 1):
             return False
         self.file.disconnect()
         return True
 
     def after_fork_in_parent(self) -> None:
-        """Let others use the file again."""
+        """Release the file to other threads."""
         self._lock.release()
 
 
@@ -277,10 +277,10 @@ _forking: List[SQLiteAccess] = []
 
 
 def _before_fork() -> None:
-    """Close the files: a connection that a child inherits shares locks with its parent that the system does not know.
+    """Close the files: a connection in a child would share locks with its parent, without the system knowing.
 
-    They are opened again when they are needed. Holding the lock during the fork also means that nobody is in the
-    middle of something.
+    They are opened again when they are needed. Holding the lock during the fork also ensures that no operation is in
+    progress.
     """
     for access in list(_known):
         if access.before_fork():

@@ -1,4 +1,4 @@
-"""Adding events to the file of a SQLite queue: its capacity, the disk, and what has to go for a new event."""
+"""Adds events to the file of an SQLite queue, within its capacity and the disk, and drops old ones for new ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["SQLiteAdding"]
 _ADD = f"INSERT INTO event (body) SELECT ? WHERE {WAITING} < ?"
 
 _EVICTED_AT_ONCE = 16
-"""Events dropped when the file, not the capacity, is the limit: about what a page or two hold."""
+"""Events to drop if the file, not the capacity, is the limit: about as many as one or two pages contain."""
 _MOST_EVICTED_AT_ONCE = 1_000
 _LOOK_AT_LOG_EVERY = 64
 
@@ -25,8 +25,8 @@ class SQLiteAdding:
     """Adds events, as long as there is room.
 
     Args:
-        access: The way to the file.
-        capacity: How many events may wait.
+        access: The access to the file.
+        capacity: Maximum number of queued events.
     """
 
     def __init__(self, access: SQLiteAccess, capacity: int) -> None:
@@ -34,10 +34,10 @@ class SQLiteAdding:
         self._capacity = capacity
         self._until_look_at_log = _LOOK_AT_LOG_EVERY
         self.disk_is_full = False
-        """Only delivery may use the space that is left."""
+        """Whether the disk is full, so that only delivery may use the remaining space."""
 
     def add(self, body: str) -> bool:
-        """Add an event; return False where the capacity or the size of the file is reached."""
+        """Add an event; return False if the maximum number of events or size of the file is reached."""
         return self._access.perform(lambda connection: self._insert(connection, body))
 
     def _insert(self, connection: sqlite3.Connection, body: str) -> bool:
@@ -48,7 +48,7 @@ class SQLiteAdding:
             if not self._access.file.has_reserve():
                 self._access.file.checkpoint(connection)
                 if not self._access.file.make_reserve():
-                    # What it freed is for delivery alone.
+                    # The freed space is for delivery only.
                     raise SQLiteStoreError("the disk is full")
             self.disk_is_full = False
         try:
@@ -64,8 +64,8 @@ class SQLiteAdding:
         return added
 
     def _insert_into_full_disk(self, connection: sqlite3.Connection, body: str) -> bool:
-        # The write-ahead log takes several times the space that its events take in the file, and to move them there
-        # takes some first.
+        # The write-ahead log takes several times the space of its events in the file, and to move them into the file
+        # first takes more.
         self.disk_is_full = True
         self._access.file.use_reserve()
         self._access.file.checkpoint(connection)
@@ -81,8 +81,8 @@ class SQLiteAdding:
             size = self._access.file.wal_bytes()
             if size > MAX_WAL_BYTES:
                 raise sqlite3.OperationalError(
-                    f"its write-ahead log of {size // 1_000_000} MB is locked by somebody who reads"
-                    " the file and does not stop"
+                    f"its write-ahead log of {size // 1_000_000} MB is locked by another program that reads"
+                    " the file without a break"
                 )
         self._until_look_at_log = _LOOK_AT_LOG_EVERY
 
@@ -100,7 +100,7 @@ class SQLiteAdding:
         return True
 
     def evict(self) -> List[Row]:
-        """Remove the events that waited longest, so that there is room for one; return them."""
+        """Remove and return the oldest events, so that there is room for one."""
         return self._access.transaction(self._evict)
 
     def _evict(self, connection: sqlite3.Connection) -> List[Row]:

@@ -1,4 +1,4 @@
-"""The file under a SQLite queue: opening and checking it, noticing what is done to it, giving back space."""
+"""The file of an SQLite queue: opens and checks it, detects changes by others, and releases space."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ logger = logging.getLogger("snowplow_tracker.emitters")
 
 PAGE_BYTES = 4_096
 MAX_WAL_BYTES = 16_000_000
-"""How large the write-ahead log may become while somebody reads and does not stop; then no event is added."""
+"""Maximum size of the write-ahead log while another program reads without a break; then no event is added."""
 _USUAL_WAL_BYTES = 4_000_000
 _RESERVE_BYTES = 1_000_000
-"""Disk space that only delivery may use: to settle events takes some, before it can give any back."""
+"""Disk space that only delivery may use, since settling events needs space before it can release any."""
 _SMALLEST_DATABASE = 512
 _MAX_CHECKED_BYTES = 32_000_000
-"""Up to here the whole file is looked through when it is opened."""
+"""Maximum size up to which the whole file is checked when it is opened."""
 _MAX_CHECKED_BYTES_IN_USE = 8_000_000
-"""The same for a file that was changed while it is open, which is looked through about once in a second."""
+"""The same for a file that was changed while it is open, which is checked about once per second."""
 _LOOK_INTERVAL = 1.0
 _REOPEN_AFTER = 1.0
 """Seconds of errors (a file system that came back read-only, a file handle that a server forgot) after which the file
@@ -46,13 +46,13 @@ _APPLICATION_ID = 0x536E7071
 """Marks the file as ours ("Snpq") in the field that SQLite has for it."""
 _SCHEMA_VERSION = 1
 _SCHEMA = (
-    # The queue: an event that is in here has not been delivered. It goes out in the order of ids.
+    # The queue: the events that are not delivered yet. They are sent in the order of their ids.
     "CREATE TABLE event (id INTEGER PRIMARY KEY, body TEXT NOT NULL)",
-    # Ranges of ids that are being sent, and by whom. They never overlap.
+    # Ranges of ids that are being sent, and their holders. They never overlap.
     """CREATE TABLE lease (
         first_id INTEGER PRIMARY KEY, last_id INTEGER NOT NULL, events INTEGER NOT NULL,
         holder TEXT NOT NULL, batch INTEGER NOT NULL, granted REAL NOT NULL, until REAL NOT NULL)""",
-    # To count a million rows takes long, to read this number does not.
+    # Counting a million rows takes long, reading this number does not.
     "CREATE TABLE total (events INTEGER NOT NULL)",
     "INSERT INTO total VALUES (0)",
     "CREATE TRIGGER added AFTER INSERT ON event BEGIN UPDATE total SET events = events + 1; END",
@@ -66,17 +66,17 @@ def _in_one_line(sql: object) -> str:
 
 
 _DEFINITIONS = frozenset(_in_one_line(each) for each in _SCHEMA if each.startswith("CREATE"))
-"""What SQLite has to say about the tables and triggers; who looks at a file may add their own."""
+"""The schema that SQLite must report for our tables and triggers. Users may add their own to the file."""
 
 
 class SQLiteStoreError(Exception):
-    """The file cannot be used as a queue: it is something else, damaged, or cannot be opened."""
+    """The file cannot be used as a queue: it has other content, is damaged, or cannot be opened."""
 
 
 class _Connection(sqlite3.Connection):
-    """A connection that tells of damage by the errors of `sqlite3` alone.
+    """A connection that reports damage only by the errors of `sqlite3`.
 
-    SQLite's messages quote names in the file, and Python raises another error where damage made those no UTF-8.
+    SQLite's messages contain names from the file. If damage made them invalid UTF-8, Python raises another error.
     """
 
     def execute(self, *arguments: Any) -> sqlite3.Cursor:
@@ -101,16 +101,16 @@ def _decoded(text: bytes) -> str:
 
 
 class SQLiteFile:
-    """The connection to the file, which is opened again when the file is not the one that was opened.
+    """The connection to the file, which is opened again if another file is at the path.
 
     Not thread-safe: its owner holds a lock.
 
     Args:
-        path: Where the file is.
-        max_bytes: How large it may become.
-        synchronous: What SQLite is told about waiting for the disk.
-        accounted_for: Returns how many events in the file are not lost with it, because this process has them out.
-        on_lost: Called with the number of events that are lost with a file, and what happened to it.
+        path: The path of the file.
+        max_bytes: Maximum size of the file.
+        synchronous: The value of SQLite's setting `synchronous`.
+        accounted_for: Returns how many events in the file are not lost with it, because this process has leased them.
+        on_lost: Called with the number of events that were lost with a file, and the reason.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class SQLiteFile:
     ) -> None:
         self.path = path
         self.generation = 0
-        """Counts the files that were opened: rows of an earlier one say nothing about this one."""
+        """The number of files that were opened: row ids of an earlier one are not valid for this one."""
         self._max_bytes = max_bytes
         self._synchronous = synchronous
         self._accounted_for = accounted_for
@@ -133,7 +133,7 @@ class SQLiteFile:
         self._opened: Optional[Tuple[int, int]] = None
         self._log: Optional[Tuple[int, int]] = None
         self.last_count: Optional[int] = None
-        """How many events were in the file when it was last known."""
+        """The last known number of events in the file."""
         self._seen: Tuple[int, int] = (0, 0)
         self._next_look = 0.0
         self._was_checked = False
@@ -141,20 +141,20 @@ class SQLiteFile:
 
     @property
     def current(self) -> Optional[sqlite3.Connection]:
-        """The connection as it is; None while the file is closed."""
+        """The current connection; None while the file is closed."""
         return self._connection
 
     def connection(self) -> sqlite3.Connection:
         """Return a connection to the file that is at the path now.
 
         Raises:
-            SQLiteStoreError, sqlite3.Error: There is no sound queue at the path.
+            SQLiteStoreError, sqlite3.Error: There is no usable queue at the path.
         """
         connection = self._connection
         if connection is None:
             return self._open()
         try:
-            status = os.stat(self.path)  # noqa: PTH116 - each event asks, and pathlib takes twice as long
+            status = os.stat(self.path)  # noqa: PTH116 - called for each event; pathlib takes twice as long
         except OSError as error:
             if is_interrupt(error):
                 raise
@@ -170,14 +170,14 @@ class SQLiteFile:
         return self._connection or self._open()
 
     def disconnect(self) -> None:
-        """Close the connection. The next one who needs it opens it again."""
+        """Close the connection. The next use opens it again."""
         self._connection = None
         finalizer, self._finalizer = self._finalizer, None
         if finalizer is not None:
             finalizer()
 
     def forget_inherited(self) -> Callable[[], None]:
-        """Keep the connection of a parent process open, whatever happens; return what closes it."""
+        """Keep the connection of a parent process open, and return a function that closes it."""
         finalizer, self._finalizer, self._connection = self._finalizer, None, None
         _inherited.append(finalizer)
         return finalizer if finalizer is not None else lambda: None
@@ -205,7 +205,7 @@ class SQLiteFile:
             self.last_count = connection.execute(_COUNT).fetchone()[0]
             self.make_reserve()
             self._finalizer = weakref.finalize(self, connection.close)
-            # At exit, events may still be on their way into the file; the system closes it.
+            # At exit, events may still be written; the system closes the file.
             self._finalizer.atexit = False
         except (OSError, sqlite3.Error) as error:
             if connection is not None:
@@ -226,24 +226,24 @@ class SQLiteFile:
         connection = sqlite3.connect(
             self.path,
             factory=_Connection,
-            # Waiting is for the caller, who does it without a lock and can be interrupted.
+            # The caller waits, since it does so without a lock and can be interrupted.
             timeout=0,
-            isolation_level=None,  # every transaction is spelt out
-            check_same_thread=False,  # the owner's lock sees to that
+            isolation_level=None,  # every transaction is explicit
+            check_same_thread=False,  # the owner's lock ensures that
         )
         connection.text_factory = _decoded
         return connection
 
-    # What is done to the file while it is open
+    # Changes of the file by others while it is open
 
     def _reopened(self, what: str) -> sqlite3.Connection:
-        """Open the file again after somebody deleted or replaced it, and count what went with it."""
+        """Open the file again after it was deleted or replaced, and count the lost events."""
         lost, log = self._count_old(), self._log
         self.disconnect()
         self.generation += 1
         self._was_checked = False
         if log is not None and _identity(f"{self.path}-wal") == log:
-            # It belongs to the file that is gone. SQLite would take it for that of the new one.
+            # It belongs to the deleted file. SQLite would use it for the new one.
             for name in ("-wal", "-shm"):
                 with suppress(OSError):
                     os.unlink(self.path + name)  # noqa: PTH108
@@ -253,7 +253,7 @@ class SQLiteFile:
     def _count_old(self) -> Optional[int]:
         connection = self._connection
         if connection is not None:
-            with suppress(sqlite3.Error, TypeError):  # then what was known must do
+            with suppress(sqlite3.Error, TypeError):  # then the last known number is used
                 self.last_count = connection.execute(_COUNT).fetchone()[0]
         count, self.last_count = self.last_count, None
         return None if count is None else max(0, count - self._accounted_for(self.generation))
@@ -270,10 +270,10 @@ class SQLiteFile:
             self._on_lost(count, what)
 
     def _look(self, connection: sqlite3.Connection, *, has_changed: bool) -> None:
-        """Look whether the file is sound, with the eyes of somebody who opens it now, and has all that belongs to it."""
+        """Check, with a new connection, whether the file is undamaged and its additional files exist."""
         if has_changed:
             with suppress(sqlite3.Error):
-                # Pages that are in the log only go to their place, which mends what they were overwritten with.
+                # A checkpoint writes the pages of the log to their place, which repairs overwritten ones.
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             damaged = False
             try:
@@ -283,7 +283,7 @@ class SQLiteFile:
             if damaged:
                 self.set_aside("is damaged")
         if self._connection is not None and _identity(f"{self.path}-wal") != self._log:
-            # The write-ahead log was deleted. What is in the one that is open goes into the file.
+            # The write-ahead log was deleted. The content of the one that is open goes into the file.
             with suppress(sqlite3.Error):
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             self.disconnect()
@@ -304,7 +304,7 @@ class SQLiteFile:
         return True
 
     def check_after(self, error: sqlite3.Error) -> None:
-        """Open the file again after an error that may come from what was done to it, and set it aside if damaged."""
+        """Open the file again after an error that others may have caused, and set it aside if it is damaged."""
         if is_locked(error) or is_full(error):
             return
         damaged = False
@@ -326,7 +326,7 @@ class SQLiteFile:
         self._last_error = now
 
     def set_aside(self, what: str) -> None:
-        """Give a damaged file another name, so that a new queue takes its place and somebody can look at the old one."""
+        """Rename a damaged file, so that a new queue replaces it and the old one can be examined."""
         lost, opened = self._count_old(), self._opened
         self.disconnect()
         self.generation += 1
@@ -335,7 +335,7 @@ class SQLiteFile:
             return
         aside = f"{self.path}.damaged-{opened[1]}"
         try:
-            # Only one of several processes can make this name; the others find the new file.
+            # Only one of several processes can create this name; the others find the new file.
             os.link(self.path, aside)
             status = os.stat(aside)  # noqa: PTH116
             if (status.st_dev, status.st_ino) != opened:
@@ -357,7 +357,7 @@ class SQLiteFile:
     # Space
 
     def is_at_max_size(self, connection: sqlite3.Connection) -> bool:
-        """Whether the file has as many pages as it may, as opposed to a disk that is full."""
+        """Whether the file has its maximum number of pages, as opposed to a full disk."""
         pages = pragma(connection, "page_count") - pragma(connection, "freelist_count")
         return pages >= pragma(connection, "max_page_count") - _PAGES_OF_ONE_EVENT
 
@@ -368,20 +368,20 @@ class SQLiteFile:
         return 0
 
     def give_back_pages(self, connection: sqlite3.Connection, *, keep: int) -> None:
-        """Make the file smaller if much of it is free, a bounded part at a time."""
+        """Shrink the file if much of it is free, a limited part at a time."""
         free = pragma(connection, "freelist_count")
         if free > max(keep, pragma(connection, "page_count") // 2 if keep else 0):
-            # Each step gives back one page, and `execute` makes a single step of a statement without columns.
+            # Each step releases one page, and `execute` makes only one step of a statement without columns.
             connection.executescript(
                 f"PRAGMA incremental_vacuum({min(free - keep, _PAGES_GIVEN_BACK_AT_ONCE)})"
             )
 
     def checkpoint(self, connection: sqlite3.Connection, *, wait: float = 0.0) -> None:
-        """Move the write-ahead log into the file, as far as nobody reads, and give its space back.
+        """Move the write-ahead log into the file, as far as readers allow it, and release its space.
 
         Args:
             connection: The file.
-            wait: Seconds to wait for those who read.
+            wait: Seconds to wait for readers.
         """
         try:
             pragma(connection, f"busy_timeout = {int(wait * 1000)}")
@@ -396,11 +396,11 @@ class SQLiteFile:
         return f"{self.path}-reserve"
 
     def has_reserve(self) -> bool:
-        """Whether there is disk space set aside for delivery."""
+        """Whether the reserve of disk space for delivery exists."""
         return _identity(self._reserve) is not None
 
     def make_reserve(self) -> bool:
-        """Set disk space aside; return whether there is some."""
+        """Create the reserve of disk space; return whether it exists."""
         return any(self._make_reserve(size) for size in (_RESERVE_BYTES, _RESERVE_BYTES // 4))
 
     def _make_reserve(self, size: int) -> bool:
@@ -425,7 +425,7 @@ class SQLiteFile:
         return True
 
     def use_reserve(self) -> None:
-        """Make the disk space that was set aside available."""
+        """Delete the reserve, which makes its disk space available."""
         with suppress(OSError):
             os.unlink(self._reserve)  # noqa: PTH108
 
@@ -434,7 +434,7 @@ _inherited: List[object] = []
 
 
 def is_locked(error: BaseException) -> bool:
-    """Return whether somebody else uses the file, so that it is worth waiting."""
+    """Return whether the file is locked by another user, so that waiting may help."""
     text = str(error)
     return isinstance(error, sqlite3.OperationalError) and ("locked" in text or "busy" in text)
 
@@ -445,7 +445,7 @@ def is_full(error: BaseException) -> bool:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Return whether what is in the file is not what SQLite wrote."""
+    """Return whether the content of the file is damaged."""
     text = str(error)
     return isinstance(error, sqlite3.DatabaseError) and any(
         each in text for each in ("malformed", "not a database", "no such table", "no such column")
@@ -453,20 +453,20 @@ def is_damage(error: BaseException) -> bool:
 
 
 def rollback(connection: sqlite3.Connection) -> None:
-    """End a transaction, if one is open, without what it did."""
+    """Roll back a transaction, if one is open."""
     if connection.in_transaction:
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
 
 
 def pragma(connection: sqlite3.Connection, name: str) -> int:
-    """Return the value of a setting that is a number."""
+    """Return the value of a numeric setting."""
     value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
     return value
 
 
 def _identity(path: str) -> Optional[Tuple[int, int]]:
-    # Not `os.path.exists`, which takes any OSError for an absent file, also one that a signal handler raised.
+    # Not `os.path.exists`: for it, any OSError means an absent file, even one that a signal handler raised.
     with suppress(OSError):
         status = os.stat(path)  # noqa: PTH116
         return status.st_dev, status.st_ino
@@ -474,19 +474,19 @@ def _identity(path: str) -> Optional[Tuple[int, int]]:
 
 
 def _make_private_file(path: str) -> None:
-    """Make an empty file that only its owner can read: there may be personal data in events.
+    """Create an empty file that only its owner can read, since events may contain personal data.
 
-    To open and close a file that is in use already would take away the locks that SQLite has on it in this process.
+    It must not open an existing file: closing it would remove the locks that SQLite has on it in this process.
     """
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     if 0 < Path(path).stat().st_size < _SMALLEST_DATABASE:
-        # SQLite would take it for an empty file, and write over it.
+        # SQLite would treat it as an empty file, and overwrite it.
         raise SQLiteStoreError(f"{path} is not a database, and so not an event queue.")
 
 
 def _check_or_create(connection: sqlite3.Connection, path: str) -> None:
-    """Make sure that the file is a queue of ours. Nothing is written to anything else."""
+    """Check that the file is a queue of this package. Other files are not changed."""
     if _is_empty(connection):
         _create(connection)
     _check(connection, path)
@@ -494,7 +494,7 @@ def _check_or_create(connection: sqlite3.Connection, path: str) -> None:
 
 def _check(connection: sqlite3.Connection, path: str) -> None:
     if pragma(connection, "application_id") != _APPLICATION_ID:
-        raise SQLiteStoreError(f"{path} is a database of something else, not an event queue.")
+        raise SQLiteStoreError(f"{path} is another program's database, not an event queue.")
     version = pragma(connection, "user_version")
     if version != _SCHEMA_VERSION:
         raise SQLiteStoreError(
@@ -504,7 +504,7 @@ def _check(connection: sqlite3.Connection, path: str) -> None:
 
 
 def _look_through(connection: sqlite3.Connection, path: str, max_bytes: int) -> None:
-    """Look for damage, in all of the file unless that takes long."""
+    """Search for damage, in the whole file unless that takes long."""
     size = pragma(connection, "page_count") * pragma(connection, "page_size")
     if size <= max_bytes:
         damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -512,11 +512,11 @@ def _look_through(connection: sqlite3.Connection, path: str, max_bytes: int) -> 
             raise SQLiteStoreError(f"{path} is damaged: {damage}")
     schema = {_in_one_line(sql) for (sql,) in connection.execute("SELECT sql FROM sqlite_master")}
     if not schema.issuperset(_DEFINITIONS):
-        # SQLite sees nothing wrong with a name of which a letter is another one.
+        # SQLite does not detect a changed letter in a name.
         raise SQLiteStoreError(f"{path} is damaged: its tables are not those of an event queue.")
     count = connection.execute(_COUNT).fetchone()
     if count is None or count[0] is None:
-        raise SQLiteStoreError(f"{path} is damaged: it does not know how many events it holds.")
+        raise SQLiteStoreError(f"{path} is damaged: it has no number of events.")
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:
@@ -528,7 +528,7 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    # Both have to come before the first table.
+    # Both must come before the first table.
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
     try:

@@ -1,4 +1,4 @@
-"""Which events of a SQLite queue are out, with whom, and what became of them."""
+"""The leased events of an SQLite queue, their holders, and their results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from snowplow_tracker.typing import PayloadDict
 __all__ = ["WAITING", "Lease", "Row", "SQLiteLeases", "oldest_waiting", "remove"]
 
 WAITING = "(SELECT events FROM total) - (SELECT coalesce(sum(events), 0) FROM lease)"
-"""SQL for the number of events that wait."""
+"""SQL for the number of queued events."""
 _BEYOND_ALL_IDS = 1 << 62
 
 Row = Tuple[int, bytes]
@@ -24,14 +24,14 @@ Run = Tuple[int, int, int]
 
 
 class Lease:
-    """Events that were handed out together.
+    """Events that were leased together.
 
     Attributes:
-        number: Different for each lease of a store in this process.
+        number: A number that is unique among the leases of a store in this process.
         open: The ids of the events that are not settled in the file.
-        granted_at: When, in monotonic seconds.
-        generation: Of the file from which they are.
-        bodies: What was handed out while the file took no lease, by id; None for a lease that is in the file.
+        granted_at: The time of the lease, in monotonic seconds.
+        generation: The generation of the file that contains the events.
+        bodies: The bodies by id if the lease could not be written to the file; None for a lease that is in the file.
     """
 
     __slots__ = ("bodies", "generation", "granted_at", "number", "open")
@@ -45,7 +45,7 @@ class Lease:
 
 
 class Settled(NamedTuple):
-    """What became of an event."""
+    """The result of an event."""
 
     lease: int
     row: int
@@ -53,14 +53,14 @@ class Settled(NamedTuple):
 
 
 class SQLiteLeases:
-    """The leases of one store in one process. What changes the file is called in a transaction.
+    """The leases of one store in one process. Methods that change the file must be called in a transaction.
 
-    Invariant: an event of a lease is out, or noted as settled, or abandoned; and an abandoned one is noted as settled by
-    `take_back_abandoned`. To write again what was settled has no effect: only what a lease in the file holds is removed.
+    Invariant: an event of a lease is being sent, or recorded as settled, or abandoned; `take_back_abandoned` records
+    abandoned ones as settled. Writing a result twice has no effect: only events of a lease in the file are removed.
 
     Args:
         holder: The name of this store in the file.
-        lease_seconds: How long a lease lasts if it is not renewed.
+        lease_seconds: Seconds after which a lease expires if it is not renewed.
     """
 
     def __init__(self, holder: str, lease_seconds: float) -> None:
@@ -74,18 +74,18 @@ class SQLiteLeases:
     def __len__(self) -> int:
         return len(self._leases)
 
-    # Handing out
+    # Leasing
 
     def grant(
         self, connection: sqlite3.Connection, max_events: int, generation: int
     ) -> Tuple[Lease, List[Row]]:
-        """Lease the events that waited longest."""
+        """Lease the oldest queued events."""
         self.release_lost(connection)
         rows, runs = oldest_waiting(connection, max_events, self._unwritten())
         lease = Lease(next(self._numbers), generation)
         lease.open = {row for row, _ in rows}
         if rows:
-            # Before the commit: what an interrupt keeps from being handed out is abandoned then, and comes back.
+            # Before the commit, so that events of an interrupted call are abandoned, and requeued.
             self._leases[lease.number] = lease
             self._write(connection, lease, runs)
         return lease, rows
@@ -93,7 +93,7 @@ class SQLiteLeases:
     def grant_unwritten(
         self, connection: sqlite3.Connection, max_events: int, generation: int
     ) -> Tuple[Lease, List[Row]]:
-        """Hand out the events that waited longest although the file takes nothing: other processes may do so too."""
+        """Lease the oldest events without writing the lease to the file: other processes may send them as well."""
         rows, _ = oldest_waiting(connection, max_events, self._unwritten())
         lease = Lease(next(self._numbers), generation)
         lease.bodies = dict(rows)
@@ -126,7 +126,7 @@ class SQLiteLeases:
         ]
 
     def accounted_for(self, generation: int) -> int:
-        """Return how many events in a file its end does not lose: they are out, or settled and only not removed yet."""
+        """Return how many events of a file are not lost with it: being sent, or settled and not removed yet."""
         waiting = {(each.lease, each.row) for each in self._settled[:] if not each.forget}
         return sum(
             (lease.number, row) not in waiting
@@ -138,24 +138,24 @@ class SQLiteLeases:
     # Settling
 
     def settle(self, event: PayloadDict, *, forget: bool) -> Optional[int]:
-        """Note what became of an event; return the generation of its file, or None for one that is not out."""
+        """Record the result of an event; return the generation of its file, or None if it is not leased."""
         entry_id = self.handed_out.find(event)
         if entry_id is None:
             return None
         number, row = entry_id
         lease = self._leases.get(number)
-        # Noted first: an interrupt in between has it settled twice, to no effect.
+        # Recorded first: after an interrupt here it is settled twice, which has no effect.
         self._settled.append(Settled(number, row, forget))
         self.handed_out.remove(entry_id)
         return None if lease is None else lease.generation
 
     @property
     def has_settled(self) -> bool:
-        """Whether something is noted that is not in the file yet."""
+        """Whether there are results that are not in the file yet."""
         return bool(self._settled)
 
     def take_back_abandoned(self) -> None:
-        """Let events wait again that nobody holds any more."""
+        """Requeue abandoned events."""
         noted = {(each.lease, each.row) for each in self._settled[:]}
         now = time.monotonic()
         for lease in [*self._leases.values()]:
@@ -170,7 +170,7 @@ class SQLiteLeases:
     def write_settled(
         self, connection: sqlite3.Connection, limit: Optional[int] = None
     ) -> List[Settled]:
-        """Write what is noted; return what has to be handed to `written` after the commit."""
+        """Write recorded results; return them, to be passed to `written` after the commit."""
         noted = self._settled[:limit]
         by_lease: Dict[int, List[Settled]] = {}
         for each in noted:
@@ -182,7 +182,7 @@ class SQLiteLeases:
             forgotten = [each.row for each in settled if each.forget]
             if lease.bodies is not None:
                 bodies = lease.bodies
-                # Its id may stand for another event by now.
+                # Its id may belong to another event by now.
                 connection.executemany(
                     "DELETE FROM event WHERE id = ? AND CAST(body AS BLOB) = ?",
                     [(row, bodies[row]) for row in forgotten if row in bodies],
@@ -193,7 +193,7 @@ class SQLiteLeases:
                 (self._holder, number),
             ).fetchall()
             if not held:
-                continue  # it ran out while this process was stopped: the events are somebody else's
+                continue  # it expired while this process was stopped: another process has the events
             connection.execute(
                 "DELETE FROM lease WHERE holder = ? AND batch = ?", (self._holder, number)
             )
@@ -203,7 +203,7 @@ class SQLiteLeases:
         return noted
 
     def written(self, noted: List[Settled]) -> None:
-        """Forget what is in the file now."""
+        """Remove the results that are in the file now."""
         for each in noted:
             lease = self._leases.get(each.lease)
             if lease is not None:
@@ -213,7 +213,7 @@ class SQLiteLeases:
         del self._settled[: len(noted)]
 
     def forget_file(self) -> None:
-        """Forget what is noted for a file that is gone."""
+        """Remove the results for a file that no longer exists."""
         del self._settled[:]
 
     # The time that leases last
@@ -226,18 +226,18 @@ class SQLiteLeases:
         )
 
     def release_lost(self, connection: sqlite3.Connection) -> None:
-        """Let events wait again whose holder is gone, or has given no sign of life for too long."""
+        """Requeue events whose holder is dead, or whose lease has expired."""
         now = time.monotonic()
         holders = connection.execute(
             "SELECT DISTINCT holder FROM lease WHERE holder != ?", (self._holder,)
         ).fetchall()
         for (holder,) in holders:
-            # In a damaged file it may be anything.
+            # In a damaged file it may have any type.
             if isinstance(holder, str) and is_gone(holder.partition("/")[0]):
                 connection.execute("DELETE FROM lease WHERE holder = ?", (holder,))
         if holders:
             connection.execute(
-                # The clock starts again with the machine.
+                # The clock restarts with the machine.
                 "DELETE FROM lease WHERE holder != ? AND (until < ? OR granted > ?)",
                 (self._holder, now, now),
             )
@@ -253,12 +253,12 @@ class SQLiteLeases:
 def oldest_waiting(
     connection: sqlite3.Connection, max_events: int, without: Iterable[int] = ()
 ) -> Tuple[List[Row], List[Run]]:
-    """Find the events that waited longest, with the ranges that hold them and nothing else.
+    """Return the oldest queued events, and the ranges that contain exactly these.
 
     Args:
         connection: The file.
-        max_events: How many at most.
-        without: Ids of events that are out although no lease in the file says so.
+        max_events: Maximum number of events.
+        without: Ids of events that are being sent without a lease in the file.
     """
     rows: List[Row] = []
     runs: List[Run] = []
@@ -267,7 +267,7 @@ def oldest_waiting(
     out = sorted([*leased, *((first, last) for first, last, _ in _runs(without))])
     for first, last in [*out, (_BEYOND_ALL_IDS, _BEYOND_ALL_IDS)]:
         found = connection.execute(
-            # As bytes: what is no text must not keep the others from being read.
+            # As bytes, so that a body that is not UTF-8 does not prevent reading the others.
             "SELECT id, CAST(body AS BLOB) FROM event WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
             (above, first, max_events - len(rows)),
         ).fetchall()

@@ -1,4 +1,4 @@
-"""Stores by URL, for programs that are told where the queue is."""
+"""Opens stores by URL, for programs with a configured queue."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def open_store(url: str) -> Union[SQLiteEventStore, RedisEventStore]:
 
     Raises:
         ImportError: redis-py is needed and not installed.
-        ValueError: It is no such URL, or an option is unknown or wrong. The message shows no password.
+        ValueError: The URL is invalid, or an option is unknown or invalid. The message contains no password.
     """
     scheme = url.partition(":")[0].lower()
     if scheme == "sqlite":

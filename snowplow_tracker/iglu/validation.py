@@ -266,7 +266,7 @@ def _closest(errors: List[Any]) -> Any:
         by_alternative.setdefault(error.schema_path[0], []).append(error)
 
     def distance(errors: List[Any]) -> Any:
-        # A wrong type, or a wrong value that distinguishes the alternatives, is a large difference, above all at the top.
+        # A wrong type, or a wrong value that distinguishes the alternatives, is a large difference, most at the top.
         other = [len(each.path) for each in errors if each.validator in {"type", "enum"}]
         return (bool(other), -min(other, default=0), len(errors))
 

@@ -62,7 +62,7 @@ class SnowplowMiddleware:
         * `user_id(scope)`: returns the user id; called when the first event is tracked. It must not block.
         * `page_views`: track a `PageView` for each HTML page with a 2xx response: True, or a function that is called
           with the connection scope and returns whether to track. Default False.
-        * `exceptions`: track an `application_error` for each exception that the application does not handle. Default False.
+        * `exceptions`: track an `application_error` for each unhandled exception of the application. Default False.
 
     Raises:
         TypeError: An option is unknown or has the wrong type, or an option needs a tracker.

@@ -47,7 +47,7 @@ class Response:
         status: the HTTP status.
         headers: further headers.
         body: the body.
-        delay: seconds before the answer goes out; ``math.inf`` to never answer.
+        delay: seconds before the answer is sent; ``math.inf`` to never answer.
         drop: reset the connection instead of the answer. The collector still acts according to the
             status: with 200 it keeps the events, but the tracker gets no answer.
         close: close the connection after the answer.

@@ -152,7 +152,7 @@ def test_a_key_opens_a_registry_and_is_never_shown(registry, tmp_path):
 def test_what_is_no_schema_is_said(registry, body):
     """An answer that is no JSON object is the registry's fault, not an exception of another kind."""
     registry.answer = (200, body)
-    with pytest.raises(SchemaNotFoundError, match=r"it is not a? ?JSON"):
+    with pytest.raises(SchemaNotFoundError, match=r"it is not (a )?JSON"):
         Resolver(HttpRegistry(registry.url, cache=None)).resolve(ORDER)
 
 

@@ -34,7 +34,7 @@ class WithReduce(Sender):
 def test_it_says_what_to_do_instead(make, duplicate):
     """A pickle or a deep copy of an emitter, or of a tracker that has one, is refused with a way out."""
     with pytest.raises(
-        TypeError, match=r"^Sender cannot be pickled .* make a tracker in each process"
+        TypeError, match=r"^Sender cannot be pickled .* create a tracker in each process"
     ):
         duplicate(make())
 

@@ -196,7 +196,9 @@ def test_a_circle_is_named(json_encoder):
     """Data that holds itself is refused, and the next data is none the wiser."""
     circle = {"a": []}
     circle["a"].append(circle)
-    with pytest.raises(ValueError, match=r"^data\.a\[0\]: circular reference: a dict holds itself"):
+    with pytest.raises(
+        ValueError, match=r"^data\.a\[0\]: circular reference: a dict contains itself"
+    ):
         protocol_json.dumps(circle, json_encoder)
     twice = [1]
     assert protocol_json.dumps({"a": twice, "b": twice}, json_encoder) == '{"a": [1], "b": [1]}'

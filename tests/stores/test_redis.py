@@ -669,7 +669,7 @@ def test_a_redis_without_memory_takes_each_event_once_and_still_delivers(
                 for each in (event(page="x" * 2_000) for _ in range(400))
                 if store.add_event(each)
             ]
-            until(lambda: "takes no events" in caplog.text)
+            until(lambda: "accepts no events" in caplog.text)
             batch = store.get_events_batch(max_events=100)
             assert ids(batch) == eids[:100]
             store.cleanup(batch, need_retry=False)
@@ -680,7 +680,7 @@ def test_a_redis_without_memory_takes_each_event_once_and_still_delivers(
         assert [json.loads(fields[b"event"])["eid"] for _, fields in entries] == eids[100:]
         assert len(eids) == 700
     # What is delivered makes room, which may be full again: each time is told once.
-    assert caplog.text.count("takes no events") == caplog.text.count("takes events again")
+    assert caplog.text.count("accepts no events") == caplog.text.count("accepts events again")
 
 
 def test_an_entry_that_cannot_be_read_is_lost_alone(server, make_store, caplog):

@@ -287,6 +287,6 @@ def test_a_user_with_the_least_rights_is_enough_by_tls(tmp_path):
     ],
 )
 def test_what_is_no_url_is_refused_without_its_password(url):
-    with pytest.raises(ValueError, match="redis-py does not take the URL") as caught:
+    with pytest.raises(ValueError, match="redis-py does not accept the URL") as caught:
         RedisEventStore(url)
     assert "secret" not in str(caught.value)

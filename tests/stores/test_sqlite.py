@@ -363,8 +363,8 @@ def _make_scribbled_on(path: Path) -> None:
     [
         (_make_text, "not a database"),
         (_make_short_text, "not a database"),
-        (_make_other_database, "something else"),
-        (_make_other_application, "something else"),
+        (_make_other_database, "another program"),
+        (_make_other_application, "another program"),
         (_make_later_version, "another version"),
         (_make_truncated, "malformed|damaged"),
         (_make_scribbled_on, "malformed|damaged"),
