@@ -36,11 +36,13 @@ from typing import (
     cast,
 )
 
+from snowplow_tracker._messages import choice_text
 from snowplow_tracker._protocol.contexts import KeptEntity, joined
 from snowplow_tracker._protocol.parameters import sent_value
+from snowplow_tracker.contracts import contracts_enabled
 from snowplow_tracker.events.event import own_pairs
 from snowplow_tracker.self_describing_json import SelfDescribingJson
-from snowplow_tracker.subject import DEFAULT_PLATFORM, Subject
+from snowplow_tracker.subject import DEFAULT_PLATFORM, SUPPORTED_PLATFORMS, Subject
 from snowplow_tracker.typing import JsonEncoderFunction, Unpack
 
 if TYPE_CHECKING:
@@ -245,8 +247,8 @@ class Scope:
             `None` is not sent, and hides the value of outer scopes and of the tracker's subject.
 
     Raises:
-        TypeError: A keyword is unknown.
-        ValueError: `entities` contains an object that is not an entity, or `parameters` contains one that the tracker
+        TypeError: A keyword is unknown, or its value is a list or another collection.
+        ValueError: The platform is not one of the protocol, `entities` contains an object that is not an entity, or `parameters` contains one that the tracker
             sets for each event, such as `eid`.
 
     Example:
@@ -557,6 +559,7 @@ def _named(values: Mapping[str, Any]) -> Dict[str, Any]:
         if parameter is None:
             unknown.append(name)
         else:
+            _check_value(name, value)
             pairs[parameter] = sent_value(parameter, value)
     if unknown:
         raise TypeError(
@@ -564,6 +567,15 @@ def _named(values: Mapping[str, Any]) -> Dict[str, Any]:
             "for other parameters of the protocol."
         )
     return pairs
+
+
+def _check_value(name: str, value: object) -> None:
+    if not contracts_enabled():
+        return
+    if isinstance(value, (bytes, bytearray, list, tuple, dict, set, frozenset)):
+        raise TypeError(f"{name} must be a string, not {type(value).__name__}.")
+    if name == "platform" and value is not None and str(value) not in SUPPORTED_PLATFORMS:
+        raise ValueError(f"{name} {choice_text(SUPPORTED_PLATFORMS, value)}")
 
 
 def _checked_parameters(parameters: Mapping[str, Any]) -> Dict[str, Any]:

@@ -5,8 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Dict, List, Optional
+import ast
+import functools
+import sys
+from typing import Any, Callable, ClassVar, Dict, List, Literal, NamedTuple, Optional, Tuple
 
+from snowplow_tracker._messages import choice_text
+from snowplow_tracker.contracts import contracts_enabled
 from snowplow_tracker.events.event import Event
 from snowplow_tracker.events.self_describing import SelfDescribing
 from snowplow_tracker.self_describing_json import SelfDescribingJson
@@ -32,7 +37,17 @@ class TypedData:
 
     Its attributes may be changed until the event is tracked. Two objects of one class with equal
     attributes are equal.
+
+    A required attribute that is None, or one that is not among the values of its schema, is a `ValueError` when the data is
+    used: in `track()`, or in `to_data()`.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Have the attributes checked before they become data."""
+        super().__init_subclass__(**options)
+        write = cls.__dict__.get("to_data")
+        if write is not None:
+            cls.to_data = _checking(cls, write)  # type: ignore[method-assign,assignment]
 
     def to_data(self) -> Any:
         """Return the data in the form of JSON, with the names in the schema."""
@@ -53,6 +68,68 @@ class TypedData:
     def __repr__(self) -> str:
         shown = ", ".join(f"{k}={v!r}" for k, v in self._held().items() if v is not None)
         return f"{type(self).__name__}({shown})"
+
+
+class _Rule(NamedTuple):
+    name: str
+    is_required: bool
+    choices: Tuple[Any, ...]
+
+
+def _checking(cls: type, write: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a `to_data` that checks the attributes of its class first."""
+    rules: List[_Rule] = []
+    is_read = False
+
+    @functools.wraps(write)
+    def to_data(self: TypedData) -> Any:
+        nonlocal is_read
+        if not is_read:
+            rules[:] = _rules(cls)
+            is_read = True
+        if contracts_enabled():
+            for rule in rules:
+                _check(cls, rule, getattr(self, rule.name, None))
+        return write(self)
+
+    return to_data
+
+
+def _check(cls: type, rule: _Rule, value: object) -> None:
+    if value is None:
+        if rule.is_required:
+            raise ValueError(
+                f"{rule.name} of {cls.__name__} must not be None: its schema requires it."
+            )
+    elif rule.choices and value not in rule.choices:
+        raise ValueError(f"{rule.name} of {cls.__name__} {choice_text(rule.choices, value)}")
+
+
+def _rules(cls: type) -> List[_Rule]:
+    """Read from the annotations of a constructor which attributes are required, and which have a list of values."""
+    write: Any = cls.__dict__.get("__init__")
+    code = getattr(write, "__code__", None)
+    if code is None:
+        return []
+    first = code.co_argcount
+    defaults = write.__kwdefaults__ or {}
+    rules = []
+    for name in code.co_varnames[first : first + code.co_kwonlyargcount]:
+        annotation = str(write.__annotations__.get(name, ""))
+        is_required = name not in defaults and "None" not in annotation and "Any" not in annotation
+        choices = _choices(annotation.replace(" | None", ""), sys.modules.get(cls.__module__))
+        if is_required or choices:
+            rules.append(_Rule(name, is_required, choices))
+    return rules
+
+
+def _choices(annotation: str, module: object) -> Tuple[Any, ...]:
+    """Return the values of a `Literal`, written out or by the name that its module has for it."""
+    if annotation.startswith("Literal["):
+        values: Tuple[Any, ...] = ast.literal_eval(f"({annotation[len('Literal[') : -1]},)")
+        return values
+    found: Any = getattr(module, annotation, None)
+    return getattr(found, "__args__", ()) if getattr(found, "__origin__", None) is Literal else ()
 
 
 class TypedEntity(TypedData, SelfDescribingJson):

@@ -104,3 +104,35 @@ def test_events_and_entities_are_told_apart():
     assert issubclass(agents.AgentInvocation, TypedEvent)
     assert issubclass(agents.AgentContext, TypedEntity)
     assert issubclass(web.ConsentDocument, TypedEntity)
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        (web.LinkClick(target_url=None), "target_url of LinkClick must not be None"),
+        (
+            ecommerce.SnowplowEcommerceAction(type="bought"),
+            "type of SnowplowEcommerceAction must be one of 'add_to_cart', .*got 'bought'",
+        ),
+        (
+            web.FocusForm(form_id="f", element_id="e", node_name="DIV", value=None),
+            "node_name of FocusForm must be one of 'INPUT', 'TEXTAREA', 'SELECT', got 'DIV'",
+        ),
+    ],
+    ids=["required", "enumeration with a name", "enumeration"],
+)
+def test_what_the_schema_cannot_accept_is_an_error_when_it_is_tracked(event, message):
+    """A missing or unknown value raises out of `track()` and names the parameter, and nothing is sent."""
+    emitter = RecordingEmitter()
+    with pytest.raises(ValueError, match=message):
+        Tracker("n", emitter).track(event)
+    assert emitter.events == []
+
+
+def test_what_was_corrected_is_tracked():
+    """Only the values at the time of `track()` count."""
+    emitter = RecordingEmitter()
+    event = web.LinkClick(target_url=None)
+    event.target_url = "https://example.com/"
+    Tracker("n", emitter).track(event)
+    assert emitter.events[0].data == {"targetUrl": "https://example.com/"}

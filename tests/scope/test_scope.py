@@ -470,3 +470,19 @@ def test_a_subclass_that_completes_payloads_itself_sees_the_scope():
         Own("n", emitter).track(StructuredEvent("a", "b"))
     [event] = emitter.events
     assert (event["page"], datas(event)) == ("own", [{"a": 1}])
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ({"platform": "desktop"}, ValueError, "platform must be one of .*got 'desktop'"),
+        ({"user_id": ["user-7"]}, TypeError, "user_id must be a string, not list"),
+        ({"page_title": b"Basket"}, TypeError, "page_title must be a string, not bytes"),
+    ],
+)
+def test_a_wrong_value_is_refused_at_the_call(values, error, message):
+    """A platform that the protocol does not know and a collection in the place of a string name the parameter."""
+    with pytest.raises(error, match=message):
+        Scope(**values)
+    with Scope() as scope, pytest.raises(error, match=message):
+        scope.set(**values)
