@@ -18,14 +18,14 @@ _unreported: Dict[str, Tuple[Dict[DropReason, int], str]] = {}
 """Per endpoint: the number of dropped events by reason, and the detail of the last drop."""
 
 
-def is_heard() -> bool:
-    """Return whether our warnings reach a handler, or were silenced on purpose."""
-    source = logger
+def is_heard(to: logging.Logger = logger) -> bool:
+    """Return whether warnings of a logger reach a handler, or were silenced on purpose."""
+    source = to
     while source is not None:
         if any(not isinstance(handler, logging.NullHandler) for handler in source.handlers):
             return True
         source = source.parent if source.propagate else None  # type: ignore[assignment]
-    return not logger.isEnabledFor(logging.WARNING)
+    return not to.isEnabledFor(logging.WARNING)
 
 
 def note(endpoint: str, reason: DropReason, count: int, detail: str) -> None:
@@ -52,12 +52,12 @@ def take_summary(endpoint: str = "") -> List[str]:
     return lines
 
 
-def warn(message: str, *arguments: object) -> None:
-    """Warn of events that are lost with the process, on stderr in a program without logging."""
-    logger.warning(message, *arguments)
-    if logging.lastResort is not None and not is_heard():
+def warn(message: str, *arguments: object, to: logging.Logger = logger) -> None:
+    """Log a warning that must be seen: on stderr in a program without logging."""
+    to.warning(message, *arguments)
+    if logging.lastResort is not None and not is_heard(to):
         logging.lastResort.handle(
-            logger.makeRecord(logger.name, logging.WARNING, __file__, 0, message, arguments, None)
+            to.makeRecord(to.name, logging.WARNING, __file__, 0, message, arguments, None)
         )
 
 

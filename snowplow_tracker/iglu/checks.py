@@ -6,8 +6,9 @@ import logging
 import os
 import queue
 import threading
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set, Union
 
+from snowplow_tracker._delivery import unreported
 from snowplow_tracker._messages import choice_text
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker.iglu.resolver import Resolver
@@ -51,7 +52,8 @@ def checker(
     Returns:
         A function of the complete parameters of an event. With `"raise"` it raises `InvalidEventError`,
         and may send requests to a registry in the calling thread. With `"warn"` it does neither: a thread
-        looks up unknown schemas, and validates the event.
+        looks up unknown schemas, and validates the event. Warnings go to the logger
+        `snowplow_tracker.validation`, and to stderr in a program without logging.
 
     Raises:
         ValueError: `validate` has an unknown value, or a folder does not exist.
@@ -87,6 +89,49 @@ def _resolver(schemas: Schemas) -> Optional[Resolver]:
     return Resolver(*sources) if sources else None
 
 
+class _Checks:
+    """Finds the problems of events.
+
+    Args:
+        resolver: Finds the schemas; None to check only the rules of the protocol.
+    """
+
+    def __init__(self, resolver: Optional[Resolver]) -> None:
+        self.resolver = resolver
+        self._unchecked: Set[str] = set()
+        if resolver is None:
+            unreported.warn(
+                "Events are validated without schemas: only the rules of the tracker protocol are checked. Name the schemas "
+                "with SNOWPLOW_SCHEMAS or Tracker(schemas=...).",
+                to=logger,
+            )
+
+    def problems(self, parameters: Mapping[str, Any]) -> List[Problem]:
+        """Return the problems of an event, without schemas of vendors of which no schema is given.
+
+        They are public ones, mostly, such as those of the events in this package. The pipeline may well have them.
+        """
+        found = validate_event(_as_sent(parameters), self.resolver)
+        return [problem for problem in found if not self._is_unchecked(problem)]
+
+    def _is_unchecked(self, problem: Problem) -> bool:
+        resolver, schema = self.resolver, problem.schema
+        if not problem.is_missing or resolver is None:
+            return False
+        if schema not in self._unchecked:
+            if resolver.has_vendor(schema):
+                return False
+            self._unchecked.add(schema)
+            unreported.warn(
+                "%s is not checked: no schema of its vendor is in %s. If it is public, add its registry, such as "
+                "https://iglucentral.com, to SNOWPLOW_SCHEMAS or Tracker(schemas=...).",
+                schema,
+                ", ".join(registry.name for registry in resolver.registries),
+                to=logger,
+            )
+        return True
+
+
 def _described(parameters: Mapping[str, Any], problems: List[Problem]) -> str:
     kind = parameters.get("e")
     schema = next((each.schema for each in problems if each.where == "event" and each.schema), None)
@@ -104,23 +149,24 @@ def _as_sent(parameters: Mapping[str, Any]) -> Dict[str, str]:
 
 class _Raiser:
     def __init__(self, resolver: Optional[Resolver]) -> None:
-        self._resolver = resolver
+        self._checks = _Checks(resolver)
 
     def __call__(self, parameters: Mapping[str, Any]) -> None:
-        problems = validate_event(_as_sent(parameters), self._resolver)
+        problems = self._checks.problems(parameters)
         if problems:
             raise InvalidEventError(_described(parameters, problems), problems)
 
 
 class _Warner:
     def __init__(self, resolver: Optional[Resolver]) -> None:
-        self._resolver = resolver
+        self._checks = _Checks(resolver)
         self._waiting: queue.Queue[Dict[str, Any]] = queue.Queue(_MAX_WAITING)
         self._thread: Optional[threading.Thread] = None
         self._process = os.getpid()
 
     def __call__(self, parameters: Mapping[str, Any]) -> None:
-        if self._resolver is None or not self._resolver.remote:
+        resolver = self._checks.resolver
+        if resolver is None or not resolver.remote:
             self._check(parameters)
             return
         if self._thread is None or self._process != os.getpid():
@@ -142,7 +188,7 @@ class _Warner:
 
     def _check(self, parameters: Mapping[str, Any]) -> None:
         try:
-            problems = validate_event(_as_sent(parameters), self._resolver)
+            problems = self._checks.problems(parameters)
         except Exception as error:
             # A check that only warns must not end the caller or the thread.
             if is_interrupt(error):
@@ -150,4 +196,4 @@ class _Warner:
             logger.exception("An event could not be checked")
             return
         if problems:
-            logger.warning("%s", _described(parameters, problems))
+            unreported.warn("%s", _described(parameters, problems), to=logger)

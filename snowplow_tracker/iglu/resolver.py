@@ -97,6 +97,15 @@ class Resolver:
             found.update(registry.keys())
         return sorted(found)
 
+    def has_vendor(self, schema: Union[str, SchemaKey]) -> bool:
+        """Return whether a registry may have schemas of the vendor of this one: a remote one, or one with others of it.
+
+        Raises:
+            ValueError: `schema` is not the URI of a schema.
+        """
+        vendor = _key(schema).vendor
+        return self.remote or any(key.vendor == vendor for key in self.keys())
+
     def _recent_miss(self, key: SchemaKey) -> Optional[str]:
         at, text = self._misses.get(key, (float("-inf"), ""))
         return text if time.monotonic() - at < _FORGET_MISSES_AFTER else None

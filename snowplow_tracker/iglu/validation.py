@@ -54,6 +54,8 @@ class Problem(NamedTuple):
     """The URI of the schema."""
     where: str = ""
     """The invalid part of an event: `event`, `context[1]` or `parameters`."""
+    is_missing: bool = False
+    """Whether the problem is that the schema was not found."""
 
     def __str__(self) -> str:
         place = f"{self.where} at {self.path}" if self.where else self.path
@@ -95,7 +97,7 @@ def validate_self_describing(value: Any, resolver: Resolver) -> List[Problem]:
     try:
         validator = _validator_for(key, resolver)
     except SchemaNotFoundError as error:
-        return [Problem("$", str(error), schema=uri)]
+        return [Problem("$", str(error), schema=uri, is_missing=True)]
     except _UnusableSchemaError as error:
         return [Problem("$", f"the schema itself is not valid: {error}", schema=uri)]
     return _problems(validator, value["data"], uri)

@@ -5,11 +5,19 @@ import time
 
 import pytest
 
-from snowplow_tracker import SelfDescribing, SelfDescribingJson, StructuredEvent, Tracker
+from snowplow_tracker import (
+    ScreenView,
+    SelfDescribing,
+    SelfDescribingJson,
+    StructuredEvent,
+    Tracker,
+)
+from snowplow_tracker.events.web import LinkClick
 from snowplow_tracker.iglu import HttpRegistry, Resolver
 from snowplow_tracker.iglu.checks import InvalidEventError, checker
 from snowplow_tracker.testing import RecordingEmitter
 from support.iglu import SCHEMAS
+from support.processes import run_program
 
 pytest.importorskip("jsonschema")
 
@@ -103,3 +111,45 @@ def test_warn_never_waits_for_a_registry(registry, caplog):
             time.sleep(0.01)
     assert [each.threadName for each in caplog.records] == ["snowplow-validation"]
     assert len(registry.asked) == 1
+
+
+def test_public_schemas_that_nobody_gave_are_not_checked(caplog):
+    """An event of a vendor without any schema here is tracked, and one warning says how to have it checked."""
+    emitter = RecordingEmitter()
+    tracker = Tracker("t", emitter, validate="raise", schemas=SCHEMAS)
+    for _ in range(2):
+        tracker.track(ScreenView(name="Home"))
+        tracker.track(LinkClick(target_url="https://example.com/"))
+    assert len(emitter.events) == 4
+    warnings = [each.getMessage() for each in caplog.records if each.name == LOGGER]
+    assert len(warnings) == 2
+    assert "screen_view/jsonschema/1-0-0 is not checked" in warnings[0]
+    assert "https://iglucentral.com" in warnings[0]
+
+
+def test_a_schema_that_is_missing_among_those_of_its_vendor_is_a_problem():
+    """A typo in the name or version of an own schema raises."""
+    wrong = SelfDescribingJson("iglu:org.beta/produkt/jsonschema/1-0-0", {})
+    tracker = Tracker("t", RecordingEmitter(), validate="raise", schemas=SCHEMAS)
+    with pytest.raises(InvalidEventError, match="produkt/jsonschema/1-0-0 was not found"):
+        tracker.track(SelfDescribing(wrong))
+
+
+WITHOUT_LOGGING = """
+    import sys
+    from snowplow_tracker import SelfDescribing, SelfDescribingJson, Tracker
+    from snowplow_tracker.testing import RecordingEmitter
+    tracker = Tracker("t", RecordingEmitter(), validate="warn", schemas=sys.argv[1] or None)
+    tracker.track(SelfDescribing(SelfDescribingJson("iglu:org.beta/product/jsonschema/1-0-0", {})))
+"""
+
+
+@pytest.mark.parametrize(
+    ("schemas", "message"),
+    [(str(SCHEMAS), "would be refused by the pipeline"), ("", "validated without schemas")],
+)
+def test_warnings_are_seen_without_logging(schemas, message):
+    """Who asks for warnings reads them on stderr, also in a program that sets up no logging."""
+    done = run_program(WITHOUT_LOGGING, schemas)
+    assert done.status == 0, done
+    assert message in done.errors
