@@ -219,8 +219,10 @@ class _Provider:
 def _made(result: Any) -> Iterable[KeptEntity]:
     if result is None:
         return ()
-    if hasattr(result, "to_json"):
-        return (KeptEntity(result),)
+    if hasattr(result, "to_json") or isinstance(result, (dict, str)):
+        return (
+            KeptEntity(result),
+        )  # which refuses a dictionary by its type, not by that of its keys
     return [KeptEntity(entity) for entity in result if entity is not None]
 
 

@@ -30,6 +30,9 @@ Redact = Callable[[Any], Any]
 
 logger = logging.getLogger("snowplow_tracker.tracker")
 
+_REQUIRED = frozenset(("e", "eid", "p", "tv"))
+"""The parameters that each event must have."""
+
 _PATH = re.compile(r"(\.\.|\.)([\w-]+|\*)|\[(\d+|\*)\]|\['([^']+)'\]")
 
 _Step = Tuple[bool, Union[str, int]]
@@ -120,7 +123,7 @@ class Redaction:
 
         Raises:
             TypeError: The action is not a function.
-            ValueError: The target or the schema rule is invalid.
+            ValueError: The target or the schema rule is invalid, or the target is a parameter that each event must have.
         """
         if not callable(action):
             raise TypeError(f"action must be a function, not {type(action).__name__}.")
@@ -134,6 +137,10 @@ class Redaction:
                 raise ValueError(
                     f"target is {target!r}, which is neither a parameter of the protocol (the user id is 'uid', the"
                     " IP address 'ip') nor a JSON path (it begins with '$')."
+                )
+            if target in _REQUIRED:
+                raise ValueError(
+                    f"target must not be {target!r}: the pipeline refuses events without it."
                 )
             self._parameters += ((target, action),)
         else:

@@ -283,6 +283,10 @@ class Scope:
             self._pairs.update(_checked_parameters(parameters))
         if values:
             self._pairs.update(_named(values))
+        if isinstance(entities, (dict, str)) or hasattr(entities, "to_json"):
+            raise ValueError(
+                f"entities must be a list of SelfDescribingJson, not {type(entities).__name__}."
+            )
         for entity in entities:
             self._entities += (KeptEntity(entity),)
 

@@ -238,7 +238,9 @@ class Tracker(DeprecatedTracking):
 
         Raises:
             TypeError: `event` is not an event, or it contains a value that has no JSON or no string form.
-            ValueError: The data of the event contains itself, or is nested too deeply.
+            ValueError: The data of the event contains itself, or is nested too deeply; or a typed event or entity lacks a
+                value that its schema requires, or has one that its schema does not know.
+            InvalidEventError: The event is invalid, and the tracker was created with `validate="raise"`.
         """
         pipeline = self._pipeline
         if pipeline is not None:
@@ -532,8 +534,16 @@ class Tracker(DeprecatedTracking):
         Args:
             *names: Names that were given to `add_global_contexts`.
 
+        Raises:
+            TypeError: A name is not a string.
+
         New in version 1.2.0.
         """
+        for name in names:
+            if not isinstance(name, str):
+                raise TypeError(
+                    f"names must be strings, one argument each, not {type(name).__name__}."
+                )
         self._own_pipeline().global_contexts.remove(names)
         return self
 

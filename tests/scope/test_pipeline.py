@@ -513,3 +513,28 @@ def test_wrong_rules_are_refused(tracker):
         tracker.redact("uid", "hash")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="key"):
         hashed("")
+
+
+@pytest.mark.parametrize("target", ["e", "eid", "p", "tv"])
+def test_what_each_event_must_have_cannot_be_redacted(target):
+    """A rule that would make every event a failed one is refused at the call."""
+    with pytest.raises(ValueError, match=f"target must not be '{target}'"):
+        Tracker("n", RecordingEmitter()).redact(target, lambda value: None)
+
+
+def test_a_list_of_names_to_remove_is_refused_by_its_type():
+    """Names are arguments, one each; the message says so."""
+    with pytest.raises(TypeError, match="names must be strings, one argument each, not list"):
+        Tracker("n", RecordingEmitter()).remove_global_contexts(["basket"])
+
+
+def test_a_dictionary_is_no_entity(caplog):
+    """The message names the type that was given, not that of the keys in it."""
+    with pytest.raises(ValueError, match="entities must be a list of SelfDescribingJson, not dict"):
+        Scope(entities={"sku": "lamp"})
+    emitter = RecordingEmitter()
+    tracker = Tracker("n", emitter)
+    tracker.add_global_contexts([lambda event: {"sku": "lamp"}])
+    tracker.track(PageView("https://example.com/"))
+    assert len(emitter.events) == 1
+    assert "an entity must be a SelfDescribingJson, not dict" in caplog.text
