@@ -11,6 +11,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
+from snowplow_tracker._cli.arguments import ENDPOINT_HELP
 from snowplow_tracker._cli.schema_sources import add_schema_arguments, resolver_from
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         default=endpoint,
         required=endpoint is None,
-        help="the collector: a URL, or a host, which is spoken to by https unless it is this machine",
+        help=ENDPOINT_HELP,
     )
     parser.add_argument("--method", choices=("post", "get"), default="post")
     parser.add_argument(
@@ -173,6 +174,7 @@ class _Tracked(NamedTuple):
 
 class _Run:
     def __init__(self, args: argparse.Namespace, reporter: Any) -> None:
+        from snowplow_tracker._http.endpoint import default_protocol
         from snowplow_tracker.emitters import AsyncEmitter
         from snowplow_tracker.tracker import Tracker
 
@@ -185,7 +187,8 @@ class _Run:
         self._entities = [entity for each in args.entity for entity in _entities(each)]
         self._events = self._read()
         self._emitter: AsyncEmitter = AsyncEmitter(
-            _with_protocol(args.endpoint),
+            args.endpoint,
+            protocol=default_protocol(args.endpoint),
             method=args.method,
             batch_size=100,
             overflow="wait",
@@ -395,12 +398,6 @@ def _subject(args: argparse.Namespace) -> Subject:
         if value is not None:
             getattr(subject, f"set_{option.replace('-', '_')}")(value)
     return subject
-
-
-def _with_protocol(endpoint: str) -> str:
-    """Return an endpoint whose host is spoken to by http where it is this machine."""
-    host = endpoint.split("/", 1)[0].rsplit(":", 1)[0]
-    return f"http://{endpoint}" if host in {"localhost", "127.0.0.1", "[::1]"} else endpoint
 
 
 def _number(text: str) -> float:

@@ -12,6 +12,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, List, Optional, Sequence
 
+from snowplow_tracker._cli.arguments import ENDPOINT_HELP
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._stores.protocol import DurableEventStore
 from snowplow_tracker._stores.redaction import redact
@@ -69,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         default=endpoint,
         required=endpoint is None,
-        help="the collector: a URL, or a host, which is spoken to by https",
+        help=ENDPOINT_HELP,
     )
     parser.add_argument("--method", choices=("post", "get"), default="post")
     parser.add_argument(
@@ -214,6 +215,7 @@ class _Worker:
     """Has an emitter deliver what is in a store."""
 
     def __init__(self, store: DurableEventStore, args: argparse.Namespace, reporter: Any) -> None:
+        from snowplow_tracker._http.endpoint import default_protocol
         from snowplow_tracker.emitters import AsyncEmitter
 
         self._store = store
@@ -228,7 +230,7 @@ class _Worker:
         store.lost_listener = self._on_lost
         self.emitter = AsyncEmitter(
             args.endpoint,
-            protocol="https",
+            protocol=default_protocol(args.endpoint),
             method=args.method,
             batch_size=1,  # a worker sends what there is
             on_success=self._on_success,

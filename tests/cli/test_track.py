@@ -206,6 +206,16 @@ def test_a_wrong_command_line_is_one_line(collector, capsys, arguments):
     assert "-h" in said
 
 
+def test_a_host_alone_is_asked_by_https(capsys):
+    """A host that is not this machine is sent nothing over plain http; this machine is."""
+    arguments = ["--timeout", "0.2", "page-view", "https://a.example"]
+    assert main(["track", "--endpoint", "collector.invalid", *arguments]) == 3
+    assert "to https://collector.invalid/" in capsys.readouterr().err
+    with Collector() as local:
+        address = local.endpoint.partition("://")[2]
+        assert main(["track", "--endpoint", address, *arguments]) == 0
+
+
 @pytest.mark.parametrize("command", ["generate", "validate", "track"])
 def test_the_help_teaches_by_an_example(capsys, command):
     """The help of each command has an example and the exit statuses."""

@@ -121,6 +121,19 @@ def test_it_delivers_all_and_ends_when_it_is_asked_to(url, collector, start):
 
 
 @pytest.mark.long
+def test_a_host_alone_is_asked_by_https_except_for_this_machine(sqlite_url, collector, start):
+    """An endpoint without a scheme means what it means for `track`: https, but http on this machine."""
+    eids = fill(sqlite_url, 3)
+    process = start(sqlite_url, "collector.invalid")
+    assert "to https://collector.invalid/" in process.stderr.readline()
+    process.kill()
+    process.wait()
+    address = collector.endpoint.partition("://")[2]
+    status, errors = end(start(f"{sqlite_url}?lease_seconds=1", address, "--exit-when-empty"))
+    assert (status, arrived(collector)) == (0, sorted(eids)), errors
+
+
+@pytest.mark.long
 def test_it_waits_for_events_and_stops_when_told_to(url, collector, start):
     """It delivers what comes in later, and a SIGTERM or SIGINT ends it well."""
     for number in (signal.SIGTERM, signal.SIGINT):
