@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 import os
 import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
-from snowplow_tracker._cli.arguments import ENDPOINT_HELP
+from snowplow_tracker._cli.arguments import ENDPOINT_HELP, number, say, seconds
 from snowplow_tracker._cli.schema_sources import add_schema_arguments, resolver_from
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ pip install "snowplow-tracker[schemas]".
 Exit status:
   {DELIVERED}    every event was delivered
   {BAD_INPUT}    some input is no event, or not valid for its schema, and was not sent; all others were delivered
-  {USAGE}    the arguments make no sense
+  {USAGE}    the arguments make no sense, a file cannot be read, or the extra is missing
   {NOT_IN_TIME}    some events could not be delivered in time (--timeout): they are lost
   {DROPPED}    the collector refused some events for good: they are lost
   130  it was interrupted
@@ -77,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=10.0,
         help="how long the last events may take to be delivered (default: %(default)s)",
     )
@@ -94,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     structured.add_argument("--action", required=True)
     structured.add_argument("--label")
     structured.add_argument("--property")
-    structured.add_argument("--value", type=_number)
+    structured.add_argument("--value", type=number)
 
     custom = _kind(kinds, "self-describing", "something happens that a schema describes")
     custom.add_argument(
@@ -158,8 +157,8 @@ def run(args: argparse.Namespace) -> int:
     package.addHandler(reporter)
     try:
         return _Run(args, reporter).finish()
-    except (ValueError, TypeError, SchemaExtraMissingError) as error:
-        return _say(f"{error}", USAGE)
+    except (ValueError, TypeError, OSError, SchemaExtraMissingError) as error:
+        return _say(str(error), USAGE)
     finally:
         package.removeHandler(reporter)
 
@@ -273,14 +272,14 @@ class _Run:
         return iter([self._tracked(self._simple)])
 
     def _json(self, argument: str) -> Any:
-        from snowplow_tracker._cli.json_input import value_of
+        from snowplow_tracker._cli.json_input import name_of, value_of
 
         try:
             return value_of(argument)
         except OSError as error:
-            raise ValueError(f"{argument}: {error.strerror}") from error
+            raise ValueError(f"{name_of(argument)}: {error.strerror}") from error
         except ValueError as error:
-            raise ValueError(f"{argument[:60]} is no JSON: {error}") from error
+            raise ValueError(f"{name_of(argument)}: {error}") from error
 
     def _lines(self) -> Iterator[_Tracked]:
         from snowplow_tracker._cli.json_input import entries_of
@@ -342,12 +341,14 @@ class _Run:
 
 
 def _entities(argument: str) -> List[SelfDescribingJson]:
-    from snowplow_tracker._cli.json_input import value_of
+    from snowplow_tracker._cli.json_input import name_of, value_of
 
     try:
         value = value_of(argument)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"--entity {argument[:60]}: {error}") from error
+    except OSError as error:
+        raise ValueError(f"--entity {name_of(argument)}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"--entity {name_of(argument)}: {error}") from error
     return [
         _self_describing(each, "an entity")
         for each in (value if isinstance(value, list) else [value])
@@ -400,29 +401,5 @@ def _subject(args: argparse.Namespace) -> Subject:
     return subject
 
 
-def _number(text: str) -> float:
-    number = _finite(text)
-    return int(number) if number.is_integer() else number
-
-
-def _seconds(text: str) -> float:
-    seconds = _finite(text)
-    if seconds <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not above zero")
-    return seconds
-
-
-def _finite(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number")
-    return number
-
-
 def _say(text: str, status: int) -> int:
-    shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
-    print(f"snowplow-tracker track: {shown}", file=sys.stderr)
-    return status
+    return say("track", text, status)

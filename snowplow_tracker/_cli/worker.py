@@ -12,7 +12,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, List, Optional, Sequence
 
-from snowplow_tracker._cli.arguments import ENDPOINT_HELP
+from snowplow_tracker._cli.arguments import ENDPOINT_HELP, port, seconds, whole_number
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._stores.protocol import DurableEventStore
 from snowplow_tracker._stores.redaction import redact
@@ -76,28 +76,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch",
         metavar="N",
-        type=_whole_number,
+        type=whole_number,
         default=500,
         help="the most events in a request (default: %(default)s)",
     )
     parser.add_argument(
         "--threads",
         metavar="N",
-        type=_whole_number,
+        type=whole_number,
         default=1,
         help="how many requests may be under way at once (default: %(default)s)",
     )
     parser.add_argument(
         "--request-timeout",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=5.0,
         help="for connecting and for each answer (default: %(default)s)",
     )
     parser.add_argument(
         "--max-retry-delay",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=60.0,
         help="the longest wait after a failed request (default: %(default)s)",
     )
@@ -118,21 +118,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=10.0,
         help="how long requests under way may take when it is told to stop (default: %(default)s)",
     )
     parser.add_argument(
         "--report-every",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=10.0,
         help="how often progress is logged where there is no terminal (default: %(default)s)",
     )
     parser.add_argument(
         "--metrics-port",
         metavar="PORT",
-        type=_port,
+        type=port,
         help="serve metrics for Prometheus at http://HOST:PORT/metrics",
     )
     parser.add_argument(
@@ -416,27 +416,6 @@ def _interrupt(_number: int, _frame: object) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-def _whole_number(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("it must be at least 1")
-    return number
-
-
-def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65_535:
-        raise argparse.ArgumentTypeError("it must be from 0 to 65535; 0 takes any that is free")
-    return number
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 < number < 1e6:
-        raise argparse.ArgumentTypeError("it must be more than 0")
-    return number
 
 
 def _header(text: str) -> List[str]:

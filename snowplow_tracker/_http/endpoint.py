@@ -8,6 +8,7 @@ from typing import Any, Optional
 
 from snowplow_tracker._protocol.parameters import warn_once
 from snowplow_tracker.contracts import one_of
+from snowplow_tracker.typing import HttpProtocol
 
 __all__ = [
     "GET_PATH",
@@ -130,7 +131,7 @@ def is_this_machine(endpoint: str) -> bool:
     return _THIS_MACHINE.fullmatch(host) is not None
 
 
-def default_protocol(endpoint: str) -> str:
+def default_protocol(endpoint: str) -> HttpProtocol:
     """Return the protocol for an endpoint without one, in the commands and in `Tracker.from_environment`.
 
     It is https, so that no event crosses a network unencrypted by accident. On this machine it is http, since the

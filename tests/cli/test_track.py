@@ -187,6 +187,25 @@ def test_what_makes_no_sense_is_one_line(collector, capsys, arguments):
 
 
 @pytest.mark.parametrize(
+    ("argument", "text"),
+    [
+        ("{no json", "'{no json': it is not JSON (Expecting property name"),
+        ("-", "the standard input: it is not JSON (Expecting value, column 1)"),
+        ("@a.json", "a.json: it is not text in UTF-8"),
+    ],
+)
+def test_what_is_not_json_is_said_to_be_none(
+    collector, capsys, monkeypatch, tmp_path, argument, text
+):
+    """The message says that JSON was expected, and where it was looked for."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.json").write_bytes(b"\xff")
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert track(collector, "self-describing", argument) == 2
+    assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         [],
