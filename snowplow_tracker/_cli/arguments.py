@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "ENDPOINT_HELP",
+    "event_id",
     "number",
+    "point_in_time",
     "port",
     "printable",
     "program",
@@ -86,6 +90,34 @@ def number(text: str) -> float:
     """Read a number, as an integer if it is one."""
     found = _finite(text)
     return int(found) if found.is_integer() else found
+
+
+def event_id(text: str) -> str:
+    """Read a UUID."""
+    from snowplow_tracker._protocol.parameters import canonical_uuid
+
+    found = canonical_uuid(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a UUID")
+    return found
+
+
+def point_in_time(value: Any) -> int:
+    """Read a point in time: of the command line, or a value in JSON.
+
+    Returns:
+        Milliseconds since 1970.
+    """
+    from snowplow_tracker._protocol import parameters
+
+    # In JSON, true and false are no numbers.
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        with suppress(ValueError):
+            return parameters.point_in_time(value, "")
+    raise argparse.ArgumentTypeError(
+        f"{value!r:.60} is not a point in time: it must be milliseconds since 1970, "
+        "or ISO 8601 as in 2025-03-01T12:30:00+01:00"
+    )
 
 
 def _integer(text: str) -> int:

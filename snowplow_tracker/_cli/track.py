@@ -10,7 +10,14 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
-from snowplow_tracker._cli.arguments import ENDPOINT_HELP, number, say, seconds
+from snowplow_tracker._cli.arguments import (
+    ENDPOINT_HELP,
+    event_id,
+    number,
+    point_in_time,
+    say,
+    seconds,
+)
 from snowplow_tracker._cli.schema_sources import add_schema_arguments, resolver_from
 
 if TYPE_CHECKING:
@@ -31,8 +38,10 @@ Example:
   snowplow-tracker track --endpoint localhost:9090 self-describing --lines orders.jsonl
 
 Where JSON is asked for, @FILE stands for the content of a file, and - for the standard input.
-With --lines each line is an event: {{"schema": "iglu:…", "data": {{…}}}}, and if need be "context" (a list of entities)
-and "true_timestamp" (milliseconds since 1970). With --schema each line is the data alone.
+With --lines each line is an event: {{"schema": "iglu:…", "data": {{…}}}}, and if need be "context" (a list of entities),
+"event_id" (a UUID: the pipeline keeps one of the events with the same id), "true_timestamp" and "created_timestamp".
+With --schema each line is the data alone.
+A time is in milliseconds since 1970, or ISO 8601 as in 2025-03-01T12:30:00+01:00; without a zone it is local time.
 With --schemas (or SNOWPLOW_SCHEMAS) each event is checked before it is sent; for this, the extra is needed:
 pip install "snowplow-tracker[schemas]".
 
@@ -120,7 +129,22 @@ def _kind(kinds: Any, name: str, text: str) -> argparse.ArgumentParser:
         help="an entity as self-describing JSON, or a list of them; may be given several times",
     )
     parser.add_argument(
-        "--true-timestamp", metavar="MS", type=int, help="when it happened: milliseconds since 1970"
+        "--event-id",
+        metavar="UUID",
+        type=event_id,
+        help="the id of the event (default: a new one)",
+    )
+    parser.add_argument(
+        "--true-timestamp",
+        metavar="TIME",
+        type=point_in_time,
+        help="when it happened: milliseconds since 1970, or ISO 8601, which is local time without a zone",
+    )
+    parser.add_argument(
+        "--created-timestamp",
+        metavar="TIME",
+        type=point_in_time,
+        help="when it was recorded (default: now)",
     )
     subject = parser.add_argument_group("subject")
     for option, meaning in _SUBJECT.items():
@@ -266,6 +290,10 @@ class _Run:
             if (args.data is None) == (args.lines is None):
                 raise ValueError("self-describing takes either JSON or --lines")
             if args.lines is not None:
+                if args.event_id is not None:
+                    raise ValueError(
+                        "--event-id is for one event: with --lines, give each line an event_id"
+                    )
                 return self._lines()
             value = self._json(args.data)
             return iter([self._tracked(lambda: self._custom(value))])
@@ -303,7 +331,10 @@ class _Run:
         from snowplow_tracker.events.structured_event import StructuredEvent
 
         args = self._args
-        common: Dict[str, Any] = {"context": self._entities, "true_timestamp": args.true_timestamp}
+        common: Dict[str, Any] = {
+            "context": self._entities,
+            **{name: getattr(args, name) for name in _OF_EVENT},
+        }
         if args.kind == "page-view":
             return PageView(args.url, page_title=args.title, referrer=args.referrer, **common)
         return StructuredEvent(
@@ -319,7 +350,8 @@ class _Run:
         from snowplow_tracker.events.self_describing import SelfDescribing
 
         args = self._args
-        context, timestamp = list(self._entities), args.true_timestamp
+        context = list(self._entities)
+        options = {name: getattr(args, name) for name in _OF_EVENT}
         if args.schema is not None:
             value = {"schema": args.schema, "data": value}
         elif isinstance(value, dict):
@@ -328,16 +360,27 @@ class _Run:
             if not isinstance(entities, list):
                 raise ValueError("the context must be a list of entities")
             context += [_self_describing(entity, "an entity") for entity in entities]
-            timestamp = value.pop("true_timestamp", timestamp)
-            if timestamp is not None and (
-                isinstance(timestamp, bool) or not isinstance(timestamp, int)
-            ):
-                raise ValueError(
-                    f"true_timestamp must be in milliseconds since 1970, not {timestamp!r}"
-                )
-        return SelfDescribing(
-            _self_describing(value, "the event"), context=context, true_timestamp=timestamp
-        )
+            options.update(_options(value))
+        own = "" if args.schema is not None else _KEYS_OF_EVENT
+        return SelfDescribing(_self_describing(value, "the event", own), context=context, **options)
+
+
+_OF_EVENT = ("event_id", "true_timestamp", "created_timestamp")
+"""Keys in a line, and the options of the same name."""
+_KEYS_OF_EVENT = f", and may have context, {', '.join(_OF_EVENT)}"
+
+
+def _options(value: Dict[str, Any]) -> Dict[str, Any]:
+    """Take from a line what belongs to the event and not to its data; null is as if it were not there."""
+    options = {name: value.pop(name) for name in _OF_EVENT if name in value}
+    options = {name: given for name, given in options.items() if given is not None}
+    for name in ("true_timestamp", "created_timestamp"):
+        if name in options:
+            try:
+                options[name] = point_in_time(options[name])
+            except argparse.ArgumentTypeError as error:
+                raise ValueError(f"{name}: {error}") from None
+    return options
 
 
 def _entities(argument: str) -> List[SelfDescribingJson]:
@@ -355,12 +398,16 @@ def _entities(argument: str) -> List[SelfDescribingJson]:
     ]
 
 
-def _self_describing(value: Any, what: str) -> SelfDescribingJson:
+def _self_describing(value: Any, what: str, others: str = "") -> SelfDescribingJson:
     from snowplow_tracker.iglu.schema_key import SchemaKey
     from snowplow_tracker.self_describing_json import SelfDescribingJson
 
-    if not isinstance(value, dict) or set(value) != {"schema", "data"}:
-        raise ValueError(f"{what} must be an object of schema and data")
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} must be an object with schema and data, not {value!r:.60}")
+    wrong = [f"has the unknown key {key!r:.60}" for key in value if key not in ("schema", "data")]
+    wrong += [f"has no {key}" for key in ("schema", "data") if key not in value]
+    if wrong:
+        raise ValueError(f"{what} {wrong[0]}: it must have schema and data{others}")
     SchemaKey.parse(value["schema"])
     if not isinstance(value["data"], (dict, list)):
         raise ValueError(f"the data of {what} must be an object, not {value['data']!r}")

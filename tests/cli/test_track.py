@@ -124,6 +124,67 @@ def test_many_come_line_by_line(collector, tmp_path, capsys):
     assert len(said) == 6
 
 
+ID = "c6ef9d6b-8d7b-5f4e-9d0c-0f3b3a1d7a11"
+
+
+def test_lines_have_ids_and_times_of_their_own(collector, tmp_path):
+    """A backfill from a file keeps its ids and both times, as numbers or as ISO 8601; null is as if it were absent."""
+    line = {
+        "schema": SCHEMA,
+        "data": {"id": 1},
+        "event_id": ID,
+        "true_timestamp": "2025-03-01T12:30:00+01:00",
+        "created_timestamp": "2025-03-01T11:30:00.500Z",
+    }
+    absent = {"schema": SCHEMA, "data": {"id": 2}, "event_id": None, "true_timestamp": None}
+    file = tmp_path / "a.jsonl"
+    file.write_text(f"{json.dumps(line)}\n{json.dumps(absent)}\n")
+    assert track(collector, "self-describing", "--lines", file) == 0
+    first, second = sorted(collector.good, key=lambda each: each.data["id"])
+    assert first.event_id == ID
+    assert (first["ttm"], first["dtm"]) == ("1740828600000", "1740828600500")
+    assert second.event_id
+    assert "ttm" not in second.parameters
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["page-view", "https://a.example"],
+        ["structured", "--category", "a", "--action", "b"],
+        ["self-describing", "--schema", SCHEMA, "{}"],
+    ],
+)
+def test_an_event_has_the_id_and_the_times_of_the_options(collector, arguments):
+    """Each kind of event takes an id and both times from options."""
+    times = ["--true-timestamp", "2025-03-01T11:30:00Z", "--created-timestamp", "1740828600500"]
+    assert track(collector, *arguments, "--event-id", ID, *times) == 0
+    (event,) = collector.good
+    assert event.event_id == ID
+    assert (event["ttm"], event["dtm"]) == ("1740828600000", "1740828600500")
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"evnt_id": ID}, "the event has the unknown key 'evnt_id': it must have schema and data"),
+        ({"event_id": "A-1017"}, "event_id must be a UUID, not 'A-1017'"),
+        ({"event_id": 5}, "event_id must be a UUID, not 5"),
+        ({"true_timestamp": "today"}, "true_timestamp: 'today' is not a point in time"),
+        ({"true_timestamp": True}, "true_timestamp: True is not a point in time"),
+        ({"created_timestamp": []}, "created_timestamp: [] is not a point in time"),
+        ({"context": [{"schema": SCHEMA, "date": {}}]}, "an entity has the unknown key 'date'"),
+        ({"context": [{"schema": SCHEMA}]}, "an entity has no data"),
+    ],
+)
+def test_what_is_wrong_in_a_line_is_named(collector, capsys, monkeypatch, more, text):
+    """The complaint about a line names the key that is unknown, missing or wrong."""
+    line = json.dumps({"schema": SCHEMA, "data": {}, **more})
+    monkeypatch.setattr("sys.stdin", io.StringIO(line))
+    assert track(collector, "self-describing", "--lines", "-") == 1
+    assert f"-:1: {text}" in capsys.readouterr().err
+
+
 @pytest.mark.long
 def test_thousands_arrive(collector, tmp_path, capsys):
     """More events than any batch holds arrive, each once, and the progress is shown."""
@@ -174,6 +235,7 @@ def test_the_status_says_that_the_collector_refused(capsys):
         ["self-describing", "{}", "--lines", "a"],
         ["self-describing", "{no json"],
         ["self-describing", "@/nowhere"],
+        ["self-describing", "--lines", "a", "--event-id", ID],
         ["page-view", "https://a.example", "--entity", "5"],
         ["page-view", "https://a.example", "--entity", "@/nowhere"],
         ["page-view", "https://a.example", "--platform", "toaster"],
@@ -213,6 +275,8 @@ def test_what_is_not_json_is_said_to_be_none(
         ["nonsense"],
         ["structured", "--category", "a", "--action", "b", "--value", "nan"],
         ["structured", "--category", "a"],
+        ["page-view", "x", "--true-timestamp", "yesterday"],
+        ["page-view", "x", "--event-id", "yesterday"],
     ],
 )
 def test_a_wrong_command_line_is_one_line(collector, capsys, arguments):
@@ -223,6 +287,7 @@ def test_a_wrong_command_line_is_one_line(collector, capsys, arguments):
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "-h" in said
+    assert "invalid int" not in said
 
 
 def test_a_host_alone_is_asked_by_https(capsys):
