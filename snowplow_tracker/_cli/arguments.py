@@ -11,6 +11,7 @@ from typing import Any
 
 __all__ = [
     "ENDPOINT_HELP",
+    "SWITCHED_OFF",
     "event_id",
     "number",
     "point_in_time",
@@ -26,6 +27,9 @@ ENDPOINT_HELP = (
     "the collector: a URL, or a host, which is spoken to by https, or by http if it is this machine "
     "(localhost, 127.*, [::1])"
 )
+
+
+SWITCHED_OFF = "SNOWPLOW_DISABLED=1 switches tracking off"
 
 
 def program() -> str:

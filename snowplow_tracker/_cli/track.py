@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, NamedTupl
 
 from snowplow_tracker._cli.arguments import (
     ENDPOINT_HELP,
+    SWITCHED_OFF,
     event_id,
     number,
     point_in_time,
@@ -46,7 +47,8 @@ With --schemas (or SNOWPLOW_SCHEMAS) each event is checked before it is sent; fo
 pip install "snowplow-tracker[schemas]".
 
 Exit status:
-  {DELIVERED}    every event was delivered
+  {DELIVERED}    every event was delivered, or SNOWPLOW_DISABLED=1 switches tracking off: then nothing is sent, and
+       standard error says so
   {BAD_INPUT}    some input is no event, or not valid for its schema, and was not sent; all others were delivered
   {USAGE}    the arguments make no sense, a file cannot be read, or the extra is missing
   {NOT_IN_TIME}    some events could not be delivered in time (--timeout): they are lost
@@ -55,6 +57,7 @@ Exit status:
 
 Environment:
   SNOWPLOW_ENDPOINT stands for --endpoint.
+  SNOWPLOW_DISABLED=1 switches tracking off. Events are read and checked, and none is sent.
 """
 _PROGRESS_EVERY = 10.0
 _SHOW_PROGRESS_FROM = 1_000
@@ -174,8 +177,12 @@ def run(args: argparse.Namespace) -> int:
         The exit status, see the help.
     """
     from snowplow_tracker._cli.progress import Reporter
+    from snowplow_tracker._delivery.options import is_disabled_by_environment
     from snowplow_tracker.iglu.validation import SchemaExtraMissingError
 
+    if is_disabled_by_environment():
+        # No error: whoever switches tracking off does not want scripts to end.
+        _say(f"{SWITCHED_OFF}: events are checked, and nothing is sent", DELIVERED)
     reporter = Reporter(sys.stderr, _PROGRESS_EVERY)
     package = logging.getLogger("snowplow_tracker")
     package.addHandler(reporter)

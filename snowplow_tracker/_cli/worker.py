@@ -12,7 +12,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, List, Optional, Sequence
 
-from snowplow_tracker._cli.arguments import ENDPOINT_HELP, port, seconds, whole_number
+from snowplow_tracker._cli.arguments import ENDPOINT_HELP, SWITCHED_OFF, port, seconds, whole_number
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._stores.protocol import DurableEventStore
 from snowplow_tracker._stores.redaction import redact
@@ -41,7 +41,7 @@ file four times in a second.
 Exit status:
   {DONE}    it was told to stop, or the store is empty (--exit-when-empty); nothing was lost
   {CANNOT_START}    it could not start: the store cannot be opened
-  {USAGE}    the arguments make no sense
+  {USAGE}    the arguments make no sense, or SNOWPLOW_DISABLED=1 switches tracking off, so that it could send nothing
   {LEFT_BEHIND}    requests were still under way when the time was up, or it was told to stop before the store
        was empty (--exit-when-empty); the store keeps the events
   {DROPPED}    events are lost: the collector refuses them for good, or the store cannot read them; see the log
@@ -153,6 +153,7 @@ def run(args: argparse.Namespace) -> int:
         The exit status, see the help.
     """
     from snowplow_tracker._cli.progress import Reporter
+    from snowplow_tracker._delivery.options import is_disabled_by_environment
 
     _occupy_standard_streams()
     reporter = Reporter(sys.stderr, args.report_every)
@@ -160,6 +161,10 @@ def run(args: argparse.Namespace) -> int:
     package.addHandler(reporter)
     logger.setLevel(logging.INFO)
     try:
+        if is_disabled_by_environment():
+            # Before the store is opened, which would create a file.
+            logger.error("%s: unset it for the worker, which cannot send otherwise.", SWITCHED_OFF)
+            return USAGE
         try:
             store = open_store(args.store)
             worker = _Worker(store, args, reporter)

@@ -290,6 +290,17 @@ def test_a_wrong_command_line_is_one_line(collector, capsys, arguments):
     assert "invalid int" not in said
 
 
+def test_it_says_that_tracking_is_switched_off(collector, monkeypatch, capsys):
+    """With SNOWPLOW_DISABLED=1 nothing is sent, which is said and is no failure; wrong input is one as ever."""
+    monkeypatch.setenv("SNOWPLOW_DISABLED", "1")
+    assert track(collector, "page-view", "https://a.example") == 0
+    output = capsys.readouterr()
+    assert "SNOWPLOW_DISABLED=1 switches tracking off" in output.err
+    assert output.out == "0 events delivered\n"
+    assert track(collector, "self-describing", "{}") == 1
+    assert collector.requests == []
+
+
 def test_a_host_alone_is_asked_by_https(capsys):
     """A host that is not this machine is sent nothing over plain http; this machine is."""
     arguments = ["--timeout", "0.2", "page-view", "https://a.example"]

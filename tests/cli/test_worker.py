@@ -134,6 +134,17 @@ def test_a_host_alone_is_asked_by_https_except_for_this_machine(sqlite_url, coll
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("arguments", [[], ["--exit-when-empty"]])
+def test_a_worker_that_is_switched_off_says_so(sqlite_url, collector, start, arguments):
+    """With SNOWPLOW_DISABLED=1 a worker could deliver nothing: it ends with status 2, and creates no file."""
+    environment = {**os.environ, "SNOWPLOW_DISABLED": "1"}
+    status, errors = end(start(sqlite_url, collector.endpoint, *arguments, env=environment))
+    assert status == 2
+    assert "SNOWPLOW_DISABLED=1 switches tracking off" in errors
+    assert not Path(sqlite_url.partition("://")[2]).exists()
+
+
+@pytest.mark.long
 def test_it_waits_for_events_and_stops_when_told_to(url, collector, start):
     """It delivers what comes in later, and a SIGTERM or SIGINT ends it well."""
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -55,6 +55,13 @@ def test_the_demo_fails_if_events_do_not_arrive(monkeypatch, capsys):
     assert "for 5 events, but 0 arrived" in capsys.readouterr().err
 
 
+def test_the_demo_says_that_tracking_is_switched_off(monkeypatch, capsys):
+    """With SNOWPLOW_DISABLED=1 the demo does not wait for events that cannot come, and ends with status 2."""
+    monkeypatch.setenv("SNOWPLOW_DISABLED", "1")
+    assert main(["demo"]) == 2
+    assert "SNOWPLOW_DISABLED=1 switches tracking off" in capsys.readouterr().err
+
+
 @pytest.mark.long
 def test_the_collector_prints_events_as_they_arrive():
     """The collector says where it listens, prints each request, and ends well on an interrupt."""
