@@ -16,7 +16,7 @@ from snowplow_tracker._cli.arguments import ENDPOINT_HELP, SWITCHED_OFF, port, s
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._stores.protocol import DurableEventStore
 from snowplow_tracker._stores.redaction import redact
-from snowplow_tracker._stores.urls import FORMS, open_store
+from snowplow_tracker._stores.urls import FORMS, missing_file, missing_stream, open_store
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 logger = logging.getLogger("snowplow_tracker.worker")
@@ -41,7 +41,8 @@ file four times in a second.
 Exit status:
   {DONE}    it was told to stop, or the store is empty (--exit-when-empty); nothing was lost
   {CANNOT_START}    it could not start: the store cannot be opened
-  {USAGE}    the arguments make no sense, or SNOWPLOW_DISABLED=1 switches tracking off, so that it could send nothing
+  {USAGE}    the arguments make no sense, or SNOWPLOW_DISABLED=1 switches tracking off, so that it could send nothing,
+       or the store does not exist (--exit-when-empty); without that option it logs a warning and waits
   {LEFT_BEHIND}    requests were still under way when the time was up, or it was told to stop before the store
        was empty (--exit-when-empty); the store keeps the events
   {DROPPED}    events are lost: the collector refuses them for good, or the store cannot read them; see the log
@@ -166,14 +167,25 @@ def run(args: argparse.Namespace) -> int:
             logger.error("%s: unset it for the worker, which cannot send otherwise.", SWITCHED_OFF)
             return USAGE
         try:
+            file = missing_file(args.store)
+            if file and args.exit_when_empty:
+                return _say_missing(f"file {file}", USAGE)
             store = open_store(args.store)
             worker = _Worker(store, args, reporter)
+            stream = "" if file else missing_stream(store)
         except ValueError as error:
             logger.error("%s", error)  # noqa: TRY400 - the user needs no traceback
             return USAGE
         except Exception as error:  # noqa: BLE001 - whatever a store has against being opened
             logger.error("%s", error)  # noqa: TRY400 - as above
             return CANNOT_START
+        if file or stream:
+            missing = f"file {file}" if file else f"stream {stream!r} in Redis"
+            if args.exit_when_empty:
+                worker.emitter.close(timeout=0.0)
+                return _say_missing(missing, USAGE)
+            # It may have been started before the program, and delivers once there is something.
+            _say_missing(missing, DONE)
         with _told_by_signals(worker.stop), _metrics_of(worker, args):
             logger.info("Events go from %s to %s.", redact(args.store), worker.emitter.endpoint)
             return worker.run()
@@ -182,6 +194,16 @@ def run(args: argparse.Namespace) -> int:
         return CANNOT_START
     finally:
         package.removeHandler(reporter)
+
+
+def _say_missing(what: str, status: int) -> int:
+    logger.log(
+        logging.ERROR if status else logging.WARNING,
+        "There is no %s: no program has added events yet, or --store is wrong%s.",
+        what,
+        "" if status else "; the worker creates it and waits for events",
+    )
+    return status
 
 
 class _Gate:

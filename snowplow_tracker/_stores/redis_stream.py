@@ -108,6 +108,16 @@ class RedisStream:
         """Count the events, those handed out included."""
         return int(self._client.xlen(self._stream))
 
+    def exists(self) -> bool:
+        """Return whether the key is there: it stays when all events are delivered."""
+        try:
+            self._reading.xinfo_groups(self._stream)
+        except self._response_error as error:
+            if not _nothing_there(error):
+                raise
+            return False
+        return True
+
     def oldest_waiting(self, count: int) -> Entries:
         """Look at the oldest events that nobody was handed yet."""
         return _entries(

@@ -134,6 +134,33 @@ def test_a_host_alone_is_asked_by_https_except_for_this_machine(sqlite_url, coll
 
 
 @pytest.mark.long
+def test_a_store_that_does_not_exist_is_not_taken_for_an_empty_one(url, collector, start):
+    """With --exit-when-empty a wrong name is status 2 each time, since nothing is created; an empty store is well."""
+    for _ in range(2):
+        status, errors = end(start(url, collector.endpoint, "--exit-when-empty"))
+        assert status == 2, errors
+        assert "no program has added events yet, or --store is wrong" in errors
+        assert "Traceback" not in errors
+    assert not Path(url.partition("://")[2]).exists()
+    fill(url, 1)
+    for _ in range(2):
+        assert end(start(url, collector.endpoint, "--exit-when-empty"))[0] == 0
+
+
+@pytest.mark.long
+def test_a_worker_may_be_started_before_the_store_exists(url, collector, start):
+    """Without --exit-when-empty it warns once, and delivers what comes."""
+    process = start(url, collector.endpoint)
+    assert "the worker creates it and waits for events" in process.stderr.readline()
+    fill(url, 2)
+    collector.wait_for(2)
+    process.terminate()
+    status, errors = end(process)
+    assert status == 0
+    assert "no program has added" not in errors
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("arguments", [[], ["--exit-when-empty"]])
 def test_a_worker_that_is_switched_off_says_so(sqlite_url, collector, start, arguments):
     """With SNOWPLOW_DISABLED=1 a worker could deliver nothing: it ends with status 2, and creates no file."""
