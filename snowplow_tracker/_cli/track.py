@@ -245,6 +245,9 @@ class _Run:
         self._emitter.close(timeout=0.0)
         if tracked >= _SHOW_PROGRESS_FROM:
             self._show(final=True)
+        # However it ended: who reads of bad lines wants to know what became of the others.
+        wrong = f", {self._wrong:,} not sent since the input is wrong" if self._wrong else ""
+        print(f"{stats.sent:,} {'event' if stats.sent == 1 else 'events'} delivered{wrong}")
         left = stats.queued + stats.in_flight
         if stats.dropped:
             reasons = ", ".join(
@@ -255,10 +258,7 @@ class _Run:
                 return DROPPED
         if left or dropped:
             return _say(f"not delivered in time: {left + dropped:,} of {tracked:,}", NOT_IN_TIME)
-        if self._wrong:
-            return BAD_INPUT
-        print(f"{stats.sent:,} {'event' if stats.sent == 1 else 'events'} delivered")
-        return DELIVERED
+        return BAD_INPUT if self._wrong else DELIVERED
 
     def _wait(self) -> None:
         """Wait until all is delivered, or nothing was for as long as the timeout."""

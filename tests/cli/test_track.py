@@ -117,7 +117,9 @@ def test_many_come_line_by_line(collector, tmp_path, capsys):
     assert sorted(each.data["id"] for each in collector.good) == [1, 3]
     first = next(each for each in collector.good if each.data["id"] == 1)
     assert (first.contexts, first["ttm"]) == ([entity], "1000")
-    said = capsys.readouterr().err.splitlines()
+    output = capsys.readouterr()
+    assert output.out == "2 events delivered, 6 not sent since the input is wrong\n"
+    said = output.err.splitlines()
     assert [f"a.jsonl:{number}: " in line for number, line in zip([2, 3, 4, 5, 6, 8], said)] == [
         True
     ] * 6
@@ -216,7 +218,9 @@ def test_the_status_says_that_nobody_answered(capsys):
     with Collector() as gone:
         pass
     assert track(gone, "page-view", "https://a.example", before=["--timeout", "0.5"]) == 3
-    said = capsys.readouterr().err
+    output = capsys.readouterr()
+    said = output.err
+    assert output.out == "0 events delivered\n"
     assert "refused" in said
     assert "not delivered in time: 1 of 1" in said
 
