@@ -11,6 +11,7 @@ import weakref
 from typing import Any, Callable, List, Optional
 
 from snowplow_tracker._delivery import unreported
+from snowplow_tracker._messages import events_text
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
 from snowplow_tracker._process.interrupts import is_interrupt
@@ -362,9 +363,7 @@ class RedisEventStore(EventStore):
         if self._link.is_calling():
             return
         if not self._writer.flush(self.exit_timeout) and self._writer.unwritten:
-            logger.warning(
-                "%d events are still in memory, since Redis is away.", self._writer.unwritten
-            )
+            logger.warning("Redis is away: %s left in memory.", events_text(self._writer.unwritten))
         if not self.failing and self._own_consumer is None:
             try:
                 self._stream.leave()
@@ -464,7 +463,7 @@ class RedisEventStore(EventStore):
 
     def _report_full(self, count: int) -> None:
         if self.overflow_listener is None:
-            logger.error("The event queue in Redis is full: %d events were dropped.", count)
+            logger.error("The event queue in Redis is full: dropped %s.", events_text(count))
 
     def _report_dropped(self, bodies: List[Any]) -> None:
         if self.overflow_listener is None:
@@ -495,7 +494,8 @@ class RedisEventStore(EventStore):
     def _finish_at_exit(self, timeout: float) -> None:
         if not self._writer.flush(timeout) and self._writer.unwritten:
             unreported.warn(
-                "The program ends with %d events that Redis did not accept.", self._writer.unwritten
+                "The program ends with %s that Redis did not accept.",
+                events_text(self._writer.unwritten),
             )
 
     def _after_fork(self) -> None:

@@ -17,6 +17,7 @@ from typing import (
     Union,
 )
 
+from snowplow_tracker._messages import events_text
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._stores.bodies import decode_all, encode
 from snowplow_tracker._stores.lease_keeper import LeaseKeeper
@@ -230,8 +231,8 @@ class SQLiteEventStore(EventStore):
         events, unreadable = self._access.leases.hand_out(lease, rows)
         if unreadable:
             logger.error(
-                "%d events in the event queue %s cannot be read: they are lost.",
-                unreadable,
+                "Lost %s in the event queue %s: the file cannot be read there.",
+                events_text(unreadable),
                 self.path,
             )
             self._tell_lost(unreadable, "cannot be read")
@@ -362,7 +363,7 @@ class SQLiteEventStore(EventStore):
     def _report_evicted(self, rows: List[Row]) -> None:
         if self.overflow_listener is None:
             logger.error(
-                "The event queue %s is full: %d events were dropped.", self.path, len(rows)
+                "The event queue %s is full: dropped %s.", self.path, events_text(len(rows))
             )
             return
         events = decode_all([body for _, body in rows])

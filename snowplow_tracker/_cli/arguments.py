@@ -11,6 +11,7 @@ from typing import Any
 
 __all__ = [
     "ENDPOINT_HELP",
+    "METHOD_HELP",
     "SWITCHED_OFF",
     "event_id",
     "number",
@@ -29,6 +30,9 @@ ENDPOINT_HELP = (
 )
 
 
+METHOD_HELP = (
+    "how events are sent: many in a POST request, or one in each GET request (default: %(default)s)"
+)
 SWITCHED_OFF = "SNOWPLOW_DISABLED=1 switches tracking off"
 
 

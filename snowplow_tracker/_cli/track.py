@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, NamedTupl
 
 from snowplow_tracker._cli.arguments import (
     ENDPOINT_HELP,
+    METHOD_HELP,
     SWITCHED_OFF,
     event_id,
     number,
@@ -80,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=endpoint is None,
         help=ENDPOINT_HELP,
     )
-    parser.add_argument("--method", choices=("post", "get"), default="post")
+    parser.add_argument("--method", choices=("post", "get"), default="post", help=METHOD_HELP)
     parser.add_argument(
         "--namespace", default="cli", help="the name of the tracker (default: %(default)s)"
     )
@@ -101,11 +102,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     page_view.add_argument("--referrer", metavar="URL", help="where the visitor came from")
 
     structured = _kind(kinds, "structured", "something happens that has no schema")
-    structured.add_argument("--category", required=True)
-    structured.add_argument("--action", required=True)
-    structured.add_argument("--label")
-    structured.add_argument("--property")
-    structured.add_argument("--value", type=number)
+    structured.add_argument("--category", required=True, help="the area, such as shop")
+    structured.add_argument("--action", required=True, help="what happens, such as add-to-basket")
+    structured.add_argument("--label", help="what it happens to, such as the id of a product")
+    structured.add_argument("--property", help="more about that, such as its color")
+    structured.add_argument("--value", type=number, help="a number, such as how many")
 
     custom = _kind(kinds, "self-describing", "something happens that a schema describes")
     custom.add_argument(

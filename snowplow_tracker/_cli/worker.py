@@ -12,7 +12,14 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, List, Optional, Sequence
 
-from snowplow_tracker._cli.arguments import ENDPOINT_HELP, SWITCHED_OFF, port, seconds, whole_number
+from snowplow_tracker._cli.arguments import (
+    ENDPOINT_HELP,
+    METHOD_HELP,
+    SWITCHED_OFF,
+    port,
+    seconds,
+    whole_number,
+)
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._stores.protocol import DurableEventStore
 from snowplow_tracker._stores.redaction import redact
@@ -64,7 +71,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     store, endpoint = os.environ.get("SNOWPLOW_STORE"), os.environ.get("SNOWPLOW_ENDPOINT")
     parser.add_argument(
-        "--store", metavar="URL", default=store, required=store is None, help="the store"
+        "--store",
+        metavar="URL",
+        default=store,
+        required=store is None,
+        help="the queue that the programs fill: sqlite:///…, redis://… and others, see below",
     )
     parser.add_argument(
         "--endpoint",
@@ -73,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=endpoint is None,
         help=ENDPOINT_HELP,
     )
-    parser.add_argument("--method", choices=("post", "get"), default="post")
+    parser.add_argument("--method", choices=("post", "get"), default="post", help=METHOD_HELP)
     parser.add_argument(
         "--batch",
         metavar="N",
