@@ -229,6 +229,7 @@ class _Gate:
     def __init__(self, store: DurableEventStore) -> None:
         self.store = store
         self.shut = False
+        self.lost_listener: Optional[Callable[[int, str], None]] = None
 
     def add_event(self, payload: PayloadDict) -> bool:
         return self.store.add_event(payload)
@@ -385,9 +386,13 @@ class _Worker:
         with self._counting:
             self._dropped += len(events)
 
-    def _on_lost(self, count: int, _what: str) -> None:
+    def _on_lost(self, count: int, what: str) -> None:
         with self._counting:
             self._dropped += count
+        if self._gate.lost_listener is not None:
+            self._gate.lost_listener(
+                count, what
+            )  # the counters of the emitter, which are the metrics
 
 
 class _CannotServeError(Exception):

@@ -5,6 +5,7 @@ import pty
 import re
 import select
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -662,11 +663,39 @@ def test_metrics_are_served(sqlite_url, collector, start):
             break
         assert time.monotonic() < deadline, answer.text
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    for reason in ("rejected", "lost", "overflow"):
+        dropped = rf'^snowplow_events_dropped_total\{{.*reason="{reason}"\}} 0$'
+        assert re.search(dropped, answer.text, re.MULTILINE)
     assert "\nsnowplow_store_up 1\n" in answer.text
     assert "\nsnowplow_collector_up 1\n" in answer.text
     assert requests.get(address[1].replace("metrics", "other"), timeout=5).status_code == 404
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
+
+
+@pytest.mark.long
+def test_events_that_the_store_lost_are_in_the_metrics(sqlite_url, collector, start):
+    """An entry that cannot be read counts as lost, so that the alert on dropped events sees it."""
+    fill(sqlite_url, 2)
+    connection = sqlite3.connect(sqlite_url.partition("://")[2])
+    with connection:
+        connection.execute("UPDATE event SET body = '{' WHERE id = 1")
+    connection.close()
+    process = start(sqlite_url, collector.endpoint, "--metrics-port", "0")
+    address = None
+    while address is None:
+        line = process.stderr.readline()
+        assert line, "it ended"
+        address = re.search(r"Metrics are at (\S+)\.$", line)
+    collector.wait_for(1)
+    lost = r'^snowplow_events_dropped_total\{.*reason="lost"\} 1$'
+    deadline = time.monotonic() + 10
+    while not re.search(lost, requests.get(address[1], timeout=5).text, re.MULTILINE):
+        assert time.monotonic() < deadline
+    process.terminate()
+    status, errors = end(process)
+    assert status == 4
+    assert "1 dropped" in errors
 
 
 @pytest.mark.long
