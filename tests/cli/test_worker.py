@@ -524,6 +524,17 @@ def test_urls_name_stores_with_their_options(tmp_path, monkeypatch):
             "it went from redis://u:secret@host/0 to http://u:secret@h",
             "it went from redis://***@host/0 to http://***@h",
         ),
+        (
+            "it must be sqlite:///path, redis://[[user]:password@]host[:port]/db, rediss://...",
+            "it must be sqlite:///path, redis://[[user]:password@]host[:port]/db, rediss://...",
+        ),
+        (
+            "it must be redis://[[user]:password@]host[:port]/db, not redis://u:secret@h/0",
+            "it must be redis://[[user]:password@]host[:port]/db, not redis://***@h/0",
+        ),
+        ("redis://[[user]:password@]secret@h/0", "redis://***@h/0"),
+        ("the URL redis://h/0?foo=se,cret, its scheme", "the URL redis://h/0?foo=***, its scheme"),
+        ("see redis://h/0?foo=secret.", "see redis://h/0?foo=***."),
         ("sqlite:////var/queue.db?overflow=block", "sqlite:////var/queue.db?overflow=block"),
         (
             "2026-01-02 12:00:00,1 INFO sent 1, queued 2",
@@ -559,6 +570,25 @@ def test_no_error_about_a_url_shows_what_is_secret(url):
     assert not re.search("secret@|=secret|sec/|ret@", shown.split("ValueError: ")[-1])
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("redis://u:secret@h/0?foo=secret", "'redis://***@h/0?foo=***': it has no option 'foo'."),
+        ("redis://u:secret@h:port/0", "must be percent-encoded, and a port is a number."),
+        ("redis://h:port/0", "'redis://h:port/0': Port could not be cast"),
+        ("redis+cluster://u:secret@h/3", "'redis+cluster://***@h/3': a cluster has no databases"),
+        ("redis+sentinel://u:secret@h", "the path of a Sentinel URL must be /service"),
+    ],
+)
+def test_an_error_about_a_url_says_what_is_wrong(url, reason):
+    """The reason is in words that help, also where the URL has a password, and names nothing of the code of redis-py."""
+    with pytest.raises(ValueError, match="redis-py does not take the URL") as caught:
+        open_store(url)
+    assert reason in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "__init__" not in str(caught.value)
 
 
 def test_the_representation_of_a_store_shows_no_password():
