@@ -15,6 +15,7 @@ from snowplow_tracker._messages import events_text
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
 from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._stores.arguments import check_client, check_numbers, check_strings
 from snowplow_tracker._stores.bodies import decode_all, encode
 from snowplow_tracker._stores.handed_out import LeasedEvent
 from snowplow_tracker._stores.redaction import redact
@@ -122,6 +123,7 @@ class RedisEventStore(EventStore):
 
     Raises:
         ImportError: redis-py is not installed.
+        TypeError: An argument has the wrong type, such as a client for asyncio.
         ValueError: An argument is out of range, or the URL is invalid.
 
     New in version 1.2.0.
@@ -146,6 +148,16 @@ class RedisEventStore(EventStore):
         socket_timeout: float = 1.0,
         exit_timeout: float = 2.0,
     ) -> None:
+        check_client(client_or_url)
+        check_strings(stream=stream, group=group, consumer="-" if consumer is None else consumer)
+        check_numbers(
+            buffer_capacity=buffer_capacity,
+            overflow_timeout=overflow_timeout,
+            claim_after=claim_after,
+            spill_capacity=spill_capacity,
+            socket_timeout=socket_timeout,
+            exit_timeout=exit_timeout,
+        )
         if not buffer_capacity >= 1:
             raise ValueError("buffer_capacity must be greater than 0.")
         one_of(overflow, OVERFLOW_POLICIES, name="overflow")

@@ -19,6 +19,7 @@ from typing import (
 
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._stores.arguments import check_numbers, path_name
 from snowplow_tracker._stores.bodies import decode_all, encode
 from snowplow_tracker._stores.lease_keeper import LeaseKeeper
 from snowplow_tracker._stores.sqlite_access import ReenteredError, SQLiteAccess
@@ -104,6 +105,7 @@ class SQLiteEventStore(EventStore):
         durability: `"process"` or `"machine"`, see above.
 
     Raises:
+        TypeError: An argument has the wrong type.
         ValueError: An argument is out of range.
         SQLiteStoreError: The file is not a queue of this package, is damaged or cannot be opened. It is not changed.
 
@@ -125,7 +127,7 @@ class SQLiteEventStore(EventStore):
         lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
         durability: Durability = "process",
     ) -> None:
-        name = os.fspath(path)
+        name = path_name(path)
         if (
             not isinstance(name, str)
             or not name
@@ -136,6 +138,13 @@ class SQLiteEventStore(EventStore):
                 f"path must be the path of a file on a disk, got {name!r}: use InMemoryEventStore for a queue in"
                 " memory; URIs are not supported."
             )
+        check_numbers(
+            buffer_capacity=buffer_capacity,
+            overflow_timeout=overflow_timeout,
+            max_bytes=max_bytes,
+            lease_seconds=lease_seconds,
+            lock_timeout=lock_timeout,
+        )
         if not buffer_capacity >= 1:
             raise ValueError("buffer_capacity must be greater than 0.")
         one_of(overflow, OVERFLOW_POLICIES, name="overflow")

@@ -289,6 +289,23 @@ def test_space_is_given_back(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"path": None}, "path must be a string or a path, got NoneType"),
+        ({"buffer_capacity": None}, "buffer_capacity must be a number, got NoneType"),
+        ({"lease_seconds": "5"}, "lease_seconds must be a number, got str"),
+    ],
+)
+def test_arguments_of_a_wrong_type_are_named(
+    path: Path, options: Dict[str, Any], said: str
+) -> None:
+    """The error names the argument, and no file is made."""
+    with pytest.raises(TypeError, match=said):
+        SQLiteEventStore(**{"path": path, **options})
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
     "options",
     [
         {"buffer_capacity": 0},
