@@ -39,6 +39,7 @@ from snowplow_tracker._http.endpoint import (
     METHODS,
     PROTOCOLS,
     collector_uri,
+    is_this_machine,
     post_path,
     redact,
 )
@@ -95,7 +96,6 @@ logger = logging.getLogger(__name__)
 DEFAULT_MAX_LENGTH = 10
 """Events in a batch, where `batch_size` is not given."""
 
-_LOOPBACK = ("localhost", "127.", "[::1]", "::1")
 
 Overflow = Literal["wait", "drop_newest", "drop_oldest", "block"]
 
@@ -815,8 +815,7 @@ def _batch_size(batch_size: Optional[int], buffer_capacity: Optional[int], metho
 
 
 def _warn_of_plain_http(endpoint: str, protocol: str, url: str) -> None:
-    host = url.partition("://")[2]
-    if protocol == "http" and "://" not in endpoint and not host.startswith(_LOOPBACK):
+    if protocol == "http" and "://" not in endpoint and not is_this_machine(url):
         logger.warning(
             "Events go to %s over plain http, the default of AsyncEmitter: pass protocol='https' or a full URL to "
             "encrypt them, or an endpoint with http:// to confirm.",

@@ -2,7 +2,7 @@
 
 | variable | meaning | default |
 |---|---|---|
-| `SNOWPLOW_ENDPOINT` | the collector: a host or a URL | none: required, unless tracking is disabled |
+| `SNOWPLOW_ENDPOINT` | the collector: a URL, or a host (see below) | none: required, unless tracking is disabled |
 | `SNOWPLOW_NAMESPACE` | the name of the tracker | `python` |
 | `SNOWPLOW_APP_ID` | the id of the application | none |
 | `SNOWPLOW_PLATFORM` | `srv`, `web`, `mob`, `app`, `pc`, `tv`, `cnsl`, `iot` or `headset` | `srv` |
@@ -16,6 +16,9 @@
 | `SNOWPLOW_VALIDATE` | `warn` or `raise`: validate events when they are tracked | `off` |
 | `SNOWPLOW_SCHEMAS` | folders, archives and registries with the schemas to validate with, separated by commas | none |
 
+An endpoint without `http://` or `https://` is used with https; on this machine (`localhost`, `127.*`, `[::1]`) with http.
+This is the same for both emitters, and in the commands of `snowplow-tracker`.
+
 The worker reads `SNOWPLOW_STORE` and `SNOWPLOW_ENDPOINT` as well.
 """
 
@@ -26,6 +29,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
+from snowplow_tracker._http.endpoint import default_protocol
 from snowplow_tracker._messages import choice_text
 from snowplow_tracker.emitters import AsyncEmitter, Emitter
 from snowplow_tracker.subject import SUPPORTED_PLATFORMS, Subject
@@ -61,7 +65,10 @@ def settings_of(
             raise ValueError(
                 "SNOWPLOW_ENDPOINT is not set: it names the collector. SNOWPLOW_DISABLED=1 switches tracking off."
             )
-        endpoint = "http://localhost"
+        endpoint = "localhost"
+    if isinstance(endpoint, str):
+        # The emitters have different defaults, which they keep from 1.1.0.
+        options.setdefault("protocol", default_protocol(endpoint))
     printer = DebugPrinter() if _is_on(environment, "SNOWPLOW_DEBUG") else None
     if printer is not None:
         printer.listen(options)

@@ -11,7 +11,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Tuple, Union
 
-from snowplow_tracker._delivery.stats import DeliveryStats
+from snowplow_tracker._delivery.stats import DeliveryStats, DropReason
 from snowplow_tracker._http.endpoint import redact
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Sample(NamedTuple):
     Attributes:
         family: The metric.
         labels: `namespace` (if the source is a tracker), `endpoint` (without credentials), `emitter` (the class), and
-            `reason` for dropped events.
+            `reason` for dropped events: there is a value for each `DropReason`, also while it is 0.
         value: The value.
     """
 
@@ -128,9 +128,10 @@ def _samples_of(emitter: Any, labels: Dict[str, str], *, asked: bool) -> List[Sa
     for family in FAMILIES:
         value = getattr(stats, family.stat)
         if isinstance(value, dict):
+            # Each reason from the start: `increase()` of Prometheus does not see the first value of a new series.
             found += [
-                Sample(family, {**labels, "reason": reason.value}, count)
-                for reason, count in value.items()
+                Sample(family, {**labels, "reason": reason.value}, value.get(reason, 0))
+                for reason in DropReason
             ]
         else:
             found.append(Sample(family, labels, value))

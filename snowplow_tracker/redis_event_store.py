@@ -11,9 +11,11 @@ import weakref
 from typing import Any, Callable, List, Optional
 
 from snowplow_tracker._delivery import unreported
+from snowplow_tracker._messages import events_text
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
 from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._stores.arguments import check_client, check_numbers, check_strings
 from snowplow_tracker._stores.bodies import decode_all, encode
 from snowplow_tracker._stores.handed_out import LeasedEvent
 from snowplow_tracker._stores.redaction import redact
@@ -121,6 +123,7 @@ class RedisEventStore(EventStore):
 
     Raises:
         ImportError: redis-py is not installed.
+        TypeError: An argument has the wrong type, such as a client for asyncio.
         ValueError: An argument is out of range, or the URL is invalid.
 
     New in version 1.2.0.
@@ -145,6 +148,16 @@ class RedisEventStore(EventStore):
         socket_timeout: float = 1.0,
         exit_timeout: float = 2.0,
     ) -> None:
+        check_client(client_or_url)
+        check_strings(stream=stream, group=group, consumer="-" if consumer is None else consumer)
+        check_numbers(
+            buffer_capacity=buffer_capacity,
+            overflow_timeout=overflow_timeout,
+            claim_after=claim_after,
+            spill_capacity=spill_capacity,
+            socket_timeout=socket_timeout,
+            exit_timeout=exit_timeout,
+        )
         if not buffer_capacity >= 1:
             raise ValueError("buffer_capacity must be greater than 0.")
         one_of(overflow, OVERFLOW_POLICIES, name="overflow")
@@ -362,9 +375,7 @@ class RedisEventStore(EventStore):
         if self._link.is_calling():
             return
         if not self._writer.flush(self.exit_timeout) and self._writer.unwritten:
-            logger.warning(
-                "%d events are still in memory, since Redis is away.", self._writer.unwritten
-            )
+            logger.warning("Redis is away: %s left in memory.", events_text(self._writer.unwritten))
         if not self.failing and self._own_consumer is None:
             try:
                 self._stream.leave()
@@ -464,7 +475,7 @@ class RedisEventStore(EventStore):
 
     def _report_full(self, count: int) -> None:
         if self.overflow_listener is None:
-            logger.error("The event queue in Redis is full: %d events were dropped.", count)
+            logger.error("The event queue in Redis is full: dropped %s.", events_text(count))
 
     def _report_dropped(self, bodies: List[Any]) -> None:
         if self.overflow_listener is None:
@@ -495,7 +506,8 @@ class RedisEventStore(EventStore):
     def _finish_at_exit(self, timeout: float) -> None:
         if not self._writer.flush(timeout) and self._writer.unwritten:
             unreported.warn(
-                "The program ends with %d events that Redis did not accept.", self._writer.unwritten
+                "The program ends with %s that Redis did not accept.",
+                events_text(self._writer.unwritten),
             )
 
     def _after_fork(self) -> None:

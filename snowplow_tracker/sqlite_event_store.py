@@ -17,7 +17,9 @@ from typing import (
     Union,
 )
 
+from snowplow_tracker._messages import events_text
 from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._stores.arguments import check_numbers, path_name
 from snowplow_tracker._stores.bodies import decode_all, encode
 from snowplow_tracker._stores.lease_keeper import LeaseKeeper
 from snowplow_tracker._stores.sqlite_access import ReenteredError, SQLiteAccess
@@ -103,6 +105,7 @@ class SQLiteEventStore(EventStore):
         durability: `"process"` or `"machine"`, see above.
 
     Raises:
+        TypeError: An argument has the wrong type.
         ValueError: An argument is out of range.
         SQLiteStoreError: The file is not a queue of this package, is damaged or cannot be opened. It is not changed.
 
@@ -124,7 +127,7 @@ class SQLiteEventStore(EventStore):
         lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
         durability: Durability = "process",
     ) -> None:
-        name = os.fspath(path)
+        name = path_name(path)
         if (
             not isinstance(name, str)
             or not name
@@ -135,6 +138,13 @@ class SQLiteEventStore(EventStore):
                 f"path must be the path of a file on a disk, got {name!r}: use InMemoryEventStore for a queue in"
                 " memory; URIs are not supported."
             )
+        check_numbers(
+            buffer_capacity=buffer_capacity,
+            overflow_timeout=overflow_timeout,
+            max_bytes=max_bytes,
+            lease_seconds=lease_seconds,
+            lock_timeout=lock_timeout,
+        )
         if not buffer_capacity >= 1:
             raise ValueError("buffer_capacity must be greater than 0.")
         one_of(overflow, OVERFLOW_POLICIES, name="overflow")
@@ -230,8 +240,8 @@ class SQLiteEventStore(EventStore):
         events, unreadable = self._access.leases.hand_out(lease, rows)
         if unreadable:
             logger.error(
-                "%d events in the event queue %s cannot be read: they are lost.",
-                unreadable,
+                "Lost %s in the event queue %s: the file cannot be read there.",
+                events_text(unreadable),
                 self.path,
             )
             self._tell_lost(unreadable, "cannot be read")
@@ -362,7 +372,7 @@ class SQLiteEventStore(EventStore):
     def _report_evicted(self, rows: List[Row]) -> None:
         if self.overflow_listener is None:
             logger.error(
-                "The event queue %s is full: %d events were dropped.", self.path, len(rows)
+                "The event queue %s is full: dropped %s.", self.path, events_text(len(rows))
             )
             return
         events = decode_all([body for _, body in rows])

@@ -196,6 +196,9 @@ class Tracker(DeprecatedTracking):
         `SNOWPLOW_DEBUG` (print what is tracked and delivered to stderr), `SNOWPLOW_DISABLED`, `SNOWPLOW_VALIDATE` and
         `SNOWPLOW_SCHEMAS`; `help("snowplow_tracker.environment")` describes each.
 
+        An endpoint without `http://` or `https://` is used with https, on this machine (`localhost`, `127.*`, `[::1]`)
+        with http.
+
         Args:
             environment: The variables. Default: `os.environ`.
             subject: The subject of the events. Default: a subject with the platform `SNOWPLOW_PLATFORM`.

@@ -1,5 +1,6 @@
 """The programs in examples/, run as processes of their own."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,23 @@ def test_it_proves_itself(name):
     assert result.returncode == 0, result.stderr
     assert f"\n{EVENTS[name]} events\n" in result.stdout
     assert result.stderr == ""
+
+
+def test_an_example_says_what_it_needs(tmp_path):
+    """Without redis-py the example with Redis names what to install, in one line."""
+    (tmp_path / "redis.py").write_text("raise ModuleNotFoundError('redis')")
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    result = subprocess.run(
+        [sys.executable, "-m", "redis_queue"],
+        check=False,
+        cwd=EXAMPLES,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 1
+    assert result.stderr == "This example needs redis-py: python3 -m pip install redis\n"
 
 
 @pytest.mark.long

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from snowplow_tracker import Emitter, PageView, Tracker
+from snowplow_tracker import DropReason, Emitter, PageView, Tracker
 from snowplow_tracker.metrics import FAMILIES, Reporter, prometheus_text, samples
 from snowplow_tracker.testing import Collector, Response
 
@@ -39,6 +39,10 @@ def test_the_numbers_are_those_of_the_emitter():
     assert values(text) == {
         ("snowplow_events_tracked_total", labels): 3,
         ("snowplow_events_sent_total", labels): 0,
+        **{
+            ("snowplow_events_dropped_total", f'{labels},reason="{reason.value}"'): 0
+            for reason in DropReason
+        },
         ("snowplow_events_dropped_total", labels + ',reason="rejected"'): 2,
         ("snowplow_events_retried_total", labels): 0,
         ("snowplow_requests_failed_total", labels): 1,
@@ -48,6 +52,18 @@ def test_the_numbers_are_those_of_the_emitter():
     for family in FAMILIES:
         assert f"# TYPE {family.name}" in text
     emitter.close(timeout=0)
+
+
+def test_each_reason_for_a_drop_is_there_from_the_start():
+    """An alert on an increase sees the first loss: before it, there is a sample of 0 for its reason."""
+    emitter = Emitter("http://127.0.0.1:9")
+    found = {
+        sample.labels["reason"]: sample.value
+        for sample in samples(emitter)
+        if sample.family.stat == "dropped"
+    }
+    assert found == {reason.value: 0 for reason in DropReason}
+    emitter.close()
 
 
 def test_a_source_without_counters_is_refused():

@@ -13,8 +13,12 @@ import tempfile
 import time
 from typing import Iterator, List, Optional
 
-import redis
 from _runner import run
+
+try:
+    import redis
+except ImportError:
+    sys.exit("This example needs redis-py: python3 -m pip install redis")
 
 _START_TIMEOUT = 10.0
 

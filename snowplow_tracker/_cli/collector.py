@@ -2,10 +2,11 @@
 
 Use its URL as the endpoint of a tracker, and open the same URL in a browser:
 
-  python -m snowplow_tracker collector --port 9090 --schemas schemas/
+  snowplow-tracker collector --port 9090 --schemas schemas/
 
-It also has the endpoints of Snowplow Micro (/micro/good, /micro/bad, ...). The exit status is 0 after
-Ctrl-C, 1 if the port is in use, and 2 for invalid arguments.
+The endpoints of Snowplow Micro (/micro/good, /micro/bad, ...) are there, too. Ctrl-C ends it with
+status 0; a port that is taken is status 1. Arguments that make no sense, schemas that are not there and a
+missing extra are status 2.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ import sys
 import time
 from typing import TYPE_CHECKING, Iterator, List, Optional, TextIO
 
+from snowplow_tracker._cli.arguments import port, say, whole_number
+
 if TYPE_CHECKING:
     from snowplow_tracker.testing._journal import Entry
 
+_USAGE = 2
 _RED = "\x1b[31m"
 _PLAIN = "\x1b[0m"
 _DEFAULT_SIZE = (100, 24)
@@ -40,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--port",
-        type=_port,
+        type=port,
         default=9090,
         help="the port to listen on, 0 for a free one (default: %(default)s)",
     )
@@ -69,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-events",
         metavar="N",
-        type=_positive,
+        type=whole_number,
         default=10_000,
         help="maximum number of events to keep, the latest ones (default: %(default)s)",
     )
@@ -82,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         args: the arguments of the command.
 
     Returns:
-        0 after an interrupt from the keyboard, 1 if the schemas cannot be loaded.
+        0 when it was interrupted from the keyboard, 2 if it cannot have the schemas.
     """
     from snowplow_tracker.testing.live_collector import LiveCollector
 
@@ -95,9 +99,7 @@ def run(args: argparse.Namespace) -> int:
             schemas=args.schemas,
         )
     except (ImportError, ValueError) as error:
-        if sys.stderr is not None:
-            print(f"python -m snowplow_tracker collector: {error}", file=sys.stderr)
-        return 1
+        return say("collector", str(error), _USAGE)
     output = _Output(sys.stdout)
     with collector, contextlib.suppress(KeyboardInterrupt):
         output.print(f"A collector listens on {collector.endpoint}. Stop it with Ctrl-C.")
@@ -225,20 +227,6 @@ def _line(cells: List[str], widths: List[int]) -> str:
     from snowplow_tracker.testing._table import fill
 
     return "  ".join(fill(cell, width) for cell, width in zip(cells, widths)).rstrip()
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port < 65536:
-        raise argparse.ArgumentTypeError(f"{port} is not a port: it must be from 0 to 65535")
-    return port
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is too small: it must be 1 or more")
-    return number
 
 
 def _address(text: str) -> str:

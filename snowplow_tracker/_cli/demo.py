@@ -7,9 +7,19 @@ import sys
 import uuid
 from typing import TYPE_CHECKING, List, Optional
 
+from snowplow_tracker._cli.arguments import SWITCHED_OFF, say
+
 if TYPE_CHECKING:
     from snowplow_tracker.tracker import Tracker
 
+USAGE = 2
+
+_EPILOG = f"""\
+Exit status:
+  0    every event arrived and is valid
+  1    some did not
+  {USAGE}    SNOWPLOW_DISABLED=1 switches tracking off, so that there is nothing to show
+"""
 _TIMEOUT = 10.0
 _NAMESPACE = "demo"
 
@@ -20,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: the parser of the command.
     """
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
 
 
 def run(_args: argparse.Namespace) -> int:
@@ -29,12 +41,15 @@ def run(_args: argparse.Namespace) -> int:
         _args: the arguments of the command.
 
     Returns:
-        0 if every event arrived and is valid, 1 if not.
+        The exit status, see the help.
     """
+    from snowplow_tracker._delivery.options import is_disabled_by_environment
     from snowplow_tracker.snowplow import Snowplow
     from snowplow_tracker.subject import Subject
     from snowplow_tracker.testing.collector import Collector, EventsMissingError
 
+    if is_disabled_by_environment():
+        return say("demo", f"{SWITCHED_OFF}: unset it to see events arrive", USAGE)
     with Collector() as collector:
         print(f"A collector listens on {collector.endpoint}")
         subject = Subject().set_platform("srv").set_user_id("visitor-7").set_lang("en")

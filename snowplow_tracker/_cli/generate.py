@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, List
+from typing import TYPE_CHECKING, Any, List, Optional
 
+from snowplow_tracker._cli.arguments import say
 from snowplow_tracker._cli.schema_sources import add_schema_arguments, resolver_from
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ Each such event then has the entity event_specification.
 
 Exit status:
   {DONE}    the module is written, or up to date (--check)
-  {INCOMPLETE}    the module is out of date (--check), or some schemas have no class; one line gives the reason for each
-  {USAGE}    the arguments are invalid
+  {INCOMPLETE}    it is out of date (--check), or some schema has no class; one line says why for each
+  {USAGE}    the arguments make no sense, or a file cannot be read or written
 """
 
 
@@ -99,8 +99,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         specifications = {}
         if args.event_specifications:
-            content = Path(args.event_specifications).read_text(encoding="utf-8")
-            specifications = specifications_from(json.loads(content))
+            specifications = specifications_from(_json_of(args.event_specifications))
         resolver = resolver_from(args)
         generated = generate(
             resolver,
@@ -111,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
         )
     except SchemaNotFoundError as error:
         return _say(str(error), INCOMPLETE)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         return _say(str(error), USAGE)
     for key, reason in generated.problems:
         _say(f"{key}: no class, since {reason}", INCOMPLETE)
@@ -120,20 +119,39 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.buffer.write(generated.text.encode())
         return status
     out = Path(args.out)
-    known = (
-        out.read_bytes().decode(errors="replace").replace("\r\n", "\n") if out.exists() else None
-    )
+    try:
+        known = _content_of(out)
+    except OSError as error:
+        return _say(str(error), USAGE)
     if args.check:
         if known != generated.text:
             state = "does not exist" if known is None else "is out of date"
             return _say(f"{out} {state}: run the same command without --check", INCOMPLETE)
         return status
     if known != generated.text:
-        out.write_bytes(generated.text.encode())
+        try:
+            out.write_bytes(generated.text.encode())
+        except OSError as error:
+            return _say(str(error), USAGE)
     print(
         f"{out}: {len(generated.classes):,} {'class' if len(generated.classes) == 1 else 'classes'}"
     )
     return status
+
+
+def _content_of(file: Path) -> Optional[str]:
+    if not file.exists():
+        return None
+    return file.read_bytes().decode(errors="replace").replace("\r\n", "\n")
+
+
+def _json_of(file: str) -> Any:
+    from snowplow_tracker._cli.json_input import value_of
+
+    try:
+        return value_of(f"@{file}")
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
 
 
 def _chosen(resolver: Resolver, wanted: List[str]) -> List[SchemaKey]:
@@ -165,5 +183,4 @@ def _chosen(resolver: Resolver, wanted: List[str]) -> List[SchemaKey]:
 
 
 def _say(text: str, status: int) -> int:
-    print(f"snowplow-tracker generate: {text}", file=sys.stderr)
-    return status
+    return say("generate", text, status)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, Iterator, NamedTuple, TextIO
 
-__all__ = ["Entry", "entries_of", "json_from", "value_of"]
+__all__ = ["Entry", "entries_of", "json_from", "name_of", "value_of"]
 
 
 class Entry(NamedTuple):
@@ -33,6 +33,12 @@ def json_from(text: str) -> Any:
 
     try:
         return json.loads(text, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        # Its own text begins with what was expected, and does not say that JSON was.
+        place = f"column {error.colno}"
+        if error.lineno > 1:
+            place = f"line {error.lineno}, {place}"
+        raise ValueError(f"it is not JSON ({error.msg}, {place})") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -47,8 +53,18 @@ def value_of(argument: str) -> Any:
     if argument == "-":
         return json_from(sys.stdin.read())
     if argument.startswith("@"):
-        return json_from(Path(argument[1:]).read_text(encoding="utf-8-sig"))
+        try:
+            return json_from(Path(argument[1:]).read_text(encoding="utf-8-sig"))
+        except UnicodeDecodeError:
+            raise ValueError("it is not text in UTF-8") from None
     return json_from(argument)
+
+
+def name_of(argument: str) -> str:
+    """Return what a message calls the source of an argument that `value_of` reads."""
+    if argument == "-":
+        return "the standard input"
+    return argument[1:] if argument.startswith("@") else repr(argument[:60])
 
 
 def entries_of(file: str) -> Iterator[Entry]:

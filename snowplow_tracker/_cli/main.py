@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Dict, NoReturn, Optional, Sequence
 
 from snowplow_tracker._cli import collector, demo, generate, track, validate, worker
+from snowplow_tracker._cli.arguments import program, say
 from snowplow_tracker._version import __version__
 
 _COMMANDS: Dict[str, ModuleType] = {
@@ -36,10 +36,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    # The console script, or the package run as a module.
-    script = Path(sys.argv[0]).stem
-    prog = script if script == "snowplow-tracker" else "python -m snowplow_tracker"
-    whole = _Parser(prog=prog, description="Tools of the Snowplow tracker for Python.")
+    whole = _Parser(prog=program(), description="Tools of the Snowplow tracker for Python.")
     whole.add_argument("--version", action="version", version=__version__)
     commands = whole.add_subparsers(dest="command", metavar="command")
     for name, module in _COMMANDS.items():
@@ -71,6 +68,5 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except OSError as error:
-        print(f"{commands.prog} {args.command}: {error}", file=sys.stderr)
-        return 1
+        return say(args.command, str(error), 1)
     return status

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 import os
 import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
+from snowplow_tracker._cli.arguments import (
+    ENDPOINT_HELP,
+    METHOD_HELP,
+    SWITCHED_OFF,
+    event_id,
+    number,
+    point_in_time,
+    say,
+    seconds,
+)
 from snowplow_tracker._cli.schema_sources import add_schema_arguments, resolver_from
 
 if TYPE_CHECKING:
@@ -30,22 +39,26 @@ Example:
       --entity '{{"schema": "iglu:com.acme/product/jsonschema/1-0-0", "data": {{"sku": "lamp-3"}}}}'
   snowplow-tracker track --endpoint localhost:9090 self-describing --lines orders.jsonl
 
-Instead of JSON, @FILE reads a file, and - reads the standard input.
-With --lines each line is an event: {{"schema": "iglu:…", "data": {{…}}}}. "context" (a list of entities) and
-"true_timestamp" (milliseconds since 1970) are optional. With --schema each line is only the data.
-With --schemas (or SNOWPLOW_SCHEMAS) each event is validated before it is sent. This needs an extra:
+Where JSON is asked for, @FILE stands for the content of a file, and - for the standard input.
+With --lines each line is an event: {{"schema": "iglu:…", "data": {{…}}}}, and if need be "context" (a list of entities),
+"event_id" (a UUID: the pipeline keeps one of the events with the same id), "true_timestamp" and "created_timestamp".
+With --schema each line is the data alone.
+A time is in milliseconds since 1970, or ISO 8601 as in 2025-03-01T12:30:00+01:00; without a zone it is local time.
+With --schemas (or SNOWPLOW_SCHEMAS) each event is checked before it is sent; for this, the extra is needed:
 pip install "snowplow-tracker[schemas]".
 
 Exit status:
-  {DELIVERED}    every event was delivered
-  {BAD_INPUT}    some events are invalid and were not sent; all others were delivered
-  {USAGE}    the arguments are invalid
+  {DELIVERED}    every event was delivered, or SNOWPLOW_DISABLED=1 switches tracking off: then nothing is sent, and
+       standard error says so
+  {BAD_INPUT}    some input is no event, or not valid for its schema, and was not sent; all others were delivered
+  {USAGE}    the arguments make no sense, a file cannot be read, or the extra is missing
   {NOT_IN_TIME}    some events could not be delivered in time (--timeout): they are lost
   {DROPPED}    the collector refused some events for good: they are lost
   130  it was interrupted
 
 Environment:
-  SNOWPLOW_ENDPOINT is the default for --endpoint.
+  SNOWPLOW_ENDPOINT stands for --endpoint.
+  SNOWPLOW_DISABLED=1 switches tracking off. Events are read and checked, and none is sent.
 """
 _PROGRESS_EVERY = 10.0
 _SHOW_PROGRESS_FROM = 1_000
@@ -66,9 +79,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         default=endpoint,
         required=endpoint is None,
-        help="the collector: a URL, or a host, which is used with https unless it is this machine",
+        help=ENDPOINT_HELP,
     )
-    parser.add_argument("--method", choices=("post", "get"), default="post")
+    parser.add_argument("--method", choices=("post", "get"), default="post", help=METHOD_HELP)
     parser.add_argument(
         "--namespace", default="cli", help="the name of the tracker (default: %(default)s)"
     )
@@ -76,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=10.0,
         help="how long the last events may take to be delivered (default: %(default)s)",
     )
@@ -88,12 +101,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     page_view.add_argument("--title", help="its title")
     page_view.add_argument("--referrer", metavar="URL", help="the URL that linked to the page")
 
-    structured = _kind(kinds, "structured", "an event without a schema")
-    structured.add_argument("--category", required=True)
-    structured.add_argument("--action", required=True)
-    structured.add_argument("--label")
-    structured.add_argument("--property")
-    structured.add_argument("--value", type=_number)
+    structured = _kind(kinds, "structured", "something happens that has no schema")
+    structured.add_argument("--category", required=True, help="the area, such as shop")
+    structured.add_argument("--action", required=True, help="what happens, such as add-to-basket")
+    structured.add_argument("--label", help="what it happens to, such as the id of a product")
+    structured.add_argument("--property", help="more about that, such as its color")
+    structured.add_argument("--value", type=number, help="a number, such as how many")
 
     custom = _kind(kinds, "self-describing", "an event with a schema")
     custom.add_argument(
@@ -120,7 +133,22 @@ def _kind(kinds: Any, name: str, text: str) -> argparse.ArgumentParser:
         help="an entity as self-describing JSON, or a list of them; may be given several times",
     )
     parser.add_argument(
-        "--true-timestamp", metavar="MS", type=int, help="when it happened: milliseconds since 1970"
+        "--event-id",
+        metavar="UUID",
+        type=event_id,
+        help="the id of the event (default: a new one)",
+    )
+    parser.add_argument(
+        "--true-timestamp",
+        metavar="TIME",
+        type=point_in_time,
+        help="when it happened: milliseconds since 1970, or ISO 8601, which is local time without a zone",
+    )
+    parser.add_argument(
+        "--created-timestamp",
+        metavar="TIME",
+        type=point_in_time,
+        help="when it was recorded (default: now)",
     )
     subject = parser.add_argument_group("subject")
     for option, meaning in _SUBJECT.items():
@@ -150,15 +178,19 @@ def run(args: argparse.Namespace) -> int:
         The exit status, see the help.
     """
     from snowplow_tracker._cli.progress import Reporter
+    from snowplow_tracker._delivery.options import is_disabled_by_environment
     from snowplow_tracker.iglu.validation import SchemaExtraMissingError
 
+    if is_disabled_by_environment():
+        # No error: whoever switches tracking off does not want scripts to end.
+        _say(f"{SWITCHED_OFF}: events are checked, and nothing is sent", DELIVERED)
     reporter = Reporter(sys.stderr, _PROGRESS_EVERY)
     package = logging.getLogger("snowplow_tracker")
     package.addHandler(reporter)
     try:
         return _Run(args, reporter).finish()
-    except (ValueError, TypeError, SchemaExtraMissingError) as error:
-        return _say(f"{error}", USAGE)
+    except (ValueError, TypeError, OSError, SchemaExtraMissingError) as error:
+        return _say(str(error), USAGE)
     finally:
         package.removeHandler(reporter)
 
@@ -173,6 +205,7 @@ class _Tracked(NamedTuple):
 
 class _Run:
     def __init__(self, args: argparse.Namespace, reporter: Any) -> None:
+        from snowplow_tracker._http.endpoint import default_protocol
         from snowplow_tracker.emitters import AsyncEmitter
         from snowplow_tracker.tracker import Tracker
 
@@ -185,7 +218,8 @@ class _Run:
         self._entities = [entity for each in args.entity for entity in _entities(each)]
         self._events = self._read()
         self._emitter: AsyncEmitter = AsyncEmitter(
-            _with_protocol(args.endpoint),
+            args.endpoint,
+            protocol=default_protocol(args.endpoint),
             method=args.method,
             batch_size=100,
             overflow="wait",
@@ -212,6 +246,9 @@ class _Run:
         self._emitter.close(timeout=0.0)
         if tracked >= _SHOW_PROGRESS_FROM:
             self._show(final=True)
+        # However it ended: who reads of bad lines wants to know what became of the others.
+        wrong = f", {self._wrong:,} not sent since the input is wrong" if self._wrong else ""
+        print(f"{stats.sent:,} {'event' if stats.sent == 1 else 'events'} delivered{wrong}")
         left = stats.queued + stats.in_flight
         if stats.dropped:
             reasons = ", ".join(
@@ -222,10 +259,7 @@ class _Run:
                 return DROPPED
         if left or dropped:
             return _say(f"not delivered in time: {left + dropped:,} of {tracked:,}", NOT_IN_TIME)
-        if self._wrong:
-            return BAD_INPUT
-        print(f"{stats.sent:,} {'event' if stats.sent == 1 else 'events'} delivered")
-        return DELIVERED
+        return BAD_INPUT if self._wrong else DELIVERED
 
     def _wait(self) -> None:
         """Wait until all events are delivered, or until no event was delivered within the timeout."""
@@ -264,20 +298,24 @@ class _Run:
             if (args.data is None) == (args.lines is None):
                 raise ValueError("self-describing takes either JSON or --lines")
             if args.lines is not None:
+                if args.event_id is not None:
+                    raise ValueError(
+                        "--event-id is for one event: with --lines, give each line an event_id"
+                    )
                 return self._lines()
             value = self._json(args.data)
             return iter([self._tracked(lambda: self._custom(value))])
         return iter([self._tracked(self._simple)])
 
     def _json(self, argument: str) -> Any:
-        from snowplow_tracker._cli.json_input import value_of
+        from snowplow_tracker._cli.json_input import name_of, value_of
 
         try:
             return value_of(argument)
         except OSError as error:
-            raise ValueError(f"{argument}: {error.strerror}") from error
+            raise ValueError(f"{name_of(argument)}: {error.strerror}") from error
         except ValueError as error:
-            raise ValueError(f"{argument[:60]} is not JSON: {error}") from error
+            raise ValueError(f"{name_of(argument)}: {error}") from error
 
     def _lines(self) -> Iterator[_Tracked]:
         from snowplow_tracker._cli.json_input import entries_of
@@ -301,7 +339,10 @@ class _Run:
         from snowplow_tracker.events.structured_event import StructuredEvent
 
         args = self._args
-        common: Dict[str, Any] = {"context": self._entities, "true_timestamp": args.true_timestamp}
+        common: Dict[str, Any] = {
+            "context": self._entities,
+            **{name: getattr(args, name) for name in _OF_EVENT},
+        }
         if args.kind == "page-view":
             return PageView(args.url, page_title=args.title, referrer=args.referrer, **common)
         return StructuredEvent(
@@ -317,7 +358,8 @@ class _Run:
         from snowplow_tracker.events.self_describing import SelfDescribing
 
         args = self._args
-        context, timestamp = list(self._entities), args.true_timestamp
+        context = list(self._entities)
+        options = {name: getattr(args, name) for name in _OF_EVENT}
         if args.schema is not None:
             value = {"schema": args.schema, "data": value}
         elif isinstance(value, dict):
@@ -326,37 +368,54 @@ class _Run:
             if not isinstance(entities, list):
                 raise ValueError("the context must be a list of entities")
             context += [_self_describing(entity, "an entity") for entity in entities]
-            timestamp = value.pop("true_timestamp", timestamp)
-            if timestamp is not None and (
-                isinstance(timestamp, bool) or not isinstance(timestamp, int)
-            ):
-                raise ValueError(
-                    f"true_timestamp must be in milliseconds since 1970, not {timestamp!r}"
-                )
-        return SelfDescribing(
-            _self_describing(value, "the event"), context=context, true_timestamp=timestamp
-        )
+            options.update(_options(value))
+        own = "" if args.schema is not None else _KEYS_OF_EVENT
+        return SelfDescribing(_self_describing(value, "the event", own), context=context, **options)
+
+
+_OF_EVENT = ("event_id", "true_timestamp", "created_timestamp")
+"""Keys in a line, and the options of the same name."""
+_KEYS_OF_EVENT = f", and may have context, {', '.join(_OF_EVENT)}"
+
+
+def _options(value: Dict[str, Any]) -> Dict[str, Any]:
+    """Take from a line what belongs to the event and not to its data; null is as if it were not there."""
+    options = {name: value.pop(name) for name in _OF_EVENT if name in value}
+    options = {name: given for name, given in options.items() if given is not None}
+    for name in ("true_timestamp", "created_timestamp"):
+        if name in options:
+            try:
+                options[name] = point_in_time(options[name])
+            except argparse.ArgumentTypeError as error:
+                raise ValueError(f"{name}: {error}") from None
+    return options
 
 
 def _entities(argument: str) -> List[SelfDescribingJson]:
-    from snowplow_tracker._cli.json_input import value_of
+    from snowplow_tracker._cli.json_input import name_of, value_of
 
     try:
         value = value_of(argument)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"--entity {argument[:60]}: {error}") from error
+    except OSError as error:
+        raise ValueError(f"--entity {name_of(argument)}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"--entity {name_of(argument)}: {error}") from error
     return [
         _self_describing(each, "an entity")
         for each in (value if isinstance(value, list) else [value])
     ]
 
 
-def _self_describing(value: Any, what: str) -> SelfDescribingJson:
+def _self_describing(value: Any, what: str, others: str = "") -> SelfDescribingJson:
     from snowplow_tracker.iglu.schema_key import SchemaKey
     from snowplow_tracker.self_describing_json import SelfDescribingJson
 
-    if not isinstance(value, dict) or set(value) != {"schema", "data"}:
-        raise ValueError(f"{what} must be an object of schema and data")
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} must be an object with schema and data, not {value!r:.60}")
+    wrong = [f"has the unknown key {key!r:.60}" for key in value if key not in ("schema", "data")]
+    wrong += [f"has no {key}" for key in ("schema", "data") if key not in value]
+    if wrong:
+        raise ValueError(f"{what} {wrong[0]}: it must have schema and data{others}")
     SchemaKey.parse(value["schema"])
     if not isinstance(value["data"], (dict, list)):
         raise ValueError(f"the data of {what} must be an object, not {value['data']!r}")
@@ -397,35 +456,5 @@ def _subject(args: argparse.Namespace) -> Subject:
     return subject
 
 
-def _with_protocol(endpoint: str) -> str:
-    """Return an endpoint that uses http if its host is this machine."""
-    host = endpoint.split("/", 1)[0].rsplit(":", 1)[0]
-    return f"http://{endpoint}" if host in {"localhost", "127.0.0.1", "[::1]"} else endpoint
-
-
-def _number(text: str) -> float:
-    number = _finite(text)
-    return int(number) if number.is_integer() else number
-
-
-def _seconds(text: str) -> float:
-    seconds = _finite(text)
-    if seconds <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not above zero")
-    return seconds
-
-
-def _finite(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
-    return number
-
-
 def _say(text: str, status: int) -> int:
-    shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
-    print(f"snowplow-tracker track: {shown}", file=sys.stderr)
-    return status
+    return say("track", text, status)

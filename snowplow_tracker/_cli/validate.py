@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Iterator, Tuple
 
+from snowplow_tracker._cli.arguments import printable, say
 from snowplow_tracker._cli.schema_sources import add_schema_arguments, resolver_from
 
 if TYPE_CHECKING:
@@ -71,10 +72,9 @@ def run(args: argparse.Namespace) -> int:
                 problems = list(_problems(entry.value, resolver))
                 wrong += bool(problems)
                 for where, problem in problems:
-                    print(f"{entry.place}{where}: {_printable(str(problem))}")
+                    print(f"{entry.place}{where}: {printable(str(problem))}")
     except (ValueError, OSError, SchemaExtraMissingError) as error:
-        print(f"snowplow-tracker validate: {error}", file=sys.stderr)
-        return USAGE
+        return say("validate", str(error), USAGE)
     print(f"{checked:,} checked, {wrong:,} not valid", file=sys.stderr)
     return INVALID if wrong else VALID
 
@@ -93,8 +93,3 @@ def _problems(value: Any, resolver: Resolver) -> Iterator[Tuple[str, Problem]]:
                 yield from ((f" event {number}", each) for each in validate_event(event, resolver))
         return
     yield from (("", each) for each in validate_self_describing(value, resolver))
-
-
-def _printable(text: str) -> str:
-    """Return text in one line, without characters that control a terminal."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

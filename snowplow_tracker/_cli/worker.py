@@ -12,10 +12,18 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, List, Optional, Sequence
 
+from snowplow_tracker._cli.arguments import (
+    ENDPOINT_HELP,
+    METHOD_HELP,
+    SWITCHED_OFF,
+    port,
+    seconds,
+    whole_number,
+)
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._stores.protocol import DurableEventStore
 from snowplow_tracker._stores.redaction import redact
-from snowplow_tracker._stores.urls import FORMS, open_store
+from snowplow_tracker._stores.urls import FORMS, missing_file, missing_stream, open_store
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 logger = logging.getLogger("snowplow_tracker.worker")
@@ -40,10 +48,11 @@ times per second.
 Exit status:
   {DONE}    it was stopped, or the store is empty (--exit-when-empty); no event was lost
   {CANNOT_START}    it could not start: the store cannot be opened
-  {USAGE}    the arguments are invalid
-  {LEFT_BEHIND}    requests did not finish in time, or it was stopped before the store was empty
-       (--exit-when-empty); the store keeps the events
-  {DROPPED}    events are lost: the collector refused them for good, or the store could not read them; see the log
+  {USAGE}    the arguments make no sense, or SNOWPLOW_DISABLED=1 switches tracking off, so that it could send nothing,
+       or the store does not exist (--exit-when-empty); without that option it logs a warning and waits
+  {LEFT_BEHIND}    requests were still under way when the time was up, or it was told to stop before the store
+       was empty (--exit-when-empty); the store keeps the events
+  {DROPPED}    events are lost: the collector refuses them for good, or the store cannot read them; see the log
   130  it was interrupted twice
 
 Environment:
@@ -62,41 +71,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     store, endpoint = os.environ.get("SNOWPLOW_STORE"), os.environ.get("SNOWPLOW_ENDPOINT")
     parser.add_argument(
-        "--store", metavar="URL", default=store, required=store is None, help="the store"
+        "--store",
+        metavar="URL",
+        default=store,
+        required=store is None,
+        help="the queue that the programs fill: sqlite:///…, redis://… and others, see below",
     )
     parser.add_argument(
         "--endpoint",
         metavar="URL",
         default=endpoint,
         required=endpoint is None,
-        help="the collector: a URL, or a host, which is used with https",
+        help=ENDPOINT_HELP,
     )
-    parser.add_argument("--method", choices=("post", "get"), default="post")
+    parser.add_argument("--method", choices=("post", "get"), default="post", help=METHOD_HELP)
     parser.add_argument(
         "--batch",
         metavar="N",
-        type=_whole_number,
+        type=whole_number,
         default=500,
         help="maximum number of events in a request (default: %(default)s)",
     )
     parser.add_argument(
         "--threads",
         metavar="N",
-        type=_whole_number,
+        type=whole_number,
         default=1,
         help="maximum number of simultaneous requests (default: %(default)s)",
     )
     parser.add_argument(
         "--request-timeout",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=5.0,
         help="timeout for connecting and for each answer (default: %(default)s)",
     )
     parser.add_argument(
         "--max-retry-delay",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=60.0,
         help="maximum wait after a failed request (default: %(default)s)",
     )
@@ -117,21 +130,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=10.0,
         help="maximum time for requests in progress after a stop (default: %(default)s)",
     )
     parser.add_argument(
         "--report-every",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=10.0,
         help="interval of progress in the log if there is no terminal (default: %(default)s)",
     )
     parser.add_argument(
         "--metrics-port",
         metavar="PORT",
-        type=_port,
+        type=port,
         help="serve metrics for Prometheus at http://HOST:PORT/metrics",
     )
     parser.add_argument(
@@ -152,6 +165,7 @@ def run(args: argparse.Namespace) -> int:
         The exit status, see the help.
     """
     from snowplow_tracker._cli.progress import Reporter
+    from snowplow_tracker._delivery.options import is_disabled_by_environment
 
     _occupy_standard_streams()
     reporter = Reporter(sys.stderr, args.report_every)
@@ -159,15 +173,30 @@ def run(args: argparse.Namespace) -> int:
     package.addHandler(reporter)
     logger.setLevel(logging.INFO)
     try:
+        if is_disabled_by_environment():
+            # Before the store is opened, which would create a file.
+            logger.error("%s: unset it for the worker, which cannot send otherwise.", SWITCHED_OFF)
+            return USAGE
         try:
+            file = missing_file(args.store)
+            if file and args.exit_when_empty:
+                return _say_missing(f"file {file}", USAGE)
             store = open_store(args.store)
             worker = _Worker(store, args, reporter)
+            stream = "" if file else missing_stream(store)
         except ValueError as error:
             logger.error("%s", error)  # noqa: TRY400 - the user needs no traceback
             return USAGE
         except Exception as error:  # noqa: BLE001 - a store may raise anything when it is opened
             logger.error("%s", error)  # noqa: TRY400 - as above
             return CANNOT_START
+        if file or stream:
+            missing = f"file {file}" if file else f"stream {stream!r} in Redis"
+            if args.exit_when_empty:
+                worker.emitter.close(timeout=0.0)
+                return _say_missing(missing, USAGE)
+            # It may have been started before the program, and delivers once there is something.
+            _say_missing(missing, DONE)
         with _told_by_signals(worker.stop), _metrics_of(worker, args):
             logger.info(
                 "Events are sent from %s to %s.", redact(args.store), worker.emitter.endpoint
@@ -178,6 +207,16 @@ def run(args: argparse.Namespace) -> int:
         return CANNOT_START
     finally:
         package.removeHandler(reporter)
+
+
+def _say_missing(what: str, status: int) -> int:
+    logger.log(
+        logging.ERROR if status else logging.WARNING,
+        "There is no %s: no program has added events yet, or --store is wrong%s.",
+        what,
+        "" if status else "; the worker creates it and waits for events",
+    )
+    return status
 
 
 class _Gate:
@@ -192,6 +231,7 @@ class _Gate:
     def __init__(self, store: DurableEventStore) -> None:
         self.store = store
         self.shut = False
+        self.lost_listener: Optional[Callable[[int, str], None]] = None
 
     def add_event(self, payload: PayloadDict) -> bool:
         return self.store.add_event(payload)
@@ -216,6 +256,7 @@ class _Worker:
     """Delivers the events of a store with an emitter."""
 
     def __init__(self, store: DurableEventStore, args: argparse.Namespace, reporter: Any) -> None:
+        from snowplow_tracker._http.endpoint import default_protocol
         from snowplow_tracker.emitters import AsyncEmitter
 
         self._store = store
@@ -230,7 +271,7 @@ class _Worker:
         store.lost_listener = self._on_lost
         self.emitter = AsyncEmitter(
             args.endpoint,
-            protocol="https",
+            protocol=default_protocol(args.endpoint),
             method=args.method,
             batch_size=1,  # a worker does not wait for full batches
             on_success=self._on_success,
@@ -347,9 +388,13 @@ class _Worker:
         with self._counting:
             self._dropped += len(events)
 
-    def _on_lost(self, count: int, _what: str) -> None:
+    def _on_lost(self, count: int, what: str) -> None:
         with self._counting:
             self._dropped += count
+        if self._gate.lost_listener is not None:
+            self._gate.lost_listener(
+                count, what
+            )  # the counters of the emitter, which are the metrics
 
 
 class _CannotServeError(Exception):
@@ -416,27 +461,6 @@ def _interrupt(_number: int, _frame: object) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-def _whole_number(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("it must be at least 1")
-    return number
-
-
-def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65_535:
-        raise argparse.ArgumentTypeError("it must be from 0 to 65535; 0 is any free port")
-    return number
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 < number < 1e6:
-        raise argparse.ArgumentTypeError("it must be more than 0")
-    return number
 
 
 def _header(text: str) -> List[str]:

@@ -281,12 +281,19 @@ class Dispatch:
         settlement.count_failed_attempts(1)
         again, exhausted = core.count_tries(tried, sender.max_retries)
         closed = core.life is EmitterState.CLOSED and not settlement.store.durable
+        delay, asked = core.breaker.delay, core.breaker.asked
+        why = ""
+        if asked is not None:
+            why = ", as the collector asked (Retry-After)"
+            if asked > delay:
+                why = ", the longest delay: the collector asked for more (Retry-After)"
         logger.warning(
-            "Sending %s to %s failed (%s); the next attempt is in %.1f seconds, or with a flush.",
+            "Sending %s to %s failed (%s); the next attempt is in %.1f seconds%s.",
             events_text(len(tried)),
             outcome.endpoint,
             outcome.detail,
-            core.breaker.delay,
+            delay,
+            why,
         )
         if not closed:
             settlement.requeue(batch, again + untried, retried=len(again))

@@ -466,7 +466,7 @@ class Engine:
             events_text(count),
             redact(self._owner.get().endpoint),
             f" ({reason})" if reason else "",
-            " The store keeps them." if self.store.durable else "",
+            f" The store keeps {'it' if count == 1 else 'them'}." if self.store.durable else "",
         )
 
     def abandon(self) -> None:

@@ -75,6 +75,8 @@ class Backoff:
         self._random = random
         self.failures = 0
         self.delay = 0.0
+        self.asked: Optional[float] = None
+        """The seconds of a `Retry-After` that decided the delay; None where our own delay is longer."""
         self._retry_at = 0.0
         self._held_until = 0.0
 
@@ -88,16 +90,20 @@ class Backoff:
         self.failures += 1
         now = self._clock()
         self.delay = self._policy.delay(self.failures, cap, self._random)
+        self.asked = None
         asked = parse_retry_after(retry_after)
         if asked is not None:
-            self._held_until = now + min(asked, cap)
-            self.delay = max(self.delay, self._held_until - now)
+            held = min(asked, cap)
+            self._held_until = now + held
+            if held >= self.delay:
+                self.delay, self.asked = held, asked
         self._retry_at = now + self.delay
 
     def succeeded(self) -> None:
         """Note a successful attempt."""
         self.failures = 0
         self.delay = self._retry_at = self._held_until = 0.0
+        self.asked = None
 
     def wait(self, *, forced: bool) -> float:
         """Return the seconds until an attempt may be made.

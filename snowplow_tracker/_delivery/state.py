@@ -217,6 +217,11 @@ class CircuitBreaker:
         """Seconds from the last failed attempt to the next; 0 if the last attempt succeeded."""
         return self._backoff.delay
 
+    @property
+    def asked(self) -> Optional[float]:
+        """The seconds of a `Retry-After` that decided `delay`, if one did. A maximum may have shortened them."""
+        return self._backoff.asked
+
     def wait(self, *, forced: bool) -> float:
         """Return the seconds until an attempt may be made.
 

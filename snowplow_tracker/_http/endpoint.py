@@ -8,8 +8,19 @@ from typing import Any, Optional
 
 from snowplow_tracker._protocol.parameters import warn_once
 from snowplow_tracker.contracts import one_of
+from snowplow_tracker.typing import HttpProtocol
 
-__all__ = ["GET_PATH", "METHODS", "PROTOCOLS", "collector_uri", "post_path", "printable", "redact"]
+__all__ = [
+    "GET_PATH",
+    "METHODS",
+    "PROTOCOLS",
+    "collector_uri",
+    "default_protocol",
+    "is_this_machine",
+    "post_path",
+    "printable",
+    "redact",
+]
 
 logger = logging.getLogger("snowplow_tracker.emitters")
 
@@ -25,6 +36,10 @@ _SCHEME_WITHOUT_SLASHES = re.compile(r"https?(?::(?![0-9]+(?:/|$))|//)", re.IGNO
 _UP_TO_HOST = re.compile(r"\A((?:https?(?::/*|//)|[^:/?#@]*://)?).*@", re.IGNORECASE | re.DOTALL)
 _USERINFO = re.compile(r"(?<=://)[^\s/?#'\"]*@")
 _QUERY = re.compile(r"(?<=[?&])([^\s=&#'\"]+)=[^\s&#'\"]*")
+# A name such as 127.example.com belongs to somebody else. Short forms such as 127.1 are addresses, too.
+_THIS_MACHINE = re.compile(
+    r"(?:localhost\.?|127(?:\.[0-9]+){1,3}|\[::1\])(?::[0-9]*)?", re.IGNORECASE
+)
 _MAX_SHOWN = 200
 _ENCODE = ": special characters of a user name or a password must be percent-encoded."
 
@@ -108,6 +123,21 @@ def collector_uri(
             )
             break
     return url + slash + own_path + added
+
+
+def is_this_machine(endpoint: str) -> bool:
+    """Return whether the host of an endpoint is this machine: `localhost`, `127.*` or `[::1]`."""
+    host = endpoint.rpartition("://")[2].partition("/")[0].rpartition("@")[2]
+    return _THIS_MACHINE.fullmatch(host) is not None
+
+
+def default_protocol(endpoint: str) -> HttpProtocol:
+    """Return the protocol for an endpoint without one, in the commands and in `Tracker.from_environment`.
+
+    It is https, so that no event crosses a network unencrypted by accident. On this machine it is http, since the
+    collectors that developers start there have no certificate. The emitters keep the defaults of 1.1.0 instead.
+    """
+    return "http" if is_this_machine(endpoint) else "https"
 
 
 def _port_to_add(port: Any, own_port: Optional[int], shown: str) -> str:

@@ -9,8 +9,11 @@ __all__ = ["redact"]
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*:/*"
 # Up to the last @, since an unquoted password may contain any character.
 _USERINFO_OF_URL = re.compile(rf"^({_SCHEME}).*@", re.DOTALL)
-_USERINFO = re.compile(rf"({_SCHEME})\S*@")
-_OPTION = re.compile(r"([?&]([^\s=&?'\"]+)=)[^\s&'\"]*")
+# The form of a URL, which messages show, has no secrets.
+_FORM = r"\[\[user\]:password@\]host\[:port\]/db,?(?:\s|$)"
+_USERINFO = re.compile(rf"({_SCHEME})(?!/*{_FORM})\S*@")
+# What follows a URL in a sentence belongs to the sentence.
+_OPTION = re.compile(r"([?&]([^\s=&?'\"]+)=)[^\s&'\"]*?(?=[,.;:)]*(?:[\s&'\"]|$))")
 _SHOWN_OPTIONS = frozenset(
     {
         *("buffer_capacity", "overflow", "overflow_timeout", "max_bytes", "lease_seconds"),

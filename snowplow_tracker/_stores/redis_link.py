@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from _thread import RLock
@@ -12,7 +13,13 @@ from snowplow_tracker._delivery.retry import Backoff, RetryPolicy, fresh_random
 from snowplow_tracker._process.interrupts import is_interrupt, unwrapped
 from snowplow_tracker._process.locking import hold, is_running
 from snowplow_tracker._stores.redaction import redact
-from snowplow_tracker._stores.redis_topology import LazyCluster, connect_many, is_many, pools
+from snowplow_tracker._stores.redis_topology import (
+    LazyCluster,
+    TopologyError,
+    connect_many,
+    is_many,
+    pools,
+)
 
 __all__ = ["Breaker", "RedisLink", "connect", "redis_module"]
 
@@ -20,6 +27,7 @@ logger = logging.getLogger("snowplow_tracker.emitters")
 
 _POLICY = RetryPolicy(first_window=0.2, growth=2.0)
 _LONGEST_RETRY = 1.0
+_UNKNOWN_OPTION = re.compile(r"unexpected keyword argument '([^']+)'")
 
 _Result = TypeVar("_Result")
 
@@ -80,14 +88,22 @@ def connect(url: str, socket_timeout: float) -> Any:
         pool = client.connection_pool
         pool.connection_class(**pool.connection_kwargs)
     except (TypeError, ValueError) as error:
-        # Python's message about a URL may contain parts of an unquoted password.
-        reason = str(error) if "@" not in url else type(error).__name__
-        if isinstance(error, TypeError) or "scheme" in str(error):
-            reason = str(error)
         raise ValueError(
-            f"redis-py does not accept the URL {redact(url)}, its scheme or its options: {reason}"
+            f"redis-py does not take the URL {redact(url)!r}: {_reason(error, url)}."
         ) from None
     return client
+
+
+def _reason(error: Exception, url: str) -> str:
+    """Return why redis-py refused a URL, without a secret and without names of its code."""
+    text = str(error).rstrip(".")
+    unknown = _UNKNOWN_OPTION.search(text)
+    if unknown:
+        return f"it has no option {unknown[1]!r}"
+    if isinstance(error, (TypeError, TopologyError)) or "scheme" in text or "@" not in url:
+        return text
+    # What Python says about such a URL may show parts of a password that is not quoted.
+    return "special characters of a user name or a password must be percent-encoded, and a port is a number"
 
 
 class Breaker:

@@ -108,6 +108,16 @@ class RedisStream:
         """Return the number of events, including leased ones."""
         return int(self._client.xlen(self._stream))
 
+    def exists(self) -> bool:
+        """Return whether the key is there: it stays when all events are delivered."""
+        try:
+            self._reading.xinfo_groups(self._stream)
+        except self._response_error as error:
+            if not _nothing_there(error):
+                raise
+            return False
+        return True
+
     def oldest_waiting(self, count: int) -> Entries:
         """Return the oldest events that were never leased, without leasing them."""
         return _entries(

@@ -7,10 +7,14 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from snowplow_tracker._process.locking import hold
 
-__all__ = ["LazyCluster", "connect_many", "is_cluster", "is_many", "pools"]
+__all__ = ["LazyCluster", "TopologyError", "connect_many", "is_cluster", "is_many", "pools"]
 
 _SCHEMES = ("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 _SENTINEL_PORT, _CLUSTER_PORT = 26379, 6379
+
+
+class TopologyError(ValueError):
+    """What is wrong with a URL; the message shows no part of it."""
 
 
 def is_many(url: str) -> bool:
@@ -39,12 +43,12 @@ def connect_many(redis: Any, url: str, options: Mapping[str, Any]) -> Any:
     db = "0"
     if kind == "sentinel":
         if not parts or len(parts) > 2:
-            raise ValueError("the path of a Sentinel URL must be /service or /service/db")
+            raise TopologyError("the path of a Sentinel URL must be /service or /service/db")
         db = parts[1] if len(parts) > 1 else db
         if not db.isdigit():
-            raise ValueError("the database is not a number")
+            raise TopologyError("the database must be a number")
     elif parts not in ([], ["0"]):
-        raise ValueError("a cluster has only the database 0")
+        raise TopologyError("a cluster has no databases but 0")
     nodes = _nodes(hosts, _SENTINEL_PORT if kind == "sentinel" else _CLUSTER_PORT)
     given = redis.connection.parse_url(f"{transport}://{user}{at}unused:1?{query}")
     for name in ("host", "port", "connection_class"):
@@ -82,7 +86,7 @@ def _nodes(hosts: str, default_port: int) -> List[Tuple[str, int]]:
             host, port = each, str(default_port)
         host = host.strip("[]")
         if not host or not port.isdigit():
-            raise ValueError("it must name host:port,host:port")
+            raise TopologyError("it must name host:port,host:port")
         nodes.append((host, int(port)))
     return nodes
 

@@ -12,6 +12,7 @@ from _thread import RLock
 from collections import deque
 from typing import Any, Callable, Deque, List, Optional, Tuple, TypeVar
 
+from snowplow_tracker._messages import events_text
 from snowplow_tracker._process.identity import own_identity
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._process.locking import hold, is_running
@@ -222,9 +223,9 @@ class SQLiteAccess:
         self.failing = False
         refused, self._refused = self._refused, 0
         logger.warning(
-            "The event queue %s works again; %d events were not added in the meantime.",
+            "The event queue %s works again; it refused %s meanwhile.",
             self.path,
-            refused,
+            events_text(refused),
         )
 
     def _note_lost(self, count: int, what: str) -> None:

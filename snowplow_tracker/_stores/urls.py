@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Tuple, Union
 from urllib.parse import parse_qsl, urlencode
 
+from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._stores.redaction import redact
 from snowplow_tracker._stores.redis_topology import is_many
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from snowplow_tracker.redis_event_store import RedisEventStore
     from snowplow_tracker.sqlite_event_store import SQLiteEventStore
 
-__all__ = ["FORMS", "open_store"]
+__all__ = ["FORMS", "missing_file", "missing_stream", "open_store"]
 
 FORMS = (
     "sqlite:///relative/path, sqlite:////absolute/path, redis://[[user]:password@]host[:port]/db, "
@@ -61,6 +63,26 @@ def open_store(url: str) -> Union[SQLiteEventStore, RedisEventStore]:
     if scheme in ("redis", "rediss", "unix") or is_many(url):
         return _open_redis(url)
     raise ValueError(f"{redact(url)!r} is not the URL of a store: it must be {FORMS}.")
+
+
+def missing_file(url: str) -> str:
+    """Return the path of the file that `open_store` would create for a URL; empty if it would not."""
+    scheme, _, rest = url.partition(":")
+    path = rest.partition("?")[0][3:]
+    return path if scheme.lower() == "sqlite" and path and not os.path.exists(path) else ""  # noqa: PTH110 - it does not raise
+
+
+def missing_stream(store: Any) -> str:
+    """Return the name of the stream of a Redis store if it is known not to exist; else, an empty string."""
+    link, stream = getattr(store, "_link", None), getattr(store, "_stream", None)
+    if link is None or stream is None:
+        return ""
+    try:
+        return "" if link.call(stream.exists) else str(store.stream)
+    except link.failures as error:
+        if is_interrupt(error):
+            raise
+        return ""  # the link has logged it
 
 
 def _open_sqlite(url: str) -> SQLiteEventStore:

@@ -44,8 +44,13 @@ def generate(
 
     Raises:
         SchemaNotFoundError: A schema was not found.
-        ValueError: The class of a specification does not exist, or is an entity.
+        ValueError: A specification is of a class that there is not, or that is an entity; or a pattern matches none of
+            the schemas.
     """
+    for kind, patterns in (("events", events), ("entities", entities)):
+        for pattern in patterns:
+            if not any(_is_like(key, pattern) for key in keys):
+                raise ValueError(f"no schema is like {pattern!r}, which names {kind}")
     schemas: Dict[SchemaKey, Dict[str, Any]] = {key: resolver.resolve(key) for key in keys}
     classes, problems = classes_of(schemas)
     bases = {model.name: _base(model.key, events, entities) for model in classes if model.key}
@@ -105,12 +110,13 @@ def specifications_from(value: Any) -> Dict[str, Dict[str, object]]:
     return found
 
 
+def _is_like(key: SchemaKey, pattern: str) -> bool:
+    return fnmatchcase(f"{key.vendor}/{key.name}", pattern) or fnmatchcase(key.name, pattern)
+
+
 def _base(key: SchemaKey, events: Sequence[str], entities: Sequence[str]) -> str:
     def is_one(patterns: Sequence[str]) -> bool:
-        return any(
-            fnmatchcase(f"{key.vendor}/{key.name}", each) or fnmatchcase(key.name, each)
-            for each in patterns
-        )
+        return any(_is_like(key, each) for each in patterns)
 
     if is_one(events):
         return "TypedEventOrEntity" if is_one(entities) else "TypedEvent"

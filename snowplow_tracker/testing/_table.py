@@ -22,6 +22,19 @@ _MAX_CELL = 1_000
 _DEFAULT_SIZE = (100, 24)
 
 
+def off_hint() -> List[str]:
+    """Return the lines that explain why there are no events at all, if tracking is switched off."""
+    from snowplow_tracker._delivery.options import is_disabled_by_environment
+
+    if not is_disabled_by_environment():
+        return []
+    hint = (
+        "SNOWPLOW_DISABLED=1 is set in the environment: emitters send nothing, and only a RecordingEmitter gets "
+        "events. Unset it for tests, for example with monkeypatch.delenv, before the emitter is made."
+    )
+    return [hint]
+
+
 def format_table(events: Iterable[CollectedEvent], width: Optional[int] = None) -> str:
     """Lay events out as a table, one line each.
 

@@ -16,7 +16,7 @@ from snowplow_tracker.testing._clock import monotonic
 from snowplow_tracker.testing._http import HttpRequest, HttpServer, Response, Stream
 from snowplow_tracker.testing._rules import MAX_BODY_BYTES, MAX_REQUEST_LINE_BYTES
 from snowplow_tracker.testing._schemas import make_schemas
-from snowplow_tracker.testing._table import format_table
+from snowplow_tracker.testing._table import format_table, off_hint
 from snowplow_tracker.testing.event_list import EventList
 from snowplow_tracker.testing.faults import Faults
 from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest, Headers
@@ -313,7 +313,7 @@ class Collector:
             if not each.accepted
         )
         raise EventsMissingError(
-            "waited {} s for {} {}{}, but {} arrived, in {} requests\n{}{}".format(
+            "waited {} s for {} {}{}, but {} arrived, in {} requests\n{}{}{}".format(
                 timeout,
                 count,
                 noun,
@@ -322,6 +322,7 @@ class Collector:
                 len(seen),
                 _latest(_accepted_events(seen)),
                 answers,
+                "" if seen else "".join(off_hint()),
             )
         )
 

@@ -15,7 +15,7 @@ from typing import (
 )
 
 from snowplow_tracker.testing._matching import Criteria, make_criteria, nearest
-from snowplow_tracker.testing._table import table_lines
+from snowplow_tracker.testing._table import off_hint, table_lines
 from snowplow_tracker.testing.records import CollectedEvent
 
 __all__ = ["EventList", "EventsDifferError"]
@@ -234,7 +234,7 @@ class EventList(List[CollectedEvent]):
         lines = [f"expected {what}" + (" with" if wanted else "")]
         lines.extend(f"    {line}" for line in wanted)
         if not self:
-            return "\n".join([*lines, "but there are no events at all"])
+            return "\n".join([*lines, "but there are no events at all", *off_hint()])
         lines.append(outcome)
         marked = list(found)
         near = nearest(self[start:], criteria) if not found else None

@@ -84,6 +84,16 @@ def test_some_schemas_are_chosen(tmp_path, capsys):
         assert wanted in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--events", "--entities"])
+def test_a_pattern_that_matches_nothing_is_named(tmp_path, capsys, option):
+    """A typo in a pattern is status 2 and writes nothing, instead of a module with other classes."""
+    out = tmp_path / "a.py"
+    arguments = ["--schemas", SCHEMAS, "--out", out, option, "pay*", option, "nonexist"]
+    assert generate(*arguments) == 2
+    assert f"no schema is like 'nonexist', which names {option[2:]}" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_a_schema_comes_from_a_registry(registry, tmp_path, monkeypatch):
     """A registry on the network gives the schemas that are named."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -63,7 +63,9 @@ def run(capsys, *arguments):
 
 def complaints(err):
     """Return what the command itself says is wrong; warnings, as of a time that is left out, are logged beside it."""
-    return [line for line in err.splitlines() if line.startswith("snowplow-tracker track: ")]
+    return [
+        line for line in err.splitlines() if line.startswith("python -m snowplow_tracker track: ")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -144,4 +146,4 @@ def test_a_byte_that_is_no_text_does_not_end_the_standard_input(collector, capsy
     arguments = ["--endpoint", collector.endpoint, "self-describing", "--lines", "-"]
     status, _, err = run(capsys, "track", *arguments)
     assert (status, len(collector.events)) == (1, 1)
-    assert err.startswith("snowplow-tracker track: -:1: ")
+    assert err.startswith("python -m snowplow_tracker track: -:1: ")

@@ -117,11 +117,74 @@ def test_many_come_line_by_line(collector, tmp_path, capsys):
     assert sorted(each.data["id"] for each in collector.good) == [1, 3]
     first = next(each for each in collector.good if each.data["id"] == 1)
     assert (first.contexts, first["ttm"]) == ([entity], "1000")
-    said = capsys.readouterr().err.splitlines()
+    output = capsys.readouterr()
+    assert output.out == "2 events delivered, 6 not sent since the input is wrong\n"
+    said = output.err.splitlines()
     assert [f"a.jsonl:{number}: " in line for number, line in zip([2, 3, 4, 5, 6, 8], said)] == [
         True
     ] * 6
     assert len(said) == 6
+
+
+ID = "c6ef9d6b-8d7b-5f4e-9d0c-0f3b3a1d7a11"
+
+
+def test_lines_have_ids_and_times_of_their_own(collector, tmp_path):
+    """A backfill from a file keeps its ids and both times, as numbers or as ISO 8601; null is as if it were absent."""
+    line = {
+        "schema": SCHEMA,
+        "data": {"id": 1},
+        "event_id": ID,
+        "true_timestamp": "2025-03-01T12:30:00+01:00",
+        "created_timestamp": "2025-03-01T11:30:00.500Z",
+    }
+    absent = {"schema": SCHEMA, "data": {"id": 2}, "event_id": None, "true_timestamp": None}
+    file = tmp_path / "a.jsonl"
+    file.write_text(f"{json.dumps(line)}\n{json.dumps(absent)}\n")
+    assert track(collector, "self-describing", "--lines", file) == 0
+    first, second = sorted(collector.good, key=lambda each: each.data["id"])
+    assert first.event_id == ID
+    assert (first["ttm"], first["dtm"]) == ("1740828600000", "1740828600500")
+    assert second.event_id
+    assert "ttm" not in second.parameters
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["page-view", "https://a.example"],
+        ["structured", "--category", "a", "--action", "b"],
+        ["self-describing", "--schema", SCHEMA, "{}"],
+    ],
+)
+def test_an_event_has_the_id_and_the_times_of_the_options(collector, arguments):
+    """Each kind of event takes an id and both times from options."""
+    times = ["--true-timestamp", "2025-03-01T11:30:00Z", "--created-timestamp", "1740828600500"]
+    assert track(collector, *arguments, "--event-id", ID, *times) == 0
+    (event,) = collector.good
+    assert event.event_id == ID
+    assert (event["ttm"], event["dtm"]) == ("1740828600000", "1740828600500")
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"evnt_id": ID}, "the event has the unknown key 'evnt_id': it must have schema and data"),
+        ({"event_id": "A-1017"}, "event_id must be a UUID, not 'A-1017'"),
+        ({"event_id": 5}, "event_id must be a UUID, not 5"),
+        ({"true_timestamp": "today"}, "true_timestamp: 'today' is not a point in time"),
+        ({"true_timestamp": True}, "true_timestamp: True is not a point in time"),
+        ({"created_timestamp": []}, "created_timestamp: [] is not a point in time"),
+        ({"context": [{"schema": SCHEMA, "date": {}}]}, "an entity has the unknown key 'date'"),
+        ({"context": [{"schema": SCHEMA}]}, "an entity has no data"),
+    ],
+)
+def test_what_is_wrong_in_a_line_is_named(collector, capsys, monkeypatch, more, text):
+    """The complaint about a line names the key that is unknown, missing or wrong."""
+    line = json.dumps({"schema": SCHEMA, "data": {}, **more})
+    monkeypatch.setattr("sys.stdin", io.StringIO(line))
+    assert track(collector, "self-describing", "--lines", "-") == 1
+    assert f"-:1: {text}" in capsys.readouterr().err
 
 
 @pytest.mark.long
@@ -155,7 +218,9 @@ def test_the_status_says_that_nobody_answered(capsys):
     with Collector() as gone:
         pass
     assert track(gone, "page-view", "https://a.example", before=["--timeout", "0.5"]) == 3
-    said = capsys.readouterr().err
+    output = capsys.readouterr()
+    said = output.err
+    assert output.out == "0 events delivered\n"
     assert "refused" in said
     assert "not delivered in time: 1 of 1" in said
 
@@ -174,6 +239,7 @@ def test_the_status_says_that_the_collector_refused(capsys):
         ["self-describing", "{}", "--lines", "a"],
         ["self-describing", "{no json"],
         ["self-describing", "@/nowhere"],
+        ["self-describing", "--lines", "a", "--event-id", ID],
         ["page-view", "https://a.example", "--entity", "5"],
         ["page-view", "https://a.example", "--entity", "@/nowhere"],
         ["page-view", "https://a.example", "--platform", "toaster"],
@@ -187,6 +253,25 @@ def test_what_makes_no_sense_is_one_line(collector, capsys, arguments):
 
 
 @pytest.mark.parametrize(
+    ("argument", "text"),
+    [
+        ("{no json", "'{no json': it is not JSON (Expecting property name"),
+        ("-", "the standard input: it is not JSON (Expecting value, column 1)"),
+        ("@a.json", "a.json: it is not text in UTF-8"),
+    ],
+)
+def test_what_is_not_json_is_said_to_be_none(
+    collector, capsys, monkeypatch, tmp_path, argument, text
+):
+    """The message says that JSON was expected, and where it was looked for."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.json").write_bytes(b"\xff")
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert track(collector, "self-describing", argument) == 2
+    assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         [],
@@ -194,6 +279,8 @@ def test_what_makes_no_sense_is_one_line(collector, capsys, arguments):
         ["nonsense"],
         ["structured", "--category", "a", "--action", "b", "--value", "nan"],
         ["structured", "--category", "a"],
+        ["page-view", "x", "--true-timestamp", "yesterday"],
+        ["page-view", "x", "--event-id", "yesterday"],
     ],
 )
 def test_a_wrong_command_line_is_one_line(collector, capsys, arguments):
@@ -204,6 +291,28 @@ def test_a_wrong_command_line_is_one_line(collector, capsys, arguments):
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "-h" in said
+    assert "invalid int" not in said
+
+
+def test_it_says_that_tracking_is_switched_off(collector, monkeypatch, capsys):
+    """With SNOWPLOW_DISABLED=1 nothing is sent, which is said and is no failure; wrong input is one as ever."""
+    monkeypatch.setenv("SNOWPLOW_DISABLED", "1")
+    assert track(collector, "page-view", "https://a.example") == 0
+    output = capsys.readouterr()
+    assert "SNOWPLOW_DISABLED=1 switches tracking off" in output.err
+    assert output.out == "0 events delivered\n"
+    assert track(collector, "self-describing", "{}") == 1
+    assert collector.requests == []
+
+
+def test_a_host_alone_is_asked_by_https(capsys):
+    """A host that is not this machine is sent nothing over plain http; this machine is."""
+    arguments = ["--timeout", "0.2", "page-view", "https://a.example"]
+    assert main(["track", "--endpoint", "collector.invalid", *arguments]) == 3
+    assert "to https://collector.invalid/" in capsys.readouterr().err
+    with Collector() as local:
+        address = local.endpoint.partition("://")[2]
+        assert main(["track", "--endpoint", address, *arguments]) == 0
 
 
 @pytest.mark.parametrize("command", ["generate", "validate", "track"])

@@ -50,6 +50,7 @@ def test_lines_are_checked_one_by_one(tmp_path, capsys):
     output = capsys.readouterr()
     lines = output.out.splitlines()
     assert [line.split(": ")[0] for line in lines] == [f"{file}:3", f"{file}:4", f"{file}:6"]
+    assert lines[0].startswith(f"{file}:3: it is not JSON (")
     assert lines[1] == f"{file}:4: {SAID}"
     assert output.err == "5 checked, 3 not valid\n"
 

@@ -5,6 +5,7 @@ import pty
 import re
 import select
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -118,6 +119,57 @@ def test_it_delivers_all_and_ends_when_it_is_asked_to(url, collector, start):
     assert "\x1b" not in errors
     assert "\r" not in errors
     assert len(collector.requests) == 3
+
+
+@pytest.mark.long
+def test_a_host_alone_is_asked_by_https_except_for_this_machine(sqlite_url, collector, start):
+    """An endpoint without a scheme means what it means for `track`: https, but http on this machine."""
+    eids = fill(sqlite_url, 3)
+    process = start(sqlite_url, "collector.invalid")
+    assert "to https://collector.invalid/" in process.stderr.readline()
+    process.kill()
+    process.wait()
+    address = collector.endpoint.partition("://")[2]
+    status, errors = end(start(f"{sqlite_url}?lease_seconds=1", address, "--exit-when-empty"))
+    assert (status, arrived(collector)) == (0, sorted(eids)), errors
+
+
+@pytest.mark.long
+def test_a_store_that_does_not_exist_is_not_taken_for_an_empty_one(url, collector, start):
+    """With --exit-when-empty a wrong name is status 2 each time, since nothing is created; an empty store is well."""
+    for _ in range(2):
+        status, errors = end(start(url, collector.endpoint, "--exit-when-empty"))
+        assert status == 2, errors
+        assert "no program has added events yet, or --store is wrong" in errors
+        assert "Traceback" not in errors
+    assert not Path(url.partition("://")[2]).exists()
+    fill(url, 1)
+    for _ in range(2):
+        assert end(start(url, collector.endpoint, "--exit-when-empty"))[0] == 0
+
+
+@pytest.mark.long
+def test_a_worker_may_be_started_before_the_store_exists(url, collector, start):
+    """Without --exit-when-empty it warns once, and delivers what comes."""
+    process = start(url, collector.endpoint)
+    assert "the worker creates it and waits for events" in process.stderr.readline()
+    fill(url, 2)
+    collector.wait_for(2)
+    process.terminate()
+    status, errors = end(process)
+    assert status == 0
+    assert "no program has added" not in errors
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("arguments", [[], ["--exit-when-empty"]])
+def test_a_worker_that_is_switched_off_says_so(sqlite_url, collector, start, arguments):
+    """With SNOWPLOW_DISABLED=1 a worker could deliver nothing: it ends with status 2, and creates no file."""
+    environment = {**os.environ, "SNOWPLOW_DISABLED": "1"}
+    status, errors = end(start(sqlite_url, collector.endpoint, *arguments, env=environment))
+    assert status == 2
+    assert "SNOWPLOW_DISABLED=1 switches tracking off" in errors
+    assert not Path(sqlite_url.partition("://")[2]).exists()
 
 
 @pytest.mark.long
@@ -472,6 +524,17 @@ def test_urls_name_stores_with_their_options(tmp_path, monkeypatch):
             "it went from redis://u:secret@host/0 to http://u:secret@h",
             "it went from redis://***@host/0 to http://***@h",
         ),
+        (
+            "it must be sqlite:///path, redis://[[user]:password@]host[:port]/db, rediss://...",
+            "it must be sqlite:///path, redis://[[user]:password@]host[:port]/db, rediss://...",
+        ),
+        (
+            "it must be redis://[[user]:password@]host[:port]/db, not redis://u:secret@h/0",
+            "it must be redis://[[user]:password@]host[:port]/db, not redis://***@h/0",
+        ),
+        ("redis://[[user]:password@]secret@h/0", "redis://***@h/0"),
+        ("the URL redis://h/0?foo=se,cret, its scheme", "the URL redis://h/0?foo=***, its scheme"),
+        ("see redis://h/0?foo=secret.", "see redis://h/0?foo=***."),
         ("sqlite:////var/queue.db?overflow=block", "sqlite:////var/queue.db?overflow=block"),
         (
             "2026-01-02 12:00:00,1 INFO sent 1, queued 2",
@@ -507,6 +570,25 @@ def test_no_error_about_a_url_shows_what_is_secret(url):
     assert not re.search("secret@|=secret|sec/|ret@", shown.split("ValueError: ")[-1])
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("redis://u:secret@h/0?foo=secret", "'redis://***@h/0?foo=***': it has no option 'foo'."),
+        ("redis://u:secret@h:port/0", "must be percent-encoded, and a port is a number."),
+        ("redis://h:port/0", "'redis://h:port/0': Port could not be cast"),
+        ("redis+cluster://u:secret@h/3", "'redis+cluster://***@h/3': a cluster has no databases"),
+        ("redis+sentinel://u:secret@h", "the path of a Sentinel URL must be /service"),
+    ],
+)
+def test_an_error_about_a_url_says_what_is_wrong(url, reason):
+    """The reason is in words that help, also where the URL has a password, and names nothing of the code of redis-py."""
+    with pytest.raises(ValueError, match="redis-py does not take the URL") as caught:
+        open_store(url)
+    assert reason in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "__init__" not in str(caught.value)
 
 
 def test_the_representation_of_a_store_shows_no_password():
@@ -611,11 +693,39 @@ def test_metrics_are_served(sqlite_url, collector, start):
             break
         assert time.monotonic() < deadline, answer.text
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    for reason in ("rejected", "lost", "overflow"):
+        dropped = rf'^snowplow_events_dropped_total\{{.*reason="{reason}"\}} 0$'
+        assert re.search(dropped, answer.text, re.MULTILINE)
     assert "\nsnowplow_store_up 1\n" in answer.text
     assert "\nsnowplow_collector_up 1\n" in answer.text
     assert requests.get(address[1].replace("metrics", "other"), timeout=5).status_code == 404
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
+
+
+@pytest.mark.long
+def test_events_that_the_store_lost_are_in_the_metrics(sqlite_url, collector, start):
+    """An entry that cannot be read counts as lost, so that the alert on dropped events sees it."""
+    fill(sqlite_url, 2)
+    connection = sqlite3.connect(sqlite_url.partition("://")[2])
+    with connection:
+        connection.execute("UPDATE event SET body = '{' WHERE id = 1")
+    connection.close()
+    process = start(sqlite_url, collector.endpoint, "--metrics-port", "0")
+    address = None
+    while address is None:
+        line = process.stderr.readline()
+        assert line, "it ended"
+        address = re.search(r"Metrics are at (\S+)\.$", line)
+    collector.wait_for(1)
+    lost = r'^snowplow_events_dropped_total\{.*reason="lost"\} 1$'
+    deadline = time.monotonic() + 10
+    while not re.search(lost, requests.get(address[1], timeout=5).text, re.MULTILINE):
+        assert time.monotonic() < deadline
+    process.terminate()
+    status, errors = end(process)
+    assert status == 4
+    assert "1 dropped" in errors
 
 
 @pytest.mark.long

@@ -7,14 +7,14 @@ import threading
 import time
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
-from typing import Any, Callable, List, Type
+from typing import Any, Callable, Dict, List, Type
 
 import pytest
 
 from snowplow_tracker.emitters import AsyncEmitter, Emitter
 from support.collector_with_faults import OK, Answer, CollectorWithFaults, in_turn, sizes
 from support.processes import run_program
-from support.tracking import Notes, assert_counters_add_up, payload, track_many
+from support.tracking import Notes, assert_counters_add_up, payload, track_many, until
 
 Make = Callable[..., Any]
 
@@ -275,6 +275,38 @@ def test_events_tracked_after_recovery_need_no_flush(
     emitter = make(batch_size=1, max_retry_delay_seconds=0.5)
     emitter.input(payload())
     assert collector.wait_for_events(1, timeout=5)
+
+
+@pytest.mark.parametrize(
+    ("headers", "end"),
+    [
+        ({}, " seconds."),
+        ({"Retry-After": "5"}, " 5.0 seconds, as the collector asked (Retry-After)."),
+        (
+            {"Retry-After": "3600"},
+            " 30.0 seconds, the longest delay: the collector asked for more (Retry-After).",
+        ),
+    ],
+)
+def test_the_log_says_when_the_next_attempt_is(
+    make: Make,
+    collector: CollectorWithFaults,
+    caplog: pytest.LogCaptureFixture,
+    headers: Dict[str, str],
+    end: str,
+) -> None:
+    """The delay is in the log, with the Retry-After where it decided; no flush is promised, which may make no attempt."""
+    collector.behaviour = in_turn(Answer(status=503, headers=headers))
+    emitter = make(batch_size=1, max_retry_delay_seconds=30, exit_timeout=0)
+    emitter.input(payload())
+    assert collector.wait_for_requests(1)
+    until(lambda: "the next attempt is in" in caplog.text)
+    (message,) = [
+        record.getMessage() for record in caplog.records if "next attempt" in record.getMessage()
+    ]
+    assert message.endswith(end)
+    assert "flush" not in message
+    emitter.close(timeout=0)
 
 
 @pytest.mark.long

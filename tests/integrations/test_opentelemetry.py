@@ -50,6 +50,8 @@ def test_the_numbers_are_those_of_the_emitter(provided):
         assert found["snowplow.events.sent", None].value == 2
         assert found["snowplow.events.queued", None].value == 1
         assert found["snowplow.requests.failed", None].value == 0
+        # From the start, so that the first loss is an increase.
+        assert found["snowplow.events.dropped", "rejected"].value == 0
         attributes = dict(found["snowplow.events.sent", None].attributes)
         assert attributes["namespace"] == "shop"
         assert attributes["endpoint"].startswith(collector.endpoint)

@@ -55,6 +55,38 @@ def test_defaults(monkeypatch):
         assert tracker.subject.standard_nv_pairs["p"] == "srv"
 
 
+@pytest.mark.parametrize("emitter", ["async", "sync"])
+@pytest.mark.parametrize(
+    ("endpoint", "protocol"),
+    [
+        ("collector.example.com", "https"),
+        ("user:secret@collector.example.com:8080/own", "https"),
+        ("localhost.example.com", "https"),
+        ("127.example.com", "https"),
+        ("http://collector.example.com", "http"),
+        ("https://localhost:9090", "https"),
+        ("localhost", "http"),
+        ("LOCALHOST:9090/own", "http"),
+        ("127.0.0.1:9090", "http"),
+        ("127.1.2.3", "http"),
+        ("user:secret@localhost:9090", "http"),
+        ("[::1]:9090", "http"),
+    ],
+)
+def test_an_endpoint_without_a_scheme_is_https_except_for_this_machine(endpoint, protocol, emitter):
+    """One endpoint has one meaning, whichever emitter sends: https, but http on this machine."""
+    variables = {"SNOWPLOW_ENDPOINT": endpoint, "SNOWPLOW_EMITTER": emitter}
+    with Tracker.from_environment(variables, exit_timeout=0) as tracker:
+        assert tracker.emitters[0].endpoint.startswith(f"{protocol}://")
+        assert tracker.emitters[0].endpoint.count("://") == 1
+
+
+def test_a_protocol_that_is_passed_takes_precedence():
+    """The option `protocol` of the emitter is obeyed, as all options are."""
+    with Tracker.from_environment({"SNOWPLOW_ENDPOINT": "host"}, protocol="http") as tracker:
+        assert tracker.emitters[0].endpoint.startswith("http://host/")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

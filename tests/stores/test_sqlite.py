@@ -214,7 +214,19 @@ def test_events_thrown_out_are_logged_where_nobody_listens(
     """No drop goes without a trace."""
     with opened(path, buffer_capacity=1, overflow="drop_oldest") as store:
         add(store, 1, 2)
-    assert "1 events were dropped" in caplog.text
+    assert "is full: dropped 1 event." in caplog.text
+
+
+@pytest.mark.parametrize(("count", "what"), [(1, "it"), (2, "them")])
+def test_it_keeps_one_event_or_many(
+    path: Path, caplog: pytest.LogCaptureFixture, count: int, what: str
+) -> None:
+    """The message at the end of an emitter speaks of one event in the singular."""
+    emitter = Emitter("http://127.0.0.1:9", event_store=SQLiteEventStore(path))
+    for _ in range(count):
+        emitter.input({"e": "pv"})
+    emitter.close(timeout=0)
+    assert f"The store keeps {what}." in caplog.text
 
 
 def test_a_full_queue_may_wait_for_room(path: Path) -> None:
@@ -274,6 +286,23 @@ def test_space_is_given_back(path: Path) -> None:
         store.close()
         assert path.stat().st_size < 100_000
         assert not path.with_name("events.db-wal").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"path": None}, "path must be a string or a path, got NoneType"),
+        ({"buffer_capacity": None}, "buffer_capacity must be a number, got NoneType"),
+        ({"lease_seconds": "5"}, "lease_seconds must be a number, got str"),
+    ],
+)
+def test_arguments_of_a_wrong_type_are_named(
+    path: Path, options: Dict[str, Any], said: str
+) -> None:
+    """The error names the argument, and no file is made."""
+    with pytest.raises(TypeError, match=said):
+        SQLiteEventStore(**{"path": path, **options})
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(
@@ -416,7 +445,7 @@ def test_a_locked_file_never_raises(path: Path, caplog: pytest.LogCaptureFixture
     ]
     assert len(messages) == 2
     assert "locked" in messages[0]
-    assert "works again; 2 events" in messages[1]
+    assert "works again; it refused 2 events meanwhile" in messages[1]
 
 
 def test_a_file_that_cannot_be_read_has_no_size(
@@ -492,7 +521,7 @@ def test_an_event_that_became_unreadable_does_not_stop_the_others(
         connection.execute('UPDATE event SET body = \'{"eid": "id-2\' WHERE id = 2')
     assert drain(store) == [1, 3]
     assert store.size() == 0
-    assert "1 events" in caplog.text
+    assert "Lost 1 event in the event queue" in caplog.text
 
 
 # Threads, processes, forks -----------------------------------------------------------------------------------------

@@ -238,8 +238,8 @@ def test_it_goes_on_when_nobody_reads_any_more():
     ("arguments", "status", "text"),
     [
         (["0", "--host", "example.com"], 2, "is not an IP address"),
-        (["0", "--max-events", "0"], 2, "must be 1 or more"),
-        (["0", "--schemas", "/no/such/folder"], 1, "python -m snowplow_tracker collector: "),
+        (["0", "--max-events", "0"], 2, "must be at least 1"),
+        (["0", "--schemas", "/no/such/folder"], 2, "python -m snowplow_tracker collector: "),
     ],
 )
 def test_wrong_arguments_are_one_line(arguments, status, text):

@@ -55,6 +55,13 @@ def test_the_demo_fails_if_events_do_not_arrive(monkeypatch, capsys):
     assert "for 5 events, but 0 arrived" in capsys.readouterr().err
 
 
+def test_the_demo_says_that_tracking_is_switched_off(monkeypatch, capsys):
+    """With SNOWPLOW_DISABLED=1 the demo does not wait for events that cannot come, and ends with status 2."""
+    monkeypatch.setenv("SNOWPLOW_DISABLED", "1")
+    assert main(["demo"]) == 2
+    assert "SNOWPLOW_DISABLED=1 switches tracking off" in capsys.readouterr().err
+
+
 @pytest.mark.long
 def test_the_collector_prints_events_as_they_arrive():
     """The collector says where it listens, prints each request, and ends well on an interrupt."""
@@ -99,7 +106,9 @@ def test_a_taken_port_is_a_clear_error():
     ("arguments", "text"),
     [
         (["collector", "--port", "65536"], "must be from 0 to 65535"),
-        (["collector", "--port", "web"], "invalid"),
+        (["collector", "--port", "web"], "'web' is not a whole number"),
+        (["collector", "--max-events", "0"], "must be at least 1"),
+        (["collector", "--schemas", "/nowhere"], "/nowhere"),
         (["unheard-of"], "invalid choice"),
         ([], "usage"),
     ],
@@ -109,6 +118,56 @@ def test_wrong_arguments_are_explained(arguments, text):
     result = run(*arguments)
     assert result.returncode == 2
     assert text in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "name"),
+    [("/usr/bin/snowplow-tracker", "snowplow-tracker"), ("x.py", "python -m snowplow_tracker")],
+)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["collector", "--schemas", "/nowhere"],
+        ["generate", "--schemas", "/nowhere", "--out", "-"],
+        ["generate", "--event-specifications", "/nowhere", "--out", "-"],
+        ["track", "--endpoint", "localhost:9", "self-describing", "--lines", "/nowhere"],
+        ["track", "--endpoint", "localhost:9", "self-describing", "@/nowhere"],
+        ["track", "--schemas", "/nowhere", "--endpoint", "localhost:9", "page-view", "x"],
+        ["validate", "--schemas", "/nowhere", "x.json"],
+        ["validate", "/nowhere"],
+    ],
+)
+def test_what_is_not_there_is_status_2_under_the_name_of_the_program(
+    monkeypatch, capsys, script, name, arguments
+):
+    """Each command says what is missing under the name that it was called by, and ends with status 2."""
+    monkeypatch.setattr("sys.argv", [script])
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{name} {arguments[0]}: ")
+    assert "/nowhere" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["worker", "--threads", "abc"], "'abc' is not a whole number"),
+        (["worker", "--metrics-port", "abc"], "'abc' is not a whole number"),
+        (["worker", "--timeout", "abc"], "'abc' is not a number"),
+        (["worker", "--timeout", "-1"], "'-1' is out of range: it must be more than 0"),
+        (["track", "--timeout", "abc"], "'abc' is not a number"),
+        (["track", "--timeout", "1e9"], "'1e9' is out of range"),
+    ],
+)
+def test_a_wrong_number_is_explained_without_names_of_the_code(capsys, arguments, text):
+    """What is no number is said in words, and no function of the package is named."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert text in said
+    assert "invalid" not in said
 
 
 @pytest.mark.long

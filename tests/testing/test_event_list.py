@@ -6,6 +6,7 @@ from unittest.mock import ANY
 import pytest
 
 from snowplow_tracker import (
+    Emitter,
     PageView,
     SelfDescribing,
     SelfDescribingJson,
@@ -14,6 +15,7 @@ from snowplow_tracker import (
     Tracker,
 )
 from snowplow_tracker.testing import (
+    Collector,
     EventsDifferError,
     ParameterMissingError,
     RecordingEmitter,
@@ -231,3 +233,18 @@ def test_a_bounded_recorder_keeps_the_latest():
     assert [each["page"] for each in emitter.payloads] == ["3", "4"]
     with pytest.raises(ValueError, match="max_events is 0"):
         RecordingEmitter(max_events=0)
+
+
+def test_a_failure_explains_that_tracking_is_switched_off(monkeypatch):
+    """Where SNOWPLOW_DISABLED=1 is why nothing arrived, the failures of list and collector say so."""
+    with Collector() as collector:
+        for wanted in (False, True):
+            if wanted:
+                monkeypatch.setenv("SNOWPLOW_DISABLED", "1")
+            Tracker("ns", Emitter(collector.endpoint, enabled=False)).track(PageView("https://a"))
+            with pytest.raises(AssertionError) as missing:
+                collector.wait_for(1, timeout=0.05)
+            with pytest.raises(AssertionError) as different:
+                collector.events.assert_one(type="page view")
+            for caught in (missing, different):
+                assert ("SNOWPLOW_DISABLED=1 is set" in str(caught.value)) is wanted
