@@ -20,6 +20,7 @@ from snowplow_tracker._protocol.text import note, plain, type_name
 from snowplow_tracker.typing import PayloadDict
 
 __all__ = [
+    "COLLECTIONS",
     "LONG",
     "MAX_LENGTHS",
     "SCHEMA_URI",
@@ -55,6 +56,9 @@ MAX_LENGTHS: Dict[str, int] = {
 
 LONG = 128
 """From this number of characters on, a string may be too long for a parameter, and is checked (fast path)."""
+
+COLLECTIONS = (list, tuple, dict, set, frozenset)
+"""Types that no parameter can have: their text is never what the caller meant."""
 
 _DECIMALS = frozenset({"se_va", "ti_pr", "tr_sh", "tr_tt", "tr_tx"})
 _PIXELS = frozenset({"pp_mix", "pp_max", "pp_miy", "pp_may"})
@@ -121,6 +125,13 @@ def sent_value(name: str, value: Any) -> Any:
     value = note(value)
     if type(value) is str:
         _check_length(name, value)
+    elif issubclass(type(value), COLLECTIONS):  # not `isinstance`, which resolves a proxy
+        warn_once(
+            (name, "collection"),
+            "%s is a %s, which is sent as the text that Python prints for it: pass a string.",
+            name,
+            type_name(value),
+        )
     return value
 
 
