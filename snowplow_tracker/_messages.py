@@ -3,7 +3,10 @@
 from itertools import islice
 from typing import Any, Iterable
 
-__all__ = ["choice_text", "events_text"]
+__all__ = ["ADD_PUBLIC", "choice_text", "events_text"]
+
+ADD_PUBLIC = "if it is public, add its registry, such as https://iglucentral.com"
+"""The advice about a schema of a vendor of which no other schema is known."""
 
 _MAX_CHOICES = 30
 _MAX_SHOWN = 60
