@@ -28,6 +28,7 @@ __all__ = [
     "canonical_uuid",
     "check_schema",
     "check_url",
+    "is_first",
     "known_schemas",
     "milliseconds",
     "pixels",
@@ -92,9 +93,16 @@ def warn_once(
         *arguments: Its arguments.
         to: The logger, if the warning is not about an event.
     """
-    if kind not in _warned:
-        _warned.add(kind)
+    if is_first(kind):
         to.warning("%s (logged once)", message % arguments)
+
+
+def is_first(kind: Tuple[str, ...]) -> bool:
+    """Return whether this is the first call in the process for a kind of warning."""
+    if kind in _warned:
+        return False
+    _warned.add(kind)
+    return True
 
 
 def add(pairs: PayloadDict, name: str, value: Any) -> None:
