@@ -9,7 +9,7 @@ import threading
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Union
 
 from snowplow_tracker._delivery import unreported
-from snowplow_tracker._messages import ADD_PUBLIC, choice_text
+from snowplow_tracker._messages import ADD_PUBLIC, choice_text, naming
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker.iglu.resolver import Resolver
 from snowplow_tracker.iglu.validation import Problem, load_extra, validate_event
@@ -82,8 +82,10 @@ def _resolver(schemas: Schemas) -> Optional[Resolver]:
         return schemas
     if schemas is None:
         named = os.environ.get("SNOWPLOW_SCHEMAS", "").split(",")
-        schemas = [each.strip() for each in named if each.strip()]
-    elif isinstance(schemas, (str, os.PathLike)):
+        places = [each.strip() for each in named if each.strip()]
+        with naming("SNOWPLOW_SCHEMAS"):
+            return Resolver(*places) if places else None
+    if isinstance(schemas, (str, os.PathLike)):
         schemas = [schemas]
     sources = list(schemas)
     return Resolver(*sources) if sources else None
