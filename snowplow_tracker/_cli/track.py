@@ -57,8 +57,8 @@ Exit status:
   130  it was interrupted
 
 Environment:
-  SNOWPLOW_ENDPOINT is the default for --endpoint.
-  SNOWPLOW_DISABLED=1 switches tracking off. Events are read and checked, and none is sent.
+  SNOWPLOW_ENDPOINT stands for --endpoint.
+  SNOWPLOW_DISABLED=1 switches tracking off. Events are read and checked, and none is sent; --endpoint is not needed.
 """
 _PROGRESS_EVERY = 10.0
 _SHOW_PROGRESS_FROM = 1_000
@@ -73,7 +73,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
+    from snowplow_tracker._delivery.options import is_disabled_by_environment
+
     endpoint = os.environ.get("SNOWPLOW_ENDPOINT")
+    if endpoint is None and is_disabled_by_environment():
+        endpoint = "localhost"  # nothing is sent there, and a script without an endpoint goes on
     parser.add_argument(
         "--endpoint",
         metavar="URL",
