@@ -142,7 +142,9 @@ class Engine:
         if sys.is_finalizing():
             return  # a stopped thread may hold the lock for ever
         self._is_collected = True
-        self.core.set_life(EmitterState.CLOSED)
+        # Without the lock: a finalizer runs anywhere, also where another emitter's store is locked.
+        self.core.life = EmitterState.CLOSED
+        self._wake_all()
 
     def revive(self, sender: Sender) -> None:
         """Continue after the emitter was collected, because a finalizer tracks with it."""
