@@ -1,9 +1,13 @@
 """Helpers for the wording of messages."""
 
+from contextlib import contextmanager
 from itertools import islice
-from typing import Any, Iterable
+from typing import Any, Iterable, Iterator
 
-__all__ = ["choice_text", "events_text"]
+__all__ = ["ADD_PUBLIC", "choice_text", "events_text", "naming"]
+
+ADD_PUBLIC = "if it is public, add its registry, such as https://iglucentral.com"
+"""The advice about a schema of a vendor of which no other schema is known."""
 
 _MAX_CHOICES = 30
 _MAX_SHOWN = 60
@@ -31,3 +35,16 @@ def choice_text(choices: Iterable[Any], value: object) -> str:
 def events_text(count: int) -> str:
     """Return "1 event" or "2 events"."""
     return f"{count} event" if count == 1 else f"{count} events"
+
+
+@contextmanager
+def naming(variable: str) -> Iterator[None]:
+    """Put the name of an environment variable before the message of an error about its value."""
+    try:
+        yield
+    except Exception as error:
+        kind = type(error)
+        is_ours = kind is ValueError or kind.__module__.startswith("snowplow_tracker.")
+        if is_ours and len(error.args) == 1:
+            error.args = (f"{variable}: {error}",)
+        raise

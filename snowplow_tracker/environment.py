@@ -29,8 +29,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
-from snowplow_tracker._http.endpoint import default_protocol
-from snowplow_tracker._messages import choice_text
+from snowplow_tracker._delivery.options import SWITCHED_OFF, SWITCHED_ON
+from snowplow_tracker._http.endpoint import collector_uri, default_protocol
+from snowplow_tracker._messages import choice_text, naming
 from snowplow_tracker.emitters import AsyncEmitter, Emitter
 from snowplow_tracker.subject import SUPPORTED_PLATFORMS, Subject
 
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DebugPrinter", "settings_of"]
 
-_TRUE = ("1", "true", "yes", "on")
-_FALSE = ("", "0", "false", "no", "off")
 _EMITTERS = {"async": AsyncEmitter, "sync": Emitter}
 
 
@@ -59,7 +58,12 @@ def settings_of(
     """
     disabled = _is_on(environment, "SNOWPLOW_DISABLED")
     options = {**_emitter_options(environment, disabled=disabled), **options}
-    endpoint = options.pop("endpoint", None) or environment.get("SNOWPLOW_ENDPOINT")
+    endpoint = options.pop("endpoint", None)
+    if not endpoint and environment.get("SNOWPLOW_ENDPOINT"):
+        endpoint = environment["SNOWPLOW_ENDPOINT"]
+        with naming("SNOWPLOW_ENDPOINT"):
+            # The emitter checks it again, where the error might be about an option.
+            collector_uri(endpoint, "https", None, "post", None)
     if not endpoint:
         if not disabled:
             raise ValueError(
@@ -81,10 +85,24 @@ def settings_of(
         "emitters": _EMITTERS[name](endpoint, **options),
         "subject": subject,
         "app_id": environment.get("SNOWPLOW_APP_ID") or None,
-        "validate": environment.get("SNOWPLOW_VALIDATE", "").strip().lower() or None,
-        "schemas": _listed(environment.get("SNOWPLOW_SCHEMAS", "")),
+        **_validation(environment),
         "printer": printer,
     }
+
+
+def _validation(environment: Mapping[str, str]) -> Dict[str, Any]:
+    mode = environment.get("SNOWPLOW_VALIDATE", "").strip().lower() or None
+    schemas: Any = _listed(environment.get("SNOWPLOW_SCHEMAS", ""))
+    if mode not in {None, "off", "0"}:
+        # Imported here, since few programs validate.
+        from snowplow_tracker.iglu.checks import MODES
+        from snowplow_tracker.iglu.resolver import Resolver
+
+        _one_of(environment, "SNOWPLOW_VALIDATE", MODES, "off")
+        if schemas:
+            with naming("SNOWPLOW_SCHEMAS"):
+                schemas = Resolver(*schemas)
+    return {"validate": mode, "schemas": schemas}
 
 
 def _emitter_options(environment: Mapping[str, str], *, disabled: bool) -> Dict[str, Any]:
@@ -106,7 +124,8 @@ def _emitter_options(environment: Mapping[str, str], *, disabled: bool) -> Dict[
     if store:
         from snowplow_tracker._stores.urls import open_store
 
-        options["event_store"] = open_store(store)
+        with naming("SNOWPLOW_STORE"):
+            options["event_store"] = open_store(store)
     if _is_on(environment, "SNOWPLOW_ENQUEUE_ONLY"):
         if not store:
             raise ValueError("SNOWPLOW_ENQUEUE_ONLY needs SNOWPLOW_STORE, which a worker empties.")
@@ -120,9 +139,9 @@ def _listed(names: str) -> Optional[List[str]]:
 
 def _is_on(environment: Mapping[str, str], name: str) -> bool:
     value = environment.get(name, "").strip().lower()
-    if value not in (*_TRUE, *_FALSE):
+    if value not in (*SWITCHED_ON, *SWITCHED_OFF):
         raise ValueError(f"{name} must be 1 or 0, not {value!r}.")
-    return value in _TRUE
+    return value in SWITCHED_ON
 
 
 def _one_of(environment: Mapping[str, str], name: str, known: Any, default: str) -> str:

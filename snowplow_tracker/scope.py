@@ -38,8 +38,9 @@ from typing import (
 
 from snowplow_tracker._messages import choice_text
 from snowplow_tracker._protocol.contexts import KeptEntity, joined
-from snowplow_tracker._protocol.parameters import sent_value
-from snowplow_tracker.contracts import contracts_enabled
+from snowplow_tracker._protocol.parameters import COLLECTIONS, sent_value
+from snowplow_tracker._protocol.text import plain
+from snowplow_tracker.contracts import contracts_enabled, one_of
 from snowplow_tracker.events.event import own_pairs
 from snowplow_tracker.self_describing_json import SelfDescribingJson
 from snowplow_tracker.subject import DEFAULT_PLATFORM, SUPPORTED_PLATFORMS, Subject
@@ -248,8 +249,8 @@ class Scope:
 
     Raises:
         TypeError: A keyword is unknown, or its value is a list or another collection.
-        ValueError: The platform is not one of the protocol, `entities` contains an object that is not an entity, or `parameters` contains one that the tracker
-            sets for each event, such as `eid`.
+        ValueError: The platform is not one of the protocol, `entities` contains an object that is not an entity, or
+            `parameters` contains one that the tracker sets for each event, such as `eid`.
 
     Example:
         >>> with Scope(user_id="user-7") as scope:
@@ -308,8 +309,9 @@ class Scope:
                 scopes and of the tracker's subject.
 
         Raises:
-            TypeError: A keyword is unknown.
-            ValueError: `parameters` contains one that the tracker sets for each event.
+            TypeError: A keyword is unknown, or its value is a list or another collection.
+            ValueError: The platform is not one of the protocol, or `parameters` contains one that the tracker sets for
+                each event.
         """
         changes = {} if subject is None else _chosen(subject)
         if parameters:
@@ -563,7 +565,7 @@ def _named(values: Mapping[str, Any]) -> Dict[str, Any]:
         if parameter is None:
             unknown.append(name)
         else:
-            _check_value(name, value)
+            _check_value(name, parameter, value)
             pairs[parameter] = sent_value(parameter, value)
     if unknown:
         raise TypeError(
@@ -573,13 +575,18 @@ def _named(values: Mapping[str, Any]) -> Dict[str, Any]:
     return pairs
 
 
-def _check_value(name: str, value: object) -> None:
-    if not contracts_enabled():
+def _check_value(name: str, parameter: str, value: object) -> None:
+    """Check a value, which a message calls by the name that the caller gave."""
+    if value is None or not contracts_enabled():
         return
-    if isinstance(value, (bytes, bytearray, list, tuple, dict, set, frozenset)):
+    # Not `isinstance`, which resolves a proxy.
+    if issubclass(type(plain(value)), COLLECTIONS):
         raise TypeError(f"{name} must be a string, not {type(value).__name__}.")
-    if name == "platform" and value is not None and str(value) not in SUPPORTED_PLATFORMS:
-        raise ValueError(f"{name} {choice_text(SUPPORTED_PLATFORMS, value)}")
+    if parameter == "p":
+        try:
+            one_of(value, SUPPORTED_PLATFORMS)
+        except ValueError:
+            raise ValueError(f"{name} {choice_text(SUPPORTED_PLATFORMS, value)}") from None
 
 
 def _checked_parameters(parameters: Mapping[str, Any]) -> Dict[str, Any]:
@@ -590,4 +597,5 @@ def _checked_parameters(parameters: Mapping[str, Any]) -> Dict[str, Any]:
             raise ValueError(
                 f"parameters cannot hold {name!r}: the tracker sets it for each event."
             )
+        _check_value(f"{name!r} in parameters", name, parameters[name])
     return {str(name): sent_value(name, value) for name, value in parameters.items()}

@@ -206,6 +206,7 @@ class Tracker(DeprecatedTracking):
 
         Raises:
             ImportError: `SNOWPLOW_STORE` is in Redis, and redis-py is not installed.
+            SQLiteStoreError: The file of `SNOWPLOW_STORE` cannot be used as a queue.
             TypeError: An option is unknown.
             ValueError: A variable is missing or invalid; the message names it.
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
+
+from snowplow_tracker._messages import naming
 
 if TYPE_CHECKING:
     from snowplow_tracker.iglu.resolver import Resolver
@@ -49,11 +52,12 @@ def resolver_from(args: argparse.Namespace) -> Resolver:
         for place in os.environ.get("SNOWPLOW_SCHEMAS", "").split(",")
         if place.strip()
     ]
-    return Resolver(
-        *(
-            HttpRegistry(place, args.api_key)
-            if args.api_key and place.lower().startswith(("http:", "https:"))
-            else registry_from(place)
-            for place in places
+    with nullcontext() if args.schemas else naming("SNOWPLOW_SCHEMAS"):
+        return Resolver(
+            *(
+                HttpRegistry(place, args.api_key)
+                if args.api_key and place.lower().startswith(("http:", "https:"))
+                else registry_from(place)
+                for place in places
+            )
         )
-    )

@@ -8,6 +8,7 @@ import re
 import threading
 from typing import Any, Callable, Dict, Mapping, NamedTuple, TypeVar
 
+from snowplow_tracker._delivery import unreported
 from snowplow_tracker._messages import choice_text
 from snowplow_tracker.event_store import OVERFLOW_POLICIES
 
@@ -17,6 +18,8 @@ __all__ = [
     "DEFAULT_MAX_REQUEST_EVENTS",
     "DEFAULT_REQUEST_TIMEOUT",
     "OPTIONS",
+    "SWITCHED_OFF",
+    "SWITCHED_ON",
     "Option",
     "check_arguments",
     "check_callable",
@@ -35,6 +38,10 @@ DEFAULT_MAX_REQUEST_EVENTS = 500
 DEFAULT_FLUSH_INTERVAL = 1.0
 """Seconds. A killed process loses at most the events of this time."""
 DEFAULT_BUFFER_BYTES = 64 * 1024 * 1024
+
+SWITCHED_ON = ("1", "true", "yes", "on")
+"""The values of an environment variable that mean yes, in lower case."""
+SWITCHED_OFF = ("", "0", "false", "no", "off")
 
 WAIT = "wait"
 _OVERFLOWS = (WAIT, *OVERFLOW_POLICIES)
@@ -331,8 +338,14 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
 
 
 def is_disabled_by_environment() -> bool:
-    """Return whether `SNOWPLOW_DISABLED` switches tracking off."""
-    return os.environ.get("SNOWPLOW_DISABLED", "").strip().lower() in ("1", "true", "yes", "on")
+    """Return whether `SNOWPLOW_DISABLED` switches tracking off. A value that is neither on nor off does not."""
+    value = os.environ.get("SNOWPLOW_DISABLED", "").strip().lower()
+    if value not in (*SWITCHED_ON, *SWITCHED_OFF):
+        unreported.warn_once(
+            "SNOWPLOW_DISABLED is %.50r, so that events are tracked: 1 switches tracking off, 0 does not.",
+            value,
+        )
+    return value in SWITCHED_ON
 
 
 def describe_options(cls: _Class) -> _Class:

@@ -9,8 +9,9 @@ from snowplow_tracker._delivery.stats import DropReason
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
+from snowplow_tracker._protocol import parameters
 
-__all__ = ["is_heard", "note", "take_summary", "warn"]
+__all__ = ["is_heard", "note", "take_summary", "warn", "warn_once"]
 
 logger = logging.getLogger("snowplow_tracker.emitters")
 
@@ -59,6 +60,12 @@ def warn(message: str, *arguments: object, to: logging.Logger = logger) -> None:
         logging.lastResort.handle(
             to.makeRecord(to.name, logging.WARNING, __file__, 0, message, arguments, None)
         )
+
+
+def warn_once(message: str, *arguments: object, to: logging.Logger = logger) -> None:
+    """Call `warn`, unless the process has seen the same message."""
+    if parameters.is_first((message % arguments,)):
+        warn(message, *arguments, to=to)
 
 
 def _warn_of_all() -> None:

@@ -20,6 +20,7 @@ from snowplow_tracker._protocol.text import note, plain, type_name
 from snowplow_tracker.typing import PayloadDict
 
 __all__ = [
+    "COLLECTIONS",
     "LONG",
     "MAX_LENGTHS",
     "SCHEMA_URI",
@@ -27,6 +28,7 @@ __all__ = [
     "canonical_uuid",
     "check_schema",
     "check_url",
+    "is_first",
     "known_schemas",
     "milliseconds",
     "pixels",
@@ -55,6 +57,9 @@ MAX_LENGTHS: Dict[str, int] = {
 
 LONG = 128
 """From this number of characters on, a string may be too long for a parameter, and is checked (fast path)."""
+
+COLLECTIONS = (list, tuple, dict, set, frozenset)
+"""Types that no parameter can have: their text is never what the caller meant."""
 
 _DECIMALS = frozenset({"se_va", "ti_pr", "tr_sh", "tr_tt", "tr_tx"})
 _PIXELS = frozenset({"pp_mix", "pp_max", "pp_miy", "pp_may"})
@@ -88,9 +93,16 @@ def warn_once(
         *arguments: Its arguments.
         to: The logger, if the warning is not about an event.
     """
-    if kind not in _warned:
-        _warned.add(kind)
+    if is_first(kind):
         to.warning("%s (logged once)", message % arguments)
+
+
+def is_first(kind: Tuple[str, ...]) -> bool:
+    """Return whether this is the first call in the process for a kind of warning."""
+    if kind in _warned:
+        return False
+    _warned.add(kind)
+    return True
 
 
 def add(pairs: PayloadDict, name: str, value: Any) -> None:
@@ -121,6 +133,13 @@ def sent_value(name: str, value: Any) -> Any:
     value = note(value)
     if type(value) is str:
         _check_length(name, value)
+    elif issubclass(type(value), COLLECTIONS):  # not `isinstance`, which resolves a proxy
+        warn_once(
+            (name, "collection"),
+            "%s is a %s, which is sent as the text that Python prints for it: pass a string.",
+            name,
+            type_name(value),
+        )
     return value
 
 

@@ -6,10 +6,10 @@ import logging
 import os
 import queue
 import threading
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Union
 
 from snowplow_tracker._delivery import unreported
-from snowplow_tracker._messages import choice_text
+from snowplow_tracker._messages import ADD_PUBLIC, choice_text, naming
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker.iglu.resolver import Resolver
 from snowplow_tracker.iglu.validation import Problem, load_extra, validate_event
@@ -26,7 +26,7 @@ _MAX_WAITING = 1_000
 
 
 class InvalidEventError(ValueError):
-    """The pipeline would refuse an event that is tracked.
+    """The pipeline would refuse an event that is tracked, or a schema of the event was not found.
 
     Attributes:
         problems: The problems of the event.
@@ -82,8 +82,10 @@ def _resolver(schemas: Schemas) -> Optional[Resolver]:
         return schemas
     if schemas is None:
         named = os.environ.get("SNOWPLOW_SCHEMAS", "").split(",")
-        schemas = [each.strip() for each in named if each.strip()]
-    elif isinstance(schemas, (str, os.PathLike)):
+        places = [each.strip() for each in named if each.strip()]
+        with naming("SNOWPLOW_SCHEMAS"):
+            return Resolver(*places) if places else None
+    if isinstance(schemas, (str, os.PathLike)):
         schemas = [schemas]
     sources = list(schemas)
     return Resolver(*sources) if sources else None
@@ -98,37 +100,32 @@ class _Checks:
 
     def __init__(self, resolver: Optional[Resolver]) -> None:
         self.resolver = resolver
-        self._unchecked: Set[str] = set()
         if resolver is None:
-            unreported.warn(
+            unreported.warn_once(
                 "Events are validated without schemas: only the rules of the tracker protocol are checked. Name the schemas "
                 "with SNOWPLOW_SCHEMAS or Tracker(schemas=...).",
                 to=logger,
             )
 
     def problems(self, parameters: Mapping[str, Any]) -> List[Problem]:
-        """Return the problems of an event, without schemas of vendors of which no schema is given.
+        """Return the problems of an event. A public schema that is not found is none.
 
-        They are public ones, mostly, such as those of the events in this package. The pipeline may well have them.
+        The events of this package have such schemas. The pipeline has them, while the folder of a team seldom does.
         """
         found = validate_event(_as_sent(parameters), self.resolver)
         return [problem for problem in found if not self._is_unchecked(problem)]
 
     def _is_unchecked(self, problem: Problem) -> bool:
         resolver, schema = self.resolver, problem.schema
-        if not problem.is_missing or resolver is None:
+        if not problem.is_missing or resolver is None or resolver.has_vendor(schema):
             return False
-        if schema not in self._unchecked:
-            if resolver.has_vendor(schema):
-                return False
-            self._unchecked.add(schema)
-            unreported.warn(
-                "%s is not checked: no schema of its vendor is in %s. If it is public, add its registry, such as "
-                "https://iglucentral.com, to SNOWPLOW_SCHEMAS or Tracker(schemas=...).",
-                schema,
-                ", ".join(registry.name for registry in resolver.registries),
-                to=logger,
-            )
+        unreported.warn_once(
+            "%s is not checked: it was not found in %s. %s, to SNOWPLOW_SCHEMAS or Tracker(schemas=...).",
+            schema,
+            ", ".join(registry.name for registry in resolver.registries),
+            ADD_PUBLIC.capitalize(),
+            to=logger,
+        )
         return True
 
 
@@ -139,7 +136,12 @@ def _described(parameters: Mapping[str, Any], problems: List[Problem]) -> str:
         str(kind), "event"
     )
     listed = "".join(f"\n  {problem}" for problem in problems)
-    return f"{name} {parameters.get('eid')} would be refused by the pipeline:{listed}"
+    if all(problem.is_missing for problem in problems):
+        # Whether the pipeline has the schema is not known here.
+        verdict = "cannot be checked, and the pipeline refuses events whose schema it does not find"
+    else:
+        verdict = "would be refused by the pipeline"
+    return f"{name} {parameters.get('eid')} {verdict}:{listed}"
 
 
 def _as_sent(parameters: Mapping[str, Any]) -> Dict[str, str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from typing import Any, Dict, List, Optional, Set, Tuple, Union
 
+from snowplow_tracker._messages import ADD_PUBLIC
 from snowplow_tracker.iglu.registries import Registry, RegistryError, registry_from
 from snowplow_tracker.iglu.schema_key import SchemaKey
 
@@ -13,6 +15,10 @@ __all__ = ["Resolver", "SchemaNotFoundError"]
 
 _FORGET_MISSES_AFTER = 60.0
 """Seconds after which a failed look-up in a registry is retried."""
+
+
+_SNOWPLOW = re.compile(r"com\.snowplow(analytics)?(\.|\Z)")
+"""The vendors of Snowplow."""
 
 
 class SchemaNotFoundError(LookupError):
@@ -76,17 +82,18 @@ class Resolver:
             return found
         miss = self._recent_miss(key)
         if miss is None:
-            said = []
+            said, failed = [], []
             for registry in self._registries:
                 try:
                     found = registry.lookup(key)
                 except RegistryError as error:
-                    said.append(f"{registry.name} ({error})")
+                    failed.append(f"{registry.name} ({error})")
+                    said.append(failed[-1])
                     continue
                 if found is not None:
                     return self._schemas.setdefault(key, found)
                 said.append(registry.name)
-            miss = self._miss_text(key, said)
+            miss = self._miss_text(key, said, failed)
             self._misses[key] = (time.monotonic(), miss)
         raise SchemaNotFoundError(miss)
 
@@ -98,24 +105,41 @@ class Resolver:
         return sorted(found)
 
     def has_vendor(self, schema: Union[str, SchemaKey]) -> bool:
-        """Return whether a registry may have schemas of the vendor of this one: a remote one, or one with others of it.
+        """Return whether these registries should have a schema, because they have others of its vendor.
+
+        The schemas of Snowplow are public, and a registry that has some of them need not have all. So only Iglu Central
+        should. Another registry on the network may have any other vendor.
 
         Raises:
             ValueError: `schema` is not the URI of a schema.
         """
-        vendor = _key(schema).vendor
-        return self.remote or any(key.vendor == vendor for key in self.keys())
+        key = _key(schema)
+        known = self.keys()
+        if _SNOWPLOW.match(key.vendor):
+            return self._has_iglu_central or key in known
+        return self.remote or any(each.vendor == key.vendor for each in known)
+
+    @property
+    def _has_iglu_central(self) -> bool:
+        return any("iglucentral.com" in registry.name.lower() for registry in self._registries)
 
     def _recent_miss(self, key: SchemaKey) -> Optional[str]:
         at, text = self._misses.get(key, (float("-inf"), ""))
         return text if time.monotonic() - at < _FORGET_MISSES_AFTER else None
 
-    def _miss_text(self, key: SchemaKey, said: List[str]) -> str:
+    def _miss_text(self, key: SchemaKey, said: List[str], failed: List[str]) -> str:
         if not said:
             return f"{key} was not found: no registry is configured"
+        known = self.keys()
+        if key in known:
+            return f"{key} cannot be read from {', '.join(failed)}"
         text = f"{key} was not found in {', '.join(said)}"
-        others = [each.schema_ver for each in self.keys() if each[:3] == key[:3]]
-        return f"{text}; there is {', '.join(others)}" if others else text
+        others = [each.schema_ver for each in known if each[:3] == key[:3]]
+        if others:
+            return f"{text}; there is {', '.join(others)}"
+        if self._has_iglu_central or any(each.vendor == key.vendor for each in known):
+            return text
+        return f"{text}; {ADD_PUBLIC}"
 
 
 def _key(schema: Union[str, SchemaKey]) -> SchemaKey:

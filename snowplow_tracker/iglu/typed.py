@@ -11,6 +11,7 @@ import sys
 from typing import Any, Callable, ClassVar, Dict, List, Literal, NamedTuple, Optional, Tuple
 
 from snowplow_tracker._messages import choice_text
+from snowplow_tracker._protocol import text
 from snowplow_tracker.contracts import contracts_enabled
 from snowplow_tracker.events.event import Event
 from snowplow_tracker.events.self_describing import SelfDescribing
@@ -89,7 +90,9 @@ def _checking(cls: type, write: Callable[[Any], Any]) -> Callable[[Any], Any]:
             is_read = True
         if contracts_enabled():
             for rule in rules:
-                _check(cls, rule, getattr(self, rule.name, None))
+                # A constructor of a subclass may keep an argument under another name.
+                if hasattr(self, rule.name):
+                    _check(cls, rule, getattr(self, rule.name))
         return write(self)
 
     return to_data
@@ -101,7 +104,7 @@ def _check(cls: type, rule: _Rule, value: object) -> None:
             raise ValueError(
                 f"{rule.name} of {cls.__name__} must not be None: its schema requires it."
             )
-    elif rule.choices and value not in rule.choices:
+    elif rule.choices and text.plain(value) not in rule.choices:  # an Enum is sent as its value
         raise ValueError(f"{rule.name} of {cls.__name__} {choice_text(rule.choices, value)}")
 
 
@@ -116,7 +119,9 @@ def _rules(cls: type) -> List[_Rule]:
     rules = []
     for name in code.co_varnames[first : first + code.co_kwonlyargcount]:
         annotation = str(write.__annotations__.get(name, ""))
-        is_required = name not in defaults and "None" not in annotation and "Any" not in annotation
+        # `str(Optional[str])` has no "None" in it.
+        may_be_none = any(word in annotation for word in ("None", "Optional", "Any"))
+        is_required = name not in defaults and not may_be_none
         choices = _choices(annotation.replace(" | None", ""), sys.modules.get(cls.__module__))
         if is_required or choices:
             rules.append(_Rule(name, is_required, choices))

@@ -22,6 +22,7 @@ from importlib import import_module
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
+from snowplow_tracker._delivery import unreported
 from snowplow_tracker.iglu.resolver import Resolver, SchemaNotFoundError
 from snowplow_tracker.iglu.schema_key import SchemaKey
 
@@ -439,8 +440,11 @@ def _expression(pattern: str) -> Optional[re.Pattern[str]]:
                 warnings.simplefilter("error", FutureWarning)
                 expression = re.compile(_as_python(pattern), re.ASCII)
         except (re.error, FutureWarning, OverflowError, RecursionError) as error:
-            logger.warning(
-                "The pattern %r is not checked: Python cannot read it (%s)", pattern, error
+            unreported.warn(
+                "The pattern %r is not checked: Python cannot read it (%s)",
+                pattern,
+                error,
+                to=logger,
             )
         if len(_expressions) > 10_000:
             _expressions.clear()

@@ -74,3 +74,17 @@ def test_the_switch_takes_a_bool(value: Any) -> None:
     """Anything but True and False is refused by name."""
     with pytest.raises(TypeError, match="enabled must be a bool"):
         Emitter("collector.example.com", enabled=value)
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_said_once(
+    collector: CollectorWithFaults,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """`SNOWPLOW_DISABLED=maybe` switches nothing off, and one warning for all emitters says so."""
+    monkeypatch.setenv("SNOWPLOW_DISABLED", "maybe")
+    for _ in range(2):
+        with Emitter(collector.endpoint) as emitter:
+            assert emitter.enabled
+    (record,) = [each for each in caplog.records if "SNOWPLOW_DISABLED" in each.getMessage()]
+    assert "is 'maybe', so that events are tracked" in record.getMessage()

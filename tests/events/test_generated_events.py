@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import enum
 import importlib
 import inspect
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, Optional
 
 import pytest
 
-from snowplow_tracker import Tracker
+from snowplow_tracker import Tracker, disable_contracts, enable_contracts
 from snowplow_tracker.events import agents, ecommerce, web
 from snowplow_tracker.iglu.typed import TypedEntity, TypedEvent
 from snowplow_tracker.testing import RecordingEmitter
@@ -136,3 +138,45 @@ def test_what_was_corrected_is_tracked():
     event.target_url = "https://example.com/"
     Tracker("n", emitter).track(event)
     assert emitter.events[0].data == {"targetUrl": "https://example.com/"}
+
+
+class Action(enum.Enum):
+    """The actions of a shop."""
+
+    BOUGHT = "transaction"
+
+
+def test_a_member_of_an_enum_counts_as_its_value():
+    """Who keeps the values of a schema in an enum of their own passes its members."""
+    emitter = RecordingEmitter()
+    Tracker("n", emitter).track(ecommerce.SnowplowEcommerceAction(type=Action.BOUGHT))
+    assert emitter.events[0].data == {"type": "transaction"}
+
+
+class SearchClick(web.LinkClick):
+    """A class of a user, with arguments of its own."""
+
+    def __init__(self, *, url: str, rank: Optional[int]) -> None:
+        super().__init__(target_url=url)
+        self.rank = rank
+
+    def to_data(self) -> Any:
+        return {**super().to_data(), "elementId": f"result-{self.rank}"}
+
+
+def test_a_subclass_may_have_other_arguments():
+    """The arguments of a subclass are not its attributes, so only those of the schema must have a value."""
+    emitter = RecordingEmitter()
+    Tracker("n", emitter).track(SearchClick(url="https://example.com/", rank=None))
+    assert emitter.events[0].data["elementId"] == "result-None"
+
+
+def test_disabled_contracts_switch_off_the_checks_of_typed_events():
+    """As with all checks of arguments, the event is then sent as it is."""
+    emitter = RecordingEmitter()
+    disable_contracts()
+    try:
+        Tracker("n", emitter).track(ecommerce.SnowplowEcommerceAction(type="bought"))
+    finally:
+        enable_contracts()
+    assert emitter.events[0].data == {"type": "bought"}

@@ -124,7 +124,55 @@ def test_public_schemas_that_nobody_gave_are_not_checked(caplog):
     warnings = [each.getMessage() for each in caplog.records if each.name == LOGGER]
     assert len(warnings) == 2
     assert "screen_view/jsonschema/1-0-0 is not checked" in warnings[0]
-    assert "https://iglucentral.com" in warnings[0]
+    assert "If it is public, add its registry, such as https://iglucentral.com" in warnings[0]
+
+
+def test_the_events_of_the_package_are_tracked_with_any_registry(registry, tmp_path, caplog):
+    """A team's registry, or a folder with one schema of Snowplow, need not have those of the package's classes."""
+    copied = tmp_path / "com.snowplowanalytics.snowplow" / "link_click" / "jsonschema" / "1-0-0"
+    copied.parent.mkdir(parents=True)
+    copied.write_text('{"type": "object"}')
+    emitter = RecordingEmitter()
+    for schemas in (Resolver(HttpRegistry(registry.url, cache=None)), tmp_path):
+        tracker = Tracker("t", emitter, validate="raise", schemas=schemas)
+        tracker.track(LinkClick(target_url="https://example.com/"))
+    assert len(emitter.events) == 2
+    assert "link_click" in caplog.text
+
+
+def test_a_schema_of_snowplow_that_iglu_central_does_not_have_is_a_problem():
+    """Only Iglu Central is expected to have all schemas of Snowplow."""
+
+    class IgluCentral:
+        name = "https://iglucentral.com"
+        remote = True
+
+        def lookup(self, key):
+            return None
+
+        def keys(self):
+            return iter(())
+
+    wrong = SelfDescribingJson("iglu:com.snowplowanalytics.snowplow/link_clik/jsonschema/1-0-0", {})
+    tracker = Tracker("t", RecordingEmitter(), validate="raise", schemas=Resolver(IgluCentral()))
+    with pytest.raises(InvalidEventError, match="link_clik/jsonschema/1-0-0 was not found in http"):
+        tracker.track(SelfDescribing(wrong))
+
+
+def test_the_message_about_a_missing_schema_does_not_speak_for_the_pipeline():
+    """Whether the pipeline has a schema that was not found here is not known."""
+    wrong = SelfDescribingJson("iglu:org.beta/produkt/jsonschema/1-0-0", {})
+    tracker = Tracker("t", RecordingEmitter(), validate="raise", schemas=SCHEMAS)
+    with pytest.raises(InvalidEventError, match="cannot be checked, and the pipeline refuses"):
+        tracker.track(SelfDescribing(wrong))
+
+
+def test_it_is_said_once_that_there_are_no_schemas(caplog):
+    """A program with many trackers reads once that only the protocol is checked."""
+    for mode in ("raise", "warn", "warn"):
+        Tracker("t", RecordingEmitter(), validate=mode)
+    (record,) = [each for each in caplog.records if each.name == LOGGER]
+    assert "only the rules of the tracker protocol are checked" in record.getMessage()
 
 
 def test_a_schema_that_is_missing_among_those_of_its_vendor_is_a_problem():

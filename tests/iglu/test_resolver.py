@@ -105,6 +105,28 @@ def test_an_unknown_schema_says_who_was_asked(tmp_path, registry):
         Resolver().resolve(MISSING)
 
 
+def test_a_schema_that_cannot_be_read_is_not_called_missing(tmp_path):
+    """A file with broken JSON is named with the error, and not offered as another version."""
+    path = tmp_path / ORDER[5:]
+    path.parent.mkdir(parents=True)
+    path.write_text("{broken")
+    with pytest.raises(SchemaNotFoundError) as caught:
+        Resolver(tmp_path).resolve(ORDER)
+    message = str(caught.value)
+    assert message.startswith(f"{ORDER} cannot be read from {tmp_path} (it is not JSON: ")
+    assert "not found" not in message
+    assert "there is" not in message
+
+
+def test_the_schema_of_an_unknown_vendor_may_be_public(tmp_path):
+    """Where no registry has others of its vendor, the message says how to add a public one; else it does not."""
+    with pytest.raises(SchemaNotFoundError, match="public, add its registry, such as https://iglu"):
+        Resolver(SCHEMAS).resolve("iglu:com.example/a/jsonschema/1-0-0")
+    with pytest.raises(SchemaNotFoundError) as caught:
+        Resolver(SCHEMAS).resolve("iglu:org.beta/produkt/jsonschema/1-0-0")
+    assert "public" not in str(caught.value)
+
+
 def test_a_registry_is_asked_once(registry, tmp_path):
     """A schema is kept in memory and on disk, and a miss is remembered for a while."""
     resolver = Resolver(HttpRegistry(registry.url, cache=tmp_path))

@@ -389,3 +389,13 @@ def test_looking_at_schemas_takes_no_memory_without_end():
     for number in range(5_000):
         SelfDescribingJson(f"iglu:com.acme/order/jsonschema/1-0-{number}", {})
         assert len(parameters.known_schemas) <= 1_000
+
+
+@pytest.mark.parametrize("value", [["user-7"], {"id": 7}, {"user-7"}, ("user-7",)])
+def test_a_collection_in_the_place_of_a_string_is_kept_and_said(value, caplog):
+    """1.1.0 sent the text of a list for a user id, which stays, and one warning names the parameter."""
+    for _ in range(2):
+        subject = Subject().set_user_id(value)
+    assert sent(PageView("u", event_subject=subject))["uid"] == str(value)
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"uid is a {type(value).__name__}")

@@ -12,7 +12,8 @@ from snowplow_tracker import (
     StructuredEvent,
     Tracker,
 )
-from snowplow_tracker.testing import Collector
+from snowplow_tracker.sqlite_event_store import SQLiteStoreError
+from snowplow_tracker.testing import Collector, RecordingEmitter
 
 
 @pytest.fixture(autouse=True)
@@ -98,15 +99,37 @@ def test_a_protocol_that_is_passed_takes_precedence():
         ("SNOWPLOW_DEBUG", "maybe"),
         ("SNOWPLOW_ENQUEUE_ONLY", "1"),
         ("SNOWPLOW_STORE", "mysql://x"),
+        ("SNOWPLOW_STORE", "file://x"),
+        ("SNOWPLOW_STORE", "sqlite:///no/such/folder/events.db"),
         ("SNOWPLOW_VALIDATE", "loudly"),
+        ("SNOWPLOW_VALIDATE", "1"),
+        ("SNOWPLOW_SCHEMAS", "/no/such/folder"),
+        ("SNOWPLOW_SCHEMAS", __file__),
+        ("SNOWPLOW_DISABLED", "maybe"),
         ("SNOWPLOW_ENDPOINT", ""),
+        ("SNOWPLOW_ENDPOINT", "ftp://h"),
+        ("SNOWPLOW_ENDPOINT", "http://h:70000"),
+        ("SNOWPLOW_ENDPOINT", "h\n"),
     ],
 )
 def test_wrong_variables_are_named(name, value):
     """A variable with a wrong value is named by the error, and so is the endpoint that is missing."""
-    wanted = "store" if name == "SNOWPLOW_STORE" else "alidate" if "VALIDATE" in name else name
-    with pytest.raises(ValueError, match=wanted):
-        Tracker.from_environment({"SNOWPLOW_ENDPOINT": "http://127.0.0.1:9", name: value})
+    variables = {"SNOWPLOW_ENDPOINT": "http://127.0.0.1:9", "SNOWPLOW_VALIDATE": "raise"}
+    with pytest.raises((ValueError, SQLiteStoreError), match=f"^{name}"):
+        Tracker.from_environment({**variables, name: value})
+
+
+def test_an_option_that_is_wrong_is_not_taken_for_a_variable():
+    """The endpoint of the environment is not named where an argument is wrong."""
+    with pytest.raises(ValueError, match=r"^batch_size"):
+        Tracker.from_environment({"SNOWPLOW_ENDPOINT": "http://127.0.0.1:9"}, batch_size=-1)
+
+
+def test_the_schemas_of_the_environment_are_named_without_from_environment(monkeypatch):
+    """A tracker that is made in code reads SNOWPLOW_SCHEMAS, too, and names it."""
+    monkeypatch.setenv("SNOWPLOW_SCHEMAS", "/no/such/folder")
+    with pytest.raises(ValueError, match=r"^SNOWPLOW_SCHEMAS: There is no folder"):
+        Tracker("t", RecordingEmitter(), validate="raise")
 
 
 def test_disabled(capfd):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import enum
 import json
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from snowplow_tracker import (
     Subject,
     Tracker,
     current_scope,
+    disable_contracts,
+    enable_contracts,
 )
 from snowplow_tracker.payload import Payload
 from snowplow_tracker.scope import propagate
@@ -477,7 +480,8 @@ def test_a_subclass_that_completes_payloads_itself_sees_the_scope():
     [
         ({"platform": "desktop"}, ValueError, "platform must be one of .*got 'desktop'"),
         ({"user_id": ["user-7"]}, TypeError, "user_id must be a string, not list"),
-        ({"page_title": b"Basket"}, TypeError, "page_title must be a string, not bytes"),
+        ({"parameters": {"p": "desktop"}}, ValueError, "'p' in parameters must be one of"),
+        ({"parameters": {"uid": {"id": 7}}}, TypeError, "'uid' in parameters must be a string"),
     ],
 )
 def test_a_wrong_value_is_refused_at_the_call(values, error, message):
@@ -486,3 +490,30 @@ def test_a_wrong_value_is_refused_at_the_call(values, error, message):
         Scope(**values)
     with Scope() as scope, pytest.raises(error, match=message):
         scope.set(**values)
+
+
+class Device(enum.Enum):
+    """A platform of a program's own."""
+
+    PHONE = "mob"
+
+
+@pytest.mark.parametrize("platform", ["mob", b"mob", Device.PHONE])
+def test_a_scope_takes_what_a_subject_takes(platform):
+    """Bytes and members of enums are values of a scope, as they are of a subject."""
+    as_subject = tracked(subject=Subject().set_platform(platform).set_user_id(platform))
+    with Scope(platform=platform, user_id=platform):
+        as_scope = tracked()
+    assert as_scope["p"] == as_subject["p"] == "mob"
+    assert as_scope["uid"] == as_subject["uid"] == "mob"
+
+
+def test_disabled_contracts_switch_off_the_checks_of_a_scope():
+    """As with all checks of arguments, the values are then sent as they are."""
+    disable_contracts()
+    try:
+        with Scope(platform="desktop", user_id=["x"]):
+            event = tracked()
+    finally:
+        enable_contracts()
+    assert (event["p"], event["uid"]) == ("desktop", "['x']")
