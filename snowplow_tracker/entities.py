@@ -219,10 +219,9 @@ class _Provider:
 def _made(result: Any) -> Iterable[KeptEntity]:
     if result is None:
         return ()
+    # A dictionary and a string are refused by their own type, not by that of their keys or characters.
     if hasattr(result, "to_json") or isinstance(result, (dict, str)):
-        return (
-            KeptEntity(result),
-        )  # which refuses a dictionary by its type, not by that of its keys
+        return (KeptEntity(result),)
     return [KeptEntity(entity) for entity in result if entity is not None]
 
 

@@ -32,6 +32,8 @@ logger = logging.getLogger("snowplow_tracker.tracker")
 
 _REQUIRED = frozenset(("e", "eid", "p", "tv"))
 """The parameters that each event must have."""
+_DATA = frozenset(("ue_pr", "ue_px"))
+"""The parameters of which a self-describing event has one, with all of its data."""
 
 _PATH = re.compile(r"(\.\.|\.)([\w-]+|\*)|\[(\d+|\*)\]|\['([^']+)'\]")
 
@@ -123,7 +125,7 @@ class Redaction:
 
         Raises:
             TypeError: The action is not a function.
-            ValueError: The target or the schema rule is invalid, or the target is a parameter that each event must have.
+            ValueError: The target or the schema rule is invalid, or the target is a parameter that an event must have.
         """
         if not callable(action):
             raise TypeError(f"action must be a function, not {type(action).__name__}.")
@@ -141,6 +143,10 @@ class Redaction:
             if target in _REQUIRED:
                 raise ValueError(
                     f"target must not be {target!r}: the pipeline refuses events without it."
+                )
+            if target in _DATA:
+                raise ValueError(
+                    f"target must not be {target!r}, which has all data of an event: use a JSON path, such as $.email."
                 )
             self._parameters += ((target, action),)
         else:

@@ -284,7 +284,8 @@ class Scope:
             self._pairs.update(_checked_parameters(parameters))
         if values:
             self._pairs.update(_named(values))
-        if isinstance(entities, (dict, str)) or hasattr(entities, "to_json"):
+        is_one = isinstance(entities, (dict, str)) or hasattr(entities, "to_json")
+        if is_one or not hasattr(type(entities), "__iter__"):
             raise ValueError(
                 f"entities must be a list of SelfDescribingJson, not {type(entities).__name__}."
             )

@@ -498,7 +498,8 @@ class Tracker(DeprecatedTracking):
 
         Raises:
             TypeError: The action is not a function.
-            ValueError: The target or the schema is invalid.
+            ValueError: The target or the schema is invalid, or the target is a parameter without which the pipeline
+                refuses events, such as `"eid"`.
 
         New in version 1.2.0.
         """

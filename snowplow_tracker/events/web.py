@@ -413,7 +413,7 @@ class LinkClick(TypedEvent):
     Schema: `iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1`
 
     Args:
-        target_url: Where the link leads. At least 1 characters.
+        target_url: Where the link leads. At least 1 character.
         element_id: The id of the element in the page.
         element_classes: The classes of the element.
         element_target: The `target` of the link.

@@ -295,26 +295,26 @@ def _minimum_words(wanted: Any, _found: Any) -> str:
     return f"must be at least {wanted}"
 
 
+_PLURALS = {"character": "characters", "item": "items", "property": "properties"}
+
+
+def _size_words(limit: str, wanted: Any, unit: str, found: Any) -> str:
+    units = unit if wanted == 1 else _PLURALS[unit]
+    return f"must have {limit} {wanted} {units} (it has {len(found)})"
+
+
 _WORDS: Dict[str, Callable[[Any, Any], str]] = {
     "type": _type_words,
     "enum": _enum_words,
     "minimum": _minimum_words,
     "maximum": lambda wanted, _: f"must be at most {wanted}",
     "multipleOf": lambda wanted, _: f"must be a multiple of {wanted}",
-    "maxLength": lambda wanted, found: (
-        f"must have at most {wanted} characters (it has {len(found)})"
-    ),
-    "minLength": lambda wanted, found: (
-        f"must have at least {wanted} characters (it has {len(found)})"
-    ),
-    "maxItems": lambda wanted, found: f"must have at most {wanted} items (it has {len(found)})",
-    "minItems": lambda wanted, found: f"must have at least {wanted} items (it has {len(found)})",
-    "maxProperties": lambda wanted, found: (
-        f"must have at most {wanted} properties (it has {len(found)})"
-    ),
-    "minProperties": lambda wanted, found: (
-        f"must have at least {wanted} properties (it has {len(found)})"
-    ),
+    "maxLength": lambda wanted, found: _size_words("at most", wanted, "character", found),
+    "minLength": lambda wanted, found: _size_words("at least", wanted, "character", found),
+    "maxItems": lambda wanted, found: _size_words("at most", wanted, "item", found),
+    "minItems": lambda wanted, found: _size_words("at least", wanted, "item", found),
+    "maxProperties": lambda wanted, found: _size_words("at most", wanted, "property", found),
+    "minProperties": lambda wanted, found: _size_words("at least", wanted, "property", found),
     "uniqueItems": lambda _, __: "must not have an item twice",
     "pattern": lambda wanted, _: f"must match {wanted}",
     "format": lambda wanted, _: f"must be of the format {wanted}",

@@ -137,6 +137,25 @@ def test_descriptions_and_limits_are_in_the_docstrings(module):
     assert "total: 0 to 9999999. A multiple of 0.01." in text
 
 
+@pytest.mark.parametrize(
+    ("limits", "text"),
+    [
+        ({"type": "string", "minLength": 1}, "At least 1 character."),
+        ({"type": "string", "minLength": 2}, "At least 2 characters."),
+        ({"type": "string", "minLength": 1, "maxLength": 9}, "1 to 9 characters."),
+        ({"type": "array", "maxItems": 1}, "At most 1 item."),
+        ({"type": "object", "minProperties": 1, "maxProperties": 1}, "Exactly 1 property."),
+    ],
+)
+def test_limits_of_one_are_in_the_singular(limits, text, tmp_path):
+    """A docstring counts in English."""
+    path = tmp_path / "com.acme" / "thing" / "jsonschema" / "1-0-0"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"type": "object", "properties": {"a": limits}}))
+    resolver = Resolver(tmp_path)
+    assert f"a: {text}\n" in generate(resolver, resolver.keys()).text
+
+
 def test_an_event_is_tracked_as_it_is(module):
     """A generated event goes into `track`, with entities, subject and time, as a hand-written one would."""
     emitter = RecordingEmitter()

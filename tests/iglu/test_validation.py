@@ -50,7 +50,7 @@ def test_good_data_has_no_problems(resolver, path, data):
         ({"currency": "CHF"}, "$.currency", 'must be one of "EUR", "GBP", "USD", not "CHF"'),
         ({"orderId": "1"}, "$.orderId", "must match ^[A-Z]-[0-9]+$"),
         ({"orderId": "A-१"}, "$.orderId", "must match ^[A-Z]-[0-9]+$"),
-        ({"items": []}, "$.items", "must have at least 1 items (it has 0)"),
+        ({"items": []}, "$.items", "must have at least 1 item (it has 0)"),
         ({"items": [{"sku": "a"}]}, "$.items[0].quantity", "quantity is missing"),
         ({"items": [{"sku": "a", "quantity": 1.0}]}, "$.items[0].quantity", "must be an integer"),
         (
@@ -283,7 +283,7 @@ def test_an_event_is_checked_in_all_its_parts(resolver, encode_base64):
         ("event", "$.orderId"),
         ("context[1]", "$.sku"),
     ]
-    assert str(found[1]).startswith("context[1] at $.sku: must have at least 1 characters")
+    assert str(found[1]).startswith("context[1] at $.sku: must have at least 1 character (")
     assert validate_event(first, None) == []
     assert validate_event(second, resolver) == []
     second["e"] = "px"

@@ -515,7 +515,7 @@ def test_wrong_rules_are_refused(tracker):
         hashed("")
 
 
-@pytest.mark.parametrize("target", ["e", "eid", "p", "tv"])
+@pytest.mark.parametrize("target", ["e", "eid", "p", "tv", "ue_pr", "ue_px"])
 def test_what_each_event_must_have_cannot_be_redacted(target):
     """A rule that would make every event a failed one is refused at the call."""
     with pytest.raises(ValueError, match=f"target must not be '{target}'"):
@@ -532,6 +532,8 @@ def test_a_dictionary_is_no_entity(caplog):
     """The message names the type that was given, not that of the keys in it."""
     with pytest.raises(ValueError, match="entities must be a list of SelfDescribingJson, not dict"):
         Scope(entities={"sku": "lamp"})
+    with pytest.raises(ValueError, match="entities must be a list of SelfDescribingJson, not None"):
+        Scope(entities=None)
     emitter = RecordingEmitter()
     tracker = Tracker("n", emitter)
     tracker.add_global_contexts([lambda event: {"sku": "lamp"}])

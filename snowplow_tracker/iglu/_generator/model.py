@@ -501,21 +501,21 @@ def _limits(node: Dict[str, Any]) -> Iterator[str]:
         yield f"format {node['format']}"
     if isinstance(node.get("pattern"), str):
         yield f"pattern {node['pattern']}"
-    for least, most, unit in (
-        ("minLength", "maxLength", " characters"),
-        ("minimum", "maximum", ""),
-        ("minItems", "maxItems", " items"),
-        ("minProperties", "maxProperties", " properties"),
+    for least, most, one, many in (
+        ("minLength", "maxLength", " character", " characters"),
+        ("minimum", "maximum", "", ""),
+        ("minItems", "maxItems", " item", " items"),
+        ("minProperties", "maxProperties", " property", " properties"),
     ):
         low, high = (_number(node.get(each)) for each in (least, most))
         if least == "minimum":
             low = f"above {low}" if low and node.get("exclusiveMinimum") is True else low
             high = f"below {high}" if high and node.get("exclusiveMaximum") is True else high
-        units = unit.rstrip("s") if unit == " items" and (high or low) == "1" else unit
+        units = one if (high or low) == "1" else many
         if low and low == high:
             yield f"exactly {low}{units}"
         elif low and high:
-            yield f"{low} to {high}{unit}"
+            yield f"{low} to {high}{units}"
         elif low:
             yield f"{low}" if low.startswith("above") else f"at least {low}{units}"
         elif high:
