@@ -11,6 +11,7 @@ from os import getpid
 from types import TracebackType
 from typing import Any, Callable, Dict, Literal, Mapping, Optional, Type, TypeVar
 
+from snowplow_tracker._compat.keywords import takes_keyword
 from snowplow_tracker._compat.queue import LegacyQueue
 from snowplow_tracker._compat.requester import Requester as Requester
 from snowplow_tracker._delivery.dispatch import catches_request_errors
@@ -355,13 +356,21 @@ class Emitter(Unpicklable, EmitterProtocol):
         if self.byte_limit is not None or not engine.store.copies:
             payload = self._own_copy(payload)
         try:
-            if engine.add(payload) and self.reached_limit():
-                self.flush()
+            if engine.add(payload):
+                if self.reached_limit():
+                    self.flush()
+            elif engine.core.breaker.failing:
+                self._schedule_retry()
         except ReferenceError:
+            if not engine.is_collected():
+                raise
             # `__del__` of an object that is collected together with this emitter: no later call would send the event.
             engine.revive(self)
             self._finish_at_exit(self.exit_timeout)
             engine.abandon()
+        except BaseException:
+            engine.core.release_leaked_lock()
+            raise
 
     def _own_copy(self, payload: PayloadDict) -> PayloadDict:
         event = payload.copy()
@@ -418,6 +427,7 @@ class Emitter(Unpicklable, EmitterProtocol):
         try:
             return self._engine.flush_here(timeout)
         finally:
+            self._engine.core.release_leaked_lock()
             if self._engine.core.breaker.failing:
                 self._schedule_retry()
 
@@ -430,7 +440,13 @@ class Emitter(Unpicklable, EmitterProtocol):
         Returns:
             How many events are not delivered yet: 0 when all is done.
         """
-        rest: Optional[int] = self.flush() if timeout is None else self.flush(timeout=timeout)
+        if timeout is None:
+            rest: Optional[int] = self.flush()
+        elif _is_own_flush(self.flush) or takes_keyword(self.flush, "timeout"):
+            rest = self.flush(timeout=timeout)
+        else:  # an override as in 1.1.0
+            self.flush()
+            rest = self._engine.flush_here(timeout)
         return self._engine.unsent() if rest is None else rest  # an override may return nothing
 
     def async_flush(self) -> None:
@@ -455,7 +471,10 @@ class Emitter(Unpicklable, EmitterProtocol):
         self._check_flush(timeout)
         self.timer.cancel()
         self.retry_timer.cancel()
-        unsent = self._engine.close(self.exit_timeout if timeout is None else timeout)
+        try:
+            unsent = self._engine.close(self.exit_timeout if timeout is None else timeout)
+        finally:
+            self._engine.core.release_leaked_lock()
         self._transport.close()
         return unsent
 
@@ -550,6 +569,7 @@ class Emitter(Unpicklable, EmitterProtocol):
         try:
             self._engine.deliver(evts)
         finally:
+            self._engine.core.release_leaked_lock()
             if self._engine.core.breaker.failing:
                 self._schedule_retry()
 
@@ -800,12 +820,24 @@ class AsyncEmitter(Emitter):
             self._engine.work()
 
     def _schedule_retry(self) -> None:
-        """Do nothing: the worker threads retry."""
+        """Have the worker threads retry a full batch; without any, retry here once the delay after a failure is over."""
+        engine = self._engine
+        if not engine.retry_pending() or self.state is EmitterState.CLOSED:
+            return
+        if not self.reached_limit() or engine.ask_for_retry():
+            return
+        if engine.core.breaker.wait(forced=False) <= 0:
+            with automatic_flush():
+                engine.flush_here(None)
 
     def _flush_at_exit(self) -> bool:
         if self._engine.sends:
             self._engine.request_flush()
         return True
+
+
+def _is_own_flush(flush: object) -> bool:
+    return getattr(flush, "__func__", None) is Emitter.flush
 
 
 def _batch_size(batch_size: Optional[int], buffer_capacity: Optional[int], method: str) -> int:

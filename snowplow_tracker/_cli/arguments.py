@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 ENDPOINT_HELP = (
-    "the collector: a URL, or a host, which is spoken to by https, or by http if it is this machine "
+    "the collector: a URL, or a host, which is used with https, or with http if it is this machine "
     "(localhost, 127.*, [::1])"
 )
 

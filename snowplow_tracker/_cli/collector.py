@@ -5,7 +5,7 @@ Use its URL as the endpoint of a tracker, and open the same URL in a browser:
   snowplow-tracker collector --port 9090 --schemas schemas/
 
 The endpoints of Snowplow Micro (/micro/good, /micro/bad, ...) are there, too. Ctrl-C ends it with
-status 0; a port that is taken is status 1. Arguments that make no sense, schemas that are not there and a
+status 0; if the port is in use, it ends with 1. Invalid arguments, schemas that do not exist and a
 missing extra are status 2.
 """
 
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         return say("collector", str(error), _USAGE)
     output = _Output(sys.stdout)
     with collector, contextlib.suppress(KeyboardInterrupt):
-        output.print(f"A collector listens on {collector.endpoint}. Stop it with Ctrl-C.")
+        output.print(f"A collector listens on {collector.endpoint}, stop it with Ctrl-C")
         output.print("Open the same URL in a browser to see the events in full.\n")
         generation, last = 0, 0
         while True:

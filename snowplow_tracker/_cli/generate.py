@@ -38,8 +38,8 @@ Each such event then has the entity event_specification.
 
 Exit status:
   {DONE}    the module is written, or up to date (--check)
-  {INCOMPLETE}    it is out of date (--check), or some schema has no class; one line says why for each
-  {USAGE}    the arguments make no sense, or a file cannot be read or written
+  {INCOMPLETE}    the module is out of date (--check), or some schemas have no class; one line gives the reason for each
+  {USAGE}    the arguments are invalid, or a file cannot be read or written
 """
 
 

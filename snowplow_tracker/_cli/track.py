@@ -39,26 +39,26 @@ Example:
       --entity '{{"schema": "iglu:com.acme/product/jsonschema/1-0-0", "data": {{"sku": "lamp-3"}}}}'
   snowplow-tracker track --endpoint localhost:9090 self-describing --lines orders.jsonl
 
-Where JSON is asked for, @FILE stands for the content of a file, and - for the standard input.
-With --lines each line is an event: {{"schema": "iglu:…", "data": {{…}}}}, and if need be "context" (a list of entities),
+Instead of JSON, @FILE reads a file, and - reads the standard input.
+With --lines each line is an event: {{"schema": "iglu:…", "data": {{…}}}}, optionally with "context" (a list of entities),
 "event_id" (a UUID: the pipeline keeps one of the events with the same id), "true_timestamp" and "created_timestamp".
-With --schema each line is the data alone.
+With --schema each line is only the data.
 A time is in milliseconds since 1970, or ISO 8601 as in 2025-03-01T12:30:00+01:00; without a zone it is local time.
-With --schemas (or SNOWPLOW_SCHEMAS) each event is checked before it is sent; for this, the extra is needed:
+With --schemas (or SNOWPLOW_SCHEMAS) each event is validated before it is sent. This needs an extra:
 pip install "snowplow-tracker[schemas]".
 
 Exit status:
   {DELIVERED}    every event was delivered, or SNOWPLOW_DISABLED=1 switches tracking off: then nothing is sent, and
        standard error says so
-  {BAD_INPUT}    some input is no event, or not valid for its schema, and was not sent; all others were delivered
-  {USAGE}    the arguments make no sense, a file cannot be read, or the extra is missing
+  {BAD_INPUT}    some events are invalid and were not sent; all others were delivered
+  {USAGE}    the arguments are invalid, a file cannot be read, or the extra is missing
   {NOT_IN_TIME}    some events could not be delivered in time (--timeout): they are lost
   {DROPPED}    the collector refused some events for good: they are lost
   130  it was interrupted
 
 Environment:
   SNOWPLOW_ENDPOINT stands for --endpoint.
-  SNOWPLOW_DISABLED=1 switches tracking off. Events are read and checked, and none is sent.
+  SNOWPLOW_DISABLED=1 switches tracking off. Events are read and checked, and none is sent; --endpoint is not needed.
 """
 _PROGRESS_EVERY = 10.0
 _SHOW_PROGRESS_FROM = 1_000
@@ -73,7 +73,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
+    from snowplow_tracker._delivery.options import is_disabled_by_environment
+
     endpoint = os.environ.get("SNOWPLOW_ENDPOINT")
+    if endpoint is None and is_disabled_by_environment():
+        endpoint = "localhost"  # nothing is sent there, and a script without an endpoint goes on
     parser.add_argument(
         "--endpoint",
         metavar="URL",

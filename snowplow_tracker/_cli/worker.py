@@ -48,9 +48,9 @@ times per second.
 Exit status:
   {DONE}    it was stopped, or the store is empty (--exit-when-empty); no event was lost
   {CANNOT_START}    it could not start: the store cannot be opened
-  {USAGE}    the arguments make no sense, or SNOWPLOW_DISABLED=1 switches tracking off, so that it could send nothing,
+  {USAGE}    the arguments are invalid, or SNOWPLOW_DISABLED=1 switches tracking off,
        or the store does not exist (--exit-when-empty); without that option it logs a warning and waits
-  {LEFT_BEHIND}    requests were still under way when the time was up, or it was told to stop before the store
+  {LEFT_BEHIND}    requests did not finish in time, or it was stopped before the store
        was empty (--exit-when-empty); the store keeps the events
   {DROPPED}    events are lost: the collector refuses them for good, or the store cannot read them; see the log
   130  it was interrupted twice

@@ -122,6 +122,8 @@ class Dispatch:
                 parts.append(part[size:])
             self._renew(batch)
             outcome = self._attempt(sender, sender.http_post, body)
+            if self._is_forked(permit):
+                return
             if outcome.verdict is Verdict.TOO_LARGE and len(chunk) > 1:
                 self._split(permit, chunk, len(body), outcome)
                 middle = len(chunk) // 2
@@ -140,6 +142,8 @@ class Dispatch:
                 core.succeeded()  # the collector answered, so there is no outage
                 settlement.count_failed_attempts(1)
                 settlement.call_back("on_failure", sender.on_failure, 0, chunk)
+                if self._is_forked(permit):
+                    return
                 self._drop_refused(batch, chunk, outcome)
 
     def _encodable(self, batch: Batch, events: PayloadDictList) -> PayloadDictList:
@@ -189,6 +193,8 @@ class Dispatch:
             self._renew(batch)
             tried += 1
             outcome = self._attempt_get(sender, event)
+            if self._is_forked(permit):
+                return
             if outcome.verdict is Verdict.SENT:
                 in_a_row = 0
                 sent.append(event)
@@ -212,12 +218,16 @@ class Dispatch:
             permit.core.succeeded()
         if sent:
             settlement.call_back("on_success", sender.on_success, sent)
+            if self._is_forked(permit):
+                return
         settlement.count_failed_attempts(len(refused) + len(again) - (1 if again else 0))
         if last_failure is not None:
             self._retry_later(permit, again, untried, last_failure, len(sent), failed)
         elif failed:
             permit.core.succeeded()
             settlement.call_back("on_failure", sender.on_failure, len(sent), failed)
+            if self._is_forked(permit):
+                return
         for event, outcome in refused:
             self._drop_refused(batch, [event], outcome)
 
@@ -299,6 +309,8 @@ class Dispatch:
             settlement.requeue(batch, again + untried, retried=len(again))
         with settlement.ignoring(again):
             settlement.call_back("on_failure", sender.on_failure, sent_count, failed)
+        if self._is_forked(permit):
+            return
         settlement.drop(batch, exhausted, DropReason.RETRIES_EXHAUSTED, outcome.detail)
         if closed:
             settlement.drop(batch, again + untried, DropReason.EXIT, outcome.detail)

@@ -127,6 +127,7 @@ class Engine:
     def after_fork(self) -> None:
         """Start again in a forked child, without what the parent is sending."""
         was_closed = self.state is EmitterState.CLOSED
+        self.core.set_up_locks()  # a function of this thread may still be using it
         core = Core(self._policy, self._clock, self._random)
         self.core = self._settlement.core = self._sending.core = self._flushing.core = core
         self._warned_closed = self._warned_feedback = False
@@ -141,6 +142,7 @@ class Engine:
         if sys.is_finalizing():
             return  # a stopped thread may hold the lock for ever
         self._is_collected = True
+        # Without the lock: a finalizer runs anywhere, also where another emitter's store is locked.
         self.core.life = EmitterState.CLOSED
         self._wake_all()
 
@@ -150,6 +152,10 @@ class Engine:
         self._is_collected = False
         if self._accepts:
             self.core.life = EmitterState.ACTIVE
+
+    def is_collected(self) -> bool:
+        """Return whether the emitter was collected, so that only a finalizer can be using it."""
+        return self._is_collected or self._owner.is_gone()
 
     def _wake_all(self) -> None:
         self.core.work.notify()
@@ -311,7 +317,7 @@ class Engine:
             return True
         if not core.begin_to_look():
             return False
-        empty = self._settlement.size() == 0
+        empty = self._settlement.is_empty()
         return core.looked(empty=empty, release=partial(process_exit.release, self._owner.get()))
 
     # Workers
@@ -438,10 +444,9 @@ class Engine:
         if not final:
             self.core.life = EmitterState.ACTIVE
             return self.unsent()
-        self.core.life = EmitterState.CLOSED
         self._accepts = False
         process_exit.release(self._owner.get())
-        self._wake_all()
+        self.core.set_life(EmitterState.CLOSED)
         core = self.core
         while core.ledger.in_flight() and not self.is_inside():
             # Events that were tracked meanwhile are being sent.
@@ -489,6 +494,17 @@ class Engine:
     def is_inside(self) -> bool:
         """Return whether the calling code runs within a delivery, as a callback or a signal handler."""
         return permit_in_use(self.core) is not None
+
+    def ask_for_retry(self) -> bool:
+        """Ask the worker threads to send once the delay after a failure is over; return False if there are none."""
+        if self.workers is None:
+            return False
+        self.workers.ensure_started()
+        if not self.workers.alive():
+            return False
+        if not self.core.demand.wanted:
+            self.core.want(1)
+        return True
 
     def retry_pending(self) -> bool:
         """Return whether events wait for the next attempt after a failure."""

@@ -72,7 +72,7 @@ class Flushing:
         callbacks: List[int] = []
 
         def is_over() -> bool:
-            if core.life is EmitterState.CLOSED or not alive():
+            if core is not self.core or core.life is EmitterState.CLOSED or not alive():
                 return True
             if core.is_reached(checkpoint):
                 # The caller expects the callbacks to have been called, too.
@@ -114,11 +114,13 @@ class Flushing:
         forced = not _automatic.get()
         patience = core.clock() + _PATIENCE
         pause = _FIRST_PAUSE
-        while not core.is_reached(checkpoint):
+        while core is self.core and not core.is_reached(checkpoint):  # a callback may fork
             if deadline is not None and core.clock() >= deadline:
                 return
             was_failing = core.breaker.failing
             step = self._sending.step(forced=forced, deadline=deadline)
+            if core is not self.core:
+                return
             if step is Step.SENT:
                 forced, pause = False, _FIRST_PAUSE
                 if self._asked_again or was_failing:
@@ -131,7 +133,7 @@ class Flushing:
                 if deadline is None:
                     return
             if step is Step.EMPTY and core.all_ended(checkpoint.permits) and not core.is_sending:
-                if self._settlement.unsent() == 0 or (
+                if core.unsent(self._settlement.size()) == 0 or (
                     deadline is None and core.clock() >= patience
                 ):
                     return

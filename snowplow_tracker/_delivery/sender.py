@@ -60,6 +60,10 @@ class Owner:
         """Refer to an emitter; again if a finalizer uses it after weak references to it were cleared."""
         self._reference = weakref.ref(sender)
 
+    def is_gone(self) -> bool:
+        """Return whether the emitter was collected."""
+        return self._reference() is None
+
     def get(self) -> Sender:
         """Return the emitter.
 

@@ -55,6 +55,7 @@ class Settlement:
     def __init__(self, core: Core, owner: Owner, *, in_background: bool) -> None:
         self.core = core
         self.store: StoreAccess
+        self._last_size = 0
         self.last_reason = ""
         """Why the last attempt failed."""
         self._owner = owner
@@ -63,18 +64,26 @@ class Settlement:
     # Looking
 
     def size(self) -> int:
-        """Return the number of events in the store."""
+        """Return the number of events in the store; the last known one if it raises."""
+        return self._size_or(self._last_size)
+
+    def is_empty(self) -> bool:
+        """Return whether the store is empty; False if it raises."""
+        return self._size_or(1) == 0
+
+    def unsent(self) -> int:
+        """Return the number of events that are not delivered yet; never 0 if the store raises."""
+        return self.core.unsent(self._size_or(max(1, self._last_size)))
+
+    def _size_or(self, unknown: int) -> int:
         try:
-            return self.store.size()
+            self._last_size = self.store.size()
         except Exception as error:
             if passes_on(error):
                 raise
             logger.exception("The event store raised an error in size().")
-            return 0
-
-    def unsent(self) -> int:
-        """Return the number of events that are not delivered yet."""
-        return self.core.unsent(self.size())
+            return unknown
+        return self._last_size
 
     def checkpoint(self) -> Checkpoint:
         """Return what has to be settled before a flush that begins now is done."""
@@ -99,6 +108,7 @@ class Settlement:
     def taken_over(self, batch: Batch, events: PayloadDictList) -> None:
         """Count events as sent that an override of `send_events` has handled itself, as in 1.1.0."""
         if events:
+            self.core.succeeded()  # else a failure before it would never end
             self.acknowledge(batch, events, Counts(sent=len(events), settled=len(events)))
             self.core.changed.notify()
 

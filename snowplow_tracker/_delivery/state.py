@@ -486,6 +486,18 @@ class Core:
             release_if_leaked(self.lock, file=__file__)
         return permit_in_use(self)
 
+    def release_leaked_lock(self) -> None:
+        """End a call from outside: release the lock if an interrupt has just left it locked."""
+        if self.lock.is_held_here():
+            release_if_leaked(self.lock, file=__file__)
+
+    def set_life(self, state: EmitterState) -> None:
+        """Set the state of the emitter, and wake all threads that wait for anything."""
+        with self.lock:
+            self.life = state
+        self.work.notify()
+        self.changed.notify()
+
     # Permits
 
     def try_begin(self, sender: Sender, *, forced: bool) -> Optional[Permit]:
@@ -622,9 +634,9 @@ class Core:
             self.work.notify()
 
     def begin_to_look(self) -> bool:
-        """Begin to look whether the store is empty; return False if a thread is sending, which will look later."""
+        """Begin to look whether the store is empty; return False if events are being sent: their thread will look later."""
         with self.lock:
-            if self.is_sending:
+            if self.is_sending or self.ledger.in_flight():
                 return False
             self.demand.begin_to_look()
             return True

@@ -13,6 +13,7 @@ from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
 from snowplow_tracker._process.locking import (
     LockOrder,
+    hold,
     new_lock,
     note_thread_start,
     release_if_leaked,
@@ -124,7 +125,7 @@ class Workers:
             release_if_leaked(self._lock, file=__file__)
             if self._lock.is_held_here():
                 return  # a signal handler or a finalizer, while this thread starts them
-        with self._lock:
+        with hold(self._lock):
             self._start_missing()
 
     def _start_missing(self) -> None:

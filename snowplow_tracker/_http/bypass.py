@@ -225,8 +225,13 @@ def _environment_has_a_say() -> bool:
 
 
 def _exists(path: str) -> bool:
-    # Not `os.path.exists`, which takes any OSError for an absent file, also one that a signal handler raised.
-    return os.access(path, os.F_OK, effective_ids=os.access in os.supports_effective_ids)
+    try:
+        os.stat(path)  # noqa: PTH116 - pathlib is slow to import
+    except (OSError, ValueError) as error:
+        if is_interrupt(error):  # which `os.path.exists` would take for an absent file
+            raise
+        return False
+    return True
 
 
 def _names_a_proxy() -> bool:
@@ -312,7 +317,7 @@ def tls_context() -> Callable[[], Any]:
     """
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     if bundle:
-        if not os.access(bundle, os.F_OK):
+        if not _exists(bundle):
             raise OSError(
                 f"Could not find a suitable TLS CA certificate bundle, invalid path: {bundle}"
             )

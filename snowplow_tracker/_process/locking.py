@@ -153,7 +153,7 @@ class Signal:
     def notify(self) -> None:
         """Wake all waiting threads."""
         if self.waiting:
-            with self._lock:
+            with hold(self._lock):
                 for gate in self.waiting:
                     if gate.locked():
                         gate.release()

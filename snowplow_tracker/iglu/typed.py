@@ -131,8 +131,8 @@ def _rules(cls: type) -> List[_Rule]:
 def _choices(annotation: str, module: object) -> Tuple[Any, ...]:
     """Return the values of a `Literal`, written out or by the name that its module has for it."""
     if annotation.startswith("Literal["):
-        values: Tuple[Any, ...] = ast.literal_eval(f"({annotation[len('Literal[') : -1]},)")
-        return values
+        values = ast.literal_eval(annotation[len("Literal[") : -1])
+        return values if isinstance(values, tuple) else (values,)
     found: Any = getattr(module, annotation, None)
     return getattr(found, "__args__", ()) if getattr(found, "__origin__", None) is Literal else ()
 

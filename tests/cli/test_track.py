@@ -303,6 +303,8 @@ def test_it_says_that_tracking_is_switched_off(collector, monkeypatch, capsys):
     assert output.out == "0 events delivered\n"
     assert track(collector, "self-describing", "{}") == 1
     assert collector.requests == []
+    monkeypatch.delenv("SNOWPLOW_ENDPOINT", raising=False)
+    assert main(["track", "page-view", "https://a.example"]) == 0
 
 
 def test_a_host_alone_is_asked_by_https(capsys):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
-from typing import Any, Callable, Dict, List, Type
+from typing import Any, Callable, Dict, List, Optional, Type
 
 import pytest
 
+from snowplow_tracker import InMemoryEventStore
 from snowplow_tracker.emitters import AsyncEmitter, Emitter
 from support.collector_with_faults import OK, Answer, CollectorWithFaults, in_turn, sizes
 from support.processes import run_program
@@ -376,3 +378,177 @@ def test_the_deadline_of_a_flush_is_not_that_of_another_emitter(
     track_many(emitter, 1)
     assert emitter.flush(timeout=0.3) == 0
     assert statuses == [200]
+
+
+class OnceRaising:
+    """An override of `send_events` that raises once, and then delivers by itself."""
+
+    def send_events(self, evts: List[Dict[str, Any]]) -> None:
+        if not getattr(self, "raised", False):
+            self.raised = True
+            raise ConnectionError("the service is down")
+        self.delivered: List[str] = [
+            *getattr(self, "delivered", []),
+            *(each["eid"] for each in evts),
+        ]
+
+
+@pytest.mark.parametrize("interval", [None, 0.2])
+@pytest.mark.parametrize("reason", ["retries exhausted", "cleared by a callback"])
+def test_an_empty_queue_during_an_outage_does_not_stop_later_events(
+    make: Make, collector: CollectorWithFaults, reason: str, interval: Optional[float]
+) -> None:
+    """What is tracked after the outage arrives without a flush, although nothing was left to retry in it."""
+    collector.behaviour = in_turn(Answer(status=503))
+    stores: List[Any] = []
+
+    def clear(_count: int, _events: List[Dict[str, Any]]) -> None:
+        stores[0].get_events_batch()
+        is_empty.set()
+
+    def note(_events: List[Dict[str, Any]], _reason: Any) -> None:
+        is_empty.set()
+
+    is_empty = threading.Event()
+    options: Dict[str, Any] = {"max_retries": 0, "on_drop": note}
+    if reason == "cleared by a callback":
+        stores.append(InMemoryEventStore(logging.getLogger("test")))
+        options = {"event_store": stores[0], "on_failure": clear}
+    emitter = make(batch_size=2, flush_interval=interval, max_retry_delay_seconds=0.05, **options)
+    track_many(emitter, 2)
+    assert is_empty.wait(10)
+    assert until(lambda: not emitter.retry_timer.is_active())  # nothing is left to retry
+    later = track_many(emitter, 4)
+    assert until(lambda: set(later) <= set(collector.arrived))
+
+
+def test_an_override_that_raised_once_goes_on(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults
+) -> None:
+    """An override of `send_events` that failed once gets the events again, and all later ones without a flush."""
+    kind: Any = type("Overridden", (OnceRaising, emitter_class), {})
+    emitter = kind(
+        collector.endpoint,
+        protocol="http",
+        batch_size=2,
+        flush_interval=None,
+        max_retry_delay_seconds=0.05,
+    )
+    tracked = track_many(emitter, 2)
+    assert until(lambda: set(tracked) <= set(getattr(emitter, "delivered", [])))
+    tracked += track_many(emitter, 4)
+    assert until(lambda: set(tracked) <= set(emitter.delivered))
+    emitter.close(timeout=1)
+
+
+class SizeRaises(InMemoryEventStore):
+    """A store whose `size` raises when it is told to."""
+
+    is_down = False
+
+    def size(self) -> int:
+        if self.is_down:
+            raise ConnectionError("the store is down")
+        return super().size()
+
+    def get_events_batch(self, *, max_events: Optional[int] = None) -> List[Dict[str, Any]]:
+        return [] if self.is_down else super().get_events_batch(max_events=max_events)
+
+
+def test_a_store_that_cannot_tell_its_size_is_not_empty(
+    make: Make, collector: CollectorWithFaults
+) -> None:
+    """A flush does not answer that all is done, and the events are sent once the store is back."""
+    store = SizeRaises(logging.getLogger("test"))
+    emitter = make(batch_size=100, event_store=store)
+    tracked = track_many(emitter, 3)
+    store.is_down = True
+    assert emitter.sync_flush(timeout=0.2) > 0
+    store.is_down = False
+    assert emitter.sync_flush(timeout=5) == 0
+    assert sorted(collector.arrived) == sorted(tracked)
+
+
+def test_a_flush_as_in_1_1_0_does_for_a_sync_flush_with_a_timeout(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults
+) -> None:
+    """A subclass whose `flush` takes no timeout can be flushed within one."""
+
+    def flush(self: Any) -> None:
+        super(kind, self).flush()
+
+    kind: Any = type("Old", (emitter_class,), {"flush": flush})
+    emitter = kind(collector.endpoint, protocol="http", batch_size=100)
+    tracked = track_many(emitter, 3)
+    assert emitter.sync_flush(timeout=5) == 0
+    assert sorted(collector.arrived) == sorted(tracked)
+    emitter.close(timeout=1)
+
+
+def test_a_dead_reference_of_the_program_is_not_taken_for_the_emitter(
+    collector: CollectorWithFaults,
+) -> None:
+    """A ReferenceError of an override comes out, and no event is dropped for it."""
+
+    class Overridden(Emitter):
+        def flush(self, *, timeout: Optional[float] = None) -> int:
+            raise ReferenceError("weakly-referenced object no longer exists")
+
+    emitter = Overridden(collector.endpoint, protocol="http", batch_size=2)
+    with pytest.raises(ReferenceError):
+        track_many(emitter, 2)
+    assert emitter.stats().queued == 2
+    emitter.close(timeout=1)
+
+
+FORKING = """
+    import os, sys
+    from snowplow_tracker import Emitter, PageView, Tracker
+    where, method = sys.argv[2:]
+    main, forked, children = os.getpid(), [], []
+
+    def fork():
+        if not forked:
+            forked.append(1)
+            child = os.fork()
+            if child:
+                assert os.waitpid(child, 0)[1] == 0
+
+    def note(*_):
+        if os.getpid() != main:
+            os.write(2, b"a callback in the child")
+        if where == "callback":
+            fork()
+
+    class Forking(Emitter):
+        def http_post(self, data):
+            if where == "http_post":
+                fork()
+                if os.getpid() != main:
+                    return 503
+            return super().http_post(data)
+
+    emitter = Forking(sys.argv[1], protocol="http", method=method, batch_size=3, on_success=note, max_retry_delay_seconds=0.1)
+    tracker = Tracker("fork", emitter)
+    for _ in range(3):
+        tracker.track(PageView("https://example.com/"))
+    if os.getpid() != main:
+        os.write(2, repr(emitter.stats().dropped).encode() * bool(emitter.stats().tracked))
+    assert emitter.flush(timeout=5) == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.parametrize(
+    ("where", "method"), [("http_post", "post"), ("callback", "post"), ("callback", "get")]
+)
+def test_a_child_forked_in_a_delivery_leaves_the_events_to_its_parent(
+    collector: CollectorWithFaults, where: str, method: str
+) -> None:
+    """The child comes out of `track()`, and neither sends, counts nor reports the events of the batch."""
+    collector.behaviour = in_turn(OK, Answer(status=500)) if method == "get" else OK
+    done = run_program(FORKING, collector.endpoint, where, method, deadline=30)
+    assert done.status == 0, done
+    assert "child" not in done.errors
+    assert len(collector.arrived) == 3
+    assert not collector.repeated
