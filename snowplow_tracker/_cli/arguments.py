@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ContextManager
+
+from snowplow_tracker._messages import naming
 
 __all__ = [
     "ENDPOINT_HELP",
     "METHOD_HELP",
     "SWITCHED_OFF",
+    "check_endpoint",
     "event_id",
+    "naming_default",
     "number",
     "point_in_time",
     "port",
@@ -61,6 +66,23 @@ def say(command: str, text: str, status: int) -> int:
     if sys.stderr is not None:
         print(f"{program()} {command}: {printable(text)}", file=sys.stderr)
     return status
+
+
+def naming_default(value: str, variable: str) -> ContextManager[None]:
+    """Return a context in which an error names the environment variable that an argument comes from, if any."""
+    return naming(variable) if value == os.environ.get(variable) else nullcontext()
+
+
+def check_endpoint(endpoint: str) -> None:
+    """Check the endpoint of a command, so that an error names its environment variable.
+
+    Raises:
+        ValueError: It is not a host or a URL.
+    """
+    from snowplow_tracker._http.endpoint import collector_uri
+
+    with naming_default(endpoint, "SNOWPLOW_ENDPOINT"):
+        collector_uri(endpoint, "https", None, "post", None)
 
 
 # argparse shows the name of a function that raises ValueError, so these say themselves what is wrong.

@@ -14,6 +14,7 @@ from snowplow_tracker._cli.arguments import (
     ENDPOINT_HELP,
     METHOD_HELP,
     SWITCHED_OFF,
+    check_endpoint,
     event_id,
     number,
     point_in_time,
@@ -221,6 +222,7 @@ class _Run:
         self._subject = _subject(args)
         self._entities = [entity for each in args.entity for entity in _entities(each)]
         self._events = self._read()
+        check_endpoint(args.endpoint)
         self._emitter: AsyncEmitter = AsyncEmitter(
             args.endpoint,
             protocol=default_protocol(args.endpoint),

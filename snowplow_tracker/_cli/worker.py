@@ -16,6 +16,8 @@ from snowplow_tracker._cli.arguments import (
     ENDPOINT_HELP,
     METHOD_HELP,
     SWITCHED_OFF,
+    check_endpoint,
+    naming_default,
     port,
     seconds,
     whole_number,
@@ -181,7 +183,9 @@ def run(args: argparse.Namespace) -> int:
             file = missing_file(args.store)
             if file and args.exit_when_empty:
                 return _say_missing(f"file {file}", USAGE)
-            store = open_store(args.store)
+            check_endpoint(args.endpoint)
+            with naming_default(args.store, "SNOWPLOW_STORE"):
+                store = open_store(args.store)
             worker = _Worker(store, args, reporter)
             stream = "" if file else missing_stream(store)
         except ValueError as error:

@@ -307,6 +307,15 @@ def test_it_says_that_tracking_is_switched_off(collector, monkeypatch, capsys):
     assert main(["track", "page-view", "https://a.example"]) == 0
 
 
+def test_a_variable_with_a_wrong_value_is_named(monkeypatch, capsys):
+    """An endpoint of the environment is named by its variable, and one that is passed is not."""
+    monkeypatch.setenv("SNOWPLOW_ENDPOINT", "ftp://h")
+    assert main(["track", "page-view", "https://a.example"]) == 2
+    assert "SNOWPLOW_ENDPOINT: endpoint must be http or https" in capsys.readouterr().err
+    assert main(["track", "--endpoint", "ftp://other", "page-view", "https://a.example"]) == 2
+    assert "SNOWPLOW_ENDPOINT" not in capsys.readouterr().err
+
+
 def test_a_host_alone_is_asked_by_https(capsys):
     """A host that is not this machine is sent nothing over plain http; this machine is."""
     arguments = ["--timeout", "0.2", "page-view", "https://a.example"]

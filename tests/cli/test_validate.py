@@ -112,3 +112,12 @@ def test_unknown_schemas_and_files_are_said(tmp_path, capsys):
     assert f"was not found in {SCHEMAS}" in capsys.readouterr().out
     assert validate(tmp_path / "nothing.json") == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_variable_with_a_wrong_value_is_named(tmp_path, monkeypatch, capsys):
+    """A folder of SNOWPLOW_SCHEMAS that does not exist is named by the variable, and one that is passed is not."""
+    monkeypatch.setenv("SNOWPLOW_SCHEMAS", "/no/such/folder")
+    assert main(["validate", str(tmp_path)]) == 2
+    assert "SNOWPLOW_SCHEMAS: There is no folder" in capsys.readouterr().err
+    assert main(["validate", "--schemas", "/no/such/folder", str(tmp_path)]) == 2
+    assert "SNOWPLOW_SCHEMAS" not in capsys.readouterr().err

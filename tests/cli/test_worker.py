@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from snowplow_tracker.__main__ import main
 from snowplow_tracker.redis_event_store import RedisEventStore
 from snowplow_tracker.sqlite_event_store import SQLiteEventStore
 from snowplow_tracker.testing import Collector, Response
@@ -446,6 +447,24 @@ def test_a_producer_that_only_queues_makes_no_request(url, collector, start):
     assert len(eids) == 50
     assert end(start(url, collector.endpoint, "--exit-when-empty"))[0] == 0
     assert arrived(collector) == sorted(eids)
+
+
+@pytest.mark.parametrize(
+    ("variables", "text"),
+    [
+        ({"SNOWPLOW_STORE": "file://x"}, "SNOWPLOW_STORE: 'file://x' is not the URL of a store"),
+        ({"SNOWPLOW_ENDPOINT": "ftp://h"}, "SNOWPLOW_ENDPOINT: endpoint must be http or https"),
+    ],
+)
+def test_a_variable_with_a_wrong_value_is_named(variables, text, tmp_path, monkeypatch, capsys):
+    """Who configures a worker by variables reads which one is wrong, and no file is created."""
+    monkeypatch.setenv("SNOWPLOW_STORE", f"sqlite:///{tmp_path}/queue.db")
+    monkeypatch.setenv("SNOWPLOW_ENDPOINT", "http://127.0.0.1:9")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert main(["worker"]) == 2
+    assert text in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.long
