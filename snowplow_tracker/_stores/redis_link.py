@@ -89,7 +89,7 @@ def connect(url: str, socket_timeout: float) -> Any:
         pool.connection_class(**pool.connection_kwargs)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"redis-py does not take the URL {redact(url)!r}: {_reason(error, url)}."
+            f"redis-py does not accept the URL {redact(url)!r}: {_reason(error, url)}."
         ) from None
     return client
 

@@ -603,7 +603,7 @@ def test_no_error_about_a_url_shows_what_is_secret(url):
 )
 def test_an_error_about_a_url_says_what_is_wrong(url, reason):
     """The reason is in words that help, also where the URL has a password, and names nothing of the code of redis-py."""
-    with pytest.raises(ValueError, match="redis-py does not take the URL") as caught:
+    with pytest.raises(ValueError, match="redis-py does not accept the URL") as caught:
         open_store(url)
     assert reason in str(caught.value)
     assert "secret" not in str(caught.value)
