@@ -414,8 +414,9 @@ def test_an_empty_queue_during_an_outage_does_not_stop_later_events(
     if reason == "cleared by a callback":
         stores.append(InMemoryEventStore(logging.getLogger("test")))
         options = {"event_store": stores[0], "on_failure": clear}
-    emitter = make(batch_size=2, flush_interval=interval, max_retry_delay_seconds=0.05, **options)
-    track_many(emitter, 2)
+    # One at a time: without an interval, an event that fills no batch would wait for the next.
+    emitter = make(batch_size=1, flush_interval=interval, max_retry_delay_seconds=0.05, **options)
+    track_many(emitter, 1)
     assert is_empty.wait(10)
     assert until(lambda: not emitter.retry_timer.is_active())  # nothing is left to retry
     later = track_many(emitter, 4)
@@ -430,11 +431,11 @@ def test_an_override_that_raised_once_goes_on(
     emitter = kind(
         collector.endpoint,
         protocol="http",
-        batch_size=2,
+        batch_size=1,
         flush_interval=None,
         max_retry_delay_seconds=0.05,
     )
-    tracked = track_many(emitter, 2)
+    tracked = track_many(emitter, 1)
     assert until(lambda: set(tracked) <= set(getattr(emitter, "delivered", [])))
     tracked += track_many(emitter, 4)
     assert until(lambda: set(tracked) <= set(emitter.delivered))
