@@ -158,8 +158,7 @@ class Engine:
         return self._is_collected or self._owner.is_gone()
 
     def _wake_all(self) -> None:
-        self.core.work.notify()
-        self.core.changed.notify()
+        self.core.wake_all()
 
     def recover_stopped_threads(self) -> None:
         """Take over from the threads that the interpreter stopped during shutdown, so that nothing waits for them."""

@@ -495,6 +495,10 @@ class Core:
         """Set the state of the emitter, and wake all threads that wait for anything."""
         with self.lock:
             self.life = state
+        self.wake_all()
+
+    def wake_all(self) -> None:
+        """Wake all threads that wait for anything."""
         self.work.notify()
         self.changed.notify()
 

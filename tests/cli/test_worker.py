@@ -694,20 +694,26 @@ def test_a_worker_leaves_a_file_that_was_deleted(sqlite_url, collector, start):
     assert arrived(collector) == sorted(eids)
 
 
+def metrics_address(process):
+    """Return where a worker says that its metrics are."""
+    while True:
+        line = process.stderr.readline()
+        assert line, "it ended"
+        found = re.search(r"Metrics are at (\S+)\.$", line)
+        if found:
+            return found[1]
+
+
 @pytest.mark.long
 def test_metrics_are_served(sqlite_url, collector, start):
     """Prometheus finds the counters of the worker, and whether store and collector are well, at the port that is given."""
     fill(sqlite_url, 7)
     process = start(sqlite_url, collector.endpoint, "--metrics-port", "0")
-    address = None
-    while address is None:
-        line = process.stderr.readline()
-        assert line, "it ended"
-        address = re.search(r"Metrics are at (\S+)\.$", line)
+    address = metrics_address(process)
     collector.wait_for(7)
     deadline = time.monotonic() + 10
     while True:
-        answer = requests.get(address[1], timeout=5)
+        answer = requests.get(address, timeout=5)
         if re.search(r"^snowplow_events_sent_total\{.*\} 7$", answer.text, re.MULTILINE):
             break
         assert time.monotonic() < deadline, answer.text
@@ -717,7 +723,7 @@ def test_metrics_are_served(sqlite_url, collector, start):
         assert re.search(dropped, answer.text, re.MULTILINE)
     assert "\nsnowplow_store_up 1\n" in answer.text
     assert "\nsnowplow_collector_up 1\n" in answer.text
-    assert requests.get(address[1].replace("metrics", "other"), timeout=5).status_code == 404
+    assert requests.get(address.replace("metrics", "other"), timeout=5).status_code == 404
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
 
@@ -731,15 +737,11 @@ def test_events_that_the_store_lost_are_in_the_metrics(sqlite_url, collector, st
         connection.execute("UPDATE event SET body = '{' WHERE id = 1")
     connection.close()
     process = start(sqlite_url, collector.endpoint, "--metrics-port", "0")
-    address = None
-    while address is None:
-        line = process.stderr.readline()
-        assert line, "it ended"
-        address = re.search(r"Metrics are at (\S+)\.$", line)
+    address = metrics_address(process)
     collector.wait_for(1)
     lost = r'^snowplow_events_dropped_total\{.*reason="lost"\} 1$'
     deadline = time.monotonic() + 10
-    while not re.search(lost, requests.get(address[1], timeout=5).text, re.MULTILINE):
+    while not re.search(lost, requests.get(address, timeout=5).text, re.MULTILINE):
         assert time.monotonic() < deadline
     process.terminate()
     status, errors = end(process)
