@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Iterable, Iterator
 
-__all__ = ["ADD_PUBLIC", "choice_text", "events_text", "naming"]
+__all__ = ["ADD_PUBLIC", "choice_text", "escaped", "events_text", "naming"]
 
 ADD_PUBLIC = "if it is public, add its registry, such as https://iglucentral.com"
 """The advice about a schema of a vendor of which no other schema is known."""
@@ -30,6 +30,11 @@ def choice_text(choices: Iterable[Any], value: object) -> str:
         choices = sorted(choices, key=repr)
     known = ", ".join(map(shown.repr, islice(choices, _MAX_CHOICES)))
     return f"must be one of {known}, got {shown.repr(value)}."
+
+
+def escaped(text: str) -> str:
+    """Return a text without characters that control a terminal or a log: they are escaped."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def events_text(count: int) -> str:

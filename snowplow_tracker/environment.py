@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from snowplow_tracker._delivery.options import SWITCHED_OFF, SWITCHED_ON
 from snowplow_tracker._http.endpoint import collector_uri, default_protocol
-from snowplow_tracker._messages import choice_text, naming
+from snowplow_tracker._messages import choice_text, escaped, naming
 from snowplow_tracker.emitters import AsyncEmitter, Emitter
 from snowplow_tracker.subject import SUPPORTED_PLATFORMS, Subject
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DebugPrinter", "settings_of"]
 
+_MAX_LINE = 4_000
 _EMITTERS = {"async": AsyncEmitter, "sync": Emitter}
 
 
@@ -195,7 +196,7 @@ class DebugPrinter:
 
     def _print(self, lines: List[str]) -> None:
         if sys.stderr is not None:
-            text = "".join(f"snowplow: {_printable(line)}\n" for line in lines)
+            text = "".join(f"snowplow: {escaped(line)[:_MAX_LINE]}\n" for line in lines)
             sys.stderr.write(text)
 
 
@@ -212,11 +213,6 @@ def _both(report: Callable[..., None], other: Optional[Callable[..., Any]]) -> C
 
 def _compact(data: Any) -> str:
     return json.dumps(data, ensure_ascii=False)
-
-
-def _printable(line: str) -> str:
-    """Return a line without characters that control a terminal."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)[:4000]
 
 
 def _ids(events: List[Dict[str, Any]]) -> str:

@@ -10,7 +10,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, ContextManager
 
-from snowplow_tracker._messages import naming
+from snowplow_tracker._messages import escaped, naming
 
 __all__ = [
     "ENDPOINT_HELP",
@@ -22,7 +22,6 @@ __all__ = [
     "number",
     "point_in_time",
     "port",
-    "printable",
     "program",
     "say",
     "seconds",
@@ -47,11 +46,6 @@ def program() -> str:
     return script if script == "snowplow-tracker" else "python -m snowplow_tracker"
 
 
-def printable(text: str) -> str:
-    """Return text that stays one line, and that no terminal obeys."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
-
-
 def say(command: str, text: str, status: int) -> int:
     """Say on standard error what a command has to complain about.
 
@@ -64,7 +58,7 @@ def say(command: str, text: str, status: int) -> int:
         The status.
     """
     if sys.stderr is not None:
-        print(f"{program()} {command}: {printable(text)}", file=sys.stderr)
+        print(f"{program()} {command}: {escaped(text)}", file=sys.stderr)
     return status
 
 

@@ -6,8 +6,9 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Iterator, Tuple
 
-from snowplow_tracker._cli.arguments import printable, say
+from snowplow_tracker._cli.arguments import say
 from snowplow_tracker._cli.schema_sources import add_schema_arguments, resolver_from
+from snowplow_tracker._messages import escaped
 
 if TYPE_CHECKING:
     from snowplow_tracker.iglu.resolver import Resolver
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
                 problems = list(_problems(entry.value, resolver))
                 wrong += bool(problems)
                 for where, problem in problems:
-                    print(f"{entry.place}{where}: {printable(str(problem))}")
+                    print(f"{entry.place}{where}: {escaped(str(problem))}")
     except (ValueError, OSError, SchemaExtraMissingError) as error:
         return say("validate", str(error), USAGE)
     print(f"{checked:,} checked, {wrong:,} not valid", file=sys.stderr)

@@ -6,6 +6,7 @@ import logging
 import re
 from typing import Any, Optional
 
+from snowplow_tracker._messages import escaped
 from snowplow_tracker._protocol.parameters import warn_once
 from snowplow_tracker.contracts import one_of
 from snowplow_tracker.typing import HttpProtocol
@@ -176,4 +177,4 @@ def printable(string: str, limit: int = _MAX_SHOWN) -> str:
         limit: Maximum number of characters.
     """
     cut = string if len(string) <= limit else string[:limit] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+    return escaped(cut)
