@@ -27,6 +27,12 @@ _START_AGAIN_SECONDS = 1.0
 """Seconds until the next attempt after a thread could not be started."""
 
 
+_daemon_threads_allowed: Callable[[], bool] = getattr(
+    _thread, "daemon_threads_allowed", lambda: True
+)
+"""Whether this interpreter allows them: isolated sub-interpreters, which came with Python 3.12, do not."""
+
+
 class Starting:
     """A thread that is being started.
 
@@ -79,6 +85,9 @@ def start_daemon(
             failed(error)
 
     try:
+        if not _daemon_threads_allowed():
+            # Not left to `Thread`: the interpreter aborts the process if the thread that would call it is still ending.
+            raise RuntimeError("this interpreter allows no daemon threads")
         # Looked up each time: gevent may have replaced it.
         _thread.start_new_thread(start, ())
     except RuntimeError as error:
