@@ -84,10 +84,11 @@ def start_daemon(
         except RuntimeError as error:  # a limit of the system, or an interpreter that allows none
             failed(error)
 
+    if not _daemon_threads_allowed():
+        # Not left to `Thread`: the interpreter aborts the process if the thread that would call it is still ending.
+        failed(RuntimeError("this interpreter allows no daemon threads"))
+        return starting
     try:
-        if not _daemon_threads_allowed():
-            # Not left to `Thread`: the interpreter aborts the process if the thread that would call it is still ending.
-            raise RuntimeError("this interpreter allows no daemon threads")
         # Looked up each time: gevent may have replaced it.
         _thread.start_new_thread(start, ())
     except RuntimeError as error:
