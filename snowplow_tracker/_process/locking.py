@@ -146,11 +146,12 @@ class Signal:
             return False
         gate = _new_gate()
         gate.acquire()
-        with self._lock:
-            if ready():
-                return True
-            self.waiting.append(gate)
         try:
+            with self._lock:
+                # Before the state is checked: `Engine.stop` changes it without the lock, and then looks for the waiting.
+                self.waiting.append(gate)
+                if ready():
+                    return True
             return _pass(gate, timeout)
         finally:
             with self._lock:
