@@ -124,7 +124,8 @@ class RedisWriter:
             with hold(self._lock):
                 if self._being_written() or not self._spill:
                     return False
-                chunk += islice(self._spill, _WRITTEN_AT_ONCE)
+                # Copied by one bytecode: a signal handler that adds would end an iteration.
+                chunk += [*self._spill][:_WRITTEN_AT_ONCE]
                 self._writing = weakref.ref(chunk)
             return self._write(chunk)
         finally:
