@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
 from snowplow_tracker._process.interrupts import is_interrupt, suppress
-from snowplow_tracker._process.locking import hold
+from snowplow_tracker._process.locking import hold, is_running
 from snowplow_tracker._stores.bodies import encode
 from snowplow_tracker._stores.redis_link import RedisLink
 from snowplow_tracker._stores.redis_stream import RedisStream
@@ -287,9 +287,13 @@ class RedisWriter:
             ):
                 continue
             rest = deadline - time.monotonic()
-            if rest <= 0:
+            # A signal handler would wait for the write that it interrupted.
+            if rest <= 0 or is_running(_WRITING, self):
                 return False
             time.sleep(min(rest, _PAUSE))
+
+
+_WRITING = (RedisWriter.write_some.__code__, RedisWriter.write_settled.__code__)
 
 
 def _run(reference: weakref.ref[RedisWriter], wakes: queue.SimpleQueue[None]) -> None:
