@@ -268,13 +268,12 @@ class RedisWriter:
             return 0.0
         return min(max(pause, _PAUSE), _LONGEST_PAUSE)
 
-    def end_thread(self, wakes: queue.SimpleQueue[None]) -> bool:
-        """End the idle thread; return False if there is something to do after all."""
+    def end_thread(self, wakes: queue.SimpleQueue[None]) -> None:
+        """End the idle thread, and start another one if there is something to do after all."""
         if self._thread() is wakes:
             self._wakes = None
             if self.is_busy:
                 self.wake()
-        return True
 
     def flush(self, timeout: float) -> bool:
         """Write everything in memory; return whether all of it is written."""
