@@ -23,9 +23,9 @@ from snowplow_tracker._cli.arguments import (
     whole_number,
 )
 from snowplow_tracker._messages import events_text
-from snowplow_tracker._stores.protocol import DurableEventStore
 from snowplow_tracker._stores.redaction import redact
 from snowplow_tracker._stores.urls import FORMS, missing_file, missing_stream, open_store
+from snowplow_tracker.event_store import DurableEventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 logger = logging.getLogger("snowplow_tracker.worker")
