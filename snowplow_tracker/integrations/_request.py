@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from snowplow_tracker.tracker import Tracker
 
     class RequestOptions(TypedDict, total=False):
-        """The options that every middleware has; see `RequestTracking`."""
+        """The options that every middleware has; see `snowplow_tracker.integrations.wsgi.SnowplowMiddleware`."""
 
         trusted_proxies: Union[int, Iterable[str]]
         useragent: bool
@@ -112,9 +112,8 @@ class RequestScope(Scope):
 
     def _merge(self, around: ScopeState) -> ScopeState:
         load, thread = self._load, get_ident()
-        if (
-            load is not None and self._loading_in != thread
-        ):  # a user's function may track an event itself
+        # A user's function may track an event itself.
+        if load is not None and self._loading_in != thread:
             self._loading_in = thread
             try:
                 self._loaded = load()
@@ -122,39 +121,15 @@ class RequestScope(Scope):
             finally:
                 self._loading_in = None
         pairs, anonymous = self._loaded
-        if self._anonymous is not None:
-            anonymous = self._anonymous
         if anonymous is None:
             anonymous = around.anonymous
-        return ScopeState(
-            {**around.pairs, **pairs, **self._own_pairs()},
-            around.entities + self._entities,
-            anonymous,
-        )
+        return super()._merge(ScopeState({**around.pairs, **pairs}, around.entities, anonymous))
 
 
 class RequestTracking(Generic[_Raw]):
     """Opens the scope of each request, and tracks page views and exceptions.
 
-    Args:
-        tracker: Tracks page views and exceptions. It is not needed for scopes, which apply to all trackers.
-        trusted_proxies: The proxies in front of the application whose `X-Forwarded-For` and `X-Forwarded-Proto` are
-            used: their number, or their addresses and networks. Default 0: the address of the user is that of the
-            connection, and the headers are ignored, since anyone can send them.
-        useragent: Add the user agent to events.
-        language: Add the preferred language of the user.
-        page: Add the URL of the request and its referrer.
-        ip_address: Add the IP address.
-        id_cookie: Add domain user id, session id and session index of the JavaScript tracker's `_sp_id` cookie.
-        cookie_prefix: The `cookieName` of the JavaScript tracker. Default `"_sp_"`.
-        cookie_suffix: The part after the dot in the cookie's name. Default: that of the most recently used cookie.
-        network_cookie: The name of the collector's cookie, which contains the network user id. None: do not add it.
-        privacy_signals: Add no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`.
-        is_anonymous: Called with the request; returns whether to add no identifiers to its events.
-        user_id: Called with the request when its first event is tracked; returns the user id, or None.
-        page_views: Track a `PageView` for each HTML page whose response has a status from 200 to 299: True, or a
-            function that is called with the request and returns whether to track.
-        exceptions: Track an `application_error` for each exception that the application does not handle.
+    Its arguments are those of `snowplow_tracker.integrations.wsgi.SnowplowMiddleware`.
 
     Raises:
         TypeError: An option is unknown or has the wrong type, or an option needs a tracker.

@@ -19,6 +19,7 @@ from typing import (
     MutableMapping,
     Optional,
 )
+from urllib.parse import quote
 
 from snowplow_tracker.integrations._request import RequestOptions, RequestTracking
 from snowplow_tracker.typing import Unpack
@@ -178,8 +179,6 @@ class ASGIRequest:
 
     def url(self, scheme: Optional[str]) -> Optional[str]:
         """Return the URL of the request."""
-        from urllib.parse import quote
-
         scope = self.raw
         own_scheme = scope.get("scheme") or "http"
         if scheme is not None:
