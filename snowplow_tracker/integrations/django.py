@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from snowplow_tracker.integrations._request import RequestScope, RequestTracking
+from snowplow_tracker.integrations._request import DEFAULTS, RequestScope, RequestTracking
 from snowplow_tracker.integrations.wsgi import WSGIRequest
 
 try:
@@ -71,7 +71,7 @@ class SnowplowMiddleware:
         self.get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
         options = dict(getattr(settings, "SNOWPLOW", None) or {})
-        known = ("tracker", "user", *(RequestTracking.__init__.__kwdefaults__ or ()))
+        known = ("tracker", "user", *DEFAULTS)
         unknown = [str(name) for name in options if name not in known]
         if unknown:
             raise ImproperlyConfigured(
@@ -82,7 +82,7 @@ class SnowplowMiddleware:
             options["user_id"] = _remembered_user_id if self._is_async else _user_id
         try:
             tracker = _tracker_of(options.pop("tracker", None))
-            self._tracking: RequestTracking[Any] = RequestTracking(tracker, **options)
+            self._tracking: RequestTracking = RequestTracking(tracker, **options)
         except (TypeError, ValueError, ImportError) as error:
             raise ImproperlyConfigured(f"The setting SNOWPLOW is invalid: {error}") from error
         if self._is_async:

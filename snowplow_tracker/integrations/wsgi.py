@@ -69,7 +69,7 @@ class SnowplowMiddleware:
         **options: Unpack[RequestOptions],
     ) -> None:
         self.app = app
-        self._tracking: RequestTracking[Environ] = RequestTracking(tracker, **options)
+        self._tracking: RequestTracking = RequestTracking(tracker, **options)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Handle a request."""
@@ -153,7 +153,7 @@ class _Body:
         self,
         body: Iterable[bytes],
         scope: RequestScope,
-        tracking: RequestTracking[Environ],
+        tracking: RequestTracking,
         request: WSGIRequest,
         answer: Optional[_Answer],
     ) -> None:
