@@ -40,7 +40,7 @@ from typing import (
 )
 
 from snowplow_tracker._messages import choice_text
-from snowplow_tracker._protocol.contexts import KeptEntity, joined
+from snowplow_tracker._protocol.contexts import KeptEntity
 from snowplow_tracker._protocol.parameters import COLLECTIONS, sent_value
 from snowplow_tracker._protocol.text import plain
 from snowplow_tracker.contracts import contracts_enabled, one_of
@@ -215,7 +215,8 @@ class ScopeState:
         """Return the entities as JSON, separated by commas."""
         kept = self._text
         if kept is None or kept[0] is not json_encoder:
-            kept = self._text = (json_encoder, joined(self.entities, json_encoder))
+            text = ", ".join([entity.text(json_encoder) for entity in self.entities])
+            kept = self._text = (json_encoder, text)
         return kept[1]
 
 
