@@ -93,7 +93,8 @@ def settings_of(
 
 def _validation(environment: Mapping[str, str]) -> Dict[str, Any]:
     mode = environment.get("SNOWPLOW_VALIDATE", "").strip().lower() or None
-    schemas: Any = _listed(environment.get("SNOWPLOW_SCHEMAS", ""))
+    named = environment.get("SNOWPLOW_SCHEMAS", "").split(",")
+    schemas: Any = [name.strip() for name in named if name.strip()] or None
     if mode not in {None, "off", "0"}:
         # Imported here, since few programs validate.
         from snowplow_tracker.iglu.checks import MODES
@@ -132,10 +133,6 @@ def _emitter_options(environment: Mapping[str, str], *, disabled: bool) -> Dict[
             raise ValueError("SNOWPLOW_ENQUEUE_ONLY needs SNOWPLOW_STORE, which a worker empties.")
         options["enqueue_only"] = True
     return options
-
-
-def _listed(names: str) -> Optional[List[str]]:
-    return [name.strip() for name in names.split(",") if name.strip()] or None
 
 
 def _is_on(environment: Mapping[str, str], name: str) -> bool:

@@ -57,36 +57,26 @@ class Sample(NamedTuple):
     value: int
 
 
+def _of_events(stat: str, kind: str, meaning: str) -> Family:
+    return Family(f"snowplow_events_{stat}", kind, "event", meaning, stat)
+
+
 FAMILIES: Tuple[Family, ...] = (
-    Family(
-        *("snowplow_events_tracked", "counter", "event", "Events that were passed to the emitter."),
-        "tracked",
+    _of_events("tracked", "counter", "Events that were passed to the emitter."),
+    _of_events("sent", "counter", "Events that the collector accepted."),
+    _of_events("dropped", "counter", "Events that were dropped, by reason."),
+    _of_events(
+        "retried", "counter", "Events that were requeued after a failed request, counted each time."
     ),
     Family(
-        *("snowplow_events_sent", "counter", "event", "Events that the collector accepted."),
-        "sent",
+        name="snowplow_requests_failed",
+        kind="counter",
+        unit="request",
+        meaning="Requests that failed.",
+        stat="failed_attempts",
     ),
-    Family(
-        *("snowplow_events_dropped", "counter", "event", "Events that were dropped, by reason."),
-        "dropped",
-    ),
-    Family(
-        *("snowplow_events_retried", "counter", "event"),
-        "Events that were requeued after a failed request, counted each time.",
-        "retried",
-    ),
-    Family(
-        *("snowplow_requests_failed", "counter", "request", "Requests that failed."),
-        "failed_attempts",
-    ),
-    Family(
-        *("snowplow_events_queued", "gauge", "event", "Events that wait in the queue."),
-        "queued",
-    ),
-    Family(
-        *("snowplow_events_in_flight", "gauge", "event", "Events that are being sent."),
-        "in_flight",
-    ),
+    _of_events("queued", "gauge", "Events that wait in the queue."),
+    _of_events("in_flight", "gauge", "Events that are being sent."),
 )
 """All metrics."""
 

@@ -221,8 +221,8 @@ def _redact_path(data: Any, path: List[_Step], action: Redact) -> None:
             if data[place] is None and isinstance(data, dict):
                 del data[place]
     if anywhere:
-        for value in _values(data):
-            _redact_path(value, path, action)
+        for place in _places(data, "*"):
+            _redact_path(data[place], path, action)
 
 
 def _places(data: Any, key: Union[str, int]) -> List[Any]:
@@ -233,9 +233,3 @@ def _places(data: Any, key: Union[str, int]) -> List[Any]:
             return list(range(len(data)))
         return [key] if isinstance(key, int) and key < len(data) else []
     return []
-
-
-def _values(data: Any) -> List[Any]:
-    if isinstance(data, dict):
-        return list(data.values())
-    return data if isinstance(data, list) else []

@@ -18,6 +18,7 @@ The middleware in `snowplow_tracker.integrations` opens a scope per request.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from functools import wraps
 from types import TracebackType
@@ -25,8 +26,10 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
+    ContextManager,
     Dict,
     Iterable,
+    Iterator,
     List,
     Mapping,
     Optional,
@@ -37,7 +40,7 @@ from typing import (
 )
 
 from snowplow_tracker._messages import choice_text
-from snowplow_tracker._protocol.contexts import KeptEntity, joined
+from snowplow_tracker._protocol.contexts import KeptEntity
 from snowplow_tracker._protocol.parameters import COLLECTIONS, sent_value
 from snowplow_tracker._protocol.text import plain
 from snowplow_tracker.contracts import contracts_enabled, one_of
@@ -212,7 +215,8 @@ class ScopeState:
         """Return the entities as JSON, separated by commas."""
         kept = self._text
         if kept is None or kept[0] is not json_encoder:
-            kept = self._text = (json_encoder, joined(self.entities, json_encoder))
+            text = ", ".join([entity.text(json_encoder) for entity in self.entities])
+            kept = self._text = (json_encoder, text)
         return kept[1]
 
 
@@ -271,26 +275,19 @@ class Scope:
         **values: Unpack[ScopeValues],
     ) -> None:
         self._pairs: Dict[str, Any] = {}
-        self._entities: Tuple[KeptEntity, ...] = ()
-        self._anonymous = anonymous
+        self._anonymous: Optional[bool] = None
         self._outer: Optional[Scope] = None
         self._token: Optional[Token[Optional[Scope]]] = None
         # Replaced after each change, so that a state that was merged during the change is merged again.
         self._version = object()
         self._cache: Optional[Tuple[object, Optional[ScopeState], ScopeState]] = None
-        if subject is not None:
-            self._pairs.update(_chosen(subject))
-        if parameters:
-            self._pairs.update(_checked_parameters(parameters))
-        if values:
-            self._pairs.update(_named(values))
+        self.set(subject, parameters=parameters, anonymous=anonymous, **values)
         is_one = isinstance(entities, (dict, str)) or hasattr(entities, "to_json")
         if is_one or not hasattr(type(entities), "__iter__"):
             raise ValueError(
                 f"entities must be a list of SelfDescribingJson, not {type(entities).__name__}."
             )
-        for entity in entities:
-            self._entities += (KeptEntity(entity),)
+        self._entities = tuple(map(KeptEntity, entities))
 
     def set(
         self,
@@ -437,21 +434,7 @@ class Scope:
             raise TypeError(
                 f"Scope decorates functions, not an object of type {type(function).__name__}."
             )
-        if inspect.iscoroutinefunction(function):
-
-            @wraps(function)
-            async def in_scope(*arguments: Any, **named: Any) -> Any:
-                with self._copy():
-                    return await function(*arguments, **named)
-
-        else:
-
-            @wraps(function)
-            def in_scope(*arguments: Any, **named: Any) -> Any:
-                with self._copy():
-                    return function(*arguments, **named)
-
-        return cast("_Function", in_scope)
+        return _called_inside(self._copy, function)
 
     def _copy(self) -> Scope:
         copied = Scope()
@@ -459,10 +442,6 @@ class Scope:
         copied._entities = self._entities
         copied._anonymous = self._anonymous
         return copied
-
-    def _own_pairs(self) -> Dict[str, Any]:
-        """Return a copy of the parameters of this scope alone."""
-        return dict(self._pairs)
 
     def merged(self) -> ScopeState:
         """Return this scope combined with the scopes around it."""
@@ -477,7 +456,7 @@ class Scope:
         return merged
 
     def _merge(self, around: ScopeState) -> ScopeState:
-        pairs = {**around.pairs, **self._own_pairs()}
+        pairs = {**around.pairs, **self._pairs}
         anonymous = around.anonymous if self._anonymous is None else self._anonymous
         return ScopeState(pairs, around.entities + self._entities, anonymous)
 
@@ -521,31 +500,38 @@ def propagate(function: _Function) -> _Function:
 
     New in version 1.2.0.
     """
-    import inspect
-
     scope = _CURRENT.get()
+
+    @contextmanager
+    def current_again() -> Iterator[None]:
+        token = _CURRENT.set(scope)
+        try:
+            yield
+        finally:
+            _CURRENT.reset(token)
+
+    return _called_inside(current_again, function)
+
+
+def _called_inside(context: Callable[[], ContextManager[object]], function: _Function) -> _Function:
+    """Return a function or a coroutine function, each call of which runs in a context of its own."""
+    import inspect
 
     if inspect.iscoroutinefunction(function):
 
         @wraps(function)
-        async def in_scope(*arguments: Any, **named: Any) -> Any:
-            token = _CURRENT.set(scope)
-            try:
+        async def call(*arguments: Any, **named: Any) -> Any:
+            with context():
                 return await function(*arguments, **named)
-            finally:
-                _CURRENT.reset(token)
 
     else:
 
         @wraps(function)
-        def in_scope(*arguments: Any, **named: Any) -> Any:
-            token = _CURRENT.set(scope)
-            try:
+        def call(*arguments: Any, **named: Any) -> Any:
+            with context():
                 return function(*arguments, **named)
-            finally:
-                _CURRENT.reset(token)
 
-    return cast("_Function", in_scope)
+    return cast("_Function", call)
 
 
 def _chosen(subject: Subject) -> Dict[str, Any]:

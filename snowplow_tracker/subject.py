@@ -1,10 +1,11 @@
 """The subject of an event: its user, device and session."""
 
 from copy import copy
-from typing import Any, Dict, Optional, Tuple, Type, TypeVar
+from typing import Any, Dict, Optional, Type, TypeVar
 
 from snowplow_tracker._messages import choice_text
-from snowplow_tracker._protocol.parameters import canonical_uuid, pixels, sent_value
+from snowplow_tracker._protocol.cookies import parse_id_cookie
+from snowplow_tracker._protocol.parameters import pixels, sent_value
 from snowplow_tracker._protocol.text import plain
 from snowplow_tracker._protocol.value_object import ValueObject
 from snowplow_tracker.contracts import contracts_enabled
@@ -194,8 +195,9 @@ class Subject(ValueObject):
 
         New in version 1.2.0.
         """
-        for name, value in _id_cookie_values(cookie).items():
-            self._set(name, value)
+        value = plain(cookie)
+        if type(value) is str:
+            self.standard_nv_pairs.update(parse_id_cookie(value))
         return self
 
     @classmethod
@@ -269,24 +271,3 @@ def _dimensions(width: Any, height: Any) -> str:
     greater_than(width, 0, name="width")
     greater_than(height, 0, name="height")
     return f"{width}x{height}"
-
-
-def _id_cookie_values(cookie: Any) -> Dict[str, str]:
-    """Return the parameters in an `_sp_id` cookie.
-
-    It contains, separated by dots: domain user id, time of the first visit, number of visits, current time, time of
-    the last visit, session id; newer versions add more.
-    """
-    value = plain(cookie)
-    parts = value.strip().split(".") if type(value) is str else []
-    fields: Tuple[Tuple[str, int, int], ...] = (("duid", 0, 128), ("vid", 2, 9), ("sid", 5, 36))
-    found = {
-        name: parts[index]
-        for name, index, limit in fields
-        if index < len(parts) and 0 < len(parts[index]) <= limit and parts[index].isprintable()
-    }
-    if not found.get("vid", "0").isdecimal() or not found.get("vid", "0").isascii():
-        del found["vid"]
-    if "sid" in found and canonical_uuid(found["sid"]) is None:
-        del found["sid"]
-    return found

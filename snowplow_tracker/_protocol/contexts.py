@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional, Tuple
 from snowplow_tracker._protocol.json import dumps
 from snowplow_tracker.typing import JsonEncoderFunction, PayloadDict
 
-__all__ = ["KeptEntity", "copy_of_data", "joined"]
+__all__ = ["KeptEntity", "copy_of_data"]
 
 
 class KeptEntity:
@@ -59,11 +59,6 @@ class KeptEntity:
         # There are few trackers, but an encoder may be created for each event.
         self._texts = ((json_encoder, text), *self._texts[:3])
         return text
-
-
-def joined(entities: Tuple[KeptEntity, ...], json_encoder: Optional[JsonEncoderFunction]) -> str:
-    """Return entities as JSON, separated by commas."""
-    return ", ".join([entity.text(json_encoder) for entity in entities])
 
 
 def copy_of_data(data: Any) -> Any:

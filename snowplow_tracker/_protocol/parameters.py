@@ -233,11 +233,9 @@ def _as_number(value: Any) -> Any:
 
 
 def _is_finite(number: Any) -> bool:
-    return math.isfinite(number) if type(number) is float else not _is_special_decimal(number)
-
-
-def _is_special_decimal(number: Any) -> bool:
-    return type(number) is not int and not number.is_finite()
+    if type(number) is float:
+        return math.isfinite(number)
+    return type(number) is int or bool(number.is_finite())
 
 
 def _is_number(value: str, *, whole: bool) -> bool:

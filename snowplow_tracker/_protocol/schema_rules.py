@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Iterable, List, Optional, Tuple, Union
+from typing import Iterable, List, Optional, Union
 
 __all__ = ["RuleSet", "SchemaRule", "event_schema"]
 
-_PART = r"(?:[A-Za-z0-9_-]+|\*)"
-_NUMBER = r"(?:[0-9]+|\*)"
+_PART = "[A-Za-z0-9_-]+"
+_NAME = "[A-Za-z0-9_.-]+"
+_NUMBER = "[0-9]+"
 _RULE = re.compile(
-    rf"iglu:((?:{_PART}\.)+{_PART})/([A-Za-z0-9_.-]+|\*)/jsonschema/({_NUMBER})-({_NUMBER})-({_NUMBER})"
+    rf"iglu:({_PART}\.{_PART}(?:\.{_PART})*(?:\.\*)*)/({_NAME}|\*)/jsonschema"
+    rf"/((?:{_NUMBER}|\*)-(?:{_NUMBER}|\*)-(?:{_NUMBER}|\*))"
 )
 
 Rules = Union[str, Iterable[str]]
@@ -28,15 +30,20 @@ class SchemaRule:
 
     def __init__(self, rule: str) -> None:
         match = _RULE.fullmatch(rule) if isinstance(rule, str) else None
-        parts = () if match is None else tuple(match.group(1).split("."))
-        if match is None or "*" in parts[:2] or _has_name_after_wildcard(parts):
+        if match is None:
             raise ValueError(
                 f"{rule!r} is not a schema rule, such as iglu:com.acme.*/*/jsonschema/1-*-*; the first two parts "
                 "of the vendor cannot be wildcards, and no name can follow a wildcard."
             )
         self._rule = rule
-        self._vendor = parts
-        self._others = match.groups()[1:]
+        vendor, name, version = (re.escape(part) for part in match.groups())
+        self._pattern = re.compile(
+            "iglu:{}/{}/jsonschema/{}".format(
+                vendor.replace(r"\*", _PART),
+                name.replace(r"\*", _NAME),
+                version.replace(r"\*", _NUMBER),
+            )
+        )
 
     def matches(self, schema: str) -> bool:
         """Return whether a schema matches.
@@ -44,15 +51,7 @@ class SchemaRule:
         Args:
             schema: Its URI.
         """
-        match = _RULE.fullmatch(schema)
-        if match is None:
-            return False
-        parts = match.group(1).split(".")
-        return (
-            len(parts) == len(self._vendor)
-            and all(map(_matches, parts, self._vendor))
-            and all(map(_matches, match.groups()[1:], self._others))
-        )
+        return self._pattern.fullmatch(schema) is not None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._rule!r})"
@@ -98,21 +97,11 @@ def event_schema(event: object) -> Optional[str]:
     Args:
         event: The event.
     """
-    schema = getattr(type(event), "SCHEMA", None)  # a generated class has it
+    schema = getattr(type(event), "SCHEMA", None)  # of a generated class, or a screen view
     if schema is None:
         schema = getattr(getattr(event, "event_json", None), "schema", None)
-    if schema is None and type(event).__name__ == "ScreenView":
-        return "iglu:com.snowplowanalytics.mobile/screen_view/jsonschema/1-0-0"
     return schema if isinstance(schema, str) else None
 
 
 def _parsed(rules: Rules) -> List[SchemaRule]:
     return [SchemaRule(rule) for rule in ([rules] if isinstance(rules, str) else rules)]
-
-
-def _matches(name: str, wanted: str) -> bool:
-    return wanted in ("*", name)
-
-
-def _has_name_after_wildcard(parts: Tuple[str, ...]) -> bool:
-    return "*" in parts and any(part != "*" for part in parts[parts.index("*") :])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, ClassVar, Dict, List, Mapping, Optional
 
 from snowplow_tracker._protocol.deferred import UNSTRUCT_EVENT
 from snowplow_tracker._protocol.event_ids import new_id
@@ -32,7 +32,6 @@ __all__ = [
     "non_empty_string",
 ]
 
-_SCHEMA = f"{MOBILE_SCHEMA_PATH}/screen_view/{SCHEMA_TAG}/1-0-0"
 _OF_SCREEN = attrgetter("screen_view_properties")
 
 
@@ -40,8 +39,11 @@ class ScreenView(Event):
     """A user views a screen of an app.
 
     Attributes:
+        SCHEMA: The URI of the schema, by which rules of global entities find screen views.
         screen_view_properties: The properties by their names in the schema.
     """
+
+    SCHEMA: ClassVar[str] = f"{MOBILE_SCHEMA_PATH}/screen_view/{SCHEMA_TAG}/1-0-0"
 
     id_ = Parameter[Optional[str]](
         "id", "The id of the screen, a UUID.", non_empty=True, pairs_of=_OF_SCREEN
@@ -152,7 +154,7 @@ class ScreenView(Event):
             )
         payload = super().build_payload(encode_base64, json_encoder, subject)
         payload.add("e", "ue")
-        data = {"schema": _SCHEMA, "data": properties}
+        data = {"schema": self.SCHEMA, "data": properties}
         add_enveloped(
             payload,
             UNSTRUCT_EVENT,

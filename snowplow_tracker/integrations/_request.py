@@ -10,22 +10,21 @@ from typing import (
     Any,
     Callable,
     Dict,
-    Generic,
     Iterable,
     List,
     Optional,
     Protocol,
     Tuple,
-    TypeVar,
     Union,
 )
 from urllib.parse import quote
 
 from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._protocol.cookies import id_cookie_values, parse_cookies
 from snowplow_tracker.events import PageView
-from snowplow_tracker.integrations._cookies import id_cookie_values, parse_cookies
 from snowplow_tracker.integrations.errors import check_tracker, track_exception
 from snowplow_tracker.scope import Scope, ScopeState
+from snowplow_tracker.typing import Unpack
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from snowplow_tracker.tracker import Tracker
 
     class RequestOptions(TypedDict, total=False):
-        """The options that every middleware has; see `RequestTracking`."""
+        """The options that every middleware has; see `snowplow_tracker.integrations.wsgi.SnowplowMiddleware`."""
 
         trusted_proxies: Union[int, Iterable[str]]
         useragent: bool
@@ -55,11 +54,27 @@ if TYPE_CHECKING:
 else:
     RequestOptions = Dict[str, Any]
 
-__all__ = ["IncomingRequest", "RequestOptions", "RequestScope", "RequestTracking"]
+__all__ = ["DEFAULTS", "IncomingRequest", "RequestOptions", "RequestScope", "RequestTracking"]
+
+DEFAULTS: RequestOptions = {
+    "trusted_proxies": 0,
+    "useragent": True,
+    "language": True,
+    "page": True,
+    "ip_address": True,
+    "id_cookie": True,
+    "cookie_prefix": "_sp_",
+    "cookie_suffix": None,
+    "network_cookie": "sp",
+    "privacy_signals": True,
+    "is_anonymous": None,
+    "user_id": None,
+    "page_views": False,
+    "exceptions": False,
+}
+"""The options that every middleware has, and their defaults."""
 
 logger = logging.getLogger("snowplow_tracker.integrations")
-
-_Raw = TypeVar("_Raw")
 
 # Limits of the pipeline: if a value is longer, the whole event fails.
 _MAX_USERAGENT = 1000
@@ -112,9 +127,8 @@ class RequestScope(Scope):
 
     def _merge(self, around: ScopeState) -> ScopeState:
         load, thread = self._load, get_ident()
-        if (
-            load is not None and self._loading_in != thread
-        ):  # a user's function may track an event itself
+        # A user's function may track an event itself.
+        if load is not None and self._loading_in != thread:
             self._loading_in = thread
             try:
                 self._loaded = load()
@@ -122,39 +136,15 @@ class RequestScope(Scope):
             finally:
                 self._loading_in = None
         pairs, anonymous = self._loaded
-        if self._anonymous is not None:
-            anonymous = self._anonymous
         if anonymous is None:
             anonymous = around.anonymous
-        return ScopeState(
-            {**around.pairs, **pairs, **self._own_pairs()},
-            around.entities + self._entities,
-            anonymous,
-        )
+        return super()._merge(ScopeState({**around.pairs, **pairs}, around.entities, anonymous))
 
 
-class RequestTracking(Generic[_Raw]):
+class RequestTracking:
     """Opens the scope of each request, and tracks page views and exceptions.
 
-    Args:
-        tracker: Tracks page views and exceptions. It is not needed for scopes, which apply to all trackers.
-        trusted_proxies: The proxies in front of the application whose `X-Forwarded-For` and `X-Forwarded-Proto` are
-            used: their number, or their addresses and networks. Default 0: the address of the user is that of the
-            connection, and the headers are ignored, since anyone can send them.
-        useragent: Add the user agent to events.
-        language: Add the preferred language of the user.
-        page: Add the URL of the request and its referrer.
-        ip_address: Add the IP address.
-        id_cookie: Add domain user id, session id and session index of the JavaScript tracker's `_sp_id` cookie.
-        cookie_prefix: The `cookieName` of the JavaScript tracker. Default `"_sp_"`.
-        cookie_suffix: The part after the dot in the cookie's name. Default: that of the most recently used cookie.
-        network_cookie: The name of the collector's cookie, which contains the network user id. None: do not add it.
-        privacy_signals: Add no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`.
-        is_anonymous: Called with the request; returns whether to add no identifiers to its events.
-        user_id: Called with the request when its first event is tracked; returns the user id, or None.
-        page_views: Track a `PageView` for each HTML page whose response has a status from 200 to 299: True, or a
-            function that is called with the request and returns whether to track.
-        exceptions: Track an `application_error` for each exception that the application does not handle.
+    Its arguments are those of `snowplow_tracker.integrations.wsgi.SnowplowMiddleware`.
 
     Raises:
         TypeError: An option is unknown or has the wrong type, or an option needs a tracker.
@@ -164,51 +154,26 @@ class RequestTracking(Generic[_Raw]):
     def __init__(
         self,
         tracker: Optional[Tracker] = None,
-        *,
-        trusted_proxies: Union[int, Iterable[str]] = 0,
-        useragent: bool = True,
-        language: bool = True,
-        page: bool = True,
-        ip_address: bool = True,
-        id_cookie: bool = True,
-        cookie_prefix: str = "_sp_",
-        cookie_suffix: Optional[str] = None,
-        network_cookie: Optional[str] = "sp",
-        privacy_signals: bool = True,
-        is_anonymous: Optional[Callable[[_Raw], bool]] = None,
-        user_id: Optional[Callable[[_Raw], Any]] = None,
-        page_views: Union[bool, Callable[[_Raw], bool]] = False,
-        exceptions: bool = False,
-        **unknown: object,
+        **options: Unpack[RequestOptions],
     ) -> None:
+        unknown = [name for name in options if name not in DEFAULTS]
         if unknown:
-            known = ", ".join(RequestTracking.__init__.__kwdefaults__ or ())
             raise TypeError(
-                f"{', '.join(unknown)} is not an option of the middleware. The options are: {known}."
+                f"{', '.join(unknown)} is not an option of the middleware. The options are: {', '.join(DEFAULTS)}."
             )
+        self._options: RequestOptions = {**DEFAULTS, **options}
+        self.tracks_page_views = bool(self._options["page_views"])
+        self.tracks_exceptions = self._options["exceptions"]
         if tracker is not None:
             check_tracker(tracker)
-        if tracker is None and (page_views or exceptions):
+        elif self.tracks_page_views or self.tracks_exceptions:
             raise TypeError("page_views and exceptions need a tracker.")
-        for name, function in (("is_anonymous", is_anonymous), ("user_id", user_id)):
+        for name in ("is_anonymous", "user_id"):
+            function = self._options[name]
             if function is not None and not callable(function):
                 raise TypeError(f"{name} must be a function, not {type(function).__name__}.")
         self.tracker = tracker
-        self._proxy_count, self._proxy_networks = _checked_proxies(trusted_proxies)
-        self._useragent = useragent
-        self._language = language
-        self._page = page
-        self._ip_address = ip_address
-        self._id_cookie = id_cookie
-        self._cookie_prefix = cookie_prefix
-        self._cookie_suffix = cookie_suffix
-        self._network_cookie = network_cookie
-        self._privacy_signals = privacy_signals
-        self._is_anonymous = is_anonymous
-        self._user_id = user_id
-        self._page_views = page_views
-        self.tracks_page_views = bool(page_views)
-        self.tracks_exceptions = exceptions
+        self._proxy_count, self._proxy_networks = _checked_proxies(self._options["trusted_proxies"])
 
     def scope(self, request: IncomingRequest) -> RequestScope:
         """Return the scope of a request, which is not open yet."""
@@ -229,7 +194,7 @@ class RequestTracking(Generic[_Raw]):
         """
         if not 200 <= status < 300 or not (content_type or "").startswith("text/html"):
             return
-        wanted = self._page_views
+        wanted = self._options["page_views"]
         if callable(wanted) and not _guarded("page_views", wanted, request.raw):
             return
         url = self._url(request)
@@ -248,13 +213,14 @@ class RequestTracking(Generic[_Raw]):
 
     def _values(self, request: IncomingRequest) -> Tuple[Dict[str, Any], Optional[bool]]:
         """Return the parameters of a request, and whether its events are anonymous."""
+        options = self._options
         anonymous = self._asks_for_anonymity(request)
         values: Dict[str, Any] = {}
-        if self._useragent:
+        if options["useragent"]:
             values["ua"] = _cut(request.header("user-agent"), _MAX_USERAGENT)
-        if self._language:
+        if options["language"]:
             values["lang"] = _first_language(request.header("accept-language"))
-        if self._page:
+        if options["page"]:
             values["url"] = self._url(request)
             values["refr"] = _usable_url(request.header("referer"))
         if not anonymous:
@@ -264,30 +230,35 @@ class RequestTracking(Generic[_Raw]):
         return known, anonymous or None
 
     def _identifiers(self, request: IncomingRequest) -> Dict[str, Any]:
+        options = self._options
         values: Dict[str, Any] = {}
-        if self._ip_address:
+        if options["ip_address"]:
             values["ip"] = self._client_address(request)
         header = request.header("cookie")
-        if header and (self._id_cookie or self._network_cookie):
+        network_cookie = options["network_cookie"]
+        if header and (options["id_cookie"] or network_cookie):
             cookies = dict(parse_cookies(header))
-            if self._id_cookie:
-                values.update(id_cookie_values(cookies, self._cookie_prefix, self._cookie_suffix))
-            if self._network_cookie:
-                network_id = cookies.get(self._network_cookie, "")
+            if options["id_cookie"]:
+                prefix, suffix = options["cookie_prefix"], options["cookie_suffix"]
+                values.update(id_cookie_values(cookies, prefix, suffix))
+            if network_cookie:
+                network_id = cookies.get(network_cookie, "")
                 if len(network_id) <= _MAX_NETWORK_ID and network_id.isprintable():
                     values["tnuid"] = network_id
-        if self._user_id is not None:
-            user_id = _guarded("user_id", self._user_id, request.raw)
+        if options["user_id"] is not None:
+            user_id = _guarded("user_id", options["user_id"], request.raw)
             values["uid"] = None if user_id is None else str(user_id)
         return values
 
     def _asks_for_anonymity(self, request: IncomingRequest) -> bool:
-        if self._privacy_signals and "1" in (request.header("dnt"), request.header("sec-gpc")):
+        signals = (request.header("dnt"), request.header("sec-gpc"))
+        if self._options["privacy_signals"] and "1" in signals:
             return True
-        if self._is_anonymous is None:
+        is_anonymous = self._options["is_anonymous"]
+        if is_anonymous is None:
             return False
         # If the function raises, the request counts as anonymous.
-        return bool(_guarded("is_anonymous", self._is_anonymous, request.raw, in_doubt=True))
+        return bool(_guarded("is_anonymous", is_anonymous, request.raw, in_doubt=True))
 
     def _url(self, request: IncomingRequest) -> Optional[str]:
         scheme = None

@@ -19,6 +19,7 @@ from typing import (
     MutableMapping,
     Optional,
 )
+from urllib.parse import quote
 
 from snowplow_tracker.integrations._request import RequestOptions, RequestTracking
 from snowplow_tracker.typing import Unpack
@@ -84,7 +85,7 @@ class SnowplowMiddleware:
         **options: Unpack[RequestOptions],
     ) -> None:
         self.app = app
-        self._tracking: RequestTracking[ASGIScope] = RequestTracking(tracker, **options)
+        self._tracking: RequestTracking = RequestTracking(tracker, **options)
         self._closes = tracker if close_tracker else None
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
@@ -178,8 +179,6 @@ class ASGIRequest:
 
     def url(self, scheme: Optional[str]) -> Optional[str]:
         """Return the URL of the request."""
-        from urllib.parse import quote
-
         scope = self.raw
         own_scheme = scope.get("scheme") or "http"
         if scheme is not None:
@@ -201,9 +200,7 @@ class ASGIRequest:
         return f"{own_scheme}://{host}{path}{'?' if query else ''}{query}"
 
 
-def _tracking_page_views(
-    send: Send, request: ASGIRequest, tracking: RequestTracking[ASGIScope]
-) -> Send:
+def _tracking_page_views(send: Send, request: ASGIRequest, tracking: RequestTracking) -> Send:
     async def send_and_track(message: Message) -> None:
         await send(message)
         if message["type"] == "http.response.start":

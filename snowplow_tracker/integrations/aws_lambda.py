@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, cast
 
+from snowplow_tracker.integrations.errors import track_exception
 from snowplow_tracker.scope import Scope
 
 if TYPE_CHECKING:
@@ -54,8 +55,6 @@ def lambda_handler(
                     return handler(event, context)
                 except Exception as error:
                     if exceptions:
-                        from snowplow_tracker.integrations.errors import track_exception
-
                         track_exception(tracker, error)
                     raise
                 finally:

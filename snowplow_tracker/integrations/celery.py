@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from celery import signals
@@ -59,9 +60,9 @@ def setup_celery(
         signals.before_task_publish: tasks.send_scope if propagate_scope else None,
         signals.task_prerun: tasks.open_scope,
         signals.task_postrun: tasks.close_scope,
-        signals.task_success: tasks.succeeded if task_events else None,
-        signals.task_failure: tasks.failed if task_events else None,
-        signals.task_retry: tasks.retried if task_events else None,
+        signals.task_success: partial(tasks.track, "task_done") if task_events else None,
+        signals.task_failure: partial(tasks.track, "task_failed") if task_events else None,
+        signals.task_retry: partial(tasks.track, "task_retried") if task_events else None,
     }
     for signal, receiver in wanted.items():
         signal.disconnect(dispatch_uid=_UID)
@@ -92,24 +93,15 @@ class _Tasks:
         if scope is not None:
             scope.__exit__()
 
-    def succeeded(self, sender: Any = None, **_: Any) -> None:
-        self._track("task_done", sender)
-
-    def failed(self, sender: Any = None, **_: Any) -> None:
-        self._track("task_failed", sender)
-
-    def retried(self, sender: Any = None, **_: Any) -> None:
-        self._track("task_retried", sender)
-
-    def _track(self, action: str, task: Any) -> None:
-        request = task.request
+    def track(self, action: str, sender: Any = None, **_: Any) -> None:
+        request = sender.request
         _scope, started = getattr(request, _OPEN, (None, time.monotonic()))
         if self._tracker is not None:
             self._tracker.track(
                 StructuredEvent(
                     "celery",
                     action,
-                    label=task.name,
+                    label=sender.name,
                     property_=request.id,
                     value=round(time.monotonic() - started, 3),
                 )

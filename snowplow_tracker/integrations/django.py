@@ -14,8 +14,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from snowplow_tracker.integrations._request import RequestScope, RequestTracking
-from snowplow_tracker.integrations.wsgi import environ_name
+from snowplow_tracker.integrations._request import DEFAULTS, RequestScope, RequestTracking
+from snowplow_tracker.integrations.wsgi import WSGIRequest
 
 try:
     from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -71,7 +71,7 @@ class SnowplowMiddleware:
         self.get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
         options = dict(getattr(settings, "SNOWPLOW", None) or {})
-        known = ("tracker", "user", *(RequestTracking.__init__.__kwdefaults__ or ()))
+        known = ("tracker", "user", *DEFAULTS)
         unknown = [str(name) for name in options if name not in known]
         if unknown:
             raise ImproperlyConfigured(
@@ -82,7 +82,7 @@ class SnowplowMiddleware:
             options["user_id"] = _remembered_user_id if self._is_async else _user_id
         try:
             tracker = _tracker_of(options.pop("tracker", None))
-            self._tracking: RequestTracking[Any] = RequestTracking(tracker, **options)
+            self._tracking: RequestTracking = RequestTracking(tracker, **options)
         except (TypeError, ValueError, ImportError) as error:
             raise ImproperlyConfigured(f"The setting SNOWPLOW is invalid: {error}") from error
         if self._is_async:
@@ -92,9 +92,8 @@ class SnowplowMiddleware:
                 self._remember_user_async if self._is_async else self._remember_user
             )
         if self._tracking.tracks_exceptions:
-            self.process_exception: Any = (
-                self._track_exception_async if self._is_async else self._track_exception
-            )
+            # Django calls it in a thread, also under ASGI.
+            self.process_exception = self._track_exception
 
     def __call__(self, request: Any) -> Any:
         """Handle a request."""
@@ -122,9 +121,6 @@ class SnowplowMiddleware:
     def _track_exception(self, request: Any, exception: BaseException) -> None:  # noqa: ARG002
         self._tracking.track_exception(exception)
 
-    async def _track_exception_async(self, request: Any, exception: BaseException) -> None:  # noqa: ARG002
-        self._tracking.track_exception(exception)
-
     def _remember_user(self, request: Any, view: Any, *_: Any) -> None:
         """Read the user before an asynchronous view, which must not wait for the database."""
         if iscoroutinefunction(view) and settings.SESSION_COOKIE_NAME in request.COOKIES:
@@ -138,27 +134,18 @@ class SnowplowMiddleware:
             request._snowplow_user_id = await sync_to_async(_user_id)(request)  # noqa: SLF001
 
 
-class DjangoRequest:
-    """A request of Django."""
+class DjangoRequest(WSGIRequest):
+    """A request of Django, whose `META` has the names of WSGI also under ASGI."""
 
-    __slots__ = ("raw",)
+    __slots__ = ()
 
     def __init__(self, request: Any) -> None:
+        super().__init__(request.META)
         self.raw = request
-
-    @property
-    def peer(self) -> Optional[str]:
-        """The IP address of the peer of the connection."""
-        return self.raw.META.get("REMOTE_ADDR")  # type: ignore[no-any-return]
-
-    def header(self, name: str) -> Optional[str]:
-        """Return a header by its lower-case name."""
-        value = self.raw.META.get(environ_name(name))
-        return value if isinstance(value, str) else None
 
     def url(self, scheme: Optional[str]) -> Optional[str]:
         """Return the URL of the request."""
-        meta = self.raw.META
+        meta = self._environ
         host = meta.get("HTTP_HOST") or f"{meta.get('SERVER_NAME')}:{meta.get('SERVER_PORT')}"
         return f"{scheme or self.raw.scheme}://{host}{self.raw.get_full_path()}"
 

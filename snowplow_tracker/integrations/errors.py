@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional
 
 from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._protocol.text import type_name
 from snowplow_tracker.events import SelfDescribing
 from snowplow_tracker.self_describing_json import SelfDescribingJson
 
@@ -50,8 +51,7 @@ def error_event(
     New in version 1.2.0.
     """
     _check_error(error)
-    kind = type(error)
-    name = _full_name(kind)
+    name = type_name(error)
     cause = error.__cause__
     if cause is None and not error.__suppress_context__:
         cause = error.__context__
@@ -220,11 +220,6 @@ def _message(error: BaseException) -> str:
         return ""
 
 
-def _full_name(kind: type) -> str:
-    module = kind.__module__
-    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
-
-
 def _trace(error: BaseException) -> str:
     """Return the traceback of an exception; only the most recent calls if it is too long."""
     try:
@@ -234,7 +229,7 @@ def _trace(error: BaseException) -> str:
     except Exception as failure:  # the exception itself cannot be formatted
         if is_interrupt(failure):
             raise
-        return _full_name(type(error))
+        return type_name(error)
     text = "".join(lines)
     return text if len(text) <= _MAX_TRACE else f"...\n{text[4 - _MAX_TRACE :]}"
 

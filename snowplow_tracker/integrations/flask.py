@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, cast
 from flask import Flask, has_request_context, request
 
 from snowplow_tracker.integrations._request import RequestOptions, RequestTracking
+from snowplow_tracker.integrations.errors import track_exception
 from snowplow_tracker.integrations.wsgi import SnowplowMiddleware
 from snowplow_tracker.typing import Unpack
 
@@ -81,8 +82,6 @@ class SnowplowExtension:
             app.teardown_request(self._track_exception)
 
     def _track_exception(self, error: Optional[BaseException]) -> None:
-        from snowplow_tracker.integrations.errors import track_exception
-
         if self._tracker is not None and error is not None:
             track_exception(self._tracker, error)
 

@@ -46,16 +46,11 @@ def observe(
             else meter.create_observable_gauge
         )
         create(
-            _dotted(family.name),
+            family.name.replace("_", ".", 2),
             callbacks=[_reader(family, references)],
             unit=f"{{{family.unit}}}",
             description=family.meaning,
         )
-
-
-def _dotted(name: str) -> str:
-    package, what, how = name.split("_", 2)
-    return f"{package}.{what}.{how}"
 
 
 def _reader(family: metrics.Family, references: Any) -> Callable[[Any], Iterable[otel.Observation]]:

@@ -25,13 +25,11 @@ Environ = Dict[str, Any]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
-
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~-]*")
 
 
 @lru_cache(maxsize=64)
-def environ_name(header: str) -> str:
-    """Return the name of a header in the environment of CGI, WSGI and Django."""
+def _environ_name(header: str) -> str:
     return "HTTP_" + header.upper().replace("-", "_")
 
 
@@ -71,7 +69,7 @@ class SnowplowMiddleware:
         **options: Unpack[RequestOptions],
     ) -> None:
         self.app = app
-        self._tracking: RequestTracking[Environ] = RequestTracking(tracker, **options)
+        self._tracking: RequestTracking = RequestTracking(tracker, **options)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Handle a request."""
@@ -97,24 +95,25 @@ class SnowplowMiddleware:
 class WSGIRequest:
     """A request of WSGI."""
 
-    __slots__ = ("raw",)
+    __slots__ = ("_environ", "raw")
 
     def __init__(self, environ: Environ) -> None:
-        self.raw = environ
+        self.raw: Any = environ
+        self._environ = environ
 
     @property
     def peer(self) -> Optional[str]:
         """The IP address of the peer of the connection."""
-        return self.raw.get("REMOTE_ADDR")
+        return self._environ.get("REMOTE_ADDR")
 
     def header(self, name: str) -> Optional[str]:
         """Return a header by its lower-case name."""
-        value = self.raw.get(environ_name(name))
+        value = self._environ.get(_environ_name(name))
         return value if isinstance(value, str) else None
 
     def url(self, scheme: Optional[str]) -> Optional[str]:
         """Return the URL of the request."""
-        environ = self.raw
+        environ = self._environ
         scheme = scheme or environ.get("wsgi.url_scheme") or "http"
         host = environ.get("HTTP_HOST")
         if not host:
@@ -154,7 +153,7 @@ class _Body:
         self,
         body: Iterable[bytes],
         scope: RequestScope,
-        tracking: RequestTracking[Environ],
+        tracking: RequestTracking,
         request: WSGIRequest,
         answer: Optional[_Answer],
     ) -> None:

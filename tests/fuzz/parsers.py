@@ -107,7 +107,7 @@ def cookies(data: bytes) -> None:
     for suffix in (None, "1fff"):
         found = inside.request_cookies.id_cookie_values(pairs, "_sp_", suffix)
         assert set(found) <= {"duid", "vid", "sid"}
-        assert found.get("vid", 0) < 2**31
+        assert int(found.get("vid", 0)) < 2**31
         assert len(found.get("duid", "")) <= 128
     subject = Subject.from_id_cookie(header)
     assert all(value and value.isprintable() for value in subject.standard_nv_pairs.values())

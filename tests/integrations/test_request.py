@@ -113,6 +113,8 @@ def test_the_language(header, language):
     [
         (f"_sp_id.1fff={ID}.1.5.2.3.{SESSION}", (ID, "5", SESSION)),
         (f"_sp_id.1fff={ID}.1.5.2.3.{SESSION}.x.y.z.w", (ID, "5", SESSION)),
+        (f"_sp_id.1fff={ID}.1.05.2.3.{SESSION.upper()}", (ID, "5", SESSION)),
+        (f"_sp_id.1fff={ID}%2E1%2E5", (ID, "5", None)),
         (f"_sp_id.1fff={ID}.1.5.2.3.no-uuid", (ID, "5", None)),
         (f"_sp_id.1fff={ID}.1.99999999999.2", (ID, None, None)),
         (f"_sp_id.1fff={ID}", (ID, None, None)),

@@ -91,6 +91,20 @@ def test_named_ones_are_replaced_and_removed(tracker, emitter):
     assert [datas(each) for each in emitter.events] == [[{"a": 2}, {"b": 1}], [{"b": 1}], []]
 
 
+class Home(ScreenView):
+    pass
+
+
+@pytest.mark.parametrize("kind", [ScreenView, Home])
+def test_rules_find_screen_views(tracker, emitter, kind):
+    """A rule set finds a screen view by its schema, also where it is of a class of the user."""
+    rules = {"accept": "iglu:com.snowplowanalytics.mobile/screen_view/jsonschema/1-*-*"}
+    tracker.add_global_contexts([(rules, entity(by="rules"))])
+    tracker.track(kind(name="Home"))
+    tracker.track(PageView("https://a.example/"))
+    assert [datas(each) for each in emitter.events] == [[{"by": "rules"}], []]
+
+
 def test_conditions(tracker, emitter):
     """A filter decides by the event, a rule set by its schema; events without a schema match only what rejects."""
     tracker.add_global_contexts(

@@ -180,6 +180,8 @@ SESSION = "5a2b0c9e-1111-4222-8333-444455556666"
             f" c7aadf.1.3.1.1.{SESSION}.{SESSION}.{SESSION}.2.7 ",
             {"duid": "c7aadf", "vid": "3", "sid": SESSION},
         ),
+        (f"c7aadf.1.03.1.1.{SESSION.upper()}", {"duid": "c7aadf", "vid": "3", "sid": SESSION}),
+        ("c7aadf%2E1%2E3", {"duid": "c7aadf", "vid": "3"}),
         ("c7aadf.1.x.1.1.none", {"duid": "c7aadf"}),
         ("c7aadf", {"duid": "c7aadf"}),
         (f".1.99999999999999.1.1.{SESSION}", {"sid": SESSION}),
