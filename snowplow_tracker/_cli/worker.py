@@ -10,12 +10,11 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager, suppress
-from typing import Any, Callable, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Iterator, List, Optional
 
-from snowplow_tracker._cli.arguments import (
-    ENDPOINT_HELP,
-    METHOD_HELP,
+from snowplow_tracker._cli.common import (
     SWITCHED_OFF,
+    add_endpoint_arguments,
     check_endpoint,
     naming_default,
     port,
@@ -32,12 +31,13 @@ logger = logging.getLogger("snowplow_tracker.worker")
 
 DONE, CANNOT_START, USAGE, LEFT_BEHIND, DROPPED = 0, 1, 2, 3, 4
 
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _TICK = 0.5
 """Seconds between checks for a stop, and updates of the progress, while the worker is busy."""
 _IDLE_WAIT = 0.5
 """Maximum seconds for which an idle worker waits for new events before it checks for a stop."""
 
-_EPILOG = f"""\
+EPILOG = f"""\
 URLs of stores:
   {FORMS}
   Options of the store may follow: redis://localhost/0?stream=orders&group=eu&claim_after=30
@@ -64,14 +64,8 @@ Environment:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments.
-
-    Args:
-        parser: the parser of the command.
-    """
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EPILOG
-    store, endpoint = os.environ.get("SNOWPLOW_STORE"), os.environ.get("SNOWPLOW_ENDPOINT")
+    """Declare the arguments."""
+    store = os.environ.get("SNOWPLOW_STORE")
     parser.add_argument(
         "--store",
         metavar="URL",
@@ -79,14 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=store is None,
         help="the queue that the programs fill: sqlite:///…, redis://… and others, see below",
     )
-    parser.add_argument(
-        "--endpoint",
-        metavar="URL",
-        default=endpoint,
-        required=endpoint is None,
-        help=ENDPOINT_HELP,
-    )
-    parser.add_argument("--method", choices=("post", "get"), default="post", help=METHOD_HELP)
+    add_endpoint_arguments(parser, os.environ.get("SNOWPLOW_ENDPOINT"))
     parser.add_argument(
         "--batch",
         metavar="N",
@@ -158,14 +145,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the worker until it is stopped.
-
-    Args:
-        args: the arguments of the command.
-
-    Returns:
-        The exit status, see the help.
-    """
+    """Run the worker until it is stopped; return the exit status."""
     from snowplow_tracker._cli.progress import Reporter
     from snowplow_tracker._delivery.options import is_disabled_by_environment
 
@@ -439,30 +419,23 @@ def _told_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     """Call a function at the first SIGTERM or SIGINT, and interrupt at the second."""
 
     def first(_number: int, _frame: object) -> None:
-        for number in numbers:
+        for number in _STOP_SIGNALS:
             signal.signal(number, _interrupt)
         stop()
 
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    old = [signal.signal(number, first) for number in numbers]
+    old = {number: signal.signal(number, first) for number in _STOP_SIGNALS}
     try:
         yield
     except KeyboardInterrupt:
-        raise  # the process ends now
-    except BaseException:
-        _restore(numbers, old)
+        old.clear()  # the process ends now
         raise
-    else:
-        _restore(numbers, old)
-
-
-def _restore(numbers: Sequence[int], handlers: Sequence[Any]) -> None:
-    for number, handler in zip(numbers, handlers):
-        signal.signal(number, handler)
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(_number: int, _frame: object) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Union
 from snowplow_tracker._delivery import unreported
 from snowplow_tracker._messages import ADD_PUBLIC, choice_text, naming
 from snowplow_tracker._process.interrupts import is_interrupt
-from snowplow_tracker.iglu.resolver import Resolver
+from snowplow_tracker.iglu.resolver import Resolver, sources_from_environment
 from snowplow_tracker.iglu.validation import Problem, load_extra, validate_event
 
 __all__ = ["MODES", "InvalidEventError", "Schemas", "checker"]
@@ -81,10 +81,9 @@ def _resolver(schemas: Schemas) -> Optional[Resolver]:
     if isinstance(schemas, Resolver):
         return schemas
     if schemas is None:
-        named = os.environ.get("SNOWPLOW_SCHEMAS", "").split(",")
-        places = [each.strip() for each in named if each.strip()]
+        listed = sources_from_environment()
         with naming("SNOWPLOW_SCHEMAS"):
-            return Resolver(*places) if places else None
+            return Resolver(*listed) if listed else None
     if isinstance(schemas, (str, os.PathLike)):
         schemas = [schemas]
     sources = list(schemas)
