@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from snowplow_tracker.testing._rules import EVENT_TYPES, KNOWN_PARAMETERS, shortened
+from snowplow_tracker.testing._rules import EVENT_TYPES, PARAMETERS, shortened
 from snowplow_tracker.testing.records import CollectedEvent
 
 _TYPES = {name: name for name in EVENT_TYPES}
@@ -159,7 +159,7 @@ def make_criteria(
             raise ValueError(f"type is {type!r}, but must be one of {known}")
         type = short  # noqa: A001 (as above)
     for each in parameters:
-        if each not in KNOWN_PARAMETERS:
+        if each not in PARAMETERS:
             hint = f"; {_MEANT[each]} is what you mean" if each in _MEANT else ""
             raise ValueError(f"{each!r} is not a parameter of the protocol{hint}")
     if where is not None and not callable(where):

@@ -15,11 +15,10 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, TextIO, TypeVa
 from snowplow_tracker.testing._clock import monotonic
 from snowplow_tracker.testing._http import HttpRequest, HttpServer, Response, Stream
 from snowplow_tracker.testing._rules import MAX_BODY_BYTES, MAX_REQUEST_LINE_BYTES
-from snowplow_tracker.testing._schemas import make_schemas
 from snowplow_tracker.testing._table import format_table, off_hint
 from snowplow_tracker.testing.event_list import EventList
 from snowplow_tracker.testing.faults import Faults
-from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest, Headers
+from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest, Headers, resolver_of
 
 __all__ = ["Collector", "EventsMissingError"]
 
@@ -99,7 +98,7 @@ class Collector:
         self._cookie = cookie
         self._ssl_context = ssl_context
         self._paths = tuple(paths)
-        self._schemas = make_schemas(schemas)
+        self._schemas = resolver_of(schemas)
         self._max_requests = max_requests
         self._host = "127.0.0.1"
         self._server: Optional[HttpServer] = None
@@ -322,7 +321,7 @@ class Collector:
                 len(seen),
                 _latest(_accepted_events(seen)),
                 answers,
-                "" if seen else "".join(off_hint()),
+                "" if seen else off_hint(),
             )
         )
 

@@ -14,6 +14,7 @@ from typing import (
     overload,
 )
 
+from snowplow_tracker._messages import events_text
 from snowplow_tracker.testing._matching import Criteria, make_criteria, nearest
 from snowplow_tracker.testing._table import off_hint, table_lines
 from snowplow_tracker.testing.records import CollectedEvent
@@ -213,7 +214,7 @@ class EventList(List[CollectedEvent]):
         problems = [(index, event.problems) for index, event in enumerate(self)]
         bad = [(index, each) for index, each in problems if each]
         if bad:
-            lines = [f"the pipeline would refuse {len(bad)} of {_count(len(self))}:"]
+            lines = [f"the pipeline would refuse {len(bad)} of {events_text(len(self))}:"]
             for index, each in bad[:_MAX_SHOWN]:
                 lines.extend(f"    row {index}: {problem}" for problem in each[:_MAX_DIFFERENCES])
             lines.extend(self._shown([index for index, _ in bad]))
@@ -234,7 +235,7 @@ class EventList(List[CollectedEvent]):
         lines = [f"expected {what}" + (" with" if wanted else "")]
         lines.extend(f"    {line}" for line in wanted)
         if not self:
-            return "\n".join([*lines, "but there are no events at all", *off_hint()])
+            return "\n".join([*lines, "but there are no events at all"]) + off_hint()
         lines.append(outcome)
         marked = list(found)
         near = nearest(self[start:], criteria) if not found else None
@@ -259,7 +260,7 @@ class EventList(List[CollectedEvent]):
         lines = ["", *table_lines([self[row] for row in rows], labels=labels)]
         left_out = len(self) - len(rows)
         shown = f" ({left_out} of them are not shown)" if left_out else ""
-        return [*lines, "", f"{_count(len(self))} in all{shown}"]
+        return [*lines, "", f"{events_text(len(self))} in all{shown}"]
 
 
 def _criteria_of(wanted: Any) -> Criteria:
@@ -278,7 +279,3 @@ def _criteria_of(wanted: Any) -> Criteria:
         rest.pop("where", None),
         rest,
     )
-
-
-def _count(number: int) -> str:
-    return "1 event" if number == 1 else f"{number} events"

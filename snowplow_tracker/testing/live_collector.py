@@ -12,10 +12,10 @@ from functools import lru_cache
 from typing import Any, Callable, Dict, Generator, Iterable, List, Optional, Tuple, TypeVar, Union
 from urllib.parse import parse_qs, urlsplit
 
-from snowplow_tracker.testing._fields import FIELDS, iso_time
 from snowplow_tracker.testing._http import HttpRequest, Response, Stream
 from snowplow_tracker.testing._journal import Entry, Journal
-from snowplow_tracker.testing._micro import FilterError, Filters, bad_event, good_event
+from snowplow_tracker.testing._micro import FilterError, Filters, bad_event, good_event, iso_time
+from snowplow_tracker.testing._rules import PARAMETERS
 from snowplow_tracker.testing._snippet import snippet
 from snowplow_tracker.testing.collector import Collector
 from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest, Headers
@@ -29,7 +29,7 @@ _MAX_NODES = 20_000
 _MAX_BODY_SHOWN = 65_536
 # A thousand bad events of one request would repeat its body a thousand times.
 _MAX_BODIES = 32 * 1024 * 1024
-_IGLU = re.compile(r"/micro/iglu/([^/]+/[^/]+/[^/]+/[0-9]+-[0-9]+-[0-9]+)")
+_IGLU = re.compile(r"/micro/iglu/[^/]+/[^/]+/[^/]+/[0-9]+-[0-9]+-[0-9]+")
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
 
 _Answer = Union[Response, Stream]
@@ -306,14 +306,13 @@ class LiveCollector(Collector):
         return _as_json(self.journal.counts)
 
     def _show_schema(self, request: CollectedRequest) -> Response:
-        match = _IGLU.fullmatch(request.path)
-        lookup = getattr(self._schemas, "schema", None)
-        if match is None or lookup is None:
+        if self._schemas is None:
             return _as_json({"error": "there are no schemas here; start with --schemas"}, 404)
-        schema = lookup(f"iglu:{match.group(1)}")
-        if schema is None:
-            return _as_json({"error": f"iglu:{match.group(1)} is not among the schemas"}, 404)
-        return _as_json(schema)
+        uri = f"iglu:{request.path[len('/micro/iglu/') :]}"
+        try:
+            return _as_json(self._schemas.resolve(uri))
+        except (LookupError, ValueError):
+            return _as_json({"error": f"{uri} is not among the schemas"}, 404)
 
 
 @lru_cache(maxsize=None)
@@ -354,7 +353,8 @@ def _detail(entry: Entry) -> Dict[str, Any]:
         return detail
     detail.update(
         parameters=[
-            [name, FIELDS.get(name, ""), _tree(value)] for name, value in event.parameters.items()
+            [name, PARAMETERS.get(name, ("",))[0], _tree(value)]
+            for name, value in event.parameters.items()
         ],
         data=None if event.unstruct is None else _tree(event.data),
         schema=event.schema,

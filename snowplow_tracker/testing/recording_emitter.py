@@ -6,9 +6,8 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
-from snowplow_tracker.testing._schemas import make_schemas
 from snowplow_tracker.testing.event_list import EventList
-from snowplow_tracker.testing.records import CollectedEvent
+from snowplow_tracker.testing.records import CollectedEvent, resolver_of
 
 if TYPE_CHECKING:
     from snowplow_tracker.tracker import Tracker
@@ -58,7 +57,7 @@ class RecordingEmitter:
         self.flush_count = 0
         self.closed = False
         self._max_events = max_events
-        self._schemas = make_schemas(schemas)
+        self._schemas = resolver_of(schemas)
         # Reentrant: a signal handler may track while something is being kept.
         self._lock = threading.RLock()
 
