@@ -29,7 +29,6 @@ _USAGE = 2
 _RED = "\x1b[31m"
 _PLAIN = "\x1b[0m"
 _DEFAULT_SIZE = (100, 24)
-_BATCH = 250
 # Maximum number that is shown for one event; the page shows all.
 _MAX_PROBLEMS = 5
 _POLL = 1.0
@@ -94,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         output.print("Open the same URL in a browser to see the events in full.\n")
         generation, last = 0, 0
         while True:
-            now, entries = collector.journal.wait_for_more(generation, last, _BATCH, _POLL)
+            now, entries = collector.journal.wait_for_more(generation, last, _POLL)
             generation = now
             if entries:
                 last = entries[-1].number

@@ -14,11 +14,12 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, TextIO, TypeVa
 
 from snowplow_tracker.testing._clock import monotonic
 from snowplow_tracker.testing._http import HttpRequest, HttpServer, Response, Stream
+from snowplow_tracker.testing._options import check_whole_number, resolver_of
 from snowplow_tracker.testing._rules import MAX_BODY_BYTES, MAX_REQUEST_LINE_BYTES
 from snowplow_tracker.testing._table import format_table, off_hint
 from snowplow_tracker.testing.event_list import EventList
 from snowplow_tracker.testing.faults import Faults
-from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest, Headers, resolver_of
+from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest, Headers
 
 __all__ = ["Collector", "EventsMissingError"]
 
@@ -88,10 +89,8 @@ class Collector:
             ImportError: schemas are given, and the extra ``schemas`` is not installed.
             ValueError: `max_requests` is not a whole number of at least 1.
         """
-        if max_requests is not None and (not isinstance(max_requests, int) or max_requests < 1):
-            raise ValueError(
-                f"max_requests is {max_requests!r}, but must be a whole number of at least 1"
-            )
+        if max_requests is not None:
+            check_whole_number("max_requests", max_requests)
         self.respond = respond
         self.faults = Faults(self._go_down, self._come_up)
         self._port = port

@@ -6,8 +6,9 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
+from snowplow_tracker.testing._options import check_whole_number, resolver_of
 from snowplow_tracker.testing.event_list import EventList
-from snowplow_tracker.testing.records import CollectedEvent, resolver_of
+from snowplow_tracker.testing.records import CollectedEvent
 
 if TYPE_CHECKING:
     from snowplow_tracker.tracker import Tracker
@@ -46,12 +47,8 @@ class RecordingEmitter:
         Raises:
             ValueError: `max_events` is not a whole number of at least 1.
         """
-        if max_events is not None and (
-            isinstance(max_events, bool) or not isinstance(max_events, int) or max_events < 1
-        ):
-            raise ValueError(
-                f"max_events is {max_events!r}, but must be a whole number of at least 1"
-            )
+        if max_events is not None:
+            check_whole_number("max_events", max_events)
         self.payloads: List[Dict[str, Any]] = []
         self.events: EventList = EventList()
         self.flush_count = 0

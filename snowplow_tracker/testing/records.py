@@ -441,25 +441,6 @@ class CollectedRequest:
         )
 
 
-def resolver_of(schemas: Any) -> Optional[Resolver]:
-    """Return the resolver for the option `schemas`: a source, several in a list, a resolver, or None.
-
-    Raises:
-        ImportError: schemas are given, and the extra ``schemas`` is not installed.
-        ValueError: a source does not exist.
-    """
-    if schemas is None:
-        return None
-    from snowplow_tracker.iglu.resolver import Resolver
-    from snowplow_tracker.iglu.validation import load_extra
-
-    # Here, so that a missing extra is reported before the first event arrives.
-    load_extra()
-    if isinstance(schemas, Resolver):
-        return schemas
-    return Resolver(*(schemas if isinstance(schemas, (list, tuple)) else [schemas]))
-
-
 def schema_name(schema: str) -> str:
     """Return the name in the URI of a schema: ``order`` for ``iglu:com.acme/order/jsonschema/1-0-0``."""
     parts = schema.split("/")
