@@ -119,9 +119,9 @@ class Collector:
         if self._server is None:
             self._server = HttpServer(
                 self._handle,
+                self._host,
                 self._port,
                 self._ssl_context,
-                host=self._host,
                 before_reading=self.faults._meet_before_reading,  # noqa: SLF001 - of this package
                 wait=self.faults._wait,  # noqa: SLF001 - of this package
             )

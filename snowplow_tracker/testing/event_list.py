@@ -15,7 +15,7 @@ from typing import (
 )
 
 from snowplow_tracker._messages import events_text
-from snowplow_tracker.testing._matching import Criteria, make_criteria, nearest
+from snowplow_tracker.testing._matching import Criteria, nearest
 from snowplow_tracker.testing._table import off_hint, table_lines
 from snowplow_tracker.testing.records import CollectedEvent
 
@@ -92,7 +92,7 @@ class EventList(List[CollectedEvent]):
             ValueError: a type or parameter does not exist.
         """
         __tracebackhide__ = True
-        criteria = make_criteria(type, name, schema, data, entity, where, parameters)
+        criteria = Criteria(type, name, schema, data, entity, where, **parameters)
         return EventList(event for event in self if not criteria.differences(event))
 
     def assert_one(
@@ -125,7 +125,7 @@ class EventList(List[CollectedEvent]):
             ValueError: a type or parameter does not exist.
         """
         __tracebackhide__ = True
-        criteria = make_criteria(type, name, schema, data, entity, where, parameters)
+        criteria = Criteria(type, name, schema, data, entity, where, **parameters)
         found = self._matching(criteria)
         if len(found) != 1:
             count = "none is" if not found else f"{len(found)} are"
@@ -161,7 +161,7 @@ class EventList(List[CollectedEvent]):
             ValueError: a type or parameter does not exist.
         """
         __tracebackhide__ = True
-        criteria = make_criteria(type, name, schema, data, entity, where, parameters)
+        criteria = Criteria(type, name, schema, data, entity, where, **parameters)
         found = self._matching(criteria)
         if found:
             count = "1 is" if len(found) == 1 else f"{len(found)} are"
@@ -186,7 +186,11 @@ class EventList(List[CollectedEvent]):
         __tracebackhide__ = True
         found: List[int] = []
         for number, each in enumerate(wanted):
-            criteria = _criteria_of(each)
+            if not isinstance(each, Mapping):
+                raise TypeError(
+                    f"each event is wanted as a dictionary, for example dict(type='pv'), not {each!r}"
+                )
+            criteria = Criteria(**each)
             start = found[-1] + 1 if found else 0
             index = next(
                 (i for i in range(start, len(self)) if not criteria.differences(self[i])), None
@@ -261,21 +265,3 @@ class EventList(List[CollectedEvent]):
         left_out = len(self) - len(rows)
         shown = f" ({left_out} of them are not shown)" if left_out else ""
         return [*lines, "", f"{events_text(len(self))} in all{shown}"]
-
-
-def _criteria_of(wanted: Any) -> Criteria:
-    __tracebackhide__ = True
-    if not isinstance(wanted, Mapping):
-        raise TypeError(
-            f"each event is wanted as a dictionary, for example dict(type='pv'), not {wanted!r}"
-        )
-    rest = dict(wanted)
-    return make_criteria(
-        rest.pop("type", None),
-        rest.pop("name", None),
-        rest.pop("schema", None),
-        rest.pop("data", None),
-        rest.pop("entity", None),
-        rest.pop("where", None),
-        rest,
-    )
