@@ -91,11 +91,7 @@ def _resolver(schemas: Schemas) -> Optional[Resolver]:
 
 
 class _Checks:
-    """Finds the problems of events.
-
-    Args:
-        resolver: Finds the schemas; None to check only the rules of the protocol.
-    """
+    """Finds the problems of events; without a resolver, only those with the rules of the protocol."""
 
     def __init__(self, resolver: Optional[Resolver]) -> None:
         self.resolver = resolver
@@ -148,26 +144,22 @@ def _as_sent(parameters: Mapping[str, Any]) -> Dict[str, str]:
     return {name: each if isinstance(each, str) else str(each) for name, each in parameters.items()}
 
 
-class _Raiser:
-    def __init__(self, resolver: Optional[Resolver]) -> None:
-        self._checks = _Checks(resolver)
-
+class _Raiser(_Checks):
     def __call__(self, parameters: Mapping[str, Any]) -> None:
-        problems = self._checks.problems(parameters)
+        problems = self.problems(parameters)
         if problems:
             raise InvalidEventError(_described(parameters, problems), problems)
 
 
-class _Warner:
+class _Warner(_Checks):
     def __init__(self, resolver: Optional[Resolver]) -> None:
-        self._checks = _Checks(resolver)
+        super().__init__(resolver)
         self._waiting: queue.Queue[Dict[str, Any]] = queue.Queue(_MAX_WAITING)
         self._thread: Optional[threading.Thread] = None
         self._process = os.getpid()
 
     def __call__(self, parameters: Mapping[str, Any]) -> None:
-        resolver = self._checks.resolver
-        if resolver is None or not resolver.remote:
+        if self.resolver is None or not self.resolver.remote:
             self._check(parameters)
             return
         if self._thread is None or self._process != os.getpid():
@@ -189,7 +181,7 @@ class _Warner:
 
     def _check(self, parameters: Mapping[str, Any]) -> None:
         try:
-            problems = self._checks.problems(parameters)
+            problems = self.problems(parameters)
         except Exception as error:
             # A check that only warns must not end the caller or the thread.
             if is_interrupt(error):
