@@ -52,14 +52,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Run a command.
-
-    Args:
-        argv: the arguments; by default those of the process.
-
-    Returns:
-        The exit status: 0 if all went well.
-    """
+    """Run a command with these arguments, or those of the process; return the exit status."""
     commands = parser()
     args = commands.parse_args(argv)
     if args.command is None:

@@ -48,12 +48,7 @@ class Reporter(logging.Handler):
         self._history: Deque[Tuple[float, int]] = deque([(self._last_at, 0)])
 
     def show(self, progress: Progress, *, final: bool = False) -> None:
-        """Show the progress, if it is time to.
-
-        Args:
-            progress: The progress.
-            final: Whether this is the last call.
-        """
+        """Show the progress, if it is time to, or if this is the last call."""
         now = time.monotonic()
         due = now - self._drawn_at >= (_REDRAW_INTERVAL if self._on_terminal else self._interval)
         rate = self._rate(now, progress.sent)

@@ -131,12 +131,7 @@ class _Connection:
         self._deadline = monotonic() + _REQUEST_TIMEOUT
 
     def read_request(self) -> HttpRequest:
-        """Read one request to its end.
-
-        Raises:
-            _UnreadableError: it is not HTTP, too large or too slow.
-            _GoneError: the client disconnected during the request.
-        """
+        """Read one request to its end, or raise an `_UnreadableError` or `_GoneError`."""
         try:
             return self._read_request()
         except socket.timeout:

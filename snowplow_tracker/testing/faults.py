@@ -316,23 +316,12 @@ class Faults:
             return any(fault.hit(None) for fault in self._unread)
 
     def _meet(self, request: CollectedRequest) -> Optional[Fault]:
-        """Return the first fault that affects a request, or None.
-
-        Args:
-            request: the request.
-        """
+        """Return the first fault that affects a request, or None."""
         with self._changed:
             return next((fault for fault in self._read if fault.hit(request)), None)
 
     def _wait(self, response: Response) -> bool:
-        """Wait before an answer.
-
-        Args:
-            response: the answer.
-
-        Returns:
-            Whether it must not be sent any more.
-        """
+        """Wait before an answer; return whether it must not be sent any more."""
         fault = response.fault if isinstance(response, HeldResponse) else None
         deadline = monotonic() + response.delay
         with self._changed:

@@ -175,25 +175,23 @@ class _Writer:
     def _to_data(self, model: ClassModel) -> Iterator[str]:
         if model.is_value:
             (only,) = model.properties
-            yield f"{_INDENT}def to_data(self) -> {self._written(_as_data(only.hint))}:"
+            result = ANY if _holds_objects(only.hint) else only.hint
+            yield f"{_INDENT}def to_data(self) -> {self._written(result)}:"
             yield f"{_INDENT * 2}return {self._converted(only.hint, f'self.{only.name}')}"
             return
         self._typing.add("Any")
         yield f"{_INDENT}def to_data(self) -> dict[str, Any]:"
-        required = [each for each in model.properties if each.required]
         others = [each for each in model.properties if not each.required]
         start = []
         if model.additional is not None:
-            held = "self.additional or {}"
-            if _holds_objects(model.additional):
+            holds_objects = _holds_objects(model.additional)
+            if holds_objects:
                 self._typed.add("plain")
-                held = f"plain({held})"
-            else:
-                held = f"({held})"
-            start.append(f"**{held},")
+            start.append(f"**{'plain' if holds_objects else ''}(self.additional or {{}}),")
         start += [
             f"{_quoted(each.key)}: {self._converted(each.hint, f'self.{each.name}')},"
-            for each in required
+            for each in model.properties
+            if each.required
         ]
         if start:
             yield f"{_INDENT * 2}data: dict[str, Any] = {{"
@@ -345,10 +343,6 @@ def _holds_objects(hint: Hint) -> bool:
     if isinstance(hint, UnionOf):
         return any(map(_holds_objects, hint.members))
     return isinstance(hint, Object)
-
-
-def _as_data(hint: Hint) -> Hint:
-    return ANY if _holds_objects(hint) else hint
 
 
 def _import(module: str, names: Set[str]) -> str:
