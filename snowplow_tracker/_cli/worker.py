@@ -181,7 +181,7 @@ def run(args: argparse.Namespace) -> int:
                 return _say_missing(missing, USAGE)
             # It may have been started before the program, and delivers once there is something.
             _say_missing(missing, DONE)
-        with _told_by_signals(worker.stop), _metrics_of(worker, args):
+        with _stopped_by_signals(worker.stop), _metrics_of(worker, args):
             logger.info(
                 "Events are sent from %s to %s.", redact(args.store), worker.emitter.endpoint
             )
@@ -214,14 +214,14 @@ class _Gate:
 
     def __init__(self, store: DurableEventStore) -> None:
         self.store = store
-        self.shut = False
+        self.is_closed = False
         self.lost_listener: Optional[Callable[[int, str], None]] = None
 
     def add_event(self, payload: PayloadDict) -> bool:
         return self.store.add_event(payload)
 
     def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
-        return [] if self.shut else self.store.get_events_batch(max_events=max_events)
+        return [] if self.is_closed else self.store.get_events_batch(max_events=max_events)
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
         self.store.cleanup(batch, need_retry)
@@ -230,7 +230,7 @@ class _Gate:
         self.store.renew(events)
 
     def size(self) -> int:
-        return 0 if self.shut else self.store.size()
+        return 0 if self.is_closed else self.store.size()
 
     def close(self) -> None:
         self.store.close()
@@ -248,7 +248,7 @@ class _Worker:
         self._until_empty: bool = args.exit_when_empty
         self._timeout: float = args.timeout
         # Not an Event, whose lock the main thread may hold when the signal arrives.
-        self._told: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._stop_signal: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._counting = threading.Lock()
         self._sent = self._failures = self._dropped = 0
         self._gate = _Gate(store)
@@ -290,13 +290,13 @@ class _Worker:
 
     def stop(self) -> None:
         """Stop sending new requests. It is safe in a signal handler."""
-        self._gate.shut = True
-        self._told.put(None)
+        self._gate.is_closed = True
+        self._stop_signal.put(None)
 
     def run(self) -> int:
         """Deliver until it is stopped or, with `--exit-when-empty`, until the store is empty."""
         empty = False
-        while not self._gate.shut:
+        while not self._gate.is_closed:
             self._report()
             if self.emitter.retry_delay > 0:
                 self._pause(_TICK)  # the emitter's own threads retry when it is time
@@ -310,16 +310,16 @@ class _Worker:
         return self._end(empty=empty)
 
     def _deliver(self) -> None:
-        before = self._moved()
+        before = self._counts()
         self.emitter.flush(timeout=_TICK)
-        if self._moved() == before:  # another worker was faster, or the store cannot be reached
+        if self._counts() == before:  # another worker was faster, or the store cannot be reached
             self._pause(_TICK)
 
     def _pause(self, seconds: float) -> None:
         with suppress(queue.Empty):
-            self._told.get(timeout=seconds)
+            self._stop_signal.get(timeout=seconds)
 
-    def _moved(self) -> List[int]:
+    def _counts(self) -> List[int]:
         return [self._sent, self._failures, self._dropped]
 
     def _wait_for_events(self) -> None:
@@ -331,7 +331,7 @@ class _Worker:
     def _end(self, *, empty: bool) -> int:
         queued = 0 if empty else self._store.size()
         unknown = not empty and self._store.failing
-        self._gate.shut = True
+        self._gate.is_closed = True
         in_flight = self.emitter.close(timeout=self._timeout)
         self._report(queued=queued, final=True)
         logger.info(
@@ -415,7 +415,7 @@ def _occupy_standard_streams() -> None:
 
 
 @contextmanager
-def _told_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     """Call a function at the first SIGTERM or SIGINT, and interrupt at the second."""
 
     def first(_number: int, _frame: object) -> None:
