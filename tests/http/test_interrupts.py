@@ -80,3 +80,16 @@ def test_a_handler_that_replaces_itself_before_it_raises(error):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def test_connections_that_several_threads_close():
+    """A thread that finds the last connection taken by another one raises nothing."""
+
+    class Emptied(list):
+        def __bool__(self):
+            return True
+
+    client = keep_alive.KeepAliveClient(lambda: lambda: None)
+    client._idle = Emptied()
+    client.close()
+    client._idle = []
