@@ -598,3 +598,19 @@ def test_an_error_of_a_tool_under_requests_has_its_delay(
     time.sleep(0.5)
     assert len(calls) < 20
     emitter.close(timeout=0)
+
+
+def test_copies_that_an_override_sends_have_their_delay(collector: CollectorWithFaults) -> None:
+    """The failure of events that an override of `send_events` replaced by copies is not taken for a success."""
+
+    class Enriching(AsyncEmitter):
+        def send_events(self, evts: List[Dict[str, Any]]) -> None:
+            super().send_events([{**event, "aid": "shop"} for event in evts])
+
+    collector.behaviour = lambda *_: Answer(status=503)
+    emitter = Enriching(collector.endpoint, protocol="http", batch_size=5)
+    track_many(emitter, 5)
+    assert until(lambda: emitter.stats().failed_attempts > 0)
+    time.sleep(0.5)
+    assert len(collector.requests) < 20
+    emitter.close(timeout=0)
