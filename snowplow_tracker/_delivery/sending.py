@@ -16,7 +16,7 @@ from snowplow_tracker._delivery.outcome import (
     read_status,
 )
 from snowplow_tracker._delivery.sender import Owner, Sender
-from snowplow_tracker._delivery.settlement import Settlement, passes_on
+from snowplow_tracker._delivery.settlement import Settlement, in_worker, passes_on
 from snowplow_tracker._delivery.state import Batch, Core, Counts, Permit, Phase, permit_in_use
 from snowplow_tracker._delivery.stats import DropReason, EmitterState
 from snowplow_tracker._messages import events_text
@@ -251,7 +251,8 @@ class Dispatch:
         try:
             status = read_status(request(argument))
         except BaseException as error:
-            if passes_on(error) or is_own_method(request):
+            # A worker has no caller: an error of a tool under requests is a failed attempt, with its delay.
+            if passes_on(error) or (is_own_method(request) and not in_worker.get()):
                 raise
             logger.debug("The request raised.", exc_info=True)
             status = HttpStatus(NO_ANSWER)

@@ -254,7 +254,8 @@ class Settlement:
     def taken_over(self, batch: Batch, events: PayloadDictList) -> None:
         """Count events as sent that an override of `send_events` has handled itself, as in 1.1.0."""
         if events:
-            self.core.succeeded()  # else a failure before it would never end
+            if not batch.failed:  # it may have passed copies to our `send_events`, which failed
+                self.core.succeeded()  # else a failure before it would never end
             self.acknowledge(batch, events, Counts(sent=len(events), settled=len(events)))
             self.core.changed.notify()
 

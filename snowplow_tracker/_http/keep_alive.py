@@ -179,7 +179,11 @@ class KeepAliveClient:
     def close(self) -> None:
         """Close the idle connections."""
         while self._idle:
-            self._idle.pop()[1].close()
+            try:
+                _, connection, _ = self._idle.pop()
+            except IndexError:  # another thread took the last one
+                break
+            connection.close()
 
     def after_fork(self) -> None:
         """Close the child's copies of the parent's sockets; those of the parent stay open."""

@@ -15,6 +15,9 @@ from typing import Any, Iterator, Optional, Type
 
 __all__ = ["is_interrupt", "suppress", "unwrapped"]
 
+_VARARGS = 0x04
+"""`inspect.CO_VARARGS`, without its slow import."""
+
 
 def is_interrupt(error: BaseException) -> bool:
     """Return whether an exception is meant to stop this thread, and so must be raised out of the tracker.
@@ -88,10 +91,30 @@ def _is_being_handled(error: BaseException) -> bool:
 def _is_from_signal_handler(traceback: Optional[TracebackType]) -> bool:
     if traceback is None or traceback.tb_next is None:
         return False  # raised in the frame that caught it: a handler has its own frame
+    if _is_called_with_frame(traceback):
+        return True
     codes = set(_traceback_codes(traceback))
     # The C functions: those of `signal` use exceptions to look up enums, during which another interrupt may occur.
     handlers = filter(callable, map(_signal.getsignal, range(1, _signal.NSIG)))
     return any(_code_of(handler) in codes for handler in handlers)
+
+
+def _is_called_with_frame(traceback: TracebackType) -> bool:
+    """Return whether a function was called with the frame that it interrupted.
+
+    Only handlers are called like that. A handler may have replaced itself before it raised, so that it is not installed
+    any more.
+    """
+    outer, inner = traceback.tb_frame, traceback.tb_next
+    while inner is not None:
+        code, values = inner.tb_frame.f_code, inner.tb_frame.f_locals
+        count = code.co_argcount + bool(code.co_flags & _VARARGS) + code.co_kwonlyargcount
+        for name in code.co_varnames[:count]:
+            value = values.get(name)
+            if value is outer or (type(value) is tuple and any(each is outer for each in value)):
+                return True
+        outer, inner = inner.tb_frame, inner.tb_next
+    return False
 
 
 def _traceback_codes(traceback: Optional[TracebackType]) -> Iterator[CodeType]:

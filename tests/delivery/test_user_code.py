@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import Any, Callable, Dict, List, Optional, Type
 
 import pytest
@@ -578,3 +579,38 @@ def test_an_override_that_judges_a_status_and_raises(
     assert emitter.stats().sent == 3
     assert len(collector.requests) == 1
     assert "is_good_status_code raised" in caplog.text
+
+
+def test_an_error_of_a_tool_under_requests_has_its_delay(
+    collector: CollectorWithFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker does not repeat a request at once that a mocking or tracing tool ended with its own exception."""
+    calls: List[int] = []
+
+    def send(*_: Any, **__: Any) -> Any:
+        calls.append(1)
+        raise type("BlockedError", (Exception,), {})("no network in tests")
+
+    monkeypatch.setattr(requests.Session, "send", send)
+    emitter = AsyncEmitter(collector.endpoint, batch_size=1)
+    track_many(emitter, 1)
+    assert until(lambda: emitter.stats().failed_attempts > 0)
+    time.sleep(0.5)
+    assert len(calls) < 20
+    emitter.close(timeout=0)
+
+
+def test_copies_that_an_override_sends_have_their_delay(collector: CollectorWithFaults) -> None:
+    """The failure of events that an override of `send_events` replaced by copies is not taken for a success."""
+
+    class Enriching(AsyncEmitter):
+        def send_events(self, evts: List[Dict[str, Any]]) -> None:
+            super().send_events([{**event, "aid": "shop"} for event in evts])
+
+    collector.behaviour = lambda *_: Answer(status=503)
+    emitter = Enriching(collector.endpoint, protocol="http", batch_size=5)
+    track_many(emitter, 5)
+    assert until(lambda: emitter.stats().failed_attempts > 0)
+    time.sleep(0.5)
+    assert len(collector.requests) < 20
+    emitter.close(timeout=0)

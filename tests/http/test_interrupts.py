@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from snowplow_tracker import Emitter, PageView, Tracker
 from support.inside import keep_alive, sockets
 
 
@@ -58,3 +59,37 @@ def test_while_an_idle_connection_is_looked_at(handler):
 
     with pytest.raises(TimeLimitError):
         keep_alive._is_readable(Connection())
+
+
+@pytest.mark.parametrize("error", [TimeLimitError, RuntimeError])
+def test_a_handler_that_replaces_itself_before_it_raises(error):
+    """Its exception comes out of `track()`, although it is no handler any more."""
+
+    def raise_once(_number, _frame):
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        raise error
+
+    before = signal.signal(signal.SIGALRM, raise_once)
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            emitter = Emitter(f"http://127.0.0.1:{silent.getsockname()[1]}", batch_size=1)
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with pytest.raises(error):
+                Tracker("n", emitter).track(PageView("https://example.com"))
+            emitter.close(timeout=0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_connections_that_several_threads_close():
+    """A thread that finds the last connection taken by another one raises nothing."""
+
+    class Emptied(list):
+        def __bool__(self):
+            return True
+
+    client = keep_alive.KeepAliveClient(lambda: lambda: None)
+    client._idle = Emptied()
+    client.close()
+    client._idle = []
