@@ -1,4 +1,4 @@
-"""Parts of the durable stores: their protocol, the SQLite file, the Redis stream, store URLs.
+"""Parts of the durable stores: what they have in common, the SQLite file, the Redis stream, store URLs.
 
 `sqlite_event_store` and `redis_event_store` combine them. Both stores follow these rules:
 

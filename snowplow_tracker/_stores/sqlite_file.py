@@ -189,7 +189,9 @@ class SQLiteFile:
         try:
             _make_private_file(self.path)
             connection = self._connect()
-            _check_or_create(connection, self.path)
+            if _is_empty(connection):
+                _create(connection)
+            _check(connection, self.path)
             if not self._was_checked:
                 _look_through(connection, self.path, _MAX_CHECKED_BYTES)
                 self._was_checked = True
@@ -282,7 +284,7 @@ class SQLiteFile:
             except sqlite3.Error as error:
                 damaged = is_damage(error)
             if damaged:
-                self.set_aside("is damaged")
+                self._set_aside()
         if self._connection is not None and _identity(f"{self.path}-wal") != self._log:
             # The write-ahead log was deleted. The content of the one that is open goes into the file.
             with suppress(sqlite3.Error):
@@ -318,7 +320,7 @@ class SQLiteFile:
                 damaged = isinstance(found, sqlite3.Error) and is_damage(found)
         now = time.monotonic()
         if damaged:
-            self.set_aside("is damaged")
+            self._set_aside()
         elif now - self._last_error > _REOPEN_AFTER:
             self._last_error = self._erring_since = now
         elif now - self._erring_since > _REOPEN_AFTER:
@@ -326,7 +328,7 @@ class SQLiteFile:
             self.disconnect()
         self._last_error = now
 
-    def set_aside(self, what: str) -> None:
+    def _set_aside(self) -> None:
         """Rename a damaged file, so that a new queue replaces it and the old one can be examined."""
         lost, opened = self._count_old(), self._opened
         self.disconnect()
@@ -353,7 +355,7 @@ class SQLiteFile:
             if _identity(aside) is None:
                 logger.error("%s is damaged and cannot be set aside: %s", self.path, error)  # noqa: TRY400
                 return
-        self._lost(lost, f"{what}, and was set aside as {aside}")
+        self._lost(lost, f"is damaged, and was set aside as {aside}")
 
     # Space
 
@@ -486,14 +488,8 @@ def _make_private_file(path: str) -> None:
         raise SQLiteStoreError(f"{path} is not a database, and so not an event queue.")
 
 
-def _check_or_create(connection: sqlite3.Connection, path: str) -> None:
-    """Check that the file is a queue of this package. Other files are not changed."""
-    if _is_empty(connection):
-        _create(connection)
-    _check(connection, path)
-
-
 def _check(connection: sqlite3.Connection, path: str) -> None:
+    """Check that the file is a queue of this package. Other files are not changed."""
     if pragma(connection, "application_id") != _APPLICATION_ID:
         raise SQLiteStoreError(f"{path} is another program's database, not an event queue.")
     version = pragma(connection, "user_version")
