@@ -84,7 +84,7 @@ class Engine:
         self._dispatch = Dispatch(self._settlement, in_background=background)
         self._sending = Sending(self.core, self._settlement, self._dispatch, owner, wake=self._wake)
         self._flushing = Flushing(
-            self.core, self._sending, self._settlement, look=self._look, wake=self._wake
+            self.core, self._sending, self._settlement, owner, look=self._look, wake=self._wake
         )
         self.deliver = self._sending.deliver
         """Sends events in requests of bounded size, and settles each: the work of `Emitter.send_events`."""
@@ -504,8 +504,9 @@ class Engine:
         return True
 
     def retry_pending(self) -> bool:
-        """Return whether events wait for the next attempt after a failure."""
-        return self.core.breaker.failing and self.core.demand.phase is not Phase.ASLEEP
+        """Return whether events wait for a timer: for the next attempt after a failure, or left by an automatic flush."""
+        core = self.core
+        return (core.breaker.failing or core.has_backlog) and core.demand.phase is not Phase.ASLEEP
 
 
 def _is_from_log_record() -> bool:
