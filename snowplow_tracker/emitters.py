@@ -132,8 +132,8 @@ class Emitter(Unpicklable, EmitterProtocol):
         on_failure: Called after each failed attempt with the number of events of the batch that were sent and the
             events that were not; see `on_drop` for those that are dropped.
         byte_limit: Bytes of queued events, encoded, that are sent although the batch is not full.
-        request_timeout: Seconds, or (connect, read) in seconds as requests has it. Default 5.0; ``(None, None)``
-            waits for ever.
+        request_timeout: Seconds for a request, or (connect, read) in seconds as requests has it. Default 5.0;
+            ``(None, None)`` waits for ever.
         max_retry_delay_seconds: Maximum delay after a failed attempt, also where `Retry-After` asks for more.
         buffer_capacity: How many events may wait. Default 10,000, and beyond them as many as fit in `buffer_bytes`.
         custom_retry_codes: Per HTTP status, whether to try again. By default everything that is not 2xx is tried
@@ -685,8 +685,8 @@ class AsyncEmitter(Emitter):
             events that were not; see `on_drop` for those that are dropped.
         thread_count: How many threads send. One keeps up with most programs: its requests grow with the load.
         byte_limit: Bytes of queued events, encoded, that are sent although the batch is not full.
-        request_timeout: Seconds, or (connect, read) in seconds as requests has it. Default 5.0; ``(None, None)``
-            waits for ever.
+        request_timeout: Seconds for a request, or (connect, read) in seconds as requests has it. Default 5.0;
+            ``(None, None)`` waits for ever.
         max_retry_delay_seconds: Maximum delay after a failed attempt, also where `Retry-After` asks for more.
         buffer_capacity: How many events may wait. Default 10,000, and beyond them as many as fit in `buffer_bytes`.
         custom_retry_codes: Per HTTP status, whether to try again. By default everything that is not 2xx is tried

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 DEFAULT_REQUEST_TIMEOUT = 5.0
-"""Seconds, for connecting and for the answer, where `request_timeout` is None."""
+"""Seconds for all of a request, where `request_timeout` is None."""
 DEFAULT_MAX_REQUEST_EVENTS = 500
 DEFAULT_FLUSH_INTERVAL = 1.0
 """Seconds. A killed process loses at most the events of this time."""
