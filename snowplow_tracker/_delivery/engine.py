@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Callable, Optional
 
 from snowplow_tracker._delivery import unreported
-from snowplow_tracker._delivery.flushing import Flushing
+from snowplow_tracker._delivery.flushing import AutomaticFlush, Flushing
 from snowplow_tracker._delivery.retry import RetryPolicy, fresh_random
 from snowplow_tracker._delivery.sender import Owner, Sender
 from snowplow_tracker._delivery.sending import Dispatch, Sending, Step
@@ -46,7 +46,7 @@ class Engine:
         flush_interval: Seconds after which events are sent although the batch is not full; None for never.
         thread_count: Maximum number of worker threads; 0 to send in the threads that call it.
         sends: False if another process sends.
-        waits: Whether a thread that tracks waits for room while the collector accepts events.
+        waits: Whether a thread that tracks makes room, or waits for it, while the collector accepts events.
         clock: Monotonic seconds.
         random: Numbers from 0 to 1.
         policy: When to retry.
@@ -236,28 +236,33 @@ class Engine:
         return False
 
     def _add_when_there_is_room(self, event: PayloadDict) -> bool:
-        """Wait for room while the collector accepts events; return whether the event was queued."""
+        """Make room while the collector accepts events, or wait for it; return whether the event was queued."""
         core = self.core
         if (
             not self._waits
-            or self.workers is None
-            or not self.store.copies
+            or not self.sends
+            or not self.store.refuses_only_when_full
             or process_exit.is_exiting
             or permit_in_use(core) is not None
             or core.lock.is_held_here()
-            or in_event_loop()
         ):
             return False
-        patience = self._owner.get().request_seconds
+        sender = self._owner.get()
         settled = core.ledger.counts().settled
-        give_up_at = self._clock() + patience
+        give_up_at = self._clock() + sender.request_seconds
 
         def has_changed() -> bool:
             return core.breaker.failing or core.ledger.counts().settled != settled
 
-        while self.workers.alive() and not core.breaker.failing and self._accepts:
-            core.want(1)
-            core.changed.wait(has_changed, give_up_at - self._clock())
+        while not core.breaker.failing and self._accepts:
+            if not self._has_workers():
+                with AutomaticFlush(core, one_batch=True):  # no batch can be fuller
+                    sender.flush()
+            elif in_event_loop():
+                return False
+            else:
+                core.want(1)
+                core.changed.wait(has_changed, give_up_at - self._clock())
             try:
                 if self.store.add(event) is not False:
                     return True
@@ -267,8 +272,8 @@ class Engine:
                 return False
             if core.ledger.counts().settled != settled:
                 settled = core.ledger.counts().settled
-                give_up_at = self._clock() + patience
-            elif self._clock() >= give_up_at:
+                give_up_at = self._clock() + sender.request_seconds
+            elif not self._has_workers() or self._clock() >= give_up_at:
                 return False
         return False
 
@@ -318,6 +323,9 @@ class Engine:
         return core.looked(empty=empty, release=partial(process_exit.release, self._owner.get()))
 
     # Workers
+
+    def _has_workers(self) -> bool:
+        return self.workers is not None and self.workers.alive()
 
     def _run(self) -> None:
         in_worker.set(True)
@@ -388,7 +396,7 @@ class Engine:
                 self._wake()  # the store has events of an earlier process
             elif self.workers is not None:
                 self.workers.ensure_started()
-            if self.workers is None or not self.workers.alive():
+            if not self._has_workers():
                 core.want_nothing()  # no thread can send them; the next full batch asks again
         return core.unsent(queued)
 

@@ -230,9 +230,11 @@ OPTIONS: Dict[str, Option] = {
         WAIT,
         _check_overflow,
         'What happens when the queue is full. `"wait"`: the thread that tracks waits while the collector takes events, '
-        "at most `request_timeout` without progress, and never in an event loop; otherwise the new event is dropped. "
+        "at most `request_timeout` without progress, and never in an event loop; an `Emitter` sends, as when a batch is "
+        "full; otherwise the new event is dropped. "
         '`"drop_newest"` drops the new event, `"drop_oldest"` the oldest, `"block"` waits for '
-        "`overflow_timeout` whatever the collector does. For the emitter's own store.",
+        '`overflow_timeout` whatever the collector does. For the emitter\'s own store; `"wait"` also where an '
+        "`InMemoryEventStore` given to it refuses an event.",
     ),
     "overflow_timeout": Option(
         1.0, _check_time_or_zero, 'Seconds that `track()` waits for room under `overflow="block"`.'
