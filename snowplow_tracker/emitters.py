@@ -46,6 +46,7 @@ from snowplow_tracker._http.endpoint import (
 )
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._process.unpicklable import Unpicklable
 from snowplow_tracker._protocol import deferred
@@ -638,11 +639,11 @@ class Emitter(Unpicklable, EmitterProtocol):
         engine = self._engine
         if not engine.sends or self.state is EmitterState.CLOSED or engine.is_inside():
             return
-        deadline = time.monotonic() + timeout
+        deadline = monotonic() + timeout
         while True:
             # Other threads may still track events, and rely on this one to send them.
-            unsent = engine.close(max(0.0, deadline - time.monotonic()), final=False)
-            if not unsent or time.monotonic() >= deadline:
+            unsent = engine.close(max(0.0, deadline - monotonic()), final=False)
+            if not unsent or monotonic() >= deadline:
                 break
         if unsent:
             engine.warn_unsent("The program ends", unsent)

@@ -20,6 +20,7 @@ from typing import (
 )
 
 from snowplow_tracker._process.atomic import all_at_once, move_back, move_oldest
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._process.locking import LockOrder, Signal, hold, new_lock, release_if_leaked
 from snowplow_tracker._protocol import deferred
@@ -525,7 +526,7 @@ class InMemoryEventStore(EventStore):
         return True
 
     def _wait_for_room(self, items: List[Any]) -> bool:
-        deadline = time.monotonic() + self.overflow_timeout
+        deadline = monotonic() + self.overflow_timeout
 
         def has_room() -> bool:
             return len(self._count) + self._out < self.buffer_capacity
@@ -534,7 +535,7 @@ class InMemoryEventStore(EventStore):
             with self._lock:
                 if self._put_in(items):
                     return True
-            rest = deadline - time.monotonic()
+            rest = deadline - monotonic()
             if rest <= 0:
                 return False
             self._room.wait(has_room, rest)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, List, Literal, Optional, Tuple, Union
 
 from snowplow_tracker._delivery.options import check_number, check_seconds
 from snowplow_tracker._messages import events_text
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._stores.bodies import encode
 from snowplow_tracker._stores.durable import DurableStore
@@ -223,7 +224,7 @@ class SQLiteEventStore(DurableStore):
         Args:
             events: The events.
         """
-        now = time.monotonic()
+        now = monotonic()
         if events and now >= self._renew_at:
             self._renew_at = now + self.lease_seconds / 6
             self._renew()
@@ -251,9 +252,9 @@ class SQLiteEventStore(DurableStore):
         Returns:
             Whether there are some.
         """
-        deadline = time.monotonic() + timeout
+        deadline = monotonic() + timeout
         while not self.size():
-            rest = deadline - time.monotonic()
+            rest = deadline - monotonic()
             if rest <= 0:
                 return False
             time.sleep(min(rest, _LOOK_FOR_EVENTS_INTERVAL))
@@ -404,8 +405,8 @@ class SQLiteEventStore(DurableStore):
         return number
 
     def _count_in(self, connection: sqlite3.Connection, query: str) -> int:
-        if time.monotonic() >= self._next_look_at_holders:
-            self._next_look_at_holders = time.monotonic() + _LOOK_AT_HOLDERS_INTERVAL
+        if monotonic() >= self._next_look_at_holders:
+            self._next_look_at_holders = monotonic() + _LOOK_AT_HOLDERS_INTERVAL
             self._access.leases.take_back_abandoned()
             try:
                 if self._access.leases.has_settled:

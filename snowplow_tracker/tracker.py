@@ -25,6 +25,7 @@ from warnings import warn as warn
 
 from snowplow_tracker._compat.keywords import takes_keyword
 from snowplow_tracker._compat.tracking import DeprecatedTracking
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._protocol import deferred, text
 from snowplow_tracker._protocol.event_ids import new_id
@@ -659,7 +660,7 @@ class Tracker(DeprecatedTracking):
             from snowplow_tracker._delivery.options import check_seconds
 
             check_seconds("timeout", timeout, zero=True, forever=True)
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else monotonic() + timeout
         emitters = list(self.emitters)
         for number, emitter in enumerate(emitters):
             method = next(
@@ -670,7 +671,7 @@ class Tracker(DeprecatedTracking):
             try:
                 if deadline is not None and takes_keyword(method, "timeout"):
                     # An equal share of the rest: a collector that is down must not use up the time of the others.
-                    rest = max(0.0, deadline - time.monotonic())
+                    rest = max(0.0, deadline - monotonic())
                     method(timeout=rest / (len(emitters) - number))
                 else:
                     method()

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from functools import partial
 from typing import Any, Callable, Optional
 
@@ -29,6 +28,7 @@ from snowplow_tracker._delivery.threads import Workers
 from snowplow_tracker._http.endpoint import redact
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._process import exit as process_exit
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.event_loops import in_event_loop
 from snowplow_tracker.event_store import EventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
@@ -60,7 +60,7 @@ class Engine:
         thread_count: int = 0,
         sends: bool = True,
         waits: bool = False,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
         random: Callable[[], float] = fresh_random,
         policy: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
     ) -> None:

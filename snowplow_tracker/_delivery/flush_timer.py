@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 import weakref
 from typing import Any, Callable, Optional
 
 from snowplow_tracker._delivery.threads import Starting, start_daemon
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.locking import LockOrder, Signal, new_lock
 
 __all__ = ["FlushTimer", "RetryTimer"]
@@ -50,7 +50,7 @@ class FlushTimer:
             Whether it was not waiting before.
         """
         was_waiting = self._interval is not None
-        self._due = time.monotonic() + timeout
+        self._due = monotonic() + timeout
         self._interval = timeout
         self._changed.notify()
         self.ensure_running()
@@ -112,7 +112,7 @@ class FlushTimer:
                 # It was started again meanwhile, and took this thread for its own.
                 self.ensure_running()
                 return False
-            rest = self._due - time.monotonic()
+            rest = self._due - monotonic()
             if rest <= 0:
                 if self.repeating:
                     self._due += max(interval, 0.001)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import Callable, Optional
+
+from snowplow_tracker._process.clock import wall_clock
 
 
 def fresh_random() -> float:
@@ -42,7 +43,7 @@ class RetryPolicy:
 
 
 def parse_retry_after(
-    value: Optional[str], wall_clock: Callable[[], float] = time.time
+    value: Optional[str], wall_clock: Callable[[], float] = wall_clock
 ) -> Optional[float]:
     """Read a `Retry-After` header (RFC 9110, 10.2.3) as seconds from now; None if it is invalid."""
     if not isinstance(value, str):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import logging
-import time
 from typing import Any, Callable, List, Mapping, Optional, Set, Tuple, TypeVar
 
 from snowplow_tracker._delivery.outcome import (
@@ -20,6 +19,7 @@ from snowplow_tracker._delivery.settlement import Settlement, in_worker, passes_
 from snowplow_tracker._delivery.state import Batch, Core, Counts, Permit, Phase, permit_in_use
 from snowplow_tracker._delivery.stats import DropReason, EmitterState
 from snowplow_tracker._messages import events_text
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._protocol.bodies import EventEncoder
 from snowplow_tracker._protocol.text import well_formed
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
@@ -271,7 +271,7 @@ class Dispatch:
         )
 
     def _renew(self, batch: Batch) -> None:
-        now = time.monotonic()
+        now = monotonic()
         if self._settlement.store.durable and now - self._renewed >= _RENEW_SECONDS:
             self._renewed = now
             self._settlement.renew(batch.open_events())

@@ -6,11 +6,11 @@ import _thread
 import logging
 import sys
 import threading
-import time
 from typing import Callable, List, Optional
 
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.locking import (
     LockOrder,
     hold,
@@ -128,7 +128,7 @@ class Workers:
             self._banned
             or process_exit.is_exiting
             or sys.is_finalizing()
-            or time.monotonic() < self._not_before
+            or monotonic() < self._not_before
         ):
             return
         if self._lock.is_held_here():
@@ -146,7 +146,7 @@ class Workers:
                 self._threads.append(thread)
 
     def _failed(self) -> None:
-        self._not_before = time.monotonic() + _START_AGAIN_SECONDS
+        self._not_before = monotonic() + _START_AGAIN_SECONDS
         self._on_failure()
 
     def alive(self) -> bool:

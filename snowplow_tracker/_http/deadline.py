@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Optional
+
+from snowplow_tracker._process.clock import monotonic
 
 __all__ = ["DEADLINE", "Limits", "clip", "limits_of"]
 
@@ -21,7 +22,7 @@ def clip(timeout: Any) -> Any:
     deadline = DEADLINE.get()
     if deadline is None:
         return timeout
-    rest = max(_MIN_REQUEST_SECONDS, deadline - time.monotonic())
+    rest = max(_MIN_REQUEST_SECONDS, deadline - monotonic())
     if isinstance(timeout, tuple):
         connect, read = timeout
         return (min(connect or rest, rest), min(read or rest, rest))
@@ -79,4 +80,4 @@ def _smaller(one: Optional[float], other: Optional[float]) -> Optional[float]:
 
 
 def _earlier(seconds: Optional[float], deadline: Optional[float]) -> Optional[float]:
-    return _smaller(None if seconds is None else time.monotonic() + seconds, deadline)
+    return _smaller(None if seconds is None else monotonic() + seconds, deadline)

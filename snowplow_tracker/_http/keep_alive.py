@@ -9,11 +9,11 @@ from __future__ import annotations
 import http.client
 import os
 import select
-import time
 from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Tuple
 
 from snowplow_tracker._http.deadline import Limits
 from snowplow_tracker._http.sockets import Response, connect, set_read_by
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt
 
 __all__ = ["Answer", "KeepAliveClient", "Origin"]
@@ -58,7 +58,7 @@ class _Connection(http.client.HTTPConnection):
         try:
             context = context_factory()
             if self.connect_by is not None:
-                plain.settimeout(max(0.001, self.connect_by - time.monotonic()))
+                plain.settimeout(max(0.001, self.connect_by - monotonic()))
             self.sock = context.wrap_socket(plain, server_hostname=self.host)
         except BaseException:
             plain.close()
@@ -133,7 +133,7 @@ class KeepAliveClient:
         try:
             by = limits.read_by()
             set_read_by(by)
-            connection.sock.settimeout(None if by is None else max(0.001, by - time.monotonic()))
+            connection.sock.settimeout(None if by is None else max(0.001, by - monotonic()))
             connection.putrequest(method, target, skip_accept_encoding=True)
             for name, value in headers.items():
                 connection.putheader(name, value)
@@ -150,7 +150,7 @@ class KeepAliveClient:
             return answer
         finally:
             if is_done and connection.sock is not None:
-                self._idle.append((origin, connection, time.monotonic()))
+                self._idle.append((origin, connection, monotonic()))
             else:
                 if response is not None:
                     response.close()
@@ -169,7 +169,7 @@ class KeepAliveClient:
             if (
                 kept_origin == origin
                 and connection.sock is not None
-                and time.monotonic() - since <= _MAX_IDLE_SECONDS
+                and monotonic() - since <= _MAX_IDLE_SECONDS
                 and not _is_readable(connection.sock)
             ):
                 return connection

@@ -12,10 +12,10 @@ import io
 import os
 import socket
 import threading
-import time
 from contextvars import ContextVar
 from typing import Any, Dict, List, Optional, Tuple
 
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt
 
 __all__ = ["Response", "connect", "set_read_by"]
@@ -75,7 +75,7 @@ def _addresses(host: str, port: int, by: Optional[float]) -> List[Any]:
         except RuntimeError:  # no thread can be had, as while the interpreter ends
             _lookups.pop(key, None)
             return _ask(host, port)
-    return lookup.wait(by - time.monotonic())
+    return lookup.wait(by - monotonic())
 
 
 def _is_numeric(host: str) -> bool:
@@ -109,7 +109,7 @@ def connect(host: str, port: int, by: Optional[float]) -> socket.socket:
         try:
             sock = socket.socket(family, kind, protocol)
             if by is not None:
-                share = (by - time.monotonic()) / (len(addresses) - number)
+                share = (by - monotonic()) / (len(addresses) - number)
                 sock.settimeout(max(_MIN_SECONDS, share))
             sock.connect(address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -136,7 +136,7 @@ class _TimedReader(io.RawIOBase):
         # Keeps the socket open after its connection closed it: an answer may end later.
         self._file = sock.makefile("rb", buffering=0)
         # What is there already is read in any case.
-        self._by = None if by is None else max(by, time.monotonic() + _MIN_SECONDS)
+        self._by = None if by is None else max(by, monotonic() + _MIN_SECONDS)
 
     def close(self) -> None:
         if not self.closed:
@@ -148,7 +148,7 @@ class _TimedReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         if self._by is not None:
-            left = self._by - time.monotonic()
+            left = self._by - monotonic()
             if left <= 0:
                 # A server that sends without a pause never makes the socket wait, so its timeout does not apply.
                 raise TimeoutError("the answer was not there in time")

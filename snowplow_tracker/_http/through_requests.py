@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from contextvars import ContextVar
 from typing import Any, Dict, List, Mapping
 
 from snowplow_tracker._http.bypass import is_replaced
 from snowplow_tracker._http.deadline import Limits, limits_of
 from snowplow_tracker._http.sockets import Response, connect, set_read_by
+from snowplow_tracker._process.clock import monotonic
 
 __all__ = ["ThroughRequests", "import_late_parts"]
 
@@ -36,7 +36,7 @@ class ThroughRequests:
 
     def __init__(self) -> None:
         self._sessions: Dict[bool, Any] = {}
-        self._last_used = time.monotonic()
+        self._last_used = monotonic()
 
     def prepare(self) -> None:
         """Import what a request needs, including what requests itself imports only then."""
@@ -55,7 +55,7 @@ class ThroughRequests:
         import requests
 
         limits = limits_of(options["timeout"])
-        now = time.monotonic()
+        now = monotonic()
         # Set at once: another thread that begins now must not close what this one opens.
         idle, self._last_used = now - self._last_used, now
         if idle > _MAX_IDLE_SECONDS:
@@ -67,7 +67,7 @@ class ThroughRequests:
             response = getattr(session, method)(url, **{**options, "stream": True})
             _read_to_end(response, limits.read_by(), requests.Response)
         finally:
-            self._last_used = time.monotonic()
+            self._last_used = monotonic()
         return response
 
     def _session(self, *, plain: bool) -> Any:
@@ -177,6 +177,6 @@ def _read_to_end(response: Any, by: Any, kind: Any) -> None:
     read = 0
     for piece in response.iter_content(8_192):
         read += len(piece)
-        if read > _MAX_READ or (by is not None and time.monotonic() > by):
+        if read > _MAX_READ or (by is not None and monotonic() > by):
             break
     response.close()

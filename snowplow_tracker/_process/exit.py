@@ -18,11 +18,11 @@ import atexit
 import logging
 import signal
 import sys
-import time
 from contextvars import ContextVar
 from typing import Any, Callable, Dict, FrozenSet, List, Tuple
 
 from snowplow_tracker._process import fork, libraries, signals
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.fork import register as register
 from snowplow_tracker._process.interrupts import is_interrupt
 
@@ -97,7 +97,7 @@ def finish(emitter: Any) -> None:
     Args:
         emitter: As for `hold`.
     """
-    elapsed = time.monotonic() - _exit_started if emitter.retry_delay else 0.0
+    elapsed = monotonic() - _exit_started if emitter.retry_delay else 0.0
     _for_the_last_time(emitter, emitter._finish_at_exit, max(0.1, emitter.exit_timeout - elapsed))
 
 
@@ -121,7 +121,7 @@ def begin() -> List[Any]:
     """
     global is_exiting, _exit_started
     fork.check()
-    is_exiting, _exit_started = True, time.monotonic()
+    is_exiting, _exit_started = True, monotonic()
     return [emitter for emitter in list(_holding.values()) if not emitter._flush_at_exit()]
 
 
@@ -161,7 +161,7 @@ def _flush_by_turns(alone: List[Any], *, keep: bool) -> None:
 
 
 def _at_the_end(emitter: Any, function: Callable[[float], None], *, share: int = 1) -> None:
-    rest = emitter.exit_timeout - (time.monotonic() - _exit_started)
+    rest = emitter.exit_timeout - (monotonic() - _exit_started)
     try:
         _for_the_last_time(emitter, function, max(0.0, rest / share))
     except Exception as error:

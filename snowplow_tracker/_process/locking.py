@@ -19,6 +19,8 @@ from contextvars import ContextVar
 from types import CodeType, FrameType
 from typing import Any, Callable, Collection, ContextManager, Iterator, List, Optional, Type
 
+from snowplow_tracker._process.clock import monotonic
+
 __all__ = ["Lock", "LockOrder", "Signal", "hold", "is_running", "new_lock", "release_if_leaked"]
 
 
@@ -200,9 +202,9 @@ def _new_gate() -> Any:
 
 def _pass(gate: Any, timeout: Optional[float]) -> bool:
     if is_patched() and _real_threads_were_started and not runs_in_real_thread.get():
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else monotonic() + timeout
         while not gate.acquire(False):
-            if deadline is not None and time.monotonic() >= deadline:
+            if deadline is not None and monotonic() >= deadline:
                 return False
             time.sleep(_POLL_SECONDS)
         return True

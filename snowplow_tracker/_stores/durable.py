@@ -8,6 +8,7 @@ from typing import Any, Callable, List, Optional, Sequence
 
 from snowplow_tracker._delivery.options import check_number, check_seconds
 from snowplow_tracker._messages import events_text
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._stores.bodies import decode
 from snowplow_tracker.contracts import one_of
 from snowplow_tracker.event_store import OVERFLOW_POLICIES, EventStore, Overflow
@@ -50,9 +51,9 @@ class DurableStore(EventStore):
 
     def _wait_for_room(self, add: Callable[[], bool], interval: float) -> bool:
         """Call a function at intervals, in seconds, until it has added an event; return whether it has."""
-        deadline = time.monotonic() + self.overflow_timeout
+        deadline = monotonic() + self.overflow_timeout
         while True:
-            rest = deadline - time.monotonic()
+            rest = deadline - monotonic()
             if rest <= 0:
                 return False
             time.sleep(min(rest, interval))

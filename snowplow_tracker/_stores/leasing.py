@@ -8,6 +8,7 @@ import time
 import weakref
 from typing import Any, Callable, Dict, Hashable, List, Optional, Sequence, Tuple, Type
 
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._stores.bodies import decode
 from snowplow_tracker.typing import PayloadDict
 
@@ -73,7 +74,7 @@ class HandedOut:
             event = event_class(parameters)
             event.entry_id = entry_id
             events.append(event)
-        now = time.monotonic()
+        now = monotonic()
         # At once, before the caller has them.
         self._out.update(
             [(event.entry_id, (weakref.ref(event), event.get("eid"), now)) for event in events]
@@ -100,7 +101,7 @@ class HandedOut:
         if entry is None:
             return True
         reference, _, since = entry
-        return reference() is None and time.monotonic() - since > _ABANDONED_AFTER
+        return reference() is None and monotonic() - since > _ABANDONED_AFTER
 
     def abandoned(self) -> List[Any]:
         """Return the `entry_id` of each abandoned event."""

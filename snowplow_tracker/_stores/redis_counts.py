@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, Callable, List, Optional
 
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import suppress
 from snowplow_tracker._stores.redis_link import RedisLink
 from snowplow_tracker._stores.redis_stream import RedisStream
@@ -44,7 +44,7 @@ class RedisCounts:
 
     def waiting(self) -> int:
         """Return the number of queued events in the stream: the last known one while Redis cannot be reached."""
-        now = time.monotonic()
+        now = monotonic()
         if now - self._counted_at <= _WAITING_IS_FRESH or not self._link.may_try():
             return self._waiting
         changes = self._changes
@@ -71,7 +71,7 @@ class RedisCounts:
         Raises:
             Exception: One of the link's `failures`.
         """
-        now = time.monotonic()
+        now = monotonic()
         known = self._length + self._added + wanted
         if (
             known <= self._capacity * _NEARLY_FULL

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import List, Tuple, Type
 
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt, suppress
 from snowplow_tracker._stores.leasing import HandedOut, LeasedEvent, LeaseKeeper
 from snowplow_tracker._stores.redaction import redact
@@ -56,7 +56,7 @@ class RedisLeases:
         self._keeper = LeaseKeeper(self._keep, claim_after / 3)
         self._renew_at = 0.0
         self._claim_at = 0.0
-        self._tidy_at = time.monotonic() + claim_after
+        self._tidy_at = monotonic() + claim_after
         self._has_strays = False
 
     # Taking
@@ -80,7 +80,7 @@ class RedisLeases:
             raise
 
     def _take(self, max_events: int) -> Entries:
-        claimed = time.monotonic() >= self._claim_at
+        claimed = monotonic() >= self._claim_at
         entries = Entries([], [])
         if claimed:
             entries = self._claim(max_events)
@@ -100,7 +100,7 @@ class RedisLeases:
         if self._has_strays:
             self._give_strays_back()
         entries = self._link.call(lambda: self._stream.claim(max_events))
-        now = time.monotonic()
+        now = monotonic()
         # Requeued events are sent before new ones.
         self._claim_at = now if len(entries.ids) >= max_events else now + _CLAIM_INTERVAL
         if now >= self._tidy_at:
@@ -154,7 +154,7 @@ class RedisLeases:
 
     def renew(self) -> None:
         """Renew all leases, but not too often."""
-        now = time.monotonic()
+        now = monotonic()
         if now >= self._renew_at and self._link.may_try():
             self._renew_at = now + self._claim_after / 6
             self._renew_all()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from _thread import RLock
 from typing import Any, Callable, Optional, Set, Tuple, Type, TypeVar
 
 from snowplow_tracker._delivery.retry import Backoff, RetryPolicy, fresh_random
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt, unwrapped
 from snowplow_tracker._process.locking import hold, is_running
 from snowplow_tracker._stores.redaction import redact
@@ -32,7 +32,7 @@ class Breaker:
 
     def __init__(self) -> None:
         self._lock: Any = RLock()
-        self._backoff = Backoff(_POLICY, time.monotonic, fresh_random)
+        self._backoff = Backoff(_POLICY, monotonic, fresh_random)
         self._since: Optional[float] = None
 
     @property
@@ -60,7 +60,7 @@ class Breaker:
         with hold(self._lock):
             first = self._since is None
             if first:
-                self._since = time.monotonic()
+                self._since = monotonic()
             self._backoff.failed(_LONGEST_RETRY)
         return first
 
@@ -71,7 +71,7 @@ class Breaker:
         with hold(self._lock):
             since, self._since = self._since, None
             self._backoff.succeeded()
-        return None if since is None else time.monotonic() - since
+        return None if since is None else monotonic() - since
 
 
 class RedisLink:

@@ -12,6 +12,7 @@ from collections import deque
 from itertools import islice
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt, suppress
 from snowplow_tracker._process.locking import hold, is_running
 from snowplow_tracker._stores.bodies import encode
@@ -144,7 +145,7 @@ class RedisWriter:
         except self._link.failures as error:
             if is_interrupt(error):
                 raise
-            self._write_at = time.monotonic() + _PAUSE_WITHOUT_ROOM
+            self._write_at = monotonic() + _PAUSE_WITHOUT_ROOM
             return False
         failed = [error for error in errors if error is not None]
         if failed:
@@ -156,7 +157,7 @@ class RedisWriter:
         if dropped and self._on_drop is not None:
             self._on_drop([body for (body,) in dropped])
         if not gone and not dropped:
-            self._write_at = time.monotonic() + _PAUSE_WITHOUT_ROOM
+            self._write_at = monotonic() + _PAUSE_WITHOUT_ROOM
         return bool(gone or dropped)
 
     def _remove(self, items: List[Tuple[str]]) -> None:
@@ -260,7 +261,7 @@ class RedisWriter:
             return _IDLE_THREAD_ENDS_AFTER
         pause = self._link.whole.wait()
         if self._spill:
-            due = max(self._write_at - time.monotonic(), self._link.adding.wait())
+            due = max(self._write_at - monotonic(), self._link.adding.wait())
             if due <= 0 and self._link.may_add() and self.write_some():
                 return 0.0
             pause = max(pause, due, _PAUSE)
@@ -277,7 +278,7 @@ class RedisWriter:
 
     def flush(self, timeout: float) -> bool:
         """Write everything in memory; return whether all of it is written."""
-        deadline = time.monotonic() + timeout
+        deadline = monotonic() + timeout
         while True:
             if not self.is_busy:
                 return True
@@ -285,7 +286,7 @@ class RedisWriter:
                 self.write_settled() or (self._link.adding.may_try() and self.write_some())
             ):
                 continue
-            rest = deadline - time.monotonic()
+            rest = deadline - monotonic()
             # A signal handler would wait for the write that it interrupted.
             if rest <= 0 or is_running(_WRITING, self):
                 return False
@@ -311,8 +312,8 @@ def _run(reference: weakref.ref[RedisWriter], wakes: queue.SimpleQueue[None]) ->
         if pause < _IDLE_THREAD_ENDS_AFTER:
             idle_since = None
         else:
-            idle_since = idle_since or time.monotonic()
-            if time.monotonic() - idle_since >= _IDLE_THREAD_ENDS_AFTER:
+            idle_since = idle_since or monotonic()
+            if monotonic() - idle_since >= _IDLE_THREAD_ENDS_AFTER:
                 writer.end_thread(wakes)
                 return
         del writer

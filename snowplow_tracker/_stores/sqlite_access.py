@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Callable, Deque, Iterator, List, Optional, Tuple, TypeVar
 
 from snowplow_tracker._messages import events_text
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.identity import own_identity
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._process.locking import hold, is_running
@@ -115,7 +116,7 @@ class SQLiteAccess:
                     continue
                 if not is_locked(error):
                     raise
-                now = time.monotonic()
+                now = monotonic()
                 if deadline is None:
                     most = LOCK_TIMEOUT_WHILE_FAILING if self.failing else self._lock_timeout
                     deadline = now + min(most, self._lock_timeout)

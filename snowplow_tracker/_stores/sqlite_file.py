@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-import time
 import weakref
 from pathlib import Path
 from typing import Any, Callable, List, Optional, Tuple
 
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt, suppress
 
 __all__ = [
@@ -161,7 +161,7 @@ class SQLiteFile:
             return self._reopened("deleted")
         if (status.st_dev, status.st_ino) != self._opened:
             return self._reopened("replaced by another one")
-        now = time.monotonic()
+        now = monotonic()
         if status.st_size < self._seen[0] or now >= self._next_look:
             self._next_look = now + _LOOK_INTERVAL
             has_changed = (status.st_size, status.st_mtime_ns) != self._seen
@@ -203,7 +203,7 @@ class SQLiteFile:
             self._opened = (status.st_dev, status.st_ino)
             self._log = _identity(f"{self.path}-wal")
             self._seen = (status.st_size, status.st_mtime_ns)
-            self._next_look = time.monotonic() + _LOOK_INTERVAL
+            self._next_look = monotonic() + _LOOK_INTERVAL
             self.last_count = connection.execute(_COUNT).fetchone()[0]
             self.make_reserve()
             self._finalizer = weakref.finalize(self, connection.close)
@@ -318,7 +318,7 @@ class SQLiteFile:
                 if is_interrupt(found):
                     raise
                 damaged = isinstance(found, sqlite3.Error) and is_damage(found)
-        now = time.monotonic()
+        now = monotonic()
         if damaged:
             self._set_aside()
         elif now - self._last_error > _REOPEN_AFTER:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from itertools import count
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.identity import is_gone
 from snowplow_tracker._stores.leasing import HandedOut
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
@@ -38,7 +38,7 @@ class Lease:
     def __init__(self, number: int, generation: int) -> None:
         self.number = number
         self.open: Set[int] = set()
-        self.granted_at = time.monotonic()
+        self.granted_at = monotonic()
         self.generation = generation
         self.bodies: Optional[Dict[int, bytes]] = None
 
@@ -147,7 +147,7 @@ class SQLiteLeases:
     def take_back_abandoned(self) -> None:
         """Requeue abandoned events."""
         noted = {(each.lease, each.row) for each in self._settled[:]}
-        now = time.monotonic()
+        now = monotonic()
         for lease in [*self._leases.values()]:
             if now - lease.granted_at < 1.0:
                 continue
@@ -212,12 +212,12 @@ class SQLiteLeases:
         """Renew all leases of this store that are in the file."""
         connection.execute(
             "UPDATE lease SET until = ? WHERE holder = ?",
-            (time.monotonic() + self._seconds, self._holder),
+            (monotonic() + self._seconds, self._holder),
         )
 
     def release_lost(self, connection: sqlite3.Connection) -> None:
         """Requeue events whose holder is dead, or whose lease has expired."""
-        now = time.monotonic()
+        now = monotonic()
         holders = connection.execute(
             "SELECT DISTINCT holder FROM lease WHERE holder != ?", (self._holder,)
         ).fetchall()
@@ -233,7 +233,7 @@ class SQLiteLeases:
             )
 
     def _write(self, connection: sqlite3.Connection, lease: Lease, runs: Iterable[Run]) -> None:
-        now = time.monotonic()
+        now = monotonic()
         connection.executemany(
             "INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?, ?)",
             [(*run, self._holder, lease.number, now, now + self._seconds) for run in runs],

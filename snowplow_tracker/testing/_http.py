@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Callable, Dict, Generator, Mapping, NamedTuple, Optional, Tuple
 
-from snowplow_tracker.testing._clock import monotonic
+from snowplow_tracker._process.clock import monotonic
 
 _MAX_LINE = 65_536
 _MAX_HEAD = 131_072

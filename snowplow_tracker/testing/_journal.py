@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from typing import Any, Deque, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from snowplow_tracker.testing._clock import monotonic
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker.testing._rules import shortened
 from snowplow_tracker.testing._table import describe
 from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest, schema_name

@@ -12,7 +12,7 @@ from dataclasses import replace
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Callable, Dict, Iterable, List, Optional, TextIO, TypeVar, Union
 
-from snowplow_tracker.testing._clock import monotonic
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker.testing._http import HttpRequest, HttpServer, Response, Stream
 from snowplow_tracker.testing._options import check_whole_number, resolver_of
 from snowplow_tracker.testing._rules import MAX_BODY_BYTES, MAX_REQUEST_LINE_BYTES

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Callable, List, Optional, TypeVar
 
-from snowplow_tracker.testing._clock import monotonic
+from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker.testing._http import Response
 from snowplow_tracker.testing._options import check_positive, check_whole_number
 from snowplow_tracker.testing.records import CollectedRequest

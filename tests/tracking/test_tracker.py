@@ -355,7 +355,7 @@ class TestEnding:
     def test_emitters_share_one_deadline(self, call, monkeypatch):
         """Each emitter gets its share of what is left of the time; none gets less than nothing."""
         now = [100.0]
-        monkeypatch.setattr(time, "monotonic", lambda: now[0])
+        monkeypatch.setattr("snowplow_tracker.tracker.monotonic", lambda: now[0])
         given = []
 
         class Slow(Kept):
