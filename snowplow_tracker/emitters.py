@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 import weakref
@@ -32,7 +31,6 @@ from snowplow_tracker._delivery.options import (
 )
 from snowplow_tracker._delivery.outcome import NO_ANSWER, HttpStatus, is_success, read_status
 from snowplow_tracker._delivery.sender import DropCallback, Owner, Timeout
-from snowplow_tracker._delivery.sending import catches_request_errors
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
 from snowplow_tracker._http.deadline import DEADLINE, clip
 from snowplow_tracker._http.endpoint import (
@@ -489,7 +487,6 @@ class Emitter(Unpicklable, EmitterProtocol):
     ) -> None:
         self.close()
 
-    @catches_request_errors
     def http_post(self, data: str) -> int:
         """Make a POST request.
 
@@ -508,7 +505,6 @@ class Emitter(Unpicklable, EmitterProtocol):
             self.request_method.post, self._post_endpoint(), data=data, headers=headers
         )
 
-    @catches_request_errors
     def http_get(self, payload: PayloadDict) -> int:
         """Make a GET request for one event, in the session of the user or over a kept connection.
 
@@ -535,8 +531,7 @@ class Emitter(Unpicklable, EmitterProtocol):
             # A redirect turns a POST into a GET without its body, which the collector answers with 200.
             response = function(url, timeout=clip(timeout), allow_redirects=False, **options)
         except Exception as error:
-            # During shutdown, modules cannot be imported and signal handlers do not run.
-            if not (self._transport.is_request_error(error) or sys.is_finalizing()):
+            if is_interrupt(error):
                 raise
             status = HttpStatus(NO_ANSWER)
             status.error = error
@@ -559,7 +554,6 @@ class Emitter(Unpicklable, EmitterProtocol):
 
     is_good_status_code = staticmethod(is_success)
 
-    @catches_request_errors
     def send_events(self, evts: PayloadDictList) -> None:
         """Send events, and settle each with the store, the counters and the callbacks.
 

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, Callable, Optional
 
 from snowplow_tracker._delivery import unreported
+from snowplow_tracker._delivery.feedback import is_from_log_record
 from snowplow_tracker._delivery.flushing import Flushing
 from snowplow_tracker._delivery.retry import RetryPolicy, fresh_random
 from snowplow_tracker._delivery.sender import Owner, Sender
@@ -185,14 +186,11 @@ class Engine:
         except Exception as error:
             if passes_on(error):
                 raise
-            # A logging handler that tracks would come back here again and again.
-            log = not _is_from_log_record()
-            if log:
-                logger.exception(
-                    "The event store raised an error in add_event(): the event was dropped."
-                )
+            logger.exception(
+                "The event store raised an error in add_event(): the event was dropped."
+            )
             event = self.store.as_handed_out(event)
-            self._settlement.refuse([event], DropReason.STORE_FAILED, log=log)
+            self._settlement.refuse([event], DropReason.STORE_FAILED)
             return False
         if taken is False and not self._add_when_there_is_room(event):
             self._settlement.overflowed([self.store.as_handed_out(event)], queued=False)
@@ -228,7 +226,7 @@ class Engine:
             return False
         if permit.requeued is not None and event.get("eid") in permit.requeued:
             return True  # `on_failure` tracks events that are requeued already
-        if _is_from_log_record():
+        if is_from_log_record():
             # An event made from a log record about delivery would cause the next record.
             first, self._warned_feedback = not self._warned_feedback, True
             self._settlement.refuse([event], DropReason.FEEDBACK, log=first)
@@ -506,13 +504,3 @@ class Engine:
     def retry_pending(self) -> bool:
         """Return whether events wait for the next attempt after a failure."""
         return self.core.breaker.failing and self.core.demand.phase is not Phase.ASLEEP
-
-
-def _is_from_log_record() -> bool:
-    """Return whether a log record is being handled: the event comes from a logging handler of the program."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code is logging.Logger.handle.__code__:
-            return True
-        frame = frame.f_back  # type: ignore[assignment]
-    return False

@@ -1,19 +1,62 @@
-"""Detects interrupts: exceptions of signal handlers that are meant to stop this thread.
+"""Detects interrupts: exceptions of signal handlers, threads and greenlets that are meant to stop this thread.
 
 A signal handler may raise anything: `KeyboardInterrupt`, Celery's `SoftTimeLimitExceeded`, RQ's `JobTimeoutException`,
 a plain `TimeoutError`. It is raised at any point of the thread, and its class does not distinguish it from an error of
 the request, the store or the callback that it interrupts. The place where it was raised does.
+
+Another thread (`PyThreadState_SetAsyncExc`, as in RQ's `TimerDeathPenalty` and stopit) or greenlet (`gevent.Timeout` with an
+exception of the program) may raise one, too, at the place where this thread waits. The libraries there raise only what is
+known.
 """
 
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
+import os
 import sys
 from contextlib import contextmanager
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Iterator, Optional, Type
 
 __all__ = ["is_interrupt", "suppress", "unwrapped"]
+
+_WAITING = (
+    "email",
+    "eventlet",
+    "gevent",
+    "http",
+    "redis",
+    "requests",
+    "select",
+    "snowplow_tracker._http",
+    "snowplow_tracker._process.locking",
+    "snowplow_tracker._stores",
+    "socket",
+    "ssl",
+    "threading",
+    "urllib3",
+)
+"""Packages and modules in which a thread waits for a collector, a store or another thread."""
+
+_RAISED_THERE = frozenset(
+    [
+        "OpenSSL",
+        "brotli",
+        "brotlicffi",
+        "eventlet",
+        "gevent",
+        "hiredis",
+        "idna",
+        "redis",
+        "requests",
+        "socks",
+        "urllib3",
+        "zstandard",
+    ]
+)
+"""Packages outside the standard library whose exceptions may be raised in these places."""
+
+_STANDARD_LIBRARY = os.path.dirname(os.__file__)  # noqa: PTH120 - pathlib is slow to import
 
 _VARARGS = 0x04
 """`inspect.CO_VARARGS`, without its slow import."""
@@ -27,11 +70,12 @@ def is_interrupt(error: BaseException) -> bool:
 
     Returns:
         True for exceptions that are not an `Exception` (`KeyboardInterrupt`, `SystemExit`, `GeneratorExit`, gevent's
-        timeouts) and for exceptions of a Python signal handler, whatever their class.
+        timeouts), for exceptions of a Python signal handler, whatever their class, and for exceptions that another thread or
+        greenlet raised in a place where this one waits.
     """
     if not isinstance(error, Exception):
         return True
-    if _is_from_signal_handler(error.__traceback__):
+    if _is_from_signal_handler(error.__traceback__) or _is_from_elsewhere(error):
         return True
     seen = {id(error)}
     cause = error.__cause__ or error.__context__
@@ -97,6 +141,28 @@ def _is_from_signal_handler(traceback: Optional[TracebackType]) -> bool:
     # The C functions: those of `signal` use exceptions to look up enums, during which another interrupt may occur.
     handlers = filter(callable, map(_signal.getsignal, range(1, _signal.NSIG)))
     return any(_code_of(handler) in codes for handler in handlers)
+
+
+def _is_from_elsewhere(error: BaseException) -> bool:
+    """Return whether another thread or greenlet raised an exception in a place where this thread waits."""
+    module = type(error).__module__
+    package = module.partition(".")[0]
+    if package in _RAISED_THERE or _is_in_standard_library(package):
+        return False
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return False
+    place = str(traceback.tb_frame.f_globals.get("__name__"))
+    return any(place == name or place.startswith(name + ".") for name in _WAITING)
+
+
+def _is_in_standard_library(package: str) -> bool:
+    if package in sys.builtin_module_names:
+        return True
+    file = getattr(sys.modules.get(package), "__file__", None) or ""
+    return file.startswith(_STANDARD_LIBRARY) and "-packages" not in file
 
 
 def _is_called_with_frame(traceback: TracebackType) -> bool:
