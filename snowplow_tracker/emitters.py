@@ -14,7 +14,6 @@ from typing import Any, Callable, Dict, Literal, Mapping, Optional, Type, TypeVa
 from snowplow_tracker._compat.keywords import takes_keyword
 from snowplow_tracker._compat.queue import LegacyQueue
 from snowplow_tracker._compat.requester import Requester as Requester
-from snowplow_tracker._delivery.dispatch import catches_request_errors
 from snowplow_tracker._delivery.engine import Engine
 from snowplow_tracker._delivery.flush_timer import FlushTimer as FlushTimer
 from snowplow_tracker._delivery.flush_timer import RetryTimer
@@ -33,6 +32,7 @@ from snowplow_tracker._delivery.options import (
 )
 from snowplow_tracker._delivery.outcome import NO_ANSWER, HttpStatus, is_success, read_status
 from snowplow_tracker._delivery.sender import DropCallback, Owner, Timeout
+from snowplow_tracker._delivery.sending import catches_request_errors
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
 from snowplow_tracker._http.deadline import DEADLINE, clip
 from snowplow_tracker._http.endpoint import (

@@ -7,24 +7,25 @@ import os
 import secrets
 import socket
 import time
-import weakref
-from typing import Any, Callable, List, Optional
+from typing import Any, Optional
 
 from snowplow_tracker._delivery import unreported
+from snowplow_tracker._delivery.options import check_number, check_seconds
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
-from snowplow_tracker._process.interrupts import is_interrupt
-from snowplow_tracker._stores.arguments import check_client, check_numbers, check_strings
-from snowplow_tracker._stores.bodies import decode_all, encode
-from snowplow_tracker._stores.handed_out import LeasedEvent
+from snowplow_tracker._process.interrupts import is_interrupt, suppress
+from snowplow_tracker._stores.bodies import encode
+from snowplow_tracker._stores.durable import DurableStore
+from snowplow_tracker._stores.leasing import LeasedEvent
 from snowplow_tracker._stores.redaction import redact
+from snowplow_tracker._stores.redis_clients import check_client, connect
+from snowplow_tracker._stores.redis_counts import RedisCounts
 from snowplow_tracker._stores.redis_leases import RedisLeases
-from snowplow_tracker._stores.redis_link import RedisLink, connect, redis_module
+from snowplow_tracker._stores.redis_link import RedisLink
 from snowplow_tracker._stores.redis_stream import RedisStream
 from snowplow_tracker._stores.redis_writer import RedisWriter
-from snowplow_tracker.contracts import one_of
-from snowplow_tracker.event_store import OVERFLOW_POLICIES, EventStore, Overflow
+from snowplow_tracker.event_store import Overflow
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 __all__ = ["RedisEventStore", "StreamEvent"]
@@ -37,13 +38,9 @@ DEFAULT_SPILL_CAPACITY = 10_000
 
 _MAX_EVENTS = 500
 """Default maximum number of events in a batch."""
-_LOOK_AT_LENGTH_EVERY = 100
-_LOOK_AT_LENGTH_INTERVAL = 1.0
-_NEARLY_FULL = 0.9
 _LOOK_FOR_ROOM_INTERVAL = 0.05
 """Seconds between checks for room, since nothing wakes this process when another one makes room."""
 _LOOK_FOR_MEMORY_INTERVAL = 0.002
-_SIZE_IS_FRESH = 0.1
 
 
 class StreamEvent(LeasedEvent):
@@ -56,7 +53,7 @@ class StreamEvent(LeasedEvent):
     __slots__ = ()
 
 
-class RedisEventStore(EventStore):
+class RedisEventStore(DurableStore):
     """A bounded queue in a Redis stream, with a consumer group, that any number of machines share.
 
     It needs redis-py (``pip install 'snowplow-tracker[redis]'``) and Redis 5.0 or later, or a compatible server.
@@ -129,9 +126,6 @@ class RedisEventStore(EventStore):
     New in version 1.2.0.
     """
 
-    durable = True
-    thread_safe = True
-
     def __init__(
         self,
         client_or_url: Any = DEFAULT_URL,
@@ -149,35 +143,20 @@ class RedisEventStore(EventStore):
         exit_timeout: float = 2.0,
     ) -> None:
         check_client(client_or_url)
-        check_strings(stream=stream, group=group, consumer="-" if consumer is None else consumer)
-        check_numbers(
-            buffer_capacity=buffer_capacity,
-            overflow_timeout=overflow_timeout,
-            claim_after=claim_after,
-            spill_capacity=spill_capacity,
-            socket_timeout=socket_timeout,
-            exit_timeout=exit_timeout,
-        )
-        if not buffer_capacity >= 1:
-            raise ValueError("buffer_capacity must be greater than 0.")
-        one_of(overflow, OVERFLOW_POLICIES, name="overflow")
-        if not spill_capacity >= 0 or (write_behind and not spill_capacity):
-            raise ValueError("spill_capacity must not be negative, nor 0 with write_behind.")
-        for name, value in (("overflow_timeout", overflow_timeout), ("exit_timeout", exit_timeout)):
-            if not 0 <= value < float("inf"):
-                raise ValueError(f"{name} must not be negative or infinite.")
-        for name, value in (("claim_after", claim_after), ("socket_timeout", socket_timeout)):
-            if not 0 < value < float("inf"):
-                raise ValueError(f"{name} must be greater than 0, and finite.")
+        for name, value in (("stream", stream), ("group", group), ("consumer", consumer)):
+            if not isinstance(value, str) and not (name == "consumer" and value is None):
+                raise TypeError(f"{name} must be a string, got {type(value).__name__}.")
+        super().__init__("in Redis", buffer_capacity, overflow, overflow_timeout)
+        check_number("spill_capacity", spill_capacity, kind=(int, float), zero=True)
+        if write_behind and not spill_capacity:
+            raise ValueError("spill_capacity must not be 0 with write_behind.")
+        check_seconds("claim_after", claim_after)
+        check_seconds("socket_timeout", socket_timeout)
+        check_seconds("exit_timeout", exit_timeout, zero=True)
         if not stream or not group or consumer == "":
             raise ValueError("stream, group and consumer must not be empty.")
         self.stream = stream
         self.group = group
-        self.buffer_capacity = buffer_capacity
-        self.overflow: Overflow = overflow
-        self.overflow_timeout = overflow_timeout
-        self.overflow_listener: Optional[Callable[[PayloadDictList], None]] = None
-        self.lost_listener: Optional[Callable[[int, str], None]] = None
         self.claim_after = claim_after
         self.write_behind = write_behind
         self.spill_capacity = spill_capacity
@@ -185,7 +164,6 @@ class RedisEventStore(EventStore):
         self.exit_timeout = exit_timeout
         self._target = client_or_url
         self._own_consumer = consumer
-        self._errors = redis_module().exceptions
         self._start()
         fork.register(self)
 
@@ -197,30 +175,27 @@ class RedisEventStore(EventStore):
         self.consumer = (
             self._own_consumer or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         )
-        this = weakref.ref(self)  # so that an unused store can be garbage-collected
         self._link = RedisLink(
-            client,
-            is_own=is_own,
-            on_return=lambda: _on_return(this()),
-            kept_events=self.spill_capacity,
+            client, is_own=is_own, on_return=self._on_return, kept_events=self.spill_capacity
         )
-        self._stream = RedisStream(
-            client, self._errors, self.stream, self.group, self.consumer, self.claim_after
+        self._stream = RedisStream(client, self.stream, self.group, self.consumer, self.claim_after)
+        self._counts = RedisCounts(
+            self._link,
+            self._stream,
+            self.buffer_capacity,
+            self._report_dropped if self.overflow == "drop_oldest" else None,
         )
         self._writer = RedisWriter(
             self._link,
             self._stream,
             self.spill_capacity,
-            lambda wanted: _room(this(), wanted),
-            None if self.overflow == "block" else lambda bodies: _on_drop(this(), bodies),
-            lambda busy: _hold_or_release(this(), busy=busy),
+            self._counts.room,
+            None if self.overflow == "block" else self._report_dropped,
+            self._on_change,
         )
         self._leases = RedisLeases(
             self._link, self._stream, self._writer, self.claim_after, StreamEvent
         )
-        self._length, self._added, self._looked_at = 0, 0, float("-inf")
-        # The last size, which is valid for a moment unless events leave; its time; the number of changes.
-        self._size, self._counted_at, self._changes = 0, float("-inf"), 0
 
     def __repr__(self) -> str:
         target = redact(self._target) if isinstance(self._target, str) else "a client"
@@ -237,12 +212,9 @@ class RedisEventStore(EventStore):
         self._check_process()
         body = encode(payload)
         if self._may_add_now():
-            try:
+            # The link logs and counts a failure.
+            with suppress(*self._link.failures):
                 return self._add_now(body)
-            except self._link.failures as error:
-                if is_interrupt(error):
-                    raise
-                # The link has already logged and counted it.
         return self._add_to_memory(body)
 
     def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
@@ -262,21 +234,18 @@ class RedisEventStore(EventStore):
         if not self._link.may_try():
             return []
         self._writer.write_settled()
-        try:
-            batch = self._leases.take(_MAX_EVENTS if max_events is None else max_events)
-        except self._link.failures as error:
-            if is_interrupt(error):
-                raise
-            return []
-        self._count_again()
-        if batch.broken:
-            logger.error(
-                "%d entries of %s hold no event and were dropped.", batch.broken, self.stream
-            )
-            self._tell_lost(batch.broken, "hold no event")
-            if not self._writer.write_settled():
-                self._writer.wake()
-        return [*batch.events]
+        with suppress(*self._link.failures):
+            events, broken = self._leases.take(_MAX_EVENTS if max_events is None else max_events)
+            self._counts.changed()
+            if broken:
+                logger.error(
+                    "%d entries of %s hold no event and were dropped.", broken, self.stream
+                )
+                self._tell_lost(broken, "hold no event")
+                if not self._writer.write_settled():
+                    self._writer.wake()
+            return events
+        return []
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
         """Acknowledge leased events, or requeue them in their old place.
@@ -286,7 +255,7 @@ class RedisEventStore(EventStore):
         """
         self._check_process()
         settled, foreign = self._leases.settle(batch, need_retry=need_retry)
-        self._count_again()
+        self._counts.changed()
         if settled and not (self._link.may_try() and self._writer.write_settled()):
             self._writer.wake()
         if need_retry:
@@ -310,19 +279,7 @@ class RedisEventStore(EventStore):
         self._check_process()
         # In this order, an event that is just being written is counted twice rather than not at all.
         local = self._writer.unwritten
-        now = time.monotonic()
-        if now - self._counted_at <= _SIZE_IS_FRESH or not self._link.may_try():
-            return self._size + local
-        changes = self._changes
-        try:
-            waiting = self._link.call(self._stream.counts).waiting
-        except self._link.failures as error:
-            if is_interrupt(error):
-                raise
-            return self._size + local
-        if changes == self._changes:
-            self._size, self._counted_at = waiting, now
-        return waiting + local
+        return self._counts.waiting() + local
 
     def remaining(self) -> Optional[int]:
         """Return the number of events that are not delivered yet, including those that workers are sending now.
@@ -331,14 +288,10 @@ class RedisEventStore(EventStore):
         """
         self._check_process()
         local = self._writer.unwritten
-        if self._link.is_calling():
-            return None
-        try:
-            return self._link.call(self._stream.length) + local
-        except self._link.failures as error:
-            if is_interrupt(error):
-                raise
-            return None
+        if not self._link.is_calling():
+            with suppress(*self._link.failures):
+                return self._link.call(self._stream.length) + local
+        return None
 
     def wait_for_events(self, timeout: float) -> bool:
         """Wait until there are new events.
@@ -354,13 +307,10 @@ class RedisEventStore(EventStore):
             time.sleep(min(timeout, max(0.01, self._link.whole.wait())))
             return False
         longest = min(timeout, self._link.longest_block())
-        self._count_again()
-        try:
+        self._counts.changed()
+        with suppress(*self._link.failures):
             return self._link.call(lambda: self._stream.wait(int(longest * 1000)))
-        except self._link.failures as error:
-            if is_interrupt(error):
-                raise
-            return False
+        return False
 
     def reset_after_fork(self) -> None:
         """Start again in a forked child: connections and events in memory belong to the parent."""
@@ -401,58 +351,17 @@ class RedisEventStore(EventStore):
         return not self.spill_capacity and self._link.may_add()
 
     def _add_now(self, body: str) -> bool:
-        if not self._room(1) and not (self.overflow == "block" and self._wait_for_room()):
-            self._report_full(1)
+        def has_room() -> bool:
+            return self._counts.room(1) > 0
+
+        if not has_room() and not (
+            self.overflow == "block" and self._wait_for_room(has_room, _LOOK_FOR_ROOM_INTERVAL)
+        ):
+            self._report_full()
             return False
         self._link.call(lambda: self._stream.add(body), adds=True)
-        self._changes += 1
-        self._size += 1
+        self._counts.added()
         return True
-
-    def _room(self, wanted: int) -> int:
-        """Return how many of `wanted` events there is room for; `"drop_oldest"` makes room."""
-        now = time.monotonic()
-        known = self._length + self._added + wanted
-        nearly_full = known > self.buffer_capacity * _NEARLY_FULL
-        if (
-            not nearly_full
-            and self._added < _LOOK_AT_LENGTH_EVERY
-            and now - self._looked_at < _LOOK_AT_LENGTH_INTERVAL
-        ):
-            self._added += wanted
-            return wanted
-        self._length = self._link.call(self._stream.length)
-        self._looked_at, self._added = now, wanted
-        excess = self._length + wanted - self.buffer_capacity
-        if excess <= 0:
-            return wanted
-        if self.overflow == "drop_oldest":
-            # A few at once: dropping takes two calls, which would be slow for each event.
-            self._evict(max(excess, self.buffer_capacity // 1_000))
-            return wanted
-        self._added = max(0, wanted - excess)
-        return self._added
-
-    def _wait_for_room(self) -> bool:
-        deadline = time.monotonic() + self.overflow_timeout
-        while True:
-            rest = deadline - time.monotonic()
-            if rest <= 0:
-                return False
-            time.sleep(min(rest, _LOOK_FOR_ROOM_INTERVAL))
-            if self._room(1):
-                return True
-
-    def _evict(self, count: int) -> None:
-        oldest = self._link.call(lambda: self._stream.oldest_waiting(count))
-        if not oldest.ids:
-            return
-        # Another program may make room at the same time: each dropped event is reported by only one of them.
-        deleted = self._link.call(lambda: self._stream.delete(oldest.ids))
-        self._looked_at = float("-inf")
-        self._report_dropped(
-            [body for body, gone in zip(oldest.bodies, deleted) if gone and body is not None]
-        )
 
     def _add_to_memory(self, body: str) -> bool:
         writer = self._writer
@@ -468,36 +377,25 @@ class RedisEventStore(EventStore):
                 time.sleep(_LOOK_FOR_MEMORY_INTERVAL)
                 taken = writer.add(body)
         if not taken:
-            self._report_full(1)
+            self._report_full()
         if process_exit.is_exiting:
             self._finish_at_exit(self.exit_timeout)  # no later hook will write them
         return taken
 
-    def _report_full(self, count: int) -> None:
-        if self.overflow_listener is None:
-            logger.error("The event queue in Redis is full: dropped %s.", events_text(count))
+    # Writing, exit and fork
 
-    def _report_dropped(self, bodies: List[Any]) -> None:
-        if self.overflow_listener is None:
-            self._report_full(len(bodies))
-            return
-        events: PayloadDictList = [event for event in decode_all(bodies) if event is not None]
-        self.overflow_listener(events)
-        if len(events) < len(bodies):
-            self._tell_lost(len(bodies) - len(events), "hold no event")
+    def _on_return(self) -> None:
+        if self._writer.is_busy:
+            self._writer.wake()
 
-    # Reporting
-
-    def _count_again(self) -> None:
-        """Make the next `size` ask Redis."""
-        self._changes += 1
-        self._counted_at = float("-inf")
-
-    def _tell_lost(self, count: int, what: str) -> None:
-        if self.lost_listener is not None:
-            self.lost_listener(count, what)
-
-    # Exit and fork
+    def _on_change(self, busy: bool) -> None:
+        """Register the store for the exit hook while events are in memory."""
+        self._counts.changed()
+        if busy:
+            process_exit.prepare()
+            process_exit.hold(self)
+        else:
+            process_exit.release(self)
 
     def _flush_at_exit(self) -> bool:
         self._writer.wake()
@@ -517,30 +415,3 @@ class RedisEventStore(EventStore):
         """Start again in a forked child, even if C code forked it without Python's hooks."""
         if self._pid != os.getpid():
             self._start()
-
-
-def _on_return(store: Optional[RedisEventStore]) -> None:
-    if store is not None and store._writer.is_busy:
-        store._writer.wake()
-
-
-def _room(store: Optional[RedisEventStore], wanted: int) -> int:
-    return wanted if store is None else store._room(wanted)
-
-
-def _on_drop(store: Optional[RedisEventStore], bodies: List[str]) -> None:
-    if store is not None:
-        store._report_dropped(bodies)
-
-
-def _hold_or_release(store: Optional[RedisEventStore], *, busy: bool) -> None:
-    """Register the store for the exit hook while events are in memory."""
-    if store is None:
-        return
-    store._count_again()
-    this: Any = store
-    if busy:
-        process_exit.prepare()
-        process_exit.hold(this)
-    else:
-        process_exit.release(this)

@@ -6,28 +6,22 @@ import logging
 import os
 import sqlite3
 import time
+from functools import partial
 from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Callable,
-    List,
-    Literal,
-    Optional,
-    Union,
-)
+from typing import TYPE_CHECKING, List, Literal, Optional, Tuple, Union
 
+from snowplow_tracker._delivery.options import check_number, check_seconds
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._process.interrupts import is_interrupt
-from snowplow_tracker._stores.arguments import check_numbers, path_name
-from snowplow_tracker._stores.bodies import decode_all, encode
-from snowplow_tracker._stores.lease_keeper import LeaseKeeper
-from snowplow_tracker._stores.sqlite_access import ReenteredError, SQLiteAccess
+from snowplow_tracker._stores.bodies import encode
+from snowplow_tracker._stores.durable import DurableStore
+from snowplow_tracker._stores.leasing import LeaseKeeper
+from snowplow_tracker._stores.sqlite_access import FAILURES, ReenteredError, SQLiteAccess
 from snowplow_tracker._stores.sqlite_adding import SQLiteAdding
 from snowplow_tracker._stores.sqlite_file import PAGE_BYTES, SQLiteStoreError, is_locked
-from snowplow_tracker._stores.sqlite_leases import WAITING, Row
+from snowplow_tracker._stores.sqlite_leases import WAITING, Lease, Row
 from snowplow_tracker.contracts import one_of
-from snowplow_tracker.event_store import OVERFLOW_POLICIES, EventStore, Overflow
+from snowplow_tracker.event_store import Overflow
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 __all__ = ["SQLiteEventStore", "SQLiteStoreError"]
@@ -52,6 +46,8 @@ _SYNCHRONOUS = {"process": "NORMAL", "machine": "FULL"}
 _SIZE = f"SELECT {WAITING}"
 _REMAINING = "SELECT events FROM total"
 
+_NO_FILES = (":memory:", "file:")
+
 _MAX_EVENTS = 1_000
 """Default maximum number of events in a batch, so that memory does not grow with the backlog."""
 _SPARE_PAGES = 256
@@ -64,7 +60,7 @@ _LOOK_FOR_EVENTS_INTERVAL = 0.25
 _SETTLED_AT_ONCE_ON_A_FULL_DISK = 50
 
 
-class SQLiteEventStore(EventStore):
+class SQLiteEventStore(DurableStore):
     """A bounded first-in, first-out queue in an SQLite file that threads, processes and forks may share.
 
     Guarantees:
@@ -112,9 +108,6 @@ class SQLiteEventStore(EventStore):
     New in version 1.2.0.
     """
 
-    durable = True
-    thread_safe = True
-
     def __init__(
         self,
         path: _StrPath,
@@ -127,43 +120,14 @@ class SQLiteEventStore(EventStore):
         lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
         durability: Durability = "process",
     ) -> None:
-        name = path_name(path)
-        if (
-            not isinstance(name, str)
-            or not name
-            or "\0" in name
-            or name.startswith((":memory:", "file:"))
-        ):
-            raise ValueError(
-                f"path must be the path of a file on a disk, got {name!r}: use InMemoryEventStore for a queue in"
-                " memory; URIs are not supported."
-            )
-        check_numbers(
-            buffer_capacity=buffer_capacity,
-            overflow_timeout=overflow_timeout,
-            max_bytes=max_bytes,
-            lease_seconds=lease_seconds,
-            lock_timeout=lock_timeout,
-        )
-        if not buffer_capacity >= 1:
-            raise ValueError("buffer_capacity must be greater than 0.")
-        one_of(overflow, OVERFLOW_POLICIES, name="overflow")
+        self.path = _absolute_name(path)
+        super().__init__(self.path, buffer_capacity, overflow, overflow_timeout)
         one_of(durability, _SYNCHRONOUS, name="durability")
-        if not 0 <= overflow_timeout < float("inf"):
-            raise ValueError("overflow_timeout must not be negative or infinite.")
-        if not max_bytes >= 16 * PAGE_BYTES:
+        check_number("max_bytes", max_bytes, kind=(int, float))
+        if max_bytes < 16 * PAGE_BYTES:
             raise ValueError(f"max_bytes must be at least {16 * PAGE_BYTES}.")
-        if not 0 < lease_seconds < float("inf"):
-            raise ValueError("lease_seconds must be greater than 0, and finite.")
-        if not 0 <= lock_timeout < float("inf"):
-            raise ValueError("lock_timeout must not be negative or infinite.")
-        # Absolute, since it is opened again after a fork, and the program may change its directory before that.
-        self.path = str(Path(name).absolute())
-        self.buffer_capacity = buffer_capacity
-        self.overflow: Overflow = overflow
-        self.overflow_timeout = overflow_timeout
-        self.overflow_listener: Optional[Callable[[PayloadDictList], None]] = None
-        self.lost_listener: Optional[Callable[[int, str], None]] = None
+        check_seconds("lease_seconds", lease_seconds)
+        check_seconds("lock_timeout", lock_timeout, zero=True)
         self.max_bytes = max_bytes
         self.lease_seconds = lease_seconds
         self.lock_timeout = lock_timeout
@@ -206,7 +170,7 @@ class SQLiteEventStore(EventStore):
             added = self._adding.add(body) or self._add_when_full(body)
         except ReenteredError:
             return self._adding.add_reentered(body)
-        except (sqlite3.Error, SQLiteStoreError) as error:
+        except FAILURES as error:
             if is_interrupt(error):
                 raise
             self._access.failed("An event could not be added to", error, refused=1)
@@ -225,32 +189,19 @@ class SQLiteEventStore(EventStore):
             The events; none if the file cannot be read now.
         """
         wanted = _MAX_EVENTS if max_events is None else max_events
-        try:
+        with self._access.failures_logged("No events could be read from"):
             # A read does not block processes that add events.
-            if not self._access.perform(lambda connection: self._count_in(connection, _SIZE)):
-                return []
-            lease, rows = self._grant(wanted)
-        except ReenteredError:
-            return []
-        except (sqlite3.Error, SQLiteStoreError) as error:
-            if is_interrupt(error):
-                raise
-            self._access.failed("No events could be read from", error)
-            return []
-        events, unreadable = self._access.leases.hand_out(lease, rows)
-        if unreadable:
-            logger.error(
-                "Lost %s in the event queue %s: the file cannot be read there.",
-                events_text(unreadable),
-                self.path,
-            )
-            self._tell_lost(unreadable, "cannot be read")
-            if not events:
-                self.cleanup([], need_retry=False)
-                return self.get_events_batch(max_events=max_events)
-        if events:
-            self._keeper.ensure_running()
-        return [*events]
+            if self._access.perform(lambda connection: self._count_in(connection, _SIZE)):
+                events, unreadable = self._access.leases.hand_out(*self._grant(wanted))
+                if unreadable:
+                    self._report_unreadable(unreadable)
+                    if not events:
+                        self.cleanup([], need_retry=False)
+                        return self.get_events_batch(max_events=max_events)
+                if events:
+                    self._keeper.ensure_running()
+                return events
+        return []
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
         """Acknowledge leased events, or requeue them in their old place."""
@@ -260,15 +211,9 @@ class SQLiteEventStore(EventStore):
             generation = self._access.leases.settle(event, forget=not need_retry)
             if need_retry and generation not in (None, self._access.file.generation):
                 homeless.append(event)  # its file is gone
-        try:
+        # What is not written stays recorded, for the thread that is interrupted here or the next transaction.
+        with self._access.failures_logged("The results of deliveries could not be written to"):
             self._write_settled()
-        except ReenteredError:
-            pass  # the thread that is interrupted here writes them, or the next transaction does
-        except (sqlite3.Error, SQLiteStoreError) as error:
-            if is_interrupt(error):
-                raise
-            # They stay recorded for the next transaction.
-            self._access.failed("The results of deliveries could not be written to", error)
         for event in homeless:
             self.add_event(event)
 
@@ -279,17 +224,9 @@ class SQLiteEventStore(EventStore):
             events: The events.
         """
         now = time.monotonic()
-        if not events or now < self._renew_at:
-            return
-        self._renew_at = now + self.lease_seconds / 6
-        try:
-            self._access.perform(self._access.leases.renew)
-        except ReenteredError:
-            pass
-        except (sqlite3.Error, SQLiteStoreError) as error:
-            if is_interrupt(error):
-                raise
-            logger.debug("Leases in %s could not be renewed: %s", self.path, error)
+        if events and now >= self._renew_at:
+            self._renew_at = now + self.lease_seconds / 6
+            self._renew()
 
     def size(self) -> int:
         """Return the number of queued events of all processes."""
@@ -334,58 +271,40 @@ class SQLiteEventStore(EventStore):
 
     def _add_when_full(self, body: str) -> bool:
         if self.overflow == "block":
-            added = self._wait_for_room(body)
+            added = self._wait_for_room(lambda: self._adding.add(body), _LOOK_FOR_ROOM_INTERVAL)
         elif self.overflow == "drop_oldest":
             added = self._replace_oldest(body)
         else:
             added = False
-        if not added and self.overflow_listener is None:
-            logger.error("The event queue %s is full: an event was dropped.", self.path)
+        if not added:
+            self._report_full()
         return added
 
-    def _wait_for_room(self, body: str) -> bool:
-        deadline = time.monotonic() + self.overflow_timeout
-        while True:
-            rest = deadline - time.monotonic()
-            if rest <= 0:
-                return False
-            time.sleep(min(rest, _LOOK_FOR_ROOM_INTERVAL))
-            if self._adding.add(body):
-                return True
-
     def _replace_oldest(self, body: str) -> bool:
-        evicted: List[Row] = []
+        evicted: List[bytes] = []
         added = False
         try:
             # Another process may use the room first, and it may take more than one round to empty a page.
             for _ in range(_ROUNDS_TO_MAKE_ROOM):
-                rows = self._adding.evict()
-                evicted += rows
+                bodies = self._adding.evict()
+                evicted += bodies
                 added = self._adding.add(body)
-                if added or not rows:
+                if added or not bodies:
                     break
         finally:
             if evicted:
-                self._report_evicted(evicted)
+                self._report_dropped(evicted)
         return added
-
-    def _report_evicted(self, rows: List[Row]) -> None:
-        if self.overflow_listener is None:
-            logger.error(
-                "The event queue %s is full: dropped %s.", self.path, events_text(len(rows))
-            )
-            return
-        events = decode_all([body for _, body in rows])
-        readable: PayloadDictList = [event for event in events if event is not None]
-        self.overflow_listener(readable)
-        if len(readable) < len(rows):
-            self._tell_lost(len(rows) - len(readable), "cannot be read")
 
     # Leasing and settling
 
-    def _grant(self, max_events: int) -> Any:
-        def grant(connection: sqlite3.Connection) -> Any:
-            return self._access.leases.grant(connection, max_events, self._access.file.generation)
+    def _grant(self, max_events: int) -> Tuple[Lease, List[Row]]:
+        def grant(
+            connection: sqlite3.Connection, *, written: bool = True
+        ) -> Tuple[Lease, List[Row]]:
+            return self._access.leases.grant(
+                connection, max_events, self._access.file.generation, written=written
+            )
 
         try:
             return self._access.transaction(grant)
@@ -403,11 +322,15 @@ class SQLiteEventStore(EventStore):
         self._access.failed(
             "No lease could be written, and events are sent without one, from", first
         )
-        return self._access.perform(
-            lambda connection: self._access.leases.grant_unwritten(
-                connection, max_events, self._access.file.generation
-            )
+        return self._access.perform(partial(grant, written=False))
+
+    def _report_unreadable(self, count: int) -> None:
+        logger.error(
+            "Lost %s in the event queue %s: the file cannot be read there.",
+            events_text(count),
+            self.path,
         )
+        self._tell_lost(count, "cannot be read")
 
     def _write_settled(self) -> None:
         if not self._access.leases.has_settled:
@@ -446,24 +369,30 @@ class SQLiteEventStore(EventStore):
 
     def _keep_leases(self) -> bool:
         """Renew the leases, in a thread, and return whether there are any."""
-        if not self._access.is_of_this_process or self._access.file.current is None:
+        if self._access.file.current is None:
             return False
         self._access.leases.take_back_abandoned()
-        try:
-            if self._access.leases.has_settled:
-                self._access.transaction(self._access.leases.renew)
-            else:
-                self._access.perform(self._access.leases.renew)
-        except (sqlite3.Error, SQLiteStoreError, ReenteredError) as error:
-            logger.debug("Leases in %s could not be renewed: %s", self.path, error)
+        self._renew()
         return len(self._access.leases) > 0
+
+    def _renew(self) -> None:
+        leases = self._access.leases
+        try:
+            if leases.has_settled:
+                self._access.transaction(leases.renew)
+            else:
+                self._access.perform(leases.renew)
+        except (*FAILURES, ReenteredError) as error:
+            if is_interrupt(error):
+                raise
+            logger.debug("Leases in %s could not be renewed: %s", self.path, error)
 
     def _count(self, query: str) -> Optional[int]:
         try:
             number = self._access.perform(lambda connection: self._count_in(connection, query))
         except ReenteredError:
             return self._last_size
-        except (sqlite3.Error, SQLiteStoreError) as error:
+        except FAILURES as error:
             if is_interrupt(error):
                 raise
             self._uncountable = True
@@ -492,6 +421,16 @@ class SQLiteEventStore(EventStore):
             self._access.file.last_count = number
         return number
 
-    def _tell_lost(self, count: int, what: str) -> None:
-        if self.lost_listener is not None:
-            self.lost_listener(count, what)
+
+def _absolute_name(path: _StrPath) -> str:
+    """Return the absolute path, since the program may change its directory before a fork opens the file again."""
+    try:
+        name = os.fspath(path)
+    except TypeError:
+        raise TypeError(f"path must be a string or a path, got {type(path).__name__}.") from None
+    if not isinstance(name, str) or not name or "\0" in name or name.startswith(_NO_FILES):
+        raise ValueError(
+            f"path must be the path of a file on a disk, got {name!r}: use InMemoryEventStore for a queue in"
+            " memory; URIs are not supported."
+        )
+    return str(Path(name).absolute())

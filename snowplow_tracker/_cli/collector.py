@@ -20,7 +20,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Iterator, List, Optional, TextIO
 
-from snowplow_tracker._cli.arguments import port, say, whole_number
+from snowplow_tracker._cli.common import knows_codes, port, say, whole_number
 
 if TYPE_CHECKING:
     from snowplow_tracker.testing._journal import Entry
@@ -29,19 +29,13 @@ _USAGE = 2
 _RED = "\x1b[31m"
 _PLAIN = "\x1b[0m"
 _DEFAULT_SIZE = (100, 24)
-_BATCH = 250
 # Maximum number that is shown for one event; the page shows all.
 _MAX_PROBLEMS = 5
 _POLL = 1.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments.
-
-    Args:
-        parser: the parser of the command.
-    """
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    """Declare the arguments."""
     parser.add_argument(
         "--port",
         type=port,
@@ -80,14 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the collector until it is interrupted.
-
-    Args:
-        args: the arguments of the command.
-
-    Returns:
-        0 when it was interrupted from the keyboard, 2 if it cannot have the schemas.
-    """
+    """Run the collector until it is interrupted; return the exit status."""
     from snowplow_tracker.testing.live_collector import LiveCollector
 
     try:
@@ -106,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         output.print("Open the same URL in a browser to see the events in full.\n")
         generation, last = 0, 0
         while True:
-            now, entries = collector.journal.wait_for_more(generation, last, _BATCH, _POLL)
+            now, entries = collector.journal.wait_for_more(generation, last, _POLL)
             generation = now
             if entries:
                 last = entries[-1].number
@@ -123,42 +110,30 @@ class _Output:
         self._colored = knows_codes(stream)
         self._header_shown = False
 
-    def print(self, text: str) -> None:
-        """Print a string without characters that control a terminal."""
+    def print(self, text: str, *, bad: bool = False) -> None:
+        """Print a string without characters that control a terminal; what is bad, in red."""
         from snowplow_tracker.testing.collector import print_safely
 
         if self._stream is None:
             return
+        is_red = bad and self._colored
         try:
+            if is_red:
+                self._stream.write(_RED)
             print_safely(text, self._stream)
+            if is_red:
+                self._stream.write(_PLAIN)
+                self._stream.flush()
         except (OSError, ValueError):
             self._lose()
 
     def print_entry(self, entry: Entry) -> None:
         """Print the lines of an event."""
-        if self._stream is None:
-            return
         width = shutil.get_terminal_size(_DEFAULT_SIZE).columns
         if not self._header_shown:
             self._header_shown = True
-            for line in _header(width):
-                self.print(line)
-        lines = list(_lines(entry, width))
-        if not entry.good and self._colored:
-            self._write_raw(_RED)
-        for line in lines:
-            self.print(line)
-        if not entry.good and self._colored:
-            self._write_raw(_PLAIN)
-
-    def _write_raw(self, code: str) -> None:
-        if self._stream is None:
-            return
-        try:
-            self._stream.write(code)
-            self._stream.flush()
-        except (OSError, ValueError):
-            self._lose()
+            self.print("\n".join(_header(width)))
+        self.print("\n".join(_lines(entry, width)), bad=not entry.good)
 
     def _lose(self) -> None:
         # The output is closed. The collector continues, for the page and for tests.
@@ -168,23 +143,6 @@ class _Output:
             descriptor = os.open(os.devnull, os.O_WRONLY)
             os.dup2(descriptor, stream.fileno())  # type: ignore[union-attr]
             os.close(descriptor)
-
-
-def knows_codes(stream: Optional[TextIO]) -> bool:
-    """Return whether a stream is a terminal with colors.
-
-    Args:
-        stream: the stream to write to, or None.
-    """
-    if stream is None or os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", ""):
-        return False
-    try:
-        if not stream.isatty():
-            return False
-    except (OSError, ValueError, AttributeError):
-        return False
-    # The console of Windows supports them only if a program has enabled them.
-    return "TERM" in os.environ or "WT_SESSION" in os.environ
 
 
 def _columns(width: int) -> List[int]:

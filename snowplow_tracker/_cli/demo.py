@@ -7,54 +7,37 @@ import sys
 import uuid
 from typing import TYPE_CHECKING, List, Optional
 
-from snowplow_tracker._cli.arguments import SWITCHED_OFF, say
+from snowplow_tracker._cli.common import SWITCHED_OFF, say
 
 if TYPE_CHECKING:
     from snowplow_tracker.tracker import Tracker
 
-USAGE = 2
-
-_EPILOG = f"""\
+EPILOG = """\
 Exit status:
   0    every event arrived and is valid
   1    some did not
-  {USAGE}    SNOWPLOW_DISABLED=1 switches tracking off, so that there is nothing to show
+  2    SNOWPLOW_DISABLED=1 switches tracking off, so that there is nothing to show
 """
-_TIMEOUT = 10.0
-_NAMESPACE = "demo"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments: there are none.
-
-    Args:
-        parser: the parser of the command.
-    """
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EPILOG
+def add_arguments(_parser: argparse.ArgumentParser) -> None:
+    """Declare no arguments."""
 
 
 def run(_args: argparse.Namespace) -> int:
-    """Run the demo.
-
-    Args:
-        _args: the arguments of the command.
-
-    Returns:
-        The exit status, see the help.
-    """
+    """Run the demo; return the exit status."""
     from snowplow_tracker._delivery.options import is_disabled_by_environment
     from snowplow_tracker.snowplow import Snowplow
     from snowplow_tracker.subject import Subject
     from snowplow_tracker.testing.collector import Collector, EventsMissingError
 
     if is_disabled_by_environment():
-        return say("demo", f"{SWITCHED_OFF}: unset it to see events arrive", USAGE)
+        return say("demo", f"{SWITCHED_OFF}: unset it to see events arrive", 2)
     with Collector() as collector:
         print(f"A collector listens on {collector.endpoint}")
         subject = Subject().set_platform("srv").set_user_id("visitor-7").set_lang("en")
         tracker = Snowplow.create_tracker(
-            namespace=_NAMESPACE,
+            namespace="demo",
             endpoint=collector.endpoint,
             app_id="snowplow-tracker-demo",
             subject=subject,
@@ -66,7 +49,7 @@ def run(_args: argparse.Namespace) -> int:
             Snowplow.remove_tracker(tracker)
         print(f"{len(sent)} events were tracked. This is what arrived:\n")
         try:
-            collector.wait_for(len(sent), _TIMEOUT)
+            collector.wait_for(len(sent), 10.0)
         except EventsMissingError as error:
             print(error, file=sys.stderr)
             return 1

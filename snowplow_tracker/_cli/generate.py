@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List, Optional
+from typing import TYPE_CHECKING, List, Optional
 
-from snowplow_tracker._cli.arguments import say
-from snowplow_tracker._cli.schema_sources import add_schema_arguments, resolver_from
+from snowplow_tracker._cli.common import add_schema_arguments, resolver_from, say
 
 if TYPE_CHECKING:
     from snowplow_tracker.iglu.resolver import Resolver
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 DONE, INCOMPLETE, USAGE = 0, 1, 2
 
-_EPILOG = f"""\
+_say = partial(say, "generate")
+
+EPILOG = f"""\
 Example:
   snowplow-tracker generate --schemas schemas/ --out shop_events.py
   snowplow-tracker generate --schemas schemas/ --out shop_events.py --check     in CI
@@ -44,13 +46,7 @@ Exit status:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments.
-
-    Args:
-        parser: the parser of the command.
-    """
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EPILOG
+    """Declare the arguments."""
     add_schema_arguments(parser)
     parser.add_argument(
         "--schema",
@@ -85,21 +81,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write or check the module.
-
-    Args:
-        args: the arguments of the command.
-
-    Returns:
-        The exit status, see the help.
-    """
+    """Write or check the module; return the exit status."""
+    from snowplow_tracker._cli.json_input import value_of
     from snowplow_tracker.iglu.generation import generate, specifications_from
     from snowplow_tracker.iglu.resolver import SchemaNotFoundError
 
     try:
         specifications = {}
         if args.event_specifications:
-            specifications = specifications_from(_json_of(args.event_specifications))
+            specifications = specifications_from(value_of(f"@{args.event_specifications}"))
         resolver = resolver_from(args)
         generated = generate(
             resolver,
@@ -145,15 +135,6 @@ def _content_of(file: Path) -> Optional[str]:
     return file.read_bytes().decode(errors="replace").replace("\r\n", "\n")
 
 
-def _json_of(file: str) -> Any:
-    from snowplow_tracker._cli.json_input import value_of
-
-    try:
-        return value_of(f"@{file}")
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
-
-
 def _chosen(resolver: Resolver, wanted: List[str]) -> List[SchemaKey]:
     from snowplow_tracker.iglu.schema_key import SchemaKey
 
@@ -180,7 +161,3 @@ def _chosen(resolver: Resolver, wanted: List[str]) -> List[SchemaKey]:
         else:
             chosen.add(SchemaKey.parse(each))
     return sorted(chosen)
-
-
-def _say(text: str, status: int) -> int:
-    return say("generate", text, status)

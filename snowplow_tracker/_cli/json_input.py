@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any, Iterator, NamedTuple, TextIO
 
-__all__ = ["Entry", "entries_of", "json_from", "name_of", "value_of"]
-
 
 class Entry(NamedTuple):
     """One JSON value of a file."""
@@ -18,7 +16,7 @@ class Entry(NamedTuple):
     """`orders.jsonl:17`."""
     value: Any
     error: str = ""
-    """The reason why it could not be read, or None."""
+    """The reason why it could not be read, if it could not."""
 
 
 def json_from(text: str) -> Any:
@@ -47,24 +45,23 @@ def value_of(argument: str) -> Any:
     """Return the JSON of an argument: JSON itself, `@FILE`, or `-` for the standard input.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: it is not JSON.
+        ValueError: it is not JSON, or the file cannot be read. The message names the source.
     """
-    if argument == "-":
-        return json_from(sys.stdin.read())
-    if argument.startswith("@"):
-        try:
-            return json_from(Path(argument[1:]).read_text(encoding="utf-8-sig"))
-        except UnicodeDecodeError:
-            raise ValueError("it is not text in UTF-8") from None
-    return json_from(argument)
-
-
-def name_of(argument: str) -> str:
-    """Return what a message calls the source of an argument that `value_of` reads."""
-    if argument == "-":
-        return "the standard input"
-    return argument[1:] if argument.startswith("@") else repr(argument[:60])
+    source = repr(argument[:60])
+    try:
+        if argument == "-":
+            source = "the standard input"
+            return json_from(sys.stdin.read())
+        if argument.startswith("@"):
+            source = argument[1:]
+            return json_from(Path(source).read_text(encoding="utf-8-sig"))
+        return json_from(argument)
+    except OSError as error:
+        raise ValueError(f"{source}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ValueError(f"{source}: it is not text in UTF-8") from None
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
 
 
 def entries_of(file: str) -> Iterator[Entry]:

@@ -1,7 +1,7 @@
 """Parses the command line and runs one command.
 
-A command is a module with ``add_arguments(parser)`` and ``run(args) -> int``, whose docstring is its
-help. It imports what it needs inside `run`, so that ``--help`` stays fast.
+A command is a module with ``add_arguments(parser)`` and ``run(args) -> int``. Its docstring is its help, and `EPILOG`, if
+it has one, the end of that. It imports what it needs inside `run`, so that ``--help`` stays fast.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Dict, NoReturn, Optional, Sequence
 
 from snowplow_tracker._cli import collector, demo, generate, track, validate, worker
-from snowplow_tracker._cli.arguments import program, say
+from snowplow_tracker._cli.common import program, say
 from snowplow_tracker._version import __version__
 
 _COMMANDS: Dict[str, ModuleType] = {
@@ -23,8 +23,6 @@ _COMMANDS: Dict[str, ModuleType] = {
     "validate": validate,
     "worker": worker,
 }
-
-_INTERRUPTED = 130
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,7 +40,11 @@ def parser() -> argparse.ArgumentParser:
     for name, module in _COMMANDS.items():
         description = (module.__doc__ or "").strip()
         command = commands.add_parser(
-            name, help=description.partition("\n")[0], description=description
+            name,
+            help=description.partition("\n")[0],
+            description=description,
+            epilog=getattr(module, "EPILOG", None),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(command)
         command.set_defaults(run=module.run)
@@ -50,14 +52,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Run a command.
-
-    Args:
-        argv: the arguments; by default those of the process.
-
-    Returns:
-        The exit status: 0 if all went well.
-    """
+    """Run a command with these arguments, or those of the process; return the exit status."""
     commands = parser()
     args = commands.parse_args(argv)
     if args.command is None:
@@ -66,7 +61,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     try:
         status: int = args.run(args)
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return 130
     except OSError as error:
         return say(args.command, str(error), 1)
     return status

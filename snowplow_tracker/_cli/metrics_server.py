@@ -6,18 +6,9 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Callable, Tuple
 
-__all__ = ["serve"]
-
 
 def serve(address: Tuple[str, int], text: Callable[[], str]) -> ThreadingHTTPServer:
-    """Serve metrics at `/metrics` from a daemon thread.
-
-    Args:
-        address: Host and port to listen on; port 0 for any free one.
-        text: Returns the metrics in the text format of Prometheus.
-
-    Returns:
-        The server: close it with `shutdown()` and `server_close()`.
+    """Serve metrics at `/metrics` from a daemon thread, until `shutdown()` and `server_close()`.
 
     Raises:
         OSError: The port is not available.

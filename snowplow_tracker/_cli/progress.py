@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import threading
 import time
 from collections import deque
 from typing import Deque, NamedTuple, Optional, TextIO, Tuple
 
+from snowplow_tracker._cli.common import knows_codes
 from snowplow_tracker._stores.redaction import redact
 
 _RATE_OVER = 5.0
@@ -39,7 +39,7 @@ class Reporter(logging.Handler):
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._stream = stream
         self._interval = interval
-        self._on_terminal = _knows_codes(stream)
+        self._on_terminal = knows_codes(stream)
         self._writing = threading.RLock()
         self._line = ""
         self._drawn_at = float("-inf")
@@ -48,12 +48,7 @@ class Reporter(logging.Handler):
         self._history: Deque[Tuple[float, int]] = deque([(self._last_at, 0)])
 
     def show(self, progress: Progress, *, final: bool = False) -> None:
-        """Show the progress, if it is time to.
-
-        Args:
-            progress: The progress.
-            final: Whether this is the last call.
-        """
+        """Show the progress, if it is time to, or if this is the last call."""
         now = time.monotonic()
         due = now - self._drawn_at >= (_REDRAW_INTERVAL if self._on_terminal else self._interval)
         rate = self._rate(now, progress.sent)
@@ -109,20 +104,6 @@ class Reporter(logging.Handler):
             self._history.popleft()
         since, before = self._history[0]
         return (sent - before) / max(0.001, now - since)
-
-
-def _knows_codes(stream: Optional[TextIO]) -> bool:
-    """Return whether a stream is a terminal that can erase a line."""
-    if stream is None or "NO_COLOR" in os.environ:
-        return False
-    try:
-        if not stream.isatty():
-            return False
-    except ValueError:  # it is closed
-        return False
-    if os.name == "nt":
-        return "WT_SESSION" in os.environ
-    return os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
 
 
 def _sentence(progress: Progress, rate: float) -> str:

@@ -10,18 +10,18 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
-from snowplow_tracker._cli.arguments import (
-    ENDPOINT_HELP,
-    METHOD_HELP,
+from snowplow_tracker._cli.common import (
     SWITCHED_OFF,
+    add_endpoint_arguments,
+    add_schema_arguments,
     check_endpoint,
     event_id,
     number,
     point_in_time,
+    resolver_from,
     say,
     seconds,
 )
-from snowplow_tracker._cli.schema_sources import add_schema_arguments, resolver_from
 
 if TYPE_CHECKING:
     from snowplow_tracker.emitters import AsyncEmitter
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 DELIVERED, BAD_INPUT, USAGE, NOT_IN_TIME, DROPPED = 0, 1, 2, 3, 4
 
-_EPILOG = f"""\
+_say = partial(say, "track")
+
+EPILOG = f"""\
 Example:
   snowplow-tracker track --endpoint https://collector.acme.example page-view https://shop.example/ --title Shop
   snowplow-tracker track --endpoint localhost:9090 structured --category shop --action add --value 2
@@ -67,26 +69,13 @@ _SHOW_PROGRESS_FROM = 1_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments.
-
-    Args:
-        parser: the parser of the command.
-    """
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EPILOG
+    """Declare the arguments."""
     from snowplow_tracker._delivery.options import is_disabled_by_environment
 
     endpoint = os.environ.get("SNOWPLOW_ENDPOINT")
     if endpoint is None and is_disabled_by_environment():
         endpoint = "localhost"  # nothing is sent there, and a script without an endpoint goes on
-    parser.add_argument(
-        "--endpoint",
-        metavar="URL",
-        default=endpoint,
-        required=endpoint is None,
-        help=ENDPOINT_HELP,
-    )
-    parser.add_argument("--method", choices=("post", "get"), default="post", help=METHOD_HELP)
+    add_endpoint_arguments(parser, endpoint)
     parser.add_argument(
         "--namespace", default="cli", help="the name of the tracker (default: %(default)s)"
     )
@@ -174,14 +163,7 @@ _SUBJECT = {
 
 
 def run(args: argparse.Namespace) -> int:
-    """Track the events.
-
-    Args:
-        args: the arguments of the command.
-
-    Returns:
-        The exit status, see the help.
-    """
+    """Track the events; return the exit status."""
     from snowplow_tracker._cli.progress import Reporter
     from snowplow_tracker._delivery.options import is_disabled_by_environment
     from snowplow_tracker.iglu.validation import SchemaExtraMissingError
@@ -299,6 +281,8 @@ class _Run:
         self._reporter.show(progress, final=final)
 
     def _read(self) -> Iterator[_Tracked]:
+        from snowplow_tracker._cli.json_input import value_of
+
         args = self._args
         if args.kind == "self-describing":
             if (args.data is None) == (args.lines is None):
@@ -309,19 +293,8 @@ class _Run:
                         "--event-id is for one event: with --lines, give each line an event_id"
                     )
                 return self._lines()
-            value = self._json(args.data)
-            return iter([self._tracked(lambda: self._custom(value))])
+            return iter([self._tracked(partial(self._custom, value_of(args.data)))])
         return iter([self._tracked(self._simple)])
-
-    def _json(self, argument: str) -> Any:
-        from snowplow_tracker._cli.json_input import name_of, value_of
-
-        try:
-            return value_of(argument)
-        except OSError as error:
-            raise ValueError(f"{name_of(argument)}: {error.strerror}") from error
-        except ValueError as error:
-            raise ValueError(f"{name_of(argument)}: {error}") from error
 
     def _lines(self) -> Iterator[_Tracked]:
         from snowplow_tracker._cli.json_input import entries_of
@@ -398,14 +371,12 @@ def _options(value: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _entities(argument: str) -> List[SelfDescribingJson]:
-    from snowplow_tracker._cli.json_input import name_of, value_of
+    from snowplow_tracker._cli.json_input import value_of
 
     try:
         value = value_of(argument)
-    except OSError as error:
-        raise ValueError(f"--entity {name_of(argument)}: {error.strerror}") from error
     except ValueError as error:
-        raise ValueError(f"--entity {name_of(argument)}: {error}") from error
+        raise ValueError(f"--entity {error}") from error
     return [
         _self_describing(each, "an entity")
         for each in (value if isinstance(value, list) else [value])
@@ -460,7 +431,3 @@ def _subject(args: argparse.Namespace) -> Subject:
         if value is not None:
             getattr(subject, f"set_{option.replace('-', '_')}")(value)
     return subject
-
-
-def _say(text: str, status: int) -> int:
-    return say("track", text, status)

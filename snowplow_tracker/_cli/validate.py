@@ -6,8 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Iterator, Tuple
 
-from snowplow_tracker._cli.arguments import say
-from snowplow_tracker._cli.schema_sources import add_schema_arguments, resolver_from
+from snowplow_tracker._cli.common import add_schema_arguments, resolver_from, say
 from snowplow_tracker._messages import escaped
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 VALID, INVALID, USAGE = 0, 1, 2
 
-_EPILOG = f"""\
+EPILOG = f"""\
 Example:
   snowplow-tracker validate --schemas schemas/ tests/events/*.json orders.jsonl
   orders.jsonl:17: $.total: must be a number, not "59.80" (iglu:com.acme/order/jsonschema/1-0-0)
@@ -35,13 +34,7 @@ _PAYLOAD_DATA = "iglu:com.snowplowanalytics.snowplow/payload_data/"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments.
-
-    Args:
-        parser: the parser of the command.
-    """
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EPILOG
+    """Declare the arguments."""
     add_schema_arguments(parser)
     parser.add_argument(
         "files", metavar="FILE", nargs="+", help="JSON or JSON lines; - for the standard input"
@@ -49,14 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check the files.
-
-    Args:
-        args: the arguments of the command.
-
-    Returns:
-        The exit status, see the help.
-    """
+    """Check the files; return the exit status."""
     from snowplow_tracker._cli.json_input import entries_of
     from snowplow_tracker.iglu.validation import SchemaExtraMissingError
 

@@ -10,12 +10,11 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager, suppress
-from typing import Any, Callable, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Iterator, List, Optional
 
-from snowplow_tracker._cli.arguments import (
-    ENDPOINT_HELP,
-    METHOD_HELP,
+from snowplow_tracker._cli.common import (
     SWITCHED_OFF,
+    add_endpoint_arguments,
     check_endpoint,
     naming_default,
     port,
@@ -23,21 +22,22 @@ from snowplow_tracker._cli.arguments import (
     whole_number,
 )
 from snowplow_tracker._messages import events_text
-from snowplow_tracker._stores.protocol import DurableEventStore
 from snowplow_tracker._stores.redaction import redact
 from snowplow_tracker._stores.urls import FORMS, missing_file, missing_stream, open_store
+from snowplow_tracker.event_store import DurableEventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 logger = logging.getLogger("snowplow_tracker.worker")
 
 DONE, CANNOT_START, USAGE, LEFT_BEHIND, DROPPED = 0, 1, 2, 3, 4
 
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _TICK = 0.5
 """Seconds between checks for a stop, and updates of the progress, while the worker is busy."""
 _IDLE_WAIT = 0.5
 """Maximum seconds for which an idle worker waits for new events before it checks for a stop."""
 
-_EPILOG = f"""\
+EPILOG = f"""\
 URLs of stores:
   {FORMS}
   Options of the store may follow: redis://localhost/0?stream=orders&group=eu&claim_after=30
@@ -64,14 +64,8 @@ Environment:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments.
-
-    Args:
-        parser: the parser of the command.
-    """
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EPILOG
-    store, endpoint = os.environ.get("SNOWPLOW_STORE"), os.environ.get("SNOWPLOW_ENDPOINT")
+    """Declare the arguments."""
+    store = os.environ.get("SNOWPLOW_STORE")
     parser.add_argument(
         "--store",
         metavar="URL",
@@ -79,14 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=store is None,
         help="the queue that the programs fill: sqlite:///…, redis://… and others, see below",
     )
-    parser.add_argument(
-        "--endpoint",
-        metavar="URL",
-        default=endpoint,
-        required=endpoint is None,
-        help=ENDPOINT_HELP,
-    )
-    parser.add_argument("--method", choices=("post", "get"), default="post", help=METHOD_HELP)
+    add_endpoint_arguments(parser, os.environ.get("SNOWPLOW_ENDPOINT"))
     parser.add_argument(
         "--batch",
         metavar="N",
@@ -158,14 +145,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the worker until it is stopped.
-
-    Args:
-        args: the arguments of the command.
-
-    Returns:
-        The exit status, see the help.
-    """
+    """Run the worker until it is stopped; return the exit status."""
     from snowplow_tracker._cli.progress import Reporter
     from snowplow_tracker._delivery.options import is_disabled_by_environment
 
@@ -201,7 +181,7 @@ def run(args: argparse.Namespace) -> int:
                 return _say_missing(missing, USAGE)
             # It may have been started before the program, and delivers once there is something.
             _say_missing(missing, DONE)
-        with _told_by_signals(worker.stop), _metrics_of(worker, args):
+        with _stopped_by_signals(worker.stop), _metrics_of(worker, args):
             logger.info(
                 "Events are sent from %s to %s.", redact(args.store), worker.emitter.endpoint
             )
@@ -234,14 +214,14 @@ class _Gate:
 
     def __init__(self, store: DurableEventStore) -> None:
         self.store = store
-        self.shut = False
+        self.is_closed = False
         self.lost_listener: Optional[Callable[[int, str], None]] = None
 
     def add_event(self, payload: PayloadDict) -> bool:
         return self.store.add_event(payload)
 
     def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
-        return [] if self.shut else self.store.get_events_batch(max_events=max_events)
+        return [] if self.is_closed else self.store.get_events_batch(max_events=max_events)
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
         self.store.cleanup(batch, need_retry)
@@ -250,7 +230,7 @@ class _Gate:
         self.store.renew(events)
 
     def size(self) -> int:
-        return 0 if self.shut else self.store.size()
+        return 0 if self.is_closed else self.store.size()
 
     def close(self) -> None:
         self.store.close()
@@ -268,7 +248,7 @@ class _Worker:
         self._until_empty: bool = args.exit_when_empty
         self._timeout: float = args.timeout
         # Not an Event, whose lock the main thread may hold when the signal arrives.
-        self._told: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._stop_signal: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._counting = threading.Lock()
         self._sent = self._failures = self._dropped = 0
         self._gate = _Gate(store)
@@ -310,13 +290,13 @@ class _Worker:
 
     def stop(self) -> None:
         """Stop sending new requests. It is safe in a signal handler."""
-        self._gate.shut = True
-        self._told.put(None)
+        self._gate.is_closed = True
+        self._stop_signal.put(None)
 
     def run(self) -> int:
         """Deliver until it is stopped or, with `--exit-when-empty`, until the store is empty."""
         empty = False
-        while not self._gate.shut:
+        while not self._gate.is_closed:
             self._report()
             if self.emitter.retry_delay > 0:
                 self._pause(_TICK)  # the emitter's own threads retry when it is time
@@ -330,16 +310,16 @@ class _Worker:
         return self._end(empty=empty)
 
     def _deliver(self) -> None:
-        before = self._moved()
+        before = self._counts()
         self.emitter.flush(timeout=_TICK)
-        if self._moved() == before:  # another worker was faster, or the store cannot be reached
+        if self._counts() == before:  # another worker was faster, or the store cannot be reached
             self._pause(_TICK)
 
     def _pause(self, seconds: float) -> None:
         with suppress(queue.Empty):
-            self._told.get(timeout=seconds)
+            self._stop_signal.get(timeout=seconds)
 
-    def _moved(self) -> List[int]:
+    def _counts(self) -> List[int]:
         return [self._sent, self._failures, self._dropped]
 
     def _wait_for_events(self) -> None:
@@ -351,7 +331,7 @@ class _Worker:
     def _end(self, *, empty: bool) -> int:
         queued = 0 if empty else self._store.size()
         unknown = not empty and self._store.failing
-        self._gate.shut = True
+        self._gate.is_closed = True
         in_flight = self.emitter.close(timeout=self._timeout)
         self._report(queued=queued, final=True)
         logger.info(
@@ -435,34 +415,27 @@ def _occupy_standard_streams() -> None:
 
 
 @contextmanager
-def _told_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     """Call a function at the first SIGTERM or SIGINT, and interrupt at the second."""
 
     def first(_number: int, _frame: object) -> None:
-        for number in numbers:
+        for number in _STOP_SIGNALS:
             signal.signal(number, _interrupt)
         stop()
 
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    old = [signal.signal(number, first) for number in numbers]
+    old = {number: signal.signal(number, first) for number in _STOP_SIGNALS}
     try:
         yield
     except KeyboardInterrupt:
-        raise  # the process ends now
-    except BaseException:
-        _restore(numbers, old)
+        old.clear()  # the process ends now
         raise
-    else:
-        _restore(numbers, old)
-
-
-def _restore(numbers: Sequence[int], handlers: Sequence[Any]) -> None:
-    for number, handler in zip(numbers, handlers):
-        signal.signal(number, handler)
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(_number: int, _frame: object) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 

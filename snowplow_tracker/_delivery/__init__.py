@@ -26,7 +26,8 @@ The modules, from the bottom up; imports run in this direction only:
 - `state`: `Ledger`, `CircuitBreaker` and `Demand`, state machines without threads, clocks and stores, each with its
   invariant in its docstring and tests with a fake clock; and `Core`, which owns them, the permits and the one lock over all
   of it.
-- `store_access`, `settlement`, `dispatch`, `sending`, `flushing`: one task each.
+- `settlement`: one interface for all stores, and what becomes of events.
+- `sending`: a batch and its requests. `flushing`: waiting for it.
 - `engine`: connects them, and is all that `emitters` uses.
 
 Locks

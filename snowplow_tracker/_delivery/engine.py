@@ -18,15 +18,13 @@ from functools import partial
 from typing import Any, Callable, Optional
 
 from snowplow_tracker._delivery import unreported
-from snowplow_tracker._delivery.dispatch import Dispatch
 from snowplow_tracker._delivery.flushing import Flushing
 from snowplow_tracker._delivery.retry import RetryPolicy, fresh_random
 from snowplow_tracker._delivery.sender import Owner, Sender
-from snowplow_tracker._delivery.sending import Sending, Step
-from snowplow_tracker._delivery.settlement import Settlement, in_worker, passes_on
+from snowplow_tracker._delivery.sending import Dispatch, Sending, Step
+from snowplow_tracker._delivery.settlement import Settlement, StoreAccess, in_worker, passes_on
 from snowplow_tracker._delivery.state import Core, Phase, permit_in_use
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
-from snowplow_tracker._delivery.store_access import StoreAccess
 from snowplow_tracker._delivery.threads import Workers
 from snowplow_tracker._http.endpoint import redact
 from snowplow_tracker._messages import events_text

@@ -1,21 +1,337 @@
-"""One round of delivery: a permit, events from the store, and their requests."""
+"""Sending: a permit, events from the store, requests of bounded size, and one outcome for each request, which settles its events."""
 
 from __future__ import annotations
 
 import enum
 import logging
-from typing import Callable, Optional
+import time
+from typing import Any, Callable, List, Mapping, Optional, Set, Tuple, TypeVar
 
-from snowplow_tracker._delivery.dispatch import Dispatch, is_own_method
-from snowplow_tracker._delivery.sender import Owner
+from snowplow_tracker._delivery.outcome import (
+    NO_ANSWER,
+    HttpStatus,
+    Outcome,
+    Verdict,
+    classify,
+    read_status,
+)
+from snowplow_tracker._delivery.sender import Owner, Sender
 from snowplow_tracker._delivery.settlement import Settlement, passes_on
-from snowplow_tracker._delivery.state import Batch, Core, Permit, Phase, permit_in_use
+from snowplow_tracker._delivery.state import Batch, Core, Counts, Permit, Phase, permit_in_use
 from snowplow_tracker._delivery.stats import DropReason, EmitterState
-from snowplow_tracker.typing import PayloadDictList
+from snowplow_tracker._messages import events_text
+from snowplow_tracker._protocol.bodies import EventEncoder
+from snowplow_tracker._protocol.text import well_formed
+from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
-__all__ = ["Sending", "Step"]
+__all__ = ["Dispatch", "Sending", "Step", "catches_request_errors"]
 
 logger = logging.getLogger("snowplow_tracker.emitters")
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_MAX_URL_BYTES = 16_000
+"""For the parameters. The collector answers 400 if the request line is longer than 20,480 bytes; proxies may accept less."""
+
+_MAX_FAILED_GETS = 3
+"""After this many failed GET requests in a row the collector is taken to fail, not the events."""
+
+_MIN_BODY_BYTES = 1_000
+"""Minimum for the maximum size of a body, however often bodies were refused as too large."""
+
+_RENEW_SECONDS = 1.0
+"""Seconds between renewals of the leases of events that are being sent."""
+
+_own_methods: Set[Any] = set()
+
+
+def catches_request_errors(method: _Function) -> _Function:
+    """Mark a method of ours that catches the errors of a request itself.
+
+    What it raises is meant for the caller. A user's override may raise anything: that is a failed attempt.
+    """
+    _own_methods.add(method)
+    return method
+
+
+def is_own_method(method: object) -> bool:
+    """Return whether a bound method is marked by `catches_request_errors`."""
+    return getattr(method, "__func__", None) in _own_methods
+
+
+class Dispatch:
+    """Makes the requests for events, and has each event settled by the outcome of its request.
+
+    Args:
+        settlement: Settles the events.
+        in_background: Whether worker threads send.
+    """
+
+    def __init__(self, settlement: Settlement, *, in_background: bool) -> None:
+        self.encoder = EventEncoder()
+        self._settlement = settlement
+        self._in_background = in_background
+        self._renewed = 0.0
+
+    def deliver(self, permit: Permit, events: PayloadDictList) -> None:
+        """Send events of a permit's batch, and settle each."""
+        if permit.sender.method == "post":
+            self._post(permit, events)
+        else:
+            self._get(permit, events)
+
+    def _is_forked(self, permit: Permit) -> bool:
+        """Return whether this is a child forked by a callback: the events belong to the parent."""
+        return permit.core is not self._settlement.core
+
+    # POST
+
+    def _post(self, permit: Permit, events: PayloadDictList) -> None:
+        sender, settlement = permit.sender, self._settlement
+        core, batch = permit.core, permit.batch
+        parts = [events]  # a stack: the next part is the last
+        while parts and not self._is_forked(permit):
+            part = parts.pop()
+            chunk = part[: sender.max_batch_events]
+            if not chunk:
+                continue
+            sender.attach_sent_timestamp(chunk)
+            max_bytes = min(
+                sender.max_request_bytes,
+                sender.byte_limit or core.max_body_bytes,
+                core.max_body_bytes,
+            )
+            try:
+                body, size = self.encoder.next_body(chunk, max_bytes, yielding=self._in_background)
+            except Exception as error:
+                if passes_on(error):
+                    raise
+                fit = self._encodable(batch, chunk)
+                parts.extend((part[len(chunk) :], fit if len(fit) < len(chunk) else []))
+                if len(fit) == len(chunk):
+                    settlement.drop(
+                        batch, chunk, DropReason.ENCODING, "not together, though each alone"
+                    )
+                continue
+            if not size:
+                complete = [event for event in part if self.encoder.is_complete(event)]
+                others = [event for event in part if not self.encoder.is_complete(event)]
+                parts.extend((others, complete))
+                continue
+            chunk = part[:size]
+            if size < len(part):
+                parts.append(part[size:])
+            self._renew(batch)
+            outcome = self._attempt(sender, sender.http_post, body)
+            if self._is_forked(permit):
+                return
+            if outcome.verdict is Verdict.TOO_LARGE and len(chunk) > 1:
+                self._split(permit, chunk, len(body), outcome)
+                middle = len(chunk) // 2
+                parts.extend((chunk[middle:], chunk[:middle]))
+            elif outcome.verdict is Verdict.RETRY:
+                untried = [event for later in reversed(parts) for event in later]
+                self._retry_later(permit, chunk, untried, outcome, 0, chunk)
+                return
+            elif outcome.verdict is Verdict.SENT:
+                if core.max_body_bytes < sender.max_request_bytes:
+                    # The limit may be gone: try larger bodies, which costs a refused request from time to time.
+                    core.max_body_bytes += core.max_body_bytes // 32
+                core.succeeded()
+                settlement.sent(permit, chunk)
+            else:
+                core.succeeded()  # the collector answered, so there is no outage
+                settlement.count_failed_attempts(1)
+                settlement.call_back("on_failure", sender.on_failure, 0, chunk)
+                if self._is_forked(permit):
+                    return
+                self._drop_refused(batch, chunk, outcome)
+
+    def _encodable(self, batch: Batch, events: PayloadDictList) -> PayloadDictList:
+        """Drop the events that cannot be encoded, and return the others."""
+        fit: PayloadDictList = []
+        for event in events:
+            try:
+                self.encoder.encode(event)
+            except Exception as error:
+                if passes_on(error):
+                    raise
+                detail = f"{type(error).__name__}: {error}"
+                self._settlement.drop(batch, [event], DropReason.ENCODING, detail)
+            else:
+                fit.append(event)
+        return fit
+
+    def _split(self, permit: Permit, events: PayloadDictList, size: int, outcome: Outcome) -> None:
+        """Remember the size that was refused with status 413, so that later requests are smaller."""
+        core = permit.core
+        core.max_body_bytes = max(_MIN_BODY_BYTES, min(core.max_body_bytes, size // 2))
+        self._settlement.count_failed_attempts(1)
+        logger.warning(
+            "%s refused %d events of %d bytes as too large: they are sent in smaller requests.",
+            outcome.endpoint,
+            len(events),
+            size,
+        )
+        self._settlement.call_back("on_failure", permit.sender.on_failure, 0, events)
+
+    # GET
+
+    def _get(self, permit: Permit, events: PayloadDictList) -> None:
+        """Send each event in its own request, with its own outcome. Callbacks are called once for all."""
+        sender, settlement, batch = permit.sender, self._settlement, permit.batch
+        sent: PayloadDictList = []
+        again: PayloadDictList = []
+        refused: List[Tuple[PayloadDict, Outcome]] = []
+        last_failure: Optional[Outcome] = None
+        tried = in_a_row = 0
+        # Each is settled before the next is sent, so that an expired lease or an interrupt repeats none. A store with only
+        # the methods of 1.1.0 is called once per batch, as there.
+        settles_each = settlement.store.durable or settlement.store.copies
+        for event in events:
+            if self._is_forked(permit):
+                return
+            self._renew(batch)
+            tried += 1
+            outcome = self._attempt_get(sender, event)
+            if self._is_forked(permit):
+                return
+            if outcome.verdict is Verdict.SENT:
+                in_a_row = 0
+                sent.append(event)
+                if settles_each:
+                    settlement.acknowledge(batch, [event], Counts(sent=1, settled=1))
+            elif outcome.verdict is not Verdict.RETRY:
+                refused.append((event, outcome))
+            else:
+                again.append(event)
+                last_failure = outcome
+                in_a_row += 1
+                wants_rest = outcome.status == NO_ANSWER or outcome.retry_after is not None
+                if wants_rest or in_a_row == _MAX_FAILED_GETS:
+                    break  # no answer, or a request to wait: do not try the others
+        if sent and not settles_each:
+            settlement.acknowledge(batch, sent, Counts(sent=len(sent), settled=len(sent)))
+        untried = events[tried:]
+        unsent = {id(event) for event in (*again, *untried, *(each for each, _ in refused))}
+        failed = [event for event in events if id(event) in unsent]
+        if sent and not again:
+            permit.core.succeeded()
+        if sent:
+            settlement.call_back("on_success", sender.on_success, sent)
+            if self._is_forked(permit):
+                return
+        settlement.count_failed_attempts(len(refused) + len(again) - (1 if again else 0))
+        if last_failure is not None:
+            self._retry_later(permit, again, untried, last_failure, len(sent), failed)
+        elif failed:
+            permit.core.succeeded()
+            settlement.call_back("on_failure", sender.on_failure, len(sent), failed)
+            if self._is_forked(permit):
+                return
+        for event, outcome in refused:
+            self._drop_refused(batch, [event], outcome)
+
+    def _attempt_get(self, sender: Sender, event: PayloadDict) -> Outcome:
+        sender.attach_sent_timestamp([event])
+        try:
+            if _url_bytes(event) > _MAX_URL_BYTES:
+                body, _ = self.encoder.next_body([event], sender.max_request_bytes)
+                return self._attempt(sender, sender.http_post, body)
+        except Exception as error:
+            if passes_on(error):
+                raise
+            return Outcome(Verdict.REJECTED, NO_ANSWER, detail=f"{type(error).__name__}: {error}")
+        return self._attempt(sender, sender.http_get, event)
+
+    # One request, and what becomes of its events
+
+    def _attempt(self, sender: Sender, request: Callable[[Any], Any], argument: object) -> Outcome:
+        """Make one request. An exception of an override is a failed attempt, unless it is meant to stop this thread."""
+        try:
+            status = read_status(request(argument))
+        except BaseException as error:
+            if passes_on(error) or is_own_method(request):
+                raise
+            logger.debug("The request raised.", exc_info=True)
+            status = HttpStatus(NO_ANSWER)
+            status.error = error
+        return classify(
+            status, sender.is_good_status_code, sender.custom_retry_codes, sender.endpoint
+        )
+
+    def _renew(self, batch: Batch) -> None:
+        now = time.monotonic()
+        if self._settlement.store.durable and now - self._renewed >= _RENEW_SECONDS:
+            self._renewed = now
+            self._settlement.renew(batch.open_events())
+
+    def _retry_later(
+        self,
+        permit: Permit,
+        tried: PayloadDictList,
+        untried: PayloadDictList,
+        outcome: Outcome,
+        sent_count: int,
+        failed: PayloadDictList,
+    ) -> None:
+        """Requeue events after a failed attempt: those that were tried, and those behind them.
+
+        Args:
+            permit: Their permit.
+            tried: Events that were tried: it counts as a retry.
+            untried: Events that were not.
+            outcome: The outcome of the failed attempt.
+            sent_count: For `on_failure`.
+            failed: For `on_failure`.
+        """
+        sender, settlement = permit.sender, self._settlement
+        core, batch = permit.core, permit.batch
+        batch.failed = True
+        settlement.failed(outcome, permit.generation)
+        settlement.count_failed_attempts(1)
+        again, exhausted = core.count_tries(tried, sender.max_retries)
+        closed = core.life is EmitterState.CLOSED and not settlement.store.durable
+        delay, asked = core.breaker.delay, core.breaker.asked
+        why = ""
+        if asked is not None:
+            why = ", as the collector asked (Retry-After)"
+            if asked > delay:
+                why = ", the longest delay: the collector asked for more (Retry-After)"
+        logger.warning(
+            "Sending %s to %s failed (%s); the next attempt is in %.1f seconds%s.",
+            events_text(len(tried)),
+            outcome.endpoint,
+            outcome.detail,
+            delay,
+            why,
+        )
+        if not closed:
+            settlement.requeue(batch, again + untried, retried=len(again))
+        with settlement.ignoring(again):
+            settlement.call_back("on_failure", sender.on_failure, sent_count, failed)
+        if self._is_forked(permit):
+            return
+        settlement.drop(batch, exhausted, DropReason.RETRIES_EXHAUSTED, outcome.detail)
+        if closed:
+            settlement.drop(batch, again + untried, DropReason.EXIT, outcome.detail)
+
+    def _drop_refused(self, batch: Batch, events: PayloadDictList, outcome: Outcome) -> None:
+        too_large = outcome.verdict is Verdict.TOO_LARGE
+        reason = DropReason.TOO_LARGE if too_large else DropReason.REJECTED
+        self._settlement.drop(batch, events, reason, f"{outcome.detail} from {outcome.endpoint}")
+
+
+def _url_bytes(event: Mapping[str, object]) -> int:
+    """Return an upper bound of the event's length in a URL, where escaping can triple each byte."""
+    size = sum(len(str(value)) for value in event.values())
+    if size * 12 <= _MAX_URL_BYTES:  # four bytes of UTF-8, three characters each
+        return size
+    from urllib.parse import urlencode  # imported with the emitter
+
+    return len(
+        urlencode({well_formed(key): well_formed(str(value)) for key, value in event.items()})
+    )
 
 
 class Step(enum.Enum):

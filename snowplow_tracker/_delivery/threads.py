@@ -27,6 +27,12 @@ _START_AGAIN_SECONDS = 1.0
 """Seconds until the next attempt after a thread could not be started."""
 
 
+_daemon_threads_allowed: Callable[[], bool] = getattr(
+    _thread, "daemon_threads_allowed", lambda: True
+)
+"""Whether this interpreter allows them: isolated sub-interpreters, which came with Python 3.12, do not."""
+
+
 class Starting:
     """A thread that is being started.
 
@@ -78,6 +84,10 @@ def start_daemon(
         except RuntimeError as error:  # a limit of the system, or an interpreter that allows none
             failed(error)
 
+    if not _daemon_threads_allowed():
+        # Not left to `Thread`: the interpreter aborts the process if the thread that would call it is still ending.
+        failed(RuntimeError("this interpreter allows no daemon threads"))
+        return starting
     try:
         # Looked up each time: gevent may have replaced it.
         _thread.start_new_thread(start, ())

@@ -174,9 +174,15 @@ def is_replaced() -> bool:
             continue
         if class_name and not _belongs_to(place, module_name):
             return True
+        own_names = vars(module)
         for name in names:
             function = getattr(place, name, None)
-            if function is not None and not _is_genuine(function, module):
+            # Most are plain functions of their module; the others are asked about (fast path).
+            if type(function) is FunctionType and function.__globals__ is own_names:
+                continue
+            if function is not None and not _is_cooperative(
+                str(getattr(function, "__module__", "")), module_name
+            ):
                 return True
     package, api = sys.modules.get("requests"), sys.modules.get("requests.api")
     return any(
@@ -189,12 +195,6 @@ def is_replaced() -> bool:
 def _belongs_to(place: Any, module_name: str) -> bool:
     owner = str(getattr(place, "__module__", None))
     return owner == module_name or _is_cooperative(owner, module_name)
-
-
-def _is_genuine(function: Any, module: Any) -> bool:
-    if type(function) is FunctionType and function.__globals__ is vars(module):
-        return True
-    return _is_cooperative(str(getattr(function, "__module__", "")), module.__name__)
 
 
 def _is_cooperative(owner: str, module_name: str) -> bool:
@@ -215,23 +215,14 @@ def _environment_has_a_say() -> bool:
         if "NETRC" in os.environ or _names_a_proxy():
             return True
         _plain_environment = before
-    if any(_exists(os.path.expanduser(name)) for name in ("~/.netrc", "~/_netrc")):  # noqa: PTH111 - pathlib is slow to import
+    # `os.access` raises nothing for an absent file, so what a signal handler raises at this moment comes out.
+    if any(os.access(os.path.expanduser(name), os.F_OK) for name in ("~/.netrc", "~/_netrc")):  # noqa: PTH111 - pathlib is slow to import
         return True
     if sys.platform not in ("darwin", "win32"):
         return False
     from urllib.request import getproxies
 
     return bool(getproxies())
-
-
-def _exists(path: str) -> bool:
-    try:
-        os.stat(path)  # noqa: PTH116 - pathlib is slow to import
-    except (OSError, ValueError) as error:
-        if is_interrupt(error):  # which `os.path.exists` would take for an absent file
-            raise
-        return False
-    return True
 
 
 def _names_a_proxy() -> bool:
@@ -317,7 +308,7 @@ def tls_context() -> Callable[[], Any]:
     """
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     if bundle:
-        if not _exists(bundle):
+        if not os.access(bundle, os.F_OK):
             raise OSError(
                 f"Could not find a suitable TLS CA certificate bundle, invalid path: {bundle}"
             )

@@ -131,19 +131,24 @@ def resume() -> None:
     is_exiting = False
 
 
-def flush_all() -> None:
-    """Begin to end: send the events of all emitters, and report events that could not be sent."""
+def flush_all(*, keep: bool = False) -> None:
+    """Begin to end: send the events of all emitters, and drop and report those that could not be sent.
+
+    Args:
+        keep: Keep them instead: the process is expected to go on.
+    """
     global _is_flushing
     _is_flushing = True
     try:
-        _flush_by_turns(begin())
-        for function in _last:
-            function()
+        _flush_by_turns(begin(), keep=keep)
+        if not keep:
+            for function in _last:
+                function()
     finally:
         _is_flushing = False
 
 
-def _flush_by_turns(alone: List[Any]) -> None:
+def _flush_by_turns(alone: List[Any], *, keep: bool) -> None:
     known = {id(emitter) for emitter in alone}
     sending = [emitter for emitter in list(_holding.values()) if id(emitter) not in known]
     if len(alone) > 1:
@@ -152,7 +157,7 @@ def _flush_by_turns(alone: List[Any]) -> None:
         for number, emitter in enumerate(alone):
             _at_the_end(emitter, emitter._try_at_exit, share=len(alone) - number)
     for emitter in [*alone, *sending]:
-        _at_the_end(emitter, emitter._finish_at_exit)
+        _at_the_end(emitter, emitter._try_at_exit if keep else emitter._finish_at_exit)
 
 
 def _at_the_end(emitter: Any, function: Callable[[float], None], *, share: int = 1) -> None:
@@ -171,7 +176,8 @@ def flush_on_sigterm(*more: int) -> None:
     By default SIGTERM ends a Python program immediately: no `finally`, no `atexit`, and queued events are lost. In this
     way `docker stop`, systemd and Kubernetes end plain loops, schedulers and servers that install no handler. After
     this call, the events of all emitters are sent first, within their `exit_timeout`. Then the earlier handler is
-    called, or the signal ends the process as usual. Call it after the program has installed its own handlers. It has no
+    called, or the signal ends the process as usual. What cannot be sent in time is dropped if the signal is SIGTERM or
+    SIGINT or has no handler; otherwise it is kept, because the program is expected to go on. Call it after the program has installed its own handlers. It has no
     effect in a program that embeds Python and handles the signal in C (uWSGI), which runs the exit hooks itself.
 
     If the signal arrives while the main thread is sending, or in an event loop of gevent or eventlet, it raises

@@ -12,15 +12,18 @@ import sys
 import threading
 import time
 
-# The reentrant lock of C, also under gevent: greenlets of one thread do not switch while it is held. From 3.11 to 3.13 `with`
-# cannot be interrupted between taking and releasing it; elsewhere see `hold` and `release_if_leaked`.
+# The reentrant lock of C, also under gevent: greenlets of one thread do not switch while it is held.
 from _thread import RLock
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import CodeType, FrameType
-from typing import Any, Callable, Collection, Iterator, List, Optional, Type
+from typing import Any, Callable, Collection, ContextManager, Iterator, List, Optional, Type
 
 __all__ = ["Lock", "LockOrder", "Signal", "hold", "is_running", "new_lock", "release_if_leaked"]
+
+
+_WITH_IS_SAFE = (3, 11) <= sys.version_info < (3, 14)
+"""Whether an interrupt cannot occur between `with` and its body, nor between the body and the release, for a lock of C."""
 
 
 class LockOrder(enum.IntEnum):
@@ -71,7 +74,7 @@ def release_if_leaked(lock: Lock, *, file: str, entered: int = 1) -> None:
         file: The only module that takes this lock, apart from `Signal`.
         entered: The number of calling functions that do not hold the lock yet.
     """
-    if (3, 11) <= sys.version_info < (3, 14) or not lock.is_held_here():
+    if _WITH_IS_SAFE or not lock.is_held_here():
         return
     frame: Optional[FrameType] = sys._getframe(1 + entered)
     while frame is not None:
@@ -82,12 +85,16 @@ def release_if_leaked(lock: Lock, *, file: str, entered: int = 1) -> None:
         lock.release()
 
 
-@contextmanager
-def hold(lock: Any) -> Iterator[None]:
-    """Hold a lock that other threads wait for, so that no interrupt can leave it locked, on any Python.
+def hold(lock: Any) -> ContextManager[object]:
+    """Return what holds a reentrant lock in a `with`, so that no interrupt can leave it locked, on any Python.
 
-    It is slower than `with lock`.
+    It is for locks that other threads wait for. Where `with lock` is not safe, it is slower.
     """
+    return lock if _WITH_IS_SAFE and isinstance(lock, RLock) else _hold(lock)
+
+
+@contextmanager
+def _hold(lock: Any) -> Iterator[None]:
     was_inside = lock._is_owned()
     try:
         with lock:
@@ -139,11 +146,12 @@ class Signal:
             return False
         gate = _new_gate()
         gate.acquire()
-        with self._lock:
-            if ready():
-                return True
-            self.waiting.append(gate)
         try:
+            with self._lock:
+                # Before the state is checked: `Engine.stop` changes it without the lock, and then looks for the waiting.
+                self.waiting.append(gate)
+                if ready():
+                    return True
             return _pass(gate, timeout)
         finally:
             with self._lock:

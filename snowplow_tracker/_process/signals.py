@@ -21,13 +21,13 @@ class Ending(NamedTuple):
 
     Attributes:
         begin: Lets background threads send, without waiting for them.
-        flush_all: Sends everything now.
+        flush_all: Sends everything now; with `keep=True` it drops nothing that cannot be sent.
         resume: Called if the process continues after all.
         is_flushing: Returns whether `flush_all` is running.
     """
 
     begin: Callable[[], object]
-    flush_all: Callable[[], None]
+    flush_all: Callable[..., None]
     resume: Callable[[], None]
     is_flushing: Callable[[], bool]
 
@@ -117,7 +117,7 @@ class _Handler:
 
     def _call_previous(self, number: int, frame: Optional[FrameType], *, may_send: bool) -> None:
         if may_send:
-            self._ending.flush_all()
+            self._ending.flush_all(keep=number not in _LAST)
         else:
             self._ending.begin()
         self._is_calling = True

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any, List, Optional, Sequence
+from typing import Any, Optional
 
 from snowplow_tracker.typing import PayloadDict
 
-__all__ = ["decode", "decode_all", "encode"]
+__all__ = ["decode", "encode"]
 
 encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 """Encode an event as one line of ASCII."""
@@ -27,8 +27,3 @@ def decode(body: Any) -> Optional[PayloadDict]:
     except (TypeError, ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) else None
-
-
-def decode_all(bodies: Sequence[Any]) -> List[Optional[PayloadDict]]:
-    """Decode events; None in place of each that cannot be decoded."""
-    return [decode(body) for body in bodies]

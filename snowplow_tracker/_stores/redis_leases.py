@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, List, NamedTuple, Tuple
+from typing import List, Tuple, Type
 
-from snowplow_tracker._process.interrupts import is_interrupt
-from snowplow_tracker._stores.bodies import decode_all
-from snowplow_tracker._stores.handed_out import HandedOut, LeasedEvent
-from snowplow_tracker._stores.lease_keeper import LeaseKeeper
+from snowplow_tracker._process.interrupts import is_interrupt, suppress
+from snowplow_tracker._stores.leasing import HandedOut, LeasedEvent, LeaseKeeper
 from snowplow_tracker._stores.redaction import redact
 from snowplow_tracker._stores.redis_link import RedisLink
 from snowplow_tracker._stores.redis_stream import Entries, RedisStream
 from snowplow_tracker._stores.redis_writer import RedisWriter
-from snowplow_tracker.typing import PayloadDict
+from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
-__all__ = ["HandedOutBatch", "RedisLeases"]
+__all__ = ["RedisLeases"]
 
 logger = logging.getLogger("snowplow_tracker.emitters")
 
@@ -25,13 +23,6 @@ _DEAD_CONSUMER_AFTER = 3_600.0
 _STRAY_AFTER = 1.0
 _GONE: PayloadDict = {}
 """A placeholder for an abandoned event, which goes back to its place."""
-
-
-class HandedOutBatch(NamedTuple):
-    """Leased events, and the number of entries without an event."""
-
-    events: List[LeasedEvent]
-    broken: int
 
 
 class RedisLeases:
@@ -54,7 +45,7 @@ class RedisLeases:
         stream: RedisStream,
         writer: RedisWriter,
         claim_after: float,
-        event_class: Any,
+        event_class: Type[LeasedEvent],
     ) -> None:
         self._link = link
         self._stream = stream
@@ -70,8 +61,11 @@ class RedisLeases:
 
     # Taking
 
-    def take(self, max_events: int) -> HandedOutBatch:
+    def take(self, max_events: int) -> Tuple[PayloadDictList, int]:
         """Lease the oldest events: first those that were requeued or abandoned, then new ones.
+
+        Returns:
+            The events, and the number of entries without an event, which are dropped.
 
         Raises:
             Exception: One of the link's `failures`.
@@ -119,21 +113,18 @@ class RedisLeases:
                 logger.debug("Dead consumers could not be removed: %s", redact(str(error)))
         return entries
 
-    def _hand_out(self, entries: Entries) -> HandedOutBatch:
-        events: List[LeasedEvent] = []
-        broken = 0
-        for entry_id, parameters in zip(entries.ids, decode_all(entries.bodies)):
-            if parameters is None:
-                broken += 1
-                self._writer.settle(entry_id, None)
-            elif not self._writer.is_settled(entry_id):
-                event = self._event_class(parameters)
-                event.entry_id = entry_id
-                events.append(event)
+    def _hand_out(self, entries: Entries) -> Tuple[PayloadDictList, int]:
+        bodies = [
+            (entry_id, body)
+            for entry_id, body in zip(entries.ids, entries.bodies)
+            if not self._writer.is_settled(entry_id)
+        ]
+        events, broken = self._handed_out.hand_out(bodies, self._event_class)
+        for entry_id in broken:
+            self._writer.settle(entry_id, None)
         if events:
-            self._handed_out.add(events)
             self._keeper.ensure_running()
-        return HandedOutBatch(events, broken)
+        return [*events], len(broken)
 
     # Settling
 
@@ -172,11 +163,8 @@ class RedisLeases:
         held = set(self._handed_out.entry_ids())
         if not held:
             return
-        try:
+        with suppress(*self._link.failures):
             self._link.call(lambda: self._stream.renew(held))
-        except self._link.failures as error:
-            if is_interrupt(error):
-                raise
 
     def _keep(self) -> bool:
         """Renew the leases, in a thread, and return whether there are any."""
@@ -193,7 +181,7 @@ class RedisLeases:
 
     def _give_strays_back(self) -> None:
         """Requeue entries that Redis delivered to us and that never arrived because of an interrupt."""
-        try:
+        with suppress(*self._link.failures):
             strays = [
                 each
                 for each in self._link.call(lambda: self._stream.owned(_STRAY_AFTER))
@@ -205,6 +193,3 @@ class RedisLeases:
                 self._has_strays = bool(self._link.call(lambda: self._stream.owned(0.0))) and (
                     len(self._handed_out) == 0
                 )
-        except self._link.failures as error:
-            if is_interrupt(error):
-                raise

@@ -3,107 +3,25 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from _thread import RLock
-from typing import Any, Callable, Dict, Optional, Set, Tuple, Type, TypeVar
+from typing import Any, Callable, Optional, Set, Tuple, Type, TypeVar
 
 from snowplow_tracker._delivery.retry import Backoff, RetryPolicy, fresh_random
 from snowplow_tracker._process.interrupts import is_interrupt, unwrapped
 from snowplow_tracker._process.locking import hold, is_running
 from snowplow_tracker._stores.redaction import redact
-from snowplow_tracker._stores.redis_topology import (
-    LazyCluster,
-    TopologyError,
-    connect_many,
-    is_many,
-    pools,
-)
+from snowplow_tracker._stores.redis_clients import LazyCluster, pools, redis_module
 
-__all__ = ["Breaker", "RedisLink", "connect", "redis_module"]
+__all__ = ["Breaker", "RedisLink"]
 
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 _POLICY = RetryPolicy(first_window=0.2, growth=2.0)
 _LONGEST_RETRY = 1.0
-_UNKNOWN_OPTION = re.compile(r"unexpected keyword argument '([^']+)'")
 
 _Result = TypeVar("_Result")
-
-
-def redis_module() -> Any:
-    """Return redis-py.
-
-    Raises:
-        ImportError: It is not installed.
-    """
-    try:
-        import redis
-        import redis.backoff
-        import redis.cluster
-        import redis.connection
-        import redis.exceptions
-        import redis.retry
-        import redis.sentinel
-    except ImportError as error:
-        raise ImportError(
-            "RedisEventStore needs redis-py: install it with pip install 'snowplow-tracker[redis]'."
-        ) from error
-    return redis
-
-
-def connect(url: str, socket_timeout: float) -> Any:
-    """Create a client, which does not connect yet.
-
-    Args:
-        url: A URL of redis-py, or one for Sentinel or a cluster.
-        socket_timeout: Seconds, for connecting and for each answer.
-
-    Raises:
-        ValueError: The URL is invalid, or has an option that redis-py does not know.
-    """
-    redis = redis_module()
-    timeouts = {"socket_timeout": socket_timeout}
-    if not url.startswith("unix:"):  # redis-py 4 does not support it there
-        timeouts["socket_connect_timeout"] = socket_timeout
-    more: Dict[str, Any] = {}
-    try:
-        from redis.maint_notifications import MaintNotificationsConfig
-
-        # They cost a round trip per connection, and a call of logging, whose lock an interrupt can leave locked.
-        more["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
-    except ImportError:  # redis-py before 6.4
-        pass
-    # The store itself retries, with a limit.
-    options = {**timeouts, **more, "retry": redis.retry.Retry(redis.backoff.NoBackoff(), 0)}
-    try:
-        client = (
-            connect_many(redis, url, options)
-            if is_many(url)
-            else redis.Redis.from_url(url, **options)
-        )
-        if isinstance(client, LazyCluster):
-            return client
-        pool = client.connection_pool
-        pool.connection_class(**pool.connection_kwargs)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"redis-py does not accept the URL {redact(url)!r}: {_reason(error, url)}."
-        ) from None
-    return client
-
-
-def _reason(error: Exception, url: str) -> str:
-    """Return why redis-py refused a URL, without a secret and without names of its code."""
-    text = str(error).rstrip(".")
-    unknown = _UNKNOWN_OPTION.search(text)
-    if unknown:
-        return f"it has no option {unknown[1]!r}"
-    if isinstance(error, (TypeError, TopologyError)) or "scheme" in text or "@" not in url:
-        return text
-    # What Python says about such a URL may show parts of a password that is not quoted.
-    return "special characters of a user name or a password must be percent-encoded, and a port is a number"
 
 
 class Breaker:
@@ -238,9 +156,9 @@ class RedisLink:
             self._forget_connections()
             interrupt = unwrapped(error)
         else:
-            self._is_there()
+            self._note_success(self.whole, "is back")
             if adds:
-                self.takes_events()
+                self._note_success(self.adding, "accepts events again")
             return result
         finally:
             self._calling.discard(me)
@@ -267,13 +185,6 @@ class RedisLink:
             pool.disconnect(inuse_connections=False)
         if isinstance(self.client, LazyCluster):
             self.client.forget()
-
-    def takes_events(self) -> None:
-        """Record that Redis accepted events."""
-        seconds = self.adding.succeeded()
-        if seconds is not None:
-            logger.warning("Redis accepts events again after %.1f seconds.", seconds)
-            self._on_return()
 
     def longest_block(self) -> float:
         """Return the maximum seconds for which a call may block within the client's own timeout."""
@@ -317,10 +228,10 @@ class RedisLink:
                 self._kept_events,
             )
 
-    def _is_there(self) -> None:
-        seconds = self.whole.succeeded()
+    def _note_success(self, breaker: Breaker, what: str) -> None:
+        seconds = breaker.succeeded()
         if seconds is not None:
-            logger.warning("Redis is back after %.1f seconds.", seconds)
+            logger.warning("Redis %s after %.1f seconds.", what, seconds)
             self._on_return()
 
 

@@ -17,8 +17,12 @@ from typing import (
     TypeVar,
 )
 
-from snowplow_tracker._stores.redis_topology import is_cluster
-from snowplow_tracker._stores.redis_undecoded import Undecoded, decodes
+from snowplow_tracker._stores.redis_clients import (
+    Undecoded,
+    decodes,
+    is_cluster,
+    redis_module,
+)
 
 Text = Any
 """`bytes`, or `str` if the client cannot be prevented from decoding."""
@@ -56,21 +60,11 @@ class Entries(NamedTuple):
     bodies: List[Optional[Text]]
 
 
-class Counts(NamedTuple):
-    """The numbers of events in the stream."""
-
-    length: int
-    """All events, including leased ones."""
-    waiting: int
-    """Events that can be leased now."""
-
-
 class RedisStream:
     """The commands for one stream. Errors of redis-py are not handled here.
 
     Args:
         client: A client of redis-py.
-        errors: Its module of exceptions.
         stream: The key.
         group: The consumer group.
         consumer: The name of this consumer.
@@ -78,12 +72,12 @@ class RedisStream:
     """
 
     def __init__(
-        self, client: Any, errors: Any, stream: str, group: str, consumer: str, claim_after: float
+        self, client: Any, stream: str, group: str, consumer: str, claim_after: float
     ) -> None:
         self._client = client
         self._decodes = decodes(client)
         self._reading = self._undecoded(client)
-        self._response_error: Type[Exception] = errors.ResponseError
+        self._response_error: Type[Exception] = redis_module().exceptions.ResponseError
         self._stream = stream
         self._group = group
         self._consumer = consumer
@@ -282,8 +276,8 @@ class RedisStream:
                 return owned
             start = _next_id(owned[-1][0])
 
-    def counts(self) -> Counts:
-        """Return the number of all events, and of the queued ones."""
+    def waiting(self) -> int:
+        """Return the number of events that can be leased now."""
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.xlen(self._stream)
             self._undecoded(pipeline).xinfo_consumers(self._stream, self._group)
@@ -300,7 +294,7 @@ class RedisStream:
             for each in consumers
             if _text(each["name"]) == RETURNED or each["idle"] >= self._claim_after
         )
-        return Counts(length, max(0, length - out) + stale)
+        return int(max(0, length - out) + stale)
 
     def wait(self, milliseconds: int) -> bool:
         """Block until there is a new event, without leasing it."""

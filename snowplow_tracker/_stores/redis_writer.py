@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
 from snowplow_tracker._process.interrupts import is_interrupt, suppress
-from snowplow_tracker._process.locking import hold
+from snowplow_tracker._process.locking import hold, is_running
 from snowplow_tracker._stores.bodies import encode
 from snowplow_tracker._stores.redis_link import RedisLink
 from snowplow_tracker._stores.redis_stream import RedisStream
@@ -124,7 +124,8 @@ class RedisWriter:
             with hold(self._lock):
                 if self._being_written() or not self._spill:
                     return False
-                chunk += islice(self._spill, _WRITTEN_AT_ONCE)
+                # Copied by one bytecode: a signal handler that adds would end an iteration.
+                chunk += [*self._spill][:_WRITTEN_AT_ONCE]
                 self._writing = weakref.ref(chunk)
             return self._write(chunk)
         finally:
@@ -267,13 +268,12 @@ class RedisWriter:
             return 0.0
         return min(max(pause, _PAUSE), _LONGEST_PAUSE)
 
-    def end_thread(self, wakes: queue.SimpleQueue[None]) -> bool:
-        """End the idle thread; return False if there is something to do after all."""
+    def end_thread(self, wakes: queue.SimpleQueue[None]) -> None:
+        """End the idle thread, and start another one if there is something to do after all."""
         if self._thread() is wakes:
             self._wakes = None
             if self.is_busy:
                 self.wake()
-        return True
 
     def flush(self, timeout: float) -> bool:
         """Write everything in memory; return whether all of it is written."""
@@ -286,9 +286,13 @@ class RedisWriter:
             ):
                 continue
             rest = deadline - time.monotonic()
-            if rest <= 0:
+            # A signal handler would wait for the write that it interrupted.
+            if rest <= 0 or is_running(_WRITING, self):
                 return False
             time.sleep(min(rest, _PAUSE))
+
+
+_WRITING = (RedisWriter.write_some.__code__, RedisWriter.write_settled.__code__)
 
 
 def _run(reference: weakref.ref[RedisWriter], wakes: queue.SimpleQueue[None]) -> None:

@@ -10,19 +10,21 @@ import time
 import weakref
 from _thread import RLock
 from collections import deque
-from typing import Any, Callable, Deque, List, Optional, Tuple, TypeVar
+from contextlib import contextmanager
+from typing import Any, Callable, Deque, Iterator, List, Optional, Tuple, TypeVar
 
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._process.identity import own_identity
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._process.locking import hold, is_running
-from snowplow_tracker._stores.sqlite_file import SQLiteFile, is_locked, rollback
+from snowplow_tracker._stores.sqlite_file import SQLiteFile, SQLiteStoreError, is_locked, rollback
 from snowplow_tracker._stores.sqlite_leases import SQLiteLeases
 
-__all__ = ["LOCK_TIMEOUT_WHILE_FAILING", "ReenteredError", "SQLiteAccess"]
+__all__ = ["FAILURES", "LOCK_TIMEOUT_WHILE_FAILING", "ReenteredError", "SQLiteAccess"]
 
 logger = logging.getLogger("snowplow_tracker.emitters")
 
+FAILURES = (sqlite3.Error, SQLiteStoreError)
 LOCK_TIMEOUT_WHILE_FAILING = 0.05
 """Seconds."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.025
@@ -218,6 +220,22 @@ class SQLiteAccess:
             self.failing = True
             logger.error("%s the event queue %s: %s", what, self.path, error)
 
+    @contextmanager
+    def failures_logged(self, what: str) -> Iterator[None]:
+        """Log once that the file fails in a block, which also ends if this thread is already using the file.
+
+        Args:
+            what: The beginning of the message: what could not be done.
+        """
+        try:
+            yield
+        except ReenteredError:
+            pass
+        except FAILURES as error:
+            if is_interrupt(error):
+                raise
+            self.failed(what, error)
+
     def recovered(self) -> None:
         """Log that the file works again."""
         self.failing = False
@@ -238,11 +256,6 @@ class SQLiteAccess:
             self._on_lost(*self._lost.popleft())
 
     # Forks
-
-    @property
-    def is_of_this_process(self) -> bool:
-        """Whether it was already used in this process, and not only in its parent."""
-        return self._pid == os.getpid()
 
     def check_process(self) -> None:
         """Start again in a forked child, even if C code forked it without Python's hooks."""

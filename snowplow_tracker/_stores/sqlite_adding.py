@@ -8,7 +8,7 @@ from typing import List
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._stores.sqlite_access import LOCK_TIMEOUT_WHILE_FAILING, SQLiteAccess
 from snowplow_tracker._stores.sqlite_file import MAX_WAL_BYTES, SQLiteStoreError, is_full
-from snowplow_tracker._stores.sqlite_leases import WAITING, Row, oldest_waiting, remove
+from snowplow_tracker._stores.sqlite_leases import WAITING, oldest_waiting, remove
 
 __all__ = ["SQLiteAdding"]
 
@@ -99,14 +99,14 @@ class SQLiteAdding:
         self._access.deferred.append(body)
         return True
 
-    def evict(self) -> List[Row]:
-        """Remove and return the oldest events, so that there is room for one."""
+    def evict(self) -> List[bytes]:
+        """Remove the oldest events, so that there is room for one, and return their bodies."""
         return self._access.transaction(self._evict)
 
-    def _evict(self, connection: sqlite3.Connection) -> List[Row]:
+    def _evict(self, connection: sqlite3.Connection) -> List[bytes]:
         waiting: int = connection.execute(f"SELECT {WAITING}").fetchone()[0]
         excess = waiting - self._capacity + 1
         count = min(excess, _MOST_EVICTED_AT_ONCE) if excess > 0 else _EVICTED_AT_ONCE
         rows, runs = oldest_waiting(connection, count)
         remove(connection, runs)
-        return rows
+        return [body for _, body in rows]

@@ -238,15 +238,16 @@ class SQLiteFile:
 
     def _reopened(self, what: str) -> sqlite3.Connection:
         """Open the file again after it was deleted or replaced, and count the lost events."""
-        lost, log = self._count_old(), self._log
-        self.disconnect()
-        self.generation += 1
-        self._was_checked = False
-        if log is not None and _identity(f"{self.path}-wal") == log:
+        lost = self._count_old()
+        # Before the connection is closed: as long as it is open, no other file can get the number of its log.
+        if self._log is not None and _identity(f"{self.path}-wal") == self._log:
             # It belongs to the deleted file. SQLite would use it for the new one.
             for name in ("-wal", "-shm"):
                 with suppress(OSError):
                     os.unlink(self.path + name)  # noqa: PTH108
+        self.disconnect()
+        self.generation += 1
+        self._was_checked = False
         self._lost(lost, f"was {what} while it was open")
         return self._open()
 

@@ -8,9 +8,8 @@ from itertools import count
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from snowplow_tracker._process.identity import is_gone
-from snowplow_tracker._stores.bodies import decode_all
-from snowplow_tracker._stores.handed_out import HandedOut, LeasedEvent
-from snowplow_tracker.typing import PayloadDict
+from snowplow_tracker._stores.leasing import HandedOut
+from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 __all__ = ["WAITING", "Lease", "Row", "SQLiteLeases", "oldest_waiting", "remove"]
 
@@ -77,45 +76,36 @@ class SQLiteLeases:
     # Leasing
 
     def grant(
-        self, connection: sqlite3.Connection, max_events: int, generation: int
+        self, connection: sqlite3.Connection, max_events: int, generation: int, *, written: bool
     ) -> Tuple[Lease, List[Row]]:
-        """Lease the oldest queued events."""
-        self.release_lost(connection)
+        """Lease the oldest queued events.
+
+        Args:
+            connection: The file.
+            max_events: Maximum number of events.
+            generation: The generation of the file.
+            written: False if the lease cannot be written to the file: other processes may send the events as well.
+        """
+        if written:
+            self.release_lost(connection)
         rows, runs = oldest_waiting(connection, max_events, self._unwritten())
         lease = Lease(next(self._numbers), generation)
         lease.open = {row for row, _ in rows}
+        lease.bodies = None if written else dict(rows)
         if rows:
             # Before the commit, so that events of an interrupted call are abandoned, and requeued.
             self._leases[lease.number] = lease
-            self._write(connection, lease, runs)
+            if written:
+                self._write(connection, lease, runs)
         return lease, rows
 
-    def grant_unwritten(
-        self, connection: sqlite3.Connection, max_events: int, generation: int
-    ) -> Tuple[Lease, List[Row]]:
-        """Lease the oldest events without writing the lease to the file: other processes may send them as well."""
-        rows, _ = oldest_waiting(connection, max_events, self._unwritten())
-        lease = Lease(next(self._numbers), generation)
-        lease.bodies = dict(rows)
-        lease.open = {row for row, _ in rows}
-        if rows:
-            self._leases[lease.number] = lease
-        return lease, rows
-
-    def hand_out(self, lease: Lease, rows: Sequence[Row]) -> Tuple[List[LeasedEvent], int]:
+    def hand_out(self, lease: Lease, rows: Sequence[Row]) -> Tuple[PayloadDictList, int]:
         """Return the events of a lease, and the number of those that cannot be read, which are removed."""
-        events: List[LeasedEvent] = []
-        unreadable: List[Settled] = []
-        for (row, _), parameters in zip(rows, decode_all([body for _, body in rows])):
-            if parameters is None:
-                unreadable.append(Settled(lease.number, row, forget=True))
-                continue
-            event = LeasedEvent(parameters)
-            event.entry_id = (lease.number, row)
-            events.append(event)
-        self.handed_out.add(events)
-        self._settled += unreadable
-        return events, len(unreadable)
+        events, unreadable = self.handed_out.hand_out(
+            [((lease.number, row), body) for row, body in rows]
+        )
+        self._settled += [Settled(number, row, forget=True) for number, row in unreadable]
+        return [*events], len(unreadable)
 
     def _unwritten(self) -> List[int]:
         return [

@@ -6,9 +6,9 @@ import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Tuple, Union
 from urllib.parse import parse_qsl, urlencode
 
-from snowplow_tracker._process.interrupts import is_interrupt
+from snowplow_tracker._process.interrupts import suppress
 from snowplow_tracker._stores.redaction import redact
-from snowplow_tracker._stores.redis_topology import is_many
+from snowplow_tracker._stores.redis_clients import is_many
 
 if TYPE_CHECKING:
     from snowplow_tracker.redis_event_store import RedisEventStore
@@ -77,12 +77,9 @@ def missing_stream(store: Any) -> str:
     link, stream = getattr(store, "_link", None), getattr(store, "_stream", None)
     if link is None or stream is None:
         return ""
-    try:
+    with suppress(*link.failures):  # the link logs them
         return "" if link.call(stream.exists) else str(store.stream)
-    except link.failures as error:
-        if is_interrupt(error):
-            raise
-        return ""  # the link has logged it
+    return ""
 
 
 def _open_sqlite(url: str) -> SQLiteEventStore:

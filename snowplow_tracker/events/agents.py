@@ -47,8 +47,8 @@ class AgentCompletion(TypedEvent):
             1000.
         self_tracking_tools_called: How many of these were tools that track. 0 to 1000.
         final_response_length: The length of the answer, in characters. 0 to 100000.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 
@@ -178,8 +178,8 @@ class AgentDecisionLogged(TypedEvent):
         reasoning: Why, in words. At most 2000 characters.
         logged_at: When it was logged, as ISO 8601. Format date-time.
         considerations: What was weighed.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 
@@ -230,8 +230,8 @@ class AgentInvocation(TypedEvent):
         invoked_at: When it began, as ISO 8601. Format date-time.
         user_message_preview: The start of the message that was the reason. At most 500
             characters.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 
@@ -289,8 +289,8 @@ class AgentStep(TypedEvent):
         finish_reason: Why it stopped.
         text_length: The length of the text, in characters. 0 to 100000.
         step_duration_ms: How long it took, in milliseconds. 0 to 300000.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 
@@ -358,8 +358,8 @@ class ConstraintViolation(TypedEvent):
         violated_at: When it was noticed, as ISO 8601. Format date-time.
         alternatives_considered: What else was thought of.
         recommendation: What is recommended instead. At most 1000 characters.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 
@@ -465,8 +465,8 @@ class MessageReceived(TypedEvent):
         tool_calls_count: How often tools were called. 0 to 100.
         received_at: When it came, as ISO 8601. Format date-time.
         tokens_used: The tokens of prompt and answer together. 0 to 2147483647.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 
@@ -514,8 +514,8 @@ class MessageSent(TypedEvent):
     Args:
         session_id: The id of the session or chat. Format uuid.
         sent_at: When it was sent, as ISO 8601. Format date-time.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 
@@ -593,8 +593,8 @@ class ToolExecution(TypedEvent):
         step_number: The number of the round. 1 to 10000.
         error_type: The kind of error. At most 100 characters.
         error_message: What the error says. At most 500 characters.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 
@@ -651,8 +651,8 @@ class UserIntentDetected(TypedEvent):
         confidence: How sure that is, from 0 to 1. 0 to 1.
         detected_at: When it was found, as ISO 8601. Format date-time.
         reasoning: Why, in words. At most 2000 characters.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 

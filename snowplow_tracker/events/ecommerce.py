@@ -377,8 +377,8 @@ class SnowplowEcommerceAction(TypedEvent):
     Args:
         type: What was done.
         name: The name of the list that was shown. At most 128 characters.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 

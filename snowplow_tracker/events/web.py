@@ -74,8 +74,8 @@ class ApplicationError(TypedEvent):
         is_fatal: Whether it ended the program.
         line_column: The column in the line. 0 to 2147483647.
         file_name: The file. At most 1024 characters.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 
@@ -181,8 +181,8 @@ class ChangeForm(TypedEvent):
         value: What is in the field. 0 to 65535 characters.
         type: The kind.
         element_classes: The classes of the element.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 
@@ -269,8 +269,8 @@ class ConsentGranted(TypedEvent):
 
     Args:
         expiry: Until when it is given, as ISO 8601. Format date-time.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 
@@ -301,8 +301,8 @@ class ConsentWithdrawn(TypedEvent):
 
     Args:
         all: Whether all consent is taken back.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 
@@ -365,8 +365,8 @@ class FocusForm(TypedEvent):
         value: What is in the field. 0 to 65535 characters.
         element_type: The `type` of an input element.
         element_classes: The classes of the element.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 
@@ -418,8 +418,8 @@ class LinkClick(TypedEvent):
         element_classes: The classes of the element.
         element_target: The `target` of the link.
         element_content: What is inside the link.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 
@@ -469,8 +469,8 @@ class SiteSearch(TypedEvent):
         filters: The filters that were set.
         total_results: How many results there are. 0 to 2147483647.
         page_results: How many of them are on the first page. 0 to 2147483647.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 
@@ -576,8 +576,8 @@ class SubmitForm(TypedEvent):
         form_id: The id of the form. 0 to 4096 characters.
         form_classes: The classes of the form.
         elements: The fields of the form.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 
@@ -619,8 +619,8 @@ class Timing(TypedEvent):
         variable: What was measured.
         timing: How long it took, in milliseconds.
         label: More about it.
-        event_subject: The subject, where it is not the tracker's.
-        context: The entities that belong to the event.
+        event_subject: Its subject, which takes precedence over the tracker's.
+        context: The entities of the event.
         true_timestamp: When it happened, if not now.
     """
 

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Union
 from snowplow_tracker._delivery import unreported
 from snowplow_tracker._messages import ADD_PUBLIC, choice_text, naming
 from snowplow_tracker._process.interrupts import is_interrupt
-from snowplow_tracker.iglu.resolver import Resolver
+from snowplow_tracker.iglu.resolver import Resolver, sources_from_environment
 from snowplow_tracker.iglu.validation import Problem, load_extra, validate_event
 
 __all__ = ["MODES", "InvalidEventError", "Schemas", "checker"]
@@ -81,10 +81,9 @@ def _resolver(schemas: Schemas) -> Optional[Resolver]:
     if isinstance(schemas, Resolver):
         return schemas
     if schemas is None:
-        named = os.environ.get("SNOWPLOW_SCHEMAS", "").split(",")
-        places = [each.strip() for each in named if each.strip()]
+        listed = sources_from_environment()
         with naming("SNOWPLOW_SCHEMAS"):
-            return Resolver(*places) if places else None
+            return Resolver(*listed) if listed else None
     if isinstance(schemas, (str, os.PathLike)):
         schemas = [schemas]
     sources = list(schemas)
@@ -92,11 +91,7 @@ def _resolver(schemas: Schemas) -> Optional[Resolver]:
 
 
 class _Checks:
-    """Finds the problems of events.
-
-    Args:
-        resolver: Finds the schemas; None to check only the rules of the protocol.
-    """
+    """Finds the problems of events; without a resolver, only those with the rules of the protocol."""
 
     def __init__(self, resolver: Optional[Resolver]) -> None:
         self.resolver = resolver
@@ -149,26 +144,22 @@ def _as_sent(parameters: Mapping[str, Any]) -> Dict[str, str]:
     return {name: each if isinstance(each, str) else str(each) for name, each in parameters.items()}
 
 
-class _Raiser:
-    def __init__(self, resolver: Optional[Resolver]) -> None:
-        self._checks = _Checks(resolver)
-
+class _Raiser(_Checks):
     def __call__(self, parameters: Mapping[str, Any]) -> None:
-        problems = self._checks.problems(parameters)
+        problems = self.problems(parameters)
         if problems:
             raise InvalidEventError(_described(parameters, problems), problems)
 
 
-class _Warner:
+class _Warner(_Checks):
     def __init__(self, resolver: Optional[Resolver]) -> None:
-        self._checks = _Checks(resolver)
+        super().__init__(resolver)
         self._waiting: queue.Queue[Dict[str, Any]] = queue.Queue(_MAX_WAITING)
         self._thread: Optional[threading.Thread] = None
         self._process = os.getpid()
 
     def __call__(self, parameters: Mapping[str, Any]) -> None:
-        resolver = self._checks.resolver
-        if resolver is None or not resolver.remote:
+        if self.resolver is None or not self.resolver.remote:
             self._check(parameters)
             return
         if self._thread is None or self._process != os.getpid():
@@ -190,7 +181,7 @@ class _Warner:
 
     def _check(self, parameters: Mapping[str, Any]) -> None:
         try:
-            problems = self._checks.problems(parameters)
+            problems = self.problems(parameters)
         except Exception as error:
             # A check that only warns must not end the caller or the thread.
             if is_interrupt(error):

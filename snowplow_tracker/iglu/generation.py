@@ -115,9 +115,9 @@ def _is_like(key: SchemaKey, pattern: str) -> bool:
 
 
 def _base(key: SchemaKey, events: Sequence[str], entities: Sequence[str]) -> str:
-    def is_one(patterns: Sequence[str]) -> bool:
-        return any(_is_like(key, each) for each in patterns)
-
-    if is_one(events):
-        return "TypedEventOrEntity" if is_one(entities) else "TypedEvent"
-    return "TypedEntity" if is_one(entities) else "TypedEventOrEntity"
+    is_event, is_entity = (
+        any(_is_like(key, each) for each in patterns) for patterns in (events, entities)
+    )
+    if is_event == is_entity:
+        return "TypedEventOrEntity"
+    return "TypedEvent" if is_event else "TypedEntity"

@@ -11,9 +11,7 @@ import tempfile
 import time
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Union
-
-from typing_extensions import Protocol
+from typing import Any, Dict, Iterator, Optional, Protocol, Union
 
 from snowplow_tracker.iglu.schema_key import SchemaKey
 

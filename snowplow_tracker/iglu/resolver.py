@@ -142,5 +142,11 @@ class Resolver:
         return f"{text}; {ADD_PUBLIC}"
 
 
+def sources_from_environment() -> List[str]:
+    """Return the sources in the environment variable SNOWPLOW_SCHEMAS, which are separated by commas."""
+    listed = os.environ.get("SNOWPLOW_SCHEMAS", "").split(",")
+    return [each.strip() for each in listed if each.strip()]
+
+
 def _key(schema: Union[str, SchemaKey]) -> SchemaKey:
     return schema if isinstance(schema, SchemaKey) else SchemaKey.parse(schema)

@@ -197,7 +197,9 @@ class TypedEvent(TypedData, SelfDescribing):
 
     @property
     def event_json(self) -> SelfDescribingJson:
-        """Schema and data, created from the attributes each time."""
+        """Schema and data, created from the attributes each time; the event itself if it is an entity as well."""
+        if isinstance(self, SelfDescribingJson):
+            return self
         return SelfDescribingJson(self.SCHEMA, self.to_data())
 
     @event_json.setter
@@ -214,23 +216,6 @@ class TypedEvent(TypedData, SelfDescribing):
 
 class TypedEventOrEntity(TypedEvent, TypedEntity):
     """A class that can be used as an event or as an entity, since a schema does not define which one it describes."""
-
-    def __init__(
-        self,
-        event_subject: Optional[Subject] = None,
-        context: Optional[List[SelfDescribingJson]] = None,
-        true_timestamp: Timestamp = None,
-    ) -> None:
-        self._start({"e": "ue"}, event_subject, context, true_timestamp)
-
-    @property
-    def event_json(self) -> SelfDescribingJson:
-        """The event itself, as schema and data."""
-        return self
-
-    @event_json.setter
-    def event_json(self, _value: SelfDescribingJson) -> None:
-        raise AttributeError("the data of a generated class is set by its attributes")
 
 
 class SpecifiedEvent(TypedEvent):

@@ -291,10 +291,6 @@ def _enum_words(wanted: Any, _found: Any) -> str:
     return f"must be one of {', '.join(shown)}{more}"
 
 
-def _minimum_words(wanted: Any, _found: Any) -> str:
-    return f"must be at least {wanted}"
-
-
 _PLURALS = {"character": "characters", "item": "items", "property": "properties"}
 
 
@@ -306,7 +302,7 @@ def _size_words(limit: str, wanted: Any, unit: str, found: Any) -> str:
 _WORDS: Dict[str, Callable[[Any, Any], str]] = {
     "type": _type_words,
     "enum": _enum_words,
-    "minimum": _minimum_words,
+    "minimum": lambda wanted, _: f"must be at least {wanted}",
     "maximum": lambda wanted, _: f"must be at most {wanted}",
     "multipleOf": lambda wanted, _: f"must be a multiple of {wanted}",
     "maxLength": lambda wanted, found: _size_words("at most", wanted, "character", found),

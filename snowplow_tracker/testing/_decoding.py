@@ -6,14 +6,13 @@ import base64
 import binascii
 import json
 import re
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional
 from urllib.parse import parse_qsl
 
-_UNSTRUCT = "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0"
-_CONTEXTS = "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-1"
-# The first version of the envelope is still in use.
-_UNSTRUCT_ENVELOPES = (_UNSTRUCT,)
-_CONTEXTS_ENVELOPES = (_CONTEXTS, _CONTEXTS[:-1] + "0")
+UNSTRUCT = "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0"
+CONTEXTS = "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-1"
+# The first version of the envelope of entities is still in use.
+_FIRST_CONTEXTS = "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-0"
 
 _SCHEMA_URI = re.compile(
     r"iglu:[a-zA-Z0-9_.-]+/[a-zA-Z0-9_-]+/[a-zA-Z0-9_-]+/[1-9][0-9]*-[0-9]+-[0-9]+", re.ASCII
@@ -28,22 +27,12 @@ _NESTING = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[{\]}]', re.DOTALL)
 
 
 def decode_query(query: str) -> Dict[str, str]:
-    """Read the one event that a GET request carries.
-
-    Args:
-        query: the query string, without the question mark.
-
-    Returns:
-        The parameters.
-    """
+    """Return the parameters of the one event that a GET request carries."""
     return dict(parse_qsl(query, keep_blank_values=True))
 
 
 def decode_json(text: str) -> Any:
-    """Read JSON as the pipeline does: no NaN, and in bounded time and depth.
-
-    Args:
-        text: JSON.
+    """Return JSON as the pipeline reads it: without NaN, and in bounded time and depth.
 
     Raises:
         ValueError: it is not JSON, or is nested too deeply; the message says what is wrong.
@@ -57,13 +46,7 @@ def decode_json(text: str) -> Any:
 
 
 def decode_body(body: bytes) -> Dict[str, Any]:
-    """Read the body of a POST request.
-
-    Args:
-        body: the bytes as they arrived.
-
-    Returns:
-        The self-describing JSON around the events.
+    """Return the self-describing JSON around the events of a POST request.
 
     Raises:
         ValueError: the body is not a JSON object.
@@ -78,34 +61,22 @@ def decode_body(body: bytes) -> Dict[str, Any]:
 
 
 def decode_unstruct(parameters: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
-    """Decode the self-describing event of a payload.
-
-    Args:
-        parameters: the event as it arrived.
-
-    Returns:
-        The event's own schema and data, or None if the payload has none.
+    """Return the schema and data of a self-describing event, or None if the payload has none.
 
     Raises:
         ValueError: it cannot be decoded, or is not in its envelope.
     """
-    inner = _open_envelope(parameters, "ue_px", "ue_pr", _UNSTRUCT_ENVELOPES)
+    inner = _open_envelope(parameters, "ue_px", "ue_pr", UNSTRUCT)
     return None if inner is None else _self_describing(inner, "the self-describing event")
 
 
 def decode_contexts(parameters: Mapping[str, Any]) -> List[Dict[str, Any]]:
-    """Decode the entities of a payload.
-
-    Args:
-        parameters: the event as it arrived.
-
-    Returns:
-        The schema and data of each entity; an empty list if the payload has none.
+    """Return the schema and data of each entity of a payload.
 
     Raises:
         ValueError: they cannot be decoded, or are not in their envelope.
     """
-    inner = _open_envelope(parameters, "cx", "co", _CONTEXTS_ENVELOPES)
+    inner = _open_envelope(parameters, "cx", "co", CONTEXTS, _FIRST_CONTEXTS)
     if inner is None:
         return []
     if not isinstance(inner, list):
@@ -114,7 +85,7 @@ def decode_contexts(parameters: Mapping[str, Any]) -> List[Dict[str, Any]]:
 
 
 def _open_envelope(
-    parameters: Mapping[str, Any], encoded_name: str, plain_name: str, schemas: Tuple[str, ...]
+    parameters: Mapping[str, Any], encoded_name: str, plain_name: str, *schemas: str
 ) -> Any:
     name = encoded_name if encoded_name in parameters else plain_name
     if name not in parameters:

@@ -131,12 +131,7 @@ class _Connection:
         self._deadline = monotonic() + _REQUEST_TIMEOUT
 
     def read_request(self) -> HttpRequest:
-        """Read one request to its end.
-
-        Raises:
-            _UnreadableError: it is not HTTP, too large or too slow.
-            _GoneError: the client disconnected during the request.
-        """
+        """Read one request to its end, or raise an `_UnreadableError` or `_GoneError`."""
         try:
             return self._read_request()
         except socket.timeout:
@@ -144,19 +139,13 @@ class _Connection:
         finally:
             self.is_reading = False
 
-    def send(self, data: bytes, timeout: float = _ANSWER_TIMEOUT) -> None:
-        """Send all bytes, or raise an OSError.
-
-        Args:
-            data: the bytes.
-            timeout: seconds for all of them.
-        """
-        self.sock.settimeout(timeout)
+    def send(self, data: bytes) -> None:
+        """Send all bytes, or raise an OSError."""
+        self.sock.settimeout(_ANSWER_TIMEOUT)
         self.sock.sendall(data)
 
     def _read_request(self) -> HttpRequest:
-        line, headers = _parse_head(self._read_head())
-        method, target, version = line
+        (method, target, version), headers = _parse_head(self._read_head())
         if "transfer-encoding" in headers:
             raise _UnreadableError(411, "a request needs a Content-Length")
         length = _content_length(headers)
@@ -165,9 +154,7 @@ class _Connection:
                 raise _UnreadableError(413, "the body is too large")
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         too_large = length > _MAX_BODY
-        body = b"" if too_large else self._read_exactly(length)
-        if too_large:
-            self._discard(length)
+        body = self._discard(length) if too_large else self._read_exactly(length)
         wish = headers.get("connection", "").lower()
         keep_alive = wish == "keep-alive" if version == "HTTP/1.0" else wish != "close"
         return HttpRequest(
@@ -212,13 +199,14 @@ class _Connection:
         del self._buffer[:length]
         return body
 
-    def _discard(self, length: int) -> None:
+    def _discard(self, length: int) -> bytes:
         left = min(length, _MAX_DISCARDED) - len(self._buffer)
         self._buffer.clear()
         while left > 0:
             self._receive()
             left -= len(self._buffer)
             self._buffer.clear()
+        return b""
 
     def _receive(self) -> None:
         left = self._deadline - monotonic()
@@ -237,21 +225,21 @@ class HttpServer:
     def __init__(
         self,
         handle: Callable[[HttpRequest], Any],
-        port: int = 0,
-        ssl_context: Optional[ssl.SSLContext] = None,
+        host: str,
+        port: int,
+        ssl_context: Optional[ssl.SSLContext],
         *,
-        host: str = "127.0.0.1",
-        before_reading: Optional[Callable[[], bool]] = None,
-        wait: Optional[Callable[[Response], bool]] = None,
+        before_reading: Callable[[], bool],
+        wait: Callable[[Response], bool],
     ) -> None:
         """Bind the port and start to listen.
 
         Args:
             handle: called with each request, in the thread of its connection. Returns a `Response`
                 or a `Stream`.
+            host: the address to listen on.
             port: the port; 0 for a free one.
             ssl_context: to speak https.
-            host: the address to listen on.
             before_reading: called when a request begins; returns whether to reset the connection.
             wait: waits before a delayed answer; returns whether it must not be sent any more.
 
@@ -262,7 +250,7 @@ class HttpServer:
         self._ssl_context = ssl_context
         self._before_reading = before_reading
         self._stopping = threading.Event()
-        self._wait = wait or self._wait_for_stop
+        self._wait = wait
         self._lock = threading.Lock()
         self._connections: Dict[threading.Thread, _Connection] = {}
         self._host = host
@@ -276,11 +264,7 @@ class HttpServer:
         self._acceptor.start()
 
     def stop(self, timeout: float) -> None:
-        """Stop listening, cut all connections, and wait for the threads.
-
-        Args:
-            timeout: maximum seconds to wait for each thread.
-        """
+        """Stop listening, cut all connections, and wait some seconds for each of the threads."""
         self._stopping.set()
         # Shut down, since a forked child may hold a copy of each socket.
         _cut(self._listener)
@@ -288,8 +272,7 @@ class HttpServer:
         self._acceptor.join(timeout)
         for each in (self._listener, self._waker, self._wake_reader):
             each.close()
-        workers = self._cut_connections()
-        for worker in workers:
+        for worker in self._cut_connections():
             # A request handler may stop the server itself.
             if worker is not threading.current_thread():
                 worker.join(timeout)
@@ -315,10 +298,6 @@ class HttpServer:
             self._is_down = False
             self._listener.listen(1024)
         self._waker.send(b"x")
-
-    def _wait_for_stop(self, response: Response) -> bool:
-        # An Event does not accept infinity as a timeout.
-        return self._stopping.wait(min(response.delay, threading.TIMEOUT_MAX))
 
     def _cut_connections(self) -> Tuple[threading.Thread, ...]:
         with self._lock:
@@ -402,7 +381,7 @@ class HttpServer:
 
     def _serve_one(self, connection: _Connection) -> bool:
         connection.wait_for_request()
-        if self._before_reading is not None and self._before_reading():
+        if self._before_reading():
             _reset(connection.sock)
             return False
         try:

@@ -23,9 +23,8 @@ _NODE_BYTES = 64
 _MAX_SEARCHED = 4_000
 _MAX_PROBLEMS = 200
 _MAX_PER_REQUEST = 10_000
+_MAX_BATCH = 250
 _CLOSE_TIMEOUT = 5.0
-
-_Waiting = Tuple[int, CollectedRequest]
 
 
 class Entry(NamedTuple):
@@ -89,41 +88,35 @@ class Journal:
     """Keeps the latest entries. A thread validates them, so that answers do not wait."""
 
     def __init__(self, max_events: int) -> None:
-        """Create an empty journal.
-
-        Args:
-            max_events: maximum number of entries. The bytes of their requests are also limited.
-        """
+        """Create an empty journal, with a maximum number of entries. The bytes of their requests are limited, too."""
         self.max_events = max_events
         self._entries: Deque[Entry] = deque()
         self._changed = threading.Condition()
         self._size = 0
         self._waiting_bytes = 0
         self._added = 0
-        self._judged = 0
+        self._validated = 0
         self._last = 0
         self._good = 0
         self._bad = 0
         self._generation = 0
         self._closed = self._released = True
-        self._waiting: queue.Queue[Optional[_Waiting]] = queue.Queue(_MAX_WAITING)
-        self._judge: Optional[threading.Thread] = None
+        self._waiting: queue.Queue[Optional[Tuple[int, CollectedRequest]]] = queue.Queue(
+            _MAX_WAITING
+        )
+        self._thread: Optional[threading.Thread] = None
 
     def open(self) -> None:
         """Start to validate, also after a `close`. Existing entries are kept."""
         if self._closed:
             self._closed = self._released = False
-            self._judge = threading.Thread(
-                target=self._run, name="snowplow-collector-judge", daemon=True
+            self._thread = threading.Thread(
+                target=self._run, name="snowplow-collector-validation", daemon=True
             )
-            self._judge.start()
+            self._thread.start()
 
     def add(self, request: CollectedRequest) -> None:
-        """Queue a request for validation. It waits if the queue is very long.
-
-        Args:
-            request: a request that was answered.
-        """
+        """Queue a request that was answered for validation. It waits if the queue is very long."""
         if self._closed:
             return
         if not 200 <= request.status < 300:
@@ -149,8 +142,8 @@ class Journal:
         self.release()
         self._closed = True
         self._waiting.put(None)
-        if self._judge is not None:
-            self._judge.join(_CLOSE_TIMEOUT)
+        if self._thread is not None:
+            self._thread.join(_CLOSE_TIMEOUT)
 
     def clear(self) -> None:
         """Remove everything, including what is not validated yet."""
@@ -161,15 +154,11 @@ class Journal:
             self._changed.notify_all()
 
     def catch_up(self, timeout: float) -> None:
-        """Wait until everything that was added so far is validated.
-
-        Args:
-            timeout: maximum seconds to wait.
-        """
+        """Wait until everything that was added so far is validated, or for a number of seconds."""
         deadline = monotonic() + timeout
         with self._changed:
             wanted = self._added
-            while self._judged < wanted and not self._released:
+            while self._validated < wanted and not self._released:
                 left = deadline - monotonic()
                 if left <= 0:
                     return
@@ -187,42 +176,35 @@ class Journal:
             return list(reversed(self._entries))
 
     def find(self, number: int) -> Optional[Entry]:
-        """Return an entry, or None if it is not kept.
-
-        Args:
-            number: its number.
-        """
+        """Return the entry of a number, or None if it is not kept."""
         with self._changed:
             if not self._entries:
                 return None
             index = number - self._entries[0].number
             return self._entries[index] if 0 <= index < len(self._entries) else None
 
-    def wait_for_more(
-        self, generation: int, after: int, limit: int, timeout: Optional[float]
-    ) -> Tuple[int, List[Entry]]:
+    def wait_for_more(self, generation: int, after: int, timeout: float) -> Tuple[int, List[Entry]]:
         """Wait for new entries, or for a `clear`.
 
         Args:
             generation: the generation from the previous call.
             after: the number of the last known entry.
-            limit: maximum number of entries to return.
-            timeout: maximum seconds to wait; None for no limit.
+            timeout: maximum seconds to wait.
 
         Returns:
-            The generation, which changes after a `clear`, and the entries.
+            The generation, which changes after a `clear`, and the next entries, at most 250.
         """
-        deadline = None if timeout is None else monotonic() + timeout
+        deadline = monotonic() + timeout
         with self._changed:
             while not self._released and self._generation == generation and self._last <= after:
-                left = None if deadline is None else deadline - monotonic()
-                if left is not None and left <= 0:
+                left = deadline - monotonic()
+                if left <= 0:
                     break
                 self._changed.wait(left)
             if not self._entries:
                 return self._generation, []
             start = max(0, after + 1 - self._entries[0].number)
-            stop = min(len(self._entries), start + limit)
+            stop = min(len(self._entries), start + _MAX_BATCH)
             return self._generation, [self._entries[index] for index in range(start, stop)]
 
     @property
@@ -242,15 +224,15 @@ class Journal:
                 return
             generation, request = waiting
             size = request.size
-            judged = _judge(request)
+            contents = _contents_of(request)
             with self._changed:
                 self._waiting_bytes -= size
-                self._judged += 1
+                self._validated += 1
                 self._changed.notify_all()
                 if generation != self._generation:
                     # Cleared while it waited.
                     continue
-                for event, problems, weight in judged:
+                for event, problems, weight in contents:
                     self._last += 1
                     self._entries.append(Entry(self._last, request, event, problems, weight))
                     self._size += weight
@@ -263,10 +245,11 @@ class Journal:
                 self._changed.notify_all()
 
 
-_Judged = Tuple[Optional[CollectedEvent], Tuple[str, ...], int]
+# An event, its problems, and its approximate size in bytes.
+_Content = Tuple[Optional[CollectedEvent], Tuple[str, ...], int]
 
 
-def _judge(request: CollectedRequest) -> Sequence[_Judged]:
+def _contents_of(request: CollectedRequest) -> List[_Content]:
     if not 200 <= request.status < 300:
         status = "never answered" if request.status == 0 else f"answered {request.status}"
         return [(None, (f"the request was {status}",), len(request.body) + 1_000)]
@@ -279,7 +262,7 @@ def _judge(request: CollectedRequest) -> Sequence[_Judged]:
     if not events:
         return [(None, of_request or ("there is no event in it",), request.size + 1_000)]
     share = request.size // len(events) + 2_000
-    judged: List[_Judged] = [
+    contents: List[_Content] = [
         (
             event,
             _problems_of(event, of_request, spoiled),
@@ -289,8 +272,8 @@ def _judge(request: CollectedRequest) -> Sequence[_Judged]:
     ]
     left_out = len(events) - _MAX_PER_REQUEST
     if left_out > 0:
-        judged.append((None, (f"{left_out:,} more events of this request are not shown",), share))
-    return judged
+        contents.append((None, (f"{left_out:,} more events of this request are not shown",), share))
+    return contents
 
 
 def _nodes(value: Any) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from snowplow_tracker.testing._rules import EVENT_TYPES, KNOWN_PARAMETERS, shortened
+from snowplow_tracker.testing._rules import EVENT_TYPES, PARAMETERS, shortened
 from snowplow_tracker.testing.records import CollectedEvent
 
 _TYPES = {name: name for name in EVENT_TYPES}
@@ -53,16 +53,48 @@ class Difference(NamedTuple):
     weight: float
 
 
-class Criteria(NamedTuple):
-    """The criteria for an event. A criterion that is None is not checked."""
+class Criteria:
+    """The criteria for an event; `EventList` describes them. A criterion that is None is not checked."""
 
-    type: Optional[str]
-    name: Any
-    schema: Any
-    data: Any
-    entities: Sequence[Any]
-    where: Optional[Callable[[CollectedEvent], bool]]
-    parameters: Mapping[str, Any]
+    def __init__(
+        self,
+        type: Optional[str] = None,  # noqa: A002 (what users call it)
+        name: Any = None,
+        schema: Any = None,
+        data: Any = None,
+        entity: Any = None,
+        where: Optional[Callable[[CollectedEvent], bool]] = None,
+        **parameters: Any,
+    ) -> None:
+        """Check the criteria, so that a misspelled one raises instead of matching nothing.
+
+        Raises:
+            ValueError: no event can match.
+        """
+        __tracebackhide__ = True
+        self.type: Optional[str] = None
+        if type is not None:
+            words = re.sub("[-_ ]+", " ", type).lower() if isinstance(type, str) else ""
+            if words not in _TYPES:
+                known = ", ".join(f"{key} ({value})" for key, value in EVENT_TYPES.items())
+                raise ValueError(f"type is {type!r}, but must be one of {known}")
+            self.type = _TYPES[words]
+        for each in parameters:
+            if each not in PARAMETERS:
+                hint = f"; {_MEANT[each]} is what you mean" if each in _MEANT else ""
+                raise ValueError(f"{each!r} is not a parameter of the protocol{hint}")
+        if where is not None and not callable(where):
+            raise ValueError(f"where is {where!r}, but must be a function of an event")
+        if entity is None:
+            entity = ()
+        elif not isinstance(entity, (list, tuple)):
+            entity = (entity,)
+        self.name = name
+        self.schema = schema
+        self.data = _plain(data)
+        self.entities = [_plain_entity(each) for each in entity]
+        self.where = where
+        self.parameters = parameters
 
     def describe(self) -> List[str]:
         """Return one line for each criterion."""
@@ -84,11 +116,7 @@ class Criteria(NamedTuple):
         return lines
 
     def differences(self, event: CollectedEvent) -> List[Difference]:
-        """Return the differences of an event from the criteria; none if it matches.
-
-        Args:
-            event: the event to check.
-        """
+        """Return the differences of an event from the criteria; none if it matches."""
         found = list(self._differences(event))
         # Checked last, so that a condition may rely on the rest, such as a parameter of the type.
         if not found and self.where is not None and not self.where(event):
@@ -127,70 +155,10 @@ class Criteria(NamedTuple):
                 left.remove((number, entity))
 
 
-def make_criteria(
-    type: Optional[str],  # noqa: A002 (what users call it)
-    name: Any,
-    schema: Any,
-    data: Any,
-    entity: Any,
-    where: Optional[Callable[[CollectedEvent], bool]],
-    parameters: Mapping[str, Any],
-) -> Criteria:
-    """Return checked criteria, so that a misspelled one raises instead of matching nothing.
-
-    Args:
-        type: an event type, in the form of the protocol or in words.
-        name: the name of the event.
-        schema: a schema, or the beginning of one with ``*`` at its end.
-        data: a part of the data.
-        entity: an entity, or a list of them.
-        where: any condition.
-        parameters: values by parameter.
-
-    Raises:
-        ValueError: no event can match.
-    """
-    __tracebackhide__ = True
-    if type is not None:
-        words = re.sub("[-_ ]+", " ", type).lower() if isinstance(type, str) else None
-        short = _TYPES.get(words or "")
-        if short is None:
-            known = ", ".join(f"{key} ({value})" for key, value in EVENT_TYPES.items())
-            raise ValueError(f"type is {type!r}, but must be one of {known}")
-        type = short  # noqa: A001 (as above)
-    for each in parameters:
-        if each not in KNOWN_PARAMETERS:
-            hint = f"; {_MEANT[each]} is what you mean" if each in _MEANT else ""
-            raise ValueError(f"{each!r} is not a parameter of the protocol{hint}")
-    if where is not None and not callable(where):
-        raise ValueError(f"where is {where!r}, but must be a function of an event")
-    if entity is None:
-        entities: Sequence[Any] = ()
-    else:
-        entities = tuple(entity) if isinstance(entity, (list, tuple)) else (entity,)
-    return Criteria(
-        type,
-        name,
-        schema,
-        _plain(data),
-        [_plain_entity(each) for each in entities],
-        where,
-        dict(parameters),
-    )
-
-
 def nearest(
     events: Sequence[CollectedEvent], criteria: Criteria
 ) -> Optional[Tuple[int, List[Difference]]]:
-    """Return the event that differs least from the criteria.
-
-    Args:
-        events: the events to compare.
-        criteria: the criteria.
-
-    Returns:
-        Its index and what differs, or None if there are no events.
-    """
+    """Return the index of the event that differs least, and what differs; None if there are no events."""
     compared = [(criteria.differences(event), number) for number, event in enumerate(events)]
     if not compared:
         return None

@@ -6,14 +6,28 @@ The field names are those that Micro publishes for ``/micro/all``, ``/micro/good
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+import math
+from datetime import date
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from snowplow_tracker.testing._decoding import decode_json, decode_query
-from snowplow_tracker.testing._fields import ENRICHED_TYPES, enriched_fields, iso_time
+from snowplow_tracker.testing._decoding import CONTEXTS, UNSTRUCT, decode_json, decode_query
+from snowplow_tracker.testing._rules import PARAMETERS, decimal, int32, milliseconds, size
 from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest
 
-_UNSTRUCT = "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0"
-_CONTEXTS = "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-1"
+# The type and the schema of the enriched event.
+_TYPES: Dict[str, Tuple[str, Optional[str]]] = {
+    "pv": ("page_view", "iglu:com.snowplowanalytics.snowplow/page_view/jsonschema/1-0-0"),
+    "pp": ("page_ping", "iglu:com.snowplowanalytics.snowplow/page_ping/jsonschema/1-0-0"),
+    "se": ("struct", "iglu:com.google.analytics/event/jsonschema/1-0-0"),
+    "ue": ("unstruct", None),
+    "tr": ("transaction", "iglu:com.snowplowanalytics.snowplow/transaction/jsonschema/1-0-0"),
+    "ti": (
+        "transaction_item",
+        "iglu:com.snowplowanalytics.snowplow/transaction_item/jsonschema/1-0-0",
+    ),
+}
+_EPOCH = date(1970, 1, 1).toordinal()
+_DECODED = {"ue_px", "ue_pr", "cx", "co", "e"}
 _DEFAULT_VENDOR = ("com.snowplowanalytics.snowplow", "tp1")
 
 
@@ -22,12 +36,8 @@ class FilterError(ValueError):
 
 
 def good_event(event: CollectedEvent) -> Dict[str, Any]:
-    """Return a good event in the format of Micro.
-
-    Args:
-        event: an event without problems.
-    """
-    event_type, schema = ENRICHED_TYPES[str(event.event_type)]
+    """Return an event without problems in the format of Micro."""
+    event_type, schema = _TYPES[str(event.event_type)]
     return {
         "rawEvent": _raw_event(event),
         "eventType": event_type,
@@ -44,13 +54,9 @@ def bad_event(
     *,
     with_body: bool = True,
 ) -> Dict[str, Any]:
-    """Return a bad event or request in the format of Micro.
+    """Return a bad event in the format of Micro, or a request from which no event could be read.
 
-    Args:
-        request: the request.
-        event: the event, or None if the request could not be read.
-        problems: why the pipeline would refuse it.
-        with_body: whether to include the body, which all events of a request share.
+    The body may be left out, since it is the same for all events of a request.
     """
     return {
         "collectorPayload": {
@@ -73,10 +79,7 @@ class Filters:
     """The filters in the body of a POST to ``/micro/good`` or ``/micro/bad``."""
 
     def __init__(self, body: bytes) -> None:
-        """Read the filters.
-
-        Args:
-            body: a JSON object; an empty body filters nothing.
+        """Read the filters: a JSON object, or nothing for no filter.
 
         Raises:
             FilterError: the body is invalid.
@@ -102,12 +105,8 @@ class Filters:
         self.contexts: List[str] = contexts or []
 
     def take_good(self, event: CollectedEvent) -> bool:
-        """Return whether a good event passes the filters.
-
-        Args:
-            event: the event.
-        """
-        event_type, schema = ENRICHED_TYPES[str(event.event_type)]
+        """Return whether a good event passes the filters."""
+        event_type, schema = _TYPES[str(event.event_type)]
         if self.event_type not in (None, event_type, event.event_type):
             return False
         if self.schema not in (None, event.schema or schema):
@@ -116,11 +115,7 @@ class Filters:
         return all(each in has for each in self.contexts)
 
     def take_bad(self, request: CollectedRequest) -> bool:
-        """Return whether the bad events of a request pass the filters.
-
-        Args:
-            request: the request.
-        """
+        """Return whether the bad events of a request pass the filters."""
         api = _api(request)
         return self.vendor in (None, api["vendor"]) and self.version in (None, api["version"])
 
@@ -166,7 +161,7 @@ def _raw_event(event: CollectedEvent) -> Dict[str, Any]:
 
 
 def _enriched(event: CollectedEvent, event_type: str, schema: Optional[str]) -> Dict[str, Any]:
-    fields = enriched_fields(event.parameters)
+    fields = _enriched_fields(event.parameters)
     fields["event"] = event_type
     fields["collector_tstamp"] = iso_time(event.received_at)
     fields["etl_tstamp"] = fields["collector_tstamp"]
@@ -183,6 +178,47 @@ def _enriched(event: CollectedEvent, event_type: str, schema: Optional[str]) -> 
         fields.setdefault("user_ipaddress", event.request.client)
         fields.setdefault("useragent", event.headers.get("user-agent"))
     if event.unstruct is not None:
-        fields["unstruct_event"] = {"schema": _UNSTRUCT, "data": event.unstruct}
-    fields["contexts"] = {"schema": _CONTEXTS, "data": event.contexts}
+        fields["unstruct_event"] = {"schema": UNSTRUCT, "data": event.unstruct}
+    fields["contexts"] = {"schema": CONTEXTS, "data": event.contexts}
     return fields
+
+
+def _enriched_fields(parameters: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the columns of a valid event by their names, without its self-describing parts."""
+    fields: Dict[str, Any] = {}
+    for name, value in parameters.items():
+        column, check = PARAMETERS.get(name, ("", None))
+        if not column or name in _DECODED:
+            continue
+        if check is size:
+            fields.update(zip(column.split(", "), map(int, value.split("x"))))
+        elif check is milliseconds:
+            fields[column] = _iso_time(int(value))
+        elif check is int32:
+            fields[column] = int(value)
+        elif check is decimal:
+            number = float(value)
+            # JSON has no infinity, and a decimal number may be larger than any float.
+            fields[column] = value if number in (math.inf, -math.inf) else number
+        else:
+            fields[column] = value
+    return fields
+
+
+def iso_time(seconds: float) -> str:
+    """Return a time, in seconds since the epoch, in ISO 8601 format."""
+    return _iso_time(int(seconds * 1_000))
+
+
+def _iso_time(since_epoch: int) -> str:
+    seconds, thousandths = divmod(since_epoch, 1_000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    # The calendar repeats after 400 years, which are 146,097 days; a date cannot have the year 0.
+    later = 400 if days < 0 else 0
+    day = date.fromordinal(_EPOCH + days + 146_097 * later // 400)
+    return (
+        f"{day.year - later:04}-{day.month:02}-{day.day:02}"
+        f"T{hours:02}:{minutes:02}:{seconds:02}.{thousandths:03}Z"
+    )

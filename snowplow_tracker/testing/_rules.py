@@ -8,10 +8,9 @@ valid here.
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from snowplow_tracker.testing._decoding import decode_contexts, decode_unstruct
-from snowplow_tracker.testing._uris import uri_problem
 
 PAYLOAD_DATA_SCHEMA = re.compile(
     r"iglu:com\.snowplowanalytics\.snowplow/payload_data/jsonschema/1-0-[0-4]"
@@ -39,6 +38,14 @@ _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 # The syntax of java.math.BigDecimal.
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE]([+-]?[0-9]{1,10}))?", re.ASCII)
 _SIZE = re.compile(r"([0-9]+)x([0-9]+)", re.ASCII)
+# RFC 2396 with Java's additions: non-ASCII characters are allowed, except controls and spaces.
+_OTHER = "\u00a1-\u167f\u1681-\u1fff\u2010-\u2027\u2030-\u205e\u2060-\u2fff\u3001-\U0010ffff"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*", re.ASCII)
+_AUTHORITY = re.compile(rf"(?:[A-Za-z0-9_.~!*'();:@&=+$,\-{_OTHER}]|%[0-9A-Fa-f]{{2}})+")
+_IPV6 = re.compile(
+    r"(?:[^\[\]@/]*@)?\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9_.~-]+)?\](?::[0-9]*)?",
+    re.ASCII,
+)
 _CURRENCY = re.compile(r"[A-Za-z]{3}", re.ASCII)
 
 _MAX_INT32 = 2**31 - 1
@@ -53,11 +60,7 @@ _Check = Callable[[str], Optional[str]]
 
 
 def utf16_length(text: str) -> int:
-    """Return the length in UTF-16 code units, as the pipeline counts: an emoji is two.
-
-    Args:
-        text: any string.
-    """
+    """Return the length in UTF-16 code units, as the pipeline counts: an emoji is two."""
     return len(text) if text.isascii() else len(text) + sum(each > "\uffff" for each in text)
 
 
@@ -89,14 +92,14 @@ def _integer(value: str) -> Optional[int]:
     return -int(digits or "0") if value[0] == "-" else int(digits or "0")
 
 
-def _int32(value: str) -> Optional[str]:
+def int32(value: str) -> Optional[str]:
     number = _integer(value)
     if number is not None and -_MAX_INT32 - 1 <= number <= _MAX_INT32:
         return None
     return "a 32-bit integer"
 
 
-def _milliseconds(value: str) -> Optional[str]:
+def milliseconds(value: str) -> Optional[str]:
     number = _integer(value)
     if number is None:
         return "whole milliseconds since the epoch"
@@ -105,25 +108,58 @@ def _milliseconds(value: str) -> Optional[str]:
     return "milliseconds since the epoch, from year 0 to year 9999"
 
 
-def _decimal(value: str) -> Optional[str]:
+def decimal(value: str) -> Optional[str]:
     match = _DECIMAL.fullmatch(value)
     if match is not None and abs(int(match.group(3) or "0")) <= _MAX_INT32:
         return None
     return "a decimal number"
 
 
-def _size(value: str) -> Optional[str]:
+def size(value: str) -> Optional[str]:
     match = _SIZE.fullmatch(value)
-    if match is not None and all(_int32(each) is None for each in match.groups()):
+    if match is not None and all(int32(each) is None for each in match.groups()):
         return None
     return "WIDTHxHEIGHT in whole numbers"
 
 
-def _uri(value: str) -> Optional[str]:
-    problem = uri_problem(value)
+def _url(value: str) -> Optional[str]:
+    problem = _url_problem(value)
     if problem is not None:
         return f"a URL; {problem}"
     return _at_most(10_000)(value)
+
+
+def _url_problem(url: str) -> Optional[str]:
+    """Return why the pipeline cannot parse a URL, or None if it can.
+
+    It parses like java.net.URI. If this fails, it escapes illegal characters in the path, the query and
+    the fragment, and tries again. So spaces, braces and stray percent signs there are accepted, while
+    an invalid scheme, host or bracket fails the event.
+    """
+    url = url.replace(" ", "%20")
+    before_path = re.split(r"[/?#]", url, maxsplit=1)[0]
+    scheme, colon, _ = before_path.partition(":")
+    if not colon:
+        # No scheme: a path, or a host where it begins with two slashes.
+        return _authority_problem(url[2:]) if url.startswith("//") else None
+    if not scheme:
+        return "it has nothing before the first colon"
+    if not _SCHEME.fullmatch(scheme):
+        return f"{scheme[:60]!r} is not a scheme"
+    rest = url[len(scheme) + 1 :]
+    if not rest or rest.startswith("#"):
+        return "it has nothing after the scheme"
+    return _authority_problem(rest[2:]) if rest.startswith("//") else None
+
+
+def _authority_problem(rest: str) -> Optional[str]:
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if not authority:
+        # "file:///etc/hosts" has a path instead of a host.
+        return None if rest.startswith("/") and len(rest) > 1 else "it has no host"
+    if "[" in authority or "]" in authority:
+        return None if _IPV6.fullmatch(authority) else f"{authority[:60]!r} is not a host"
+    return None if _AUTHORITY.fullmatch(authority) else f"{authority[:60]!r} is not a host"
 
 
 def _event_type(value: str) -> Optional[str]:
@@ -141,85 +177,86 @@ def _anything(_value: str) -> Optional[str]:
 _uuid = _matches(_UUID, "a UUID in hyphenated form")
 _currency = _matches(_CURRENCY, "a currency code of three letters")
 
-_CHECKS: Dict[str, _Check] = {
-    "e": _event_type,
-    "eid": _uuid,
-    "tv": _at_most(100),
-    "tna": _at_most(128),
-    "aid": _at_most(255),
-    "p": _platform,
-    "dtm": _milliseconds,
-    "stm": _milliseconds,
-    "ttm": _milliseconds,
-    "tz": _at_most(255),
-    "lang": _at_most(255),
-    "uid": _at_most(255),
-    "duid": _at_most(128),
-    "tnuid": _at_most(128),
-    "sid": _uuid,
-    "vid": _int32,
-    "ip": _at_most(128),
-    "ua": _at_most(MAX_USERAGENT),
-    "res": _size,
-    "vp": _size,
-    "ds": _size,
-    "cd": _at_most(12),
-    "cs": _at_most(128),
-    "url": _uri,
-    "refr": _uri,
-    "page": _at_most(2_000),
-    "pp_mix": _int32,
-    "pp_max": _int32,
-    "pp_miy": _int32,
-    "pp_may": _int32,
-    "se_ca": _at_most(1_000),
-    "se_ac": _at_most(1_000),
-    "se_la": _at_most(4_096),
-    "se_pr": _at_most(1_000),
-    "se_va": _decimal,
-    "tr_id": _at_most(255),
-    "tr_af": _at_most(255),
-    "tr_ci": _at_most(255),
-    "tr_st": _at_most(255),
-    "tr_co": _at_most(255),
-    "tr_tt": _decimal,
-    "tr_tx": _decimal,
-    "tr_sh": _decimal,
-    "tr_cu": _currency,
-    "ti_id": _at_most(255),
-    "ti_sk": _at_most(255),
-    "ti_nm": _at_most(255),
-    "ti_ca": _at_most(255),
-    "ti_pr": _decimal,
-    "ti_qu": _int32,
-    "ti_cu": _currency,
+# For each parameter, the column of the enriched event that it fills (two for a size), and the check of its values.
+PARAMETERS: Dict[str, Tuple[str, _Check]] = {
+    "e": ("event", _event_type),
+    "eid": ("event_id", _uuid),
+    "tv": ("v_tracker", _at_most(100)),
+    "tna": ("name_tracker", _at_most(128)),
+    "aid": ("app_id", _at_most(255)),
+    "p": ("platform", _platform),
+    "dtm": ("dvce_created_tstamp", milliseconds),
+    "stm": ("dvce_sent_tstamp", milliseconds),
+    "ttm": ("true_tstamp", milliseconds),
+    "tz": ("os_timezone", _at_most(255)),
+    "lang": ("br_lang", _at_most(255)),
+    "uid": ("user_id", _at_most(255)),
+    "duid": ("domain_userid", _at_most(128)),
+    "tnuid": ("network_userid", _at_most(128)),
+    "sid": ("domain_sessionid", _uuid),
+    "vid": ("domain_sessionidx", int32),
+    "ip": ("user_ipaddress", _at_most(128)),
+    "ua": ("useragent", _at_most(MAX_USERAGENT)),
+    "res": ("dvce_screenwidth, dvce_screenheight", size),
+    "vp": ("br_viewwidth, br_viewheight", size),
+    "ds": ("doc_width, doc_height", size),
+    "cd": ("br_colordepth", _at_most(12)),
+    "cs": ("doc_charset", _at_most(128)),
+    "url": ("page_url", _url),
+    "refr": ("page_referrer", _url),
+    "page": ("page_title", _at_most(2_000)),
+    "pp_mix": ("pp_xoffset_min", int32),
+    "pp_max": ("pp_xoffset_max", int32),
+    "pp_miy": ("pp_yoffset_min", int32),
+    "pp_may": ("pp_yoffset_max", int32),
+    "se_ca": ("se_category", _at_most(1_000)),
+    "se_ac": ("se_action", _at_most(1_000)),
+    "se_la": ("se_label", _at_most(4_096)),
+    "se_pr": ("se_property", _at_most(1_000)),
+    "se_va": ("se_value", decimal),
+    "tr_id": ("tr_orderid", _at_most(255)),
+    "tr_af": ("tr_affiliation", _at_most(255)),
+    "tr_ci": ("tr_city", _at_most(255)),
+    "tr_st": ("tr_state", _at_most(255)),
+    "tr_co": ("tr_country", _at_most(255)),
+    "tr_tt": ("tr_total", decimal),
+    "tr_tx": ("tr_tax", decimal),
+    "tr_sh": ("tr_shipping", decimal),
+    "tr_cu": ("tr_currency", _currency),
+    "ti_id": ("ti_orderid", _at_most(255)),
+    "ti_sk": ("ti_sku", _at_most(255)),
+    "ti_nm": ("ti_name", _at_most(255)),
+    "ti_ca": ("ti_category", _at_most(255)),
+    "ti_pr": ("ti_price", decimal),
+    "ti_qu": ("ti_quantity", int32),
+    "ti_cu": ("ti_currency", _currency),
+    "nuid": ("network_userid", _anything),
+    "ue_px": ("unstruct_event", _anything),
+    "ue_pr": ("unstruct_event", _anything),
+    "cx": ("contexts", _anything),
+    "co": ("contexts", _anything),
+    "fp": ("user_fingerprint", _anything),
+    "tid": ("txn_id", _anything),
+    "mac": ("mac_address", _anything),
 }
-_CHECKS.update(
+PARAMETERS.update(
     dict.fromkeys(
-        # The self-describing ones are decoded below; the others have no column in enriched events.
-        "ue_px ue_pr cx co ctype cookie fp tid nuid mac sa sn st sp ue_na ti_na "  # noqa: SIM905
+        # These have no column in enriched events.
+        "ctype cookie sa sn st sp ue_na ti_na "  # noqa: SIM905
         "f_pdf f_qt f_realp f_wma f_dir f_fla f_java f_gears f_ag "
         "ad_ba ad_ca ad_ad ad_uid".split(),
-        _anything,
+        ("", _anything),
     )
 )
 
-KNOWN_PARAMETERS = frozenset(_CHECKS)
-REQUIRED_PARAMETERS = ("tv", "p", "e")
+_REQUIRED = ("tv", "p", "e")
 
 
 def payload_problems(parameters: Mapping[str, Any]) -> List[str]:
-    """Return the problems of an event that make the pipeline refuse every event of its POST.
-
-    Args:
-        parameters: the event as it arrived.
-
-    Returns:
-        One sentence for each problem.
-    """
+    """Return the problems of an event, one sentence each, that make the pipeline refuse every event of its POST."""
     problems = missing_problems(parameters)
     for name, value in parameters.items():
-        if name not in KNOWN_PARAMETERS:
+        if name not in PARAMETERS:
             problems.append(f"{shortened(name)} is not a parameter of the protocol")
         elif not isinstance(value, str):
             problems.append(f"{name} is {shortened(value)}, which is not a string")
@@ -227,34 +264,15 @@ def payload_problems(parameters: Mapping[str, Any]) -> List[str]:
 
 
 def missing_problems(parameters: Mapping[str, Any]) -> List[str]:
-    """Return the required parameters that are missing, for any method of sending.
-
-    Args:
-        parameters: the event as it arrived.
-
-    Returns:
-        One sentence for each problem.
-    """
-    return [f"{name} is missing" for name in REQUIRED_PARAMETERS if name not in parameters]
+    """Return a sentence for each missing parameter that is required, whatever the HTTP method."""
+    return [f"{name} is missing" for name in _REQUIRED if name not in parameters]
 
 
-def field_problems(parameters: Mapping[str, Any]) -> List[str]:
-    """Return the problems that make only this event fail.
-
-    Args:
-        parameters: the event as it arrived.
-
-    Returns:
-        One sentence for each problem.
-    """
-    return list(_field_problems(parameters))
-
-
-def _field_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
+def field_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the problems, one sentence each, that make only this event fail."""
     for name, value in parameters.items():
-        check = _CHECKS.get(name)
-        if check is not None and isinstance(value, str):
-            wanted = check(value)
+        if name in PARAMETERS and isinstance(value, str):
+            wanted = PARAMETERS[name][1](value)
             if wanted is not None:
                 yield f"{name} is {shortened(value)}, but must be {wanted}"
     if "eid" not in parameters:
@@ -273,12 +291,7 @@ def _field_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
 
 
 def shortened(value: Any, limit: int = 60) -> str:
-    """Return the repr of a value, cut if it is long.
-
-    Args:
-        value: any value from the wire.
-        limit: maximum number of characters of a string.
-    """
+    """Return the repr of a value, cut if it is longer than the limit."""
     if isinstance(value, str):
         return repr(value if len(value) <= limit else value[: limit - 3] + "...")
     try:

@@ -63,29 +63,30 @@ _OWN = {"e", "eid", "tv", "dtm", "stm", "ttm", "tna", "aid", "ue_px", "ue_pr", "
 
 
 def snippet(event: CollectedEvent) -> str:
-    """Return a program that tracks the same event.
-
-    Args:
-        event: an event that arrived.
-    """
+    """Return a program that tracks the same event as one that arrived."""
     names: Set[str] = {"Snowplow"}
-    subject = _subject(event, names)
-    call = _event(event, names)
-    namespace = _literal(event.get("tna") or "sp")
-    arguments = [f"namespace={namespace}", 'endpoint="http://127.0.0.1:9090"']
-    if event.get("aid"):
-        arguments.append("app_id={}".format(_literal(event["aid"])))
-    lines = [f"from snowplow_tracker import {', '.join(sorted(names))}", ""]
-    lines.append(_call("tracker = Snowplow.create_tracker", arguments, 0))
+    subject = _subject(event)
+    call = _event(event, names, ["event_subject=subject"] if subject else [])
     if subject:
-        lines.append(subject)
-        call = call[:-1].rstrip().rstrip(",") + ",\n    event_subject=subject,\n)"
-    lines.append("tracker.track(\n    {}\n)".format(call.replace("\n", "\n    ")))
-    lines.append("tracker.flush()")
+        names.add("Subject")
+    arguments = [
+        f"namespace={_literal(event.get('tna') or 'sp')}",
+        'endpoint="http://127.0.0.1:9090"',
+    ]
+    if event.get("aid"):
+        arguments.append(f"app_id={_literal(event['aid'])}")
+    lines = [
+        f"from snowplow_tracker import {', '.join(sorted(names))}",
+        "",
+        _call("tracker = Snowplow.create_tracker", arguments),
+        *subject,
+        f"tracker.track(\n    {_indented(call)}\n)",
+        "tracker.flush()",
+    ]
     return "\n".join(lines) + "\n"
 
 
-def _subject(event: CollectedEvent, names: Set[str]) -> str:
+def _subject(event: CollectedEvent) -> List[str]:
     calls = []
     for name, (method, kind) in _SUBJECT.items():
         value = event.get(name)
@@ -98,13 +99,10 @@ def _subject(event: CollectedEvent, names: Set[str]) -> str:
             calls.append(f"subject.{method}({', '.join(str(int(each)) for each in numbers)})")
         else:
             calls.append(f"subject.{method}({_literal(value)})")
-    if not calls:
-        return ""
-    names.add("Subject")
-    return "\n".join(["subject = Subject()", *calls])
+    return ["subject = Subject()", *calls] if calls else []
 
 
-def _event(event: CollectedEvent, names: Set[str]) -> str:
+def _event(event: CollectedEvent, names: Set[str], last: List[str]) -> str:
     arguments = []
     event_type = str(event.event_type)
     if event_type == "ue" and event.unstruct is not None:
@@ -114,10 +112,8 @@ def _event(event: CollectedEvent, names: Set[str]) -> str:
         typed = _typed_arguments(event)
         if typed is None:
             class_name = "Event"
-            skipped = (_OWN | set(_SUBJECT)) - {"e", "tv", "tna", "aid"}
+            skipped = {*_OWN, *_SUBJECT} - {"e"}
             pairs = {name: event[name] for name in event.parameters if name not in skipped}
-            for name in ("tv", "tna", "aid"):
-                pairs.pop(name, None)
             arguments.append(_literal(pairs))
         else:
             class_name = _CLASSES[event_type][0]
@@ -125,11 +121,11 @@ def _event(event: CollectedEvent, names: Set[str]) -> str:
     names.add(class_name)
     if event.contexts:
         described = ",\n".join(_described(entity, names) for entity in event.contexts)
-        arguments.append("context=[\n    {},\n]".format(described.replace("\n", "\n    ")))
+        arguments.append(f"context=[\n    {_indented(described)},\n]")
     ttm = event.get("ttm")
     if isinstance(ttm, str) and ttm.isascii() and ttm.isdigit() and len(ttm) < 16:
         arguments.append(f"true_timestamp={int(ttm)}")
-    return _call(class_name, arguments, 0)
+    return _call(class_name, [*arguments, *last])
 
 
 def _typed_arguments(event: CollectedEvent) -> Optional[List[str]]:
@@ -166,17 +162,19 @@ def _number(text: Any, kind: type) -> Any:
 
 def _described(described: Dict[str, Any], names: Set[str]) -> str:
     names.add("SelfDescribingJson")
-    return _call(
-        "SelfDescribingJson", [_literal(described["schema"]), _literal(described["data"])], 0
-    )
+    return _call("SelfDescribingJson", [_literal(described["schema"]), _literal(described["data"])])
 
 
-def _call(function: str, arguments: List[str], indent: int) -> str:
+def _call(function: str, arguments: List[str]) -> str:
     line = f"{function}({', '.join(arguments)})"
-    if "\n" not in line and len(line) + indent <= _WIDTH - 12:
+    if "\n" not in line and len(line) <= _WIDTH - 12:
         return line
-    inner = "".join("\n    {},".format(each.replace("\n", "\n    ")) for each in arguments)
+    inner = "".join(f"\n    {_indented(each)}," for each in arguments)
     return f"{function}({inner}\n)"
+
+
+def _indented(code: str) -> str:
+    return code.replace("\n", "\n    ")
 
 
 def _literal(value: Any) -> str:

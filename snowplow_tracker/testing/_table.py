@@ -8,6 +8,7 @@ import shutil
 import unicodedata
 from typing import Any, Iterable, List, Optional, Sequence
 
+from snowplow_tracker._messages import events_text
 from snowplow_tracker.testing.records import CollectedEvent, schema_name
 
 _TITLES = ("event", "what", "user", "entities", "id")
@@ -22,17 +23,16 @@ _MAX_CELL = 1_000
 _DEFAULT_SIZE = (100, 24)
 
 
-def off_hint() -> List[str]:
-    """Return the lines that explain why there are no events at all, if tracking is switched off."""
+def off_hint() -> str:
+    """Return the reason why there are no events at all, if tracking is switched off; otherwise nothing."""
     from snowplow_tracker._delivery.options import is_disabled_by_environment
 
     if not is_disabled_by_environment():
-        return []
-    hint = (
-        "SNOWPLOW_DISABLED=1 is set in the environment: emitters send nothing, and only a RecordingEmitter gets "
+        return ""
+    return (
+        "\nSNOWPLOW_DISABLED=1 is set in the environment: emitters send nothing, and only a RecordingEmitter gets "
         "events. Unset it for tests, for example with monkeypatch.delenv, before the emitter is made."
     )
-    return [hint]
 
 
 def format_table(events: Iterable[CollectedEvent], width: Optional[int] = None) -> str:
@@ -46,34 +46,22 @@ def format_table(events: Iterable[CollectedEvent], width: Optional[int] = None) 
         The lines of the table; the last one contains the number of events.
     """
     events = list(events)
-    lines = table_lines(events, width)
-    lines.append("")
-    lines.append("1 event" if len(events) == 1 else f"{len(events)} events")
-    return "\n".join(lines)
+    return "\n".join([*table_lines(events, width), "", events_text(len(events))])
 
 
 def table_lines(
-    events: Iterable[CollectedEvent],
+    events: Sequence[CollectedEvent],
     width: Optional[int] = None,
-    *,
-    header: bool = True,
     labels: Optional[Sequence[str]] = None,
 ) -> List[str]:
-    """Lay events out as the lines of a table.
-
-    Args:
-        events: the events to show.
-        width: the number of columns; by default that of the terminal.
-        header: whether the first line has the titles of the columns.
-        labels: the text before each event.
-    """
+    """Lay events out as the lines of a table, by default as wide as the terminal, with a label before each event."""
     if width is None:
         width = shutil.get_terminal_size(_DEFAULT_SIZE).columns
     margin = max(map(len, labels)) + len(_GAP) if labels else 0
     rows = [_cells(event) for event in events]
     widths = _fit([_TITLES, *rows], width - margin)
     lines = [_line(_TITLES, widths), _line(["-" * each for each in widths], widths)]
-    lines = [" " * margin + line for line in lines] if header else []
+    lines = [" " * margin + line for line in lines]
     for number, row in enumerate(rows):
         label = labels[number].ljust(margin) if labels else ""
         lines.append(label + _line(row, widths))
@@ -88,21 +76,14 @@ def _cells(event: CollectedEvent) -> List[str]:
         ", ".join(schema_name(entity["schema"]) for entity in event.contexts),
         str(event.event_id)[:8],
     ]
-    return [
-        _capped(printable(cell[:_MAX_CELL]), _CAPS.get(column)) for column, cell in enumerate(cells)
-    ]
-
-
-def _capped(text: str, columns: Optional[int]) -> str:
-    return text if columns is None or columns_of(text) <= columns else fill(text, columns)
+    cells = [printable(cell[:_MAX_CELL]) for cell in cells]
+    for column, cap in _CAPS.items():
+        cells[column] = fill(cells[column], cap).rstrip()
+    return cells
 
 
 def describe(event: CollectedEvent) -> str:
-    """Return a short description of an event.
-
-    Args:
-        event: any event.
-    """
+    """Return a short description of an event."""
     if event.event_type == "ue":
         return _brief(event.data)
     if event.event_type == "se":
@@ -144,12 +125,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def fill(text: str, width: int) -> str:
-    """Return a string of exactly `width` terminal columns: cut, or padded with spaces.
-
-    Args:
-        text: a string without control characters.
-        width: the number of columns.
-    """
+    """Return a string of exactly `width` terminal columns: cut, or padded with spaces."""
     # No language has so many combining marks on one letter.
     text = text[: 4 * width]
     columns = columns_of(text)
@@ -167,11 +143,7 @@ def fill(text: str, width: int) -> str:
 
 
 def columns_of(text: str) -> int:
-    """Return the number of terminal columns of a string.
-
-    Args:
-        text: a string without control characters.
-    """
+    """Return the number of terminal columns of a string without control characters."""
     if text.isascii():
         return len(text)
     return sum(
@@ -181,9 +153,5 @@ def columns_of(text: str) -> int:
 
 
 def printable(text: str) -> str:
-    """Return a string with question marks in place of characters that control a terminal.
-
-    Args:
-        text: any string from the network.
-    """
+    """Return a string with question marks in place of characters that control a terminal."""
     return "".join(each if each.isprintable() else "?" for each in text)

@@ -14,9 +14,9 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, TextIO, TypeVa
 
 from snowplow_tracker.testing._clock import monotonic
 from snowplow_tracker.testing._http import HttpRequest, HttpServer, Response, Stream
+from snowplow_tracker.testing._options import check_whole_number, resolver_of
 from snowplow_tracker.testing._rules import MAX_BODY_BYTES, MAX_REQUEST_LINE_BYTES
-from snowplow_tracker.testing._schemas import make_schemas
-from snowplow_tracker.testing._table import format_table, off_hint
+from snowplow_tracker.testing._table import format_table, off_hint, printable
 from snowplow_tracker.testing.event_list import EventList
 from snowplow_tracker.testing.faults import Faults
 from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest, Headers
@@ -89,17 +89,15 @@ class Collector:
             ImportError: schemas are given, and the extra ``schemas`` is not installed.
             ValueError: `max_requests` is not a whole number of at least 1.
         """
-        if max_requests is not None and (not isinstance(max_requests, int) or max_requests < 1):
-            raise ValueError(
-                f"max_requests is {max_requests!r}, but must be a whole number of at least 1"
-            )
+        if max_requests is not None:
+            check_whole_number("max_requests", max_requests)
         self.respond = respond
         self.faults = Faults(self._go_down, self._come_up)
         self._port = port
         self._cookie = cookie
         self._ssl_context = ssl_context
         self._paths = tuple(paths)
-        self._schemas = make_schemas(schemas)
+        self._schemas = resolver_of(schemas)
         self._max_requests = max_requests
         self._host = "127.0.0.1"
         self._server: Optional[HttpServer] = None
@@ -121,9 +119,9 @@ class Collector:
         if self._server is None:
             self._server = HttpServer(
                 self._handle,
+                self._host,
                 self._port,
                 self._ssl_context,
-                host=self._host,
                 before_reading=self.faults._meet_before_reading,  # noqa: SLF001 - of this package
                 wait=self.faults._wait,  # noqa: SLF001 - of this package
             )
@@ -171,12 +169,12 @@ class Collector:
     @property
     def good(self) -> EventList:
         """The `events` that the pipeline would accept."""
-        return EventList(event for event in self.events if not is_bad(event))
+        return EventList(event for event in self.events if not _is_bad(event))
 
     @property
     def bad(self) -> EventList:
         """The `events` that the pipeline would refuse, for their own problems or those of their request."""
-        return EventList(event for event in self.events if is_bad(event))
+        return EventList(event for event in self.events if _is_bad(event))
 
     @property
     def problems(self) -> List[str]:
@@ -313,17 +311,8 @@ class Collector:
             if not each.accepted
         )
         raise EventsMissingError(
-            "waited {} s for {} {}{}, but {} arrived, in {} requests\n{}{}{}".format(
-                timeout,
-                count,
-                noun,
-                "" if count == 1 else "s",
-                len(found),
-                len(seen),
-                _latest(_accepted_events(seen)),
-                answers,
-                "" if seen else "".join(off_hint()),
-            )
+            f"waited {timeout} s for {count} {noun}{'' if count == 1 else 's'}, but {len(found)} arrived,"
+            f" in {len(seen)} requests\n{_latest(_accepted_events(seen))}{answers}{'' if seen else off_hint()}"
         )
 
     def _handle(self, incoming: HttpRequest) -> Union[Response, Stream]:
@@ -362,7 +351,7 @@ class Collector:
             self._changed.notify_all()
 
     def _go_down(self) -> None:
-        server = self._server
+        server = self._server  # which may be stopped at the same time
         if server is not None:
             server.go_down()
 
@@ -395,18 +384,13 @@ class Collector:
 
 
 def print_safely(text: str, file: Optional[TextIO] = None) -> None:
-    """Print a string from the network. Characters that the output cannot show become question marks.
-
-    Args:
-        text: the text.
-        file: where to; by default the standard output.
-    """
+    """Print a string from the network. Characters that the output cannot show become question marks."""
     stream = sys.stdout if file is None else file
     if stream is None:
         # A process can be started without an output.
         return
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    shown = "".join(each if each.isprintable() or each == "\n" else "?" for each in text)
+    shown = "\n".join(map(printable, text.split("\n")))
     print(shown.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
 
 
@@ -434,12 +418,8 @@ def _preflight(request: CollectedRequest) -> Response:
     )
 
 
-def is_bad(event: CollectedEvent) -> bool:
-    """Return whether the pipeline would refuse an event, for its own problems or those of its request.
-
-    Args:
-        event: an event that was accepted.
-    """
+def _is_bad(event: CollectedEvent) -> bool:
+    """Return whether the pipeline would refuse an accepted event, for its own problems or those of its request."""
     return bool(event.problems) or (event.request is not None and event.request.spoiled)
 
 

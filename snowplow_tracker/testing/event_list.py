@@ -14,7 +14,8 @@ from typing import (
     overload,
 )
 
-from snowplow_tracker.testing._matching import Criteria, make_criteria, nearest
+from snowplow_tracker._messages import events_text
+from snowplow_tracker.testing._matching import Criteria, nearest
 from snowplow_tracker.testing._table import off_hint, table_lines
 from snowplow_tracker.testing.records import CollectedEvent
 
@@ -91,7 +92,7 @@ class EventList(List[CollectedEvent]):
             ValueError: a type or parameter does not exist.
         """
         __tracebackhide__ = True
-        criteria = make_criteria(type, name, schema, data, entity, where, parameters)
+        criteria = Criteria(type, name, schema, data, entity, where, **parameters)
         return EventList(event for event in self if not criteria.differences(event))
 
     def assert_one(
@@ -124,7 +125,7 @@ class EventList(List[CollectedEvent]):
             ValueError: a type or parameter does not exist.
         """
         __tracebackhide__ = True
-        criteria = make_criteria(type, name, schema, data, entity, where, parameters)
+        criteria = Criteria(type, name, schema, data, entity, where, **parameters)
         found = self._matching(criteria)
         if len(found) != 1:
             count = "none is" if not found else f"{len(found)} are"
@@ -160,7 +161,7 @@ class EventList(List[CollectedEvent]):
             ValueError: a type or parameter does not exist.
         """
         __tracebackhide__ = True
-        criteria = make_criteria(type, name, schema, data, entity, where, parameters)
+        criteria = Criteria(type, name, schema, data, entity, where, **parameters)
         found = self._matching(criteria)
         if found:
             count = "1 is" if len(found) == 1 else f"{len(found)} are"
@@ -185,7 +186,11 @@ class EventList(List[CollectedEvent]):
         __tracebackhide__ = True
         found: List[int] = []
         for number, each in enumerate(wanted):
-            criteria = _criteria_of(each)
+            if not isinstance(each, Mapping):
+                raise TypeError(
+                    f"each event is wanted as a dictionary, for example dict(type='pv'), not {each!r}"
+                )
+            criteria = Criteria(**each)
             start = found[-1] + 1 if found else 0
             index = next(
                 (i for i in range(start, len(self)) if not criteria.differences(self[i])), None
@@ -213,7 +218,7 @@ class EventList(List[CollectedEvent]):
         problems = [(index, event.problems) for index, event in enumerate(self)]
         bad = [(index, each) for index, each in problems if each]
         if bad:
-            lines = [f"the pipeline would refuse {len(bad)} of {_count(len(self))}:"]
+            lines = [f"the pipeline would refuse {len(bad)} of {events_text(len(self))}:"]
             for index, each in bad[:_MAX_SHOWN]:
                 lines.extend(f"    row {index}: {problem}" for problem in each[:_MAX_DIFFERENCES])
             lines.extend(self._shown([index for index, _ in bad]))
@@ -234,7 +239,7 @@ class EventList(List[CollectedEvent]):
         lines = [f"expected {what}" + (" with" if wanted else "")]
         lines.extend(f"    {line}" for line in wanted)
         if not self:
-            return "\n".join([*lines, "but there are no events at all", *off_hint()])
+            return "\n".join([*lines, "but there are no events at all"]) + off_hint()
         lines.append(outcome)
         marked = list(found)
         near = nearest(self[start:], criteria) if not found else None
@@ -259,26 +264,4 @@ class EventList(List[CollectedEvent]):
         lines = ["", *table_lines([self[row] for row in rows], labels=labels)]
         left_out = len(self) - len(rows)
         shown = f" ({left_out} of them are not shown)" if left_out else ""
-        return [*lines, "", f"{_count(len(self))} in all{shown}"]
-
-
-def _criteria_of(wanted: Any) -> Criteria:
-    __tracebackhide__ = True
-    if not isinstance(wanted, Mapping):
-        raise TypeError(
-            f"each event is wanted as a dictionary, for example dict(type='pv'), not {wanted!r}"
-        )
-    rest = dict(wanted)
-    return make_criteria(
-        rest.pop("type", None),
-        rest.pop("name", None),
-        rest.pop("schema", None),
-        rest.pop("data", None),
-        rest.pop("entity", None),
-        rest.pop("where", None),
-        rest,
-    )
-
-
-def _count(number: int) -> str:
-    return "1 event" if number == 1 else f"{number} events"
+        return [*lines, "", f"{events_text(len(self))} in all{shown}"]

@@ -9,6 +9,7 @@ from typing import Any, Callable, List, Optional, TypeVar
 
 from snowplow_tracker.testing._clock import monotonic
 from snowplow_tracker.testing._http import Response
+from snowplow_tracker.testing._options import check_positive, check_whole_number
 from snowplow_tracker.testing.records import CollectedRequest
 
 __all__ = ["Fault", "Faults"]
@@ -65,10 +66,10 @@ class Fault:
         Raises:
             ValueError: a number is out of range.
         """
-        if seconds is not None and not (_is_number(seconds) and seconds > 0):
-            raise ValueError(f"seconds is {seconds!r}, but must be a number above 0")
-        if requests is not None and not (_is_whole(requests) and requests > 0):
-            raise ValueError(f"requests is {requests!r}, but must be a whole number of at least 1")
+        if seconds is not None:
+            check_positive("seconds", seconds)
+        if requests is not None:
+            check_whole_number("requests", requests)
         self.name = name
         self.hits = 0
         self.response = response
@@ -205,8 +206,7 @@ class Faults:
             seconds: how long the fault lasts.
             requests: how many requests it affects.
         """
-        if not (_is_number(delay) and delay > 0):
-            raise ValueError(f"delay is {delay!r}, but must be a number above 0")
+        check_positive("delay", delay)
         return self._begin(Fault(self, "slow", seconds, requests, delay=delay))
 
     def drop_before_reading(
@@ -250,7 +250,7 @@ class Faults:
             seconds: how long the fault lasts.
             requests: how many requests it affects.
         """
-        if not _is_whole(status) or not 200 <= status <= 999:
+        if not isinstance(status, int) or not 200 <= status <= 999:
             raise ValueError(f"status is {status!r}, but must be a whole number from 200 to 999")
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
         response = Response(status, headers, body)
@@ -291,10 +291,7 @@ class Faults:
             seconds: how long the fault lasts.
             requests: how many requests it refuses.
         """
-        if not _is_whole(max_bytes) or max_bytes < 0:
-            raise ValueError(
-                f"max_bytes is {max_bytes!r}, but must be a whole number of at least 0"
-            )
+        check_whole_number("max_bytes", max_bytes, minimum=0)
         return self._begin(
             Fault(
                 self,
@@ -319,23 +316,12 @@ class Faults:
             return any(fault.hit(None) for fault in self._unread)
 
     def _meet(self, request: CollectedRequest) -> Optional[Fault]:
-        """Return the first fault that affects a request, or None.
-
-        Args:
-            request: the request.
-        """
+        """Return the first fault that affects a request, or None."""
         with self._changed:
             return next((fault for fault in self._read if fault.hit(request)), None)
 
     def _wait(self, response: Response) -> bool:
-        """Wait before an answer.
-
-        Args:
-            response: the answer.
-
-        Returns:
-            Whether it must not be sent any more.
-        """
+        """Wait before an answer; return whether it must not be sent any more."""
         fault = response.fault if isinstance(response, HeldResponse) else None
         deadline = monotonic() + response.delay
         with self._changed:
@@ -382,11 +368,3 @@ class Faults:
         with self._changed:
             self._unread.append(fault)
         return fault
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

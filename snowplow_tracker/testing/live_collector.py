@@ -12,27 +12,31 @@ from functools import lru_cache
 from typing import Any, Callable, Dict, Generator, Iterable, List, Optional, Tuple, TypeVar, Union
 from urllib.parse import parse_qs, urlsplit
 
-from snowplow_tracker.testing._fields import FIELDS, iso_time
 from snowplow_tracker.testing._http import HttpRequest, Response, Stream
 from snowplow_tracker.testing._journal import Entry, Journal
-from snowplow_tracker.testing._micro import FilterError, Filters, bad_event, good_event
+from snowplow_tracker.testing._micro import FilterError, Filters, bad_event, good_event, iso_time
+from snowplow_tracker.testing._options import check_whole_number
+from snowplow_tracker.testing._rules import PARAMETERS
 from snowplow_tracker.testing._snippet import snippet
 from snowplow_tracker.testing.collector import Collector
 from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest, Headers
 
 __all__ = ["LiveCollector"]
 
-_BATCH = 250
 _KEEP_ALIVE = 15.0
 _CATCH_UP = 10.0
 _MAX_NODES = 20_000
 _MAX_BODY_SHOWN = 65_536
 # A thousand bad events of one request would repeat its body a thousand times.
 _MAX_BODIES = 32 * 1024 * 1024
-_IGLU = re.compile(r"/micro/iglu/([^/]+/[^/]+/[^/]+/[0-9]+-[0-9]+-[0-9]+)")
+_IGLU = re.compile(r"/micro/iglu/[^/]+/[^/]+/[^/]+/[0-9]+-[0-9]+-[0-9]+")
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
 
+_READS = ("GET", "HEAD")
+_ALL = ("GET", "HEAD", "POST")
 _Answer = Union[Response, Stream]
+# What answers, and the methods that it has.
+_Route = Tuple[Callable[[CollectedRequest], _Answer], Tuple[str, ...]]
 _Live = TypeVar("_Live", bound="LiveCollector")
 
 
@@ -73,24 +77,21 @@ class LiveCollector(Collector):
             ImportError: schemas are given, and the extra ``schemas`` is not installed.
             ValueError: `max_events` is not a whole number of at least 1.
         """
-        if not isinstance(max_events, int) or max_events < 1:
-            raise ValueError(
-                f"max_events is {max_events!r}, but must be a whole number of at least 1"
-            )
+        check_whole_number("max_events", max_events)
         super().__init__(port, schemas=schemas, paths=paths, max_requests=1)
         self._host = host
         self._hosts = frozenset(each.lower() for each in hosts)
         self.journal = Journal(max_events)
-        self._routes: Dict[str, Callable[[CollectedRequest], _Answer]] = {
-            "/": self._show_page,
-            "/page/stream": self._stream,
-            "/page/event": self._show_event,
-            "/page/clear": self._clear_page,
-            "/page/export": self._export,
-            "/micro/all": lambda _: _as_json(self.journal.counts),
-            "/micro/good": self._show_good,
-            "/micro/bad": self._show_bad,
-            "/micro/reset": self._reset,
+        self._routes: Dict[str, _Route] = {
+            "/": (self._show_page, _READS),
+            "/page/stream": (self._stream, _READS),
+            "/page/event": (self._show_event, _READS),
+            "/page/clear": (self._reset, ("POST",)),
+            "/page/export": (self._export, _READS),
+            "/micro/all": (lambda _: _as_json(self.journal.counts), _ALL),
+            "/micro/good": (self._show_good, _ALL),
+            "/micro/bad": (self._show_bad, _ALL),
+            "/micro/reset": (self._reset, _ALL),
         }
 
     @property
@@ -138,24 +139,24 @@ class LiveCollector(Collector):
         path = incoming.target.partition("?")[0]
         route = self._routes.get(path)
         if route is None and _IGLU.fullmatch(path):
-            route = self._show_schema
+            route = (self._show_schema, _READS)
         for_page = route is not None or path.startswith(("/page/", "/micro/"))
         refusal = self._refusal(headers, path, for_page=for_page)
         if refusal is not None:
             return Response(403, {"Content-Type": "text/plain"}, refusal.encode("ascii", "replace"))
         if route is None:
             return Response(404, body=b"not found") if for_page else super()._handle(incoming)
-        writes = path == "/page/clear"
-        reads_body = path in ("/micro/all", "/micro/good", "/micro/bad", "/micro/reset")
-        allowed = (
-            ("POST",) if writes else ("GET", "HEAD", "POST") if reads_body else ("GET", "HEAD")
-        )
+        answer_to, allowed = route
         if incoming.method not in allowed:
             return Response(405, {"Allow": ", ".join(allowed)}, b"not allowed")
         if path.startswith("/micro/"):
             # So that an event is in `events` before it is announced.
             self.journal.catch_up(_CATCH_UP)
-        answer = route(CollectedRequest(incoming.method, incoming.target, headers, incoming.body))
+        request = CollectedRequest(incoming.method, incoming.target, headers, incoming.body)
+        try:
+            answer = answer_to(request)
+        except FilterError as error:
+            return _as_json({"error": str(error)}, 400)
         if isinstance(answer, Stream) and incoming.method == "HEAD":
             answer.chunks.close()
             return Response(headers=answer.headers, body=b"", close=True)
@@ -172,7 +173,7 @@ class LiveCollector(Collector):
         origin = headers.get("origin")
         if not for_page:
             # A page of the user's own app may send events here from another port.
-            if origin is not None and not self._is_ours(urlsplit_host(origin)):
+            if origin is not None and not self._is_ours(_host_of(origin)):
                 return (
                     f"the Origin {origin[:100]!r} is foreign;"
                     " --allow-host makes it one of yours (see --help)"
@@ -235,7 +236,7 @@ class LiveCollector(Collector):
         hello = {"max": journal.max_events, "fresh": last == 0, "endpoint": self.endpoint}
         yield _message("hello", hello)
         while not journal.closed:
-            now, entries = journal.wait_for_more(generation, last, _BATCH, _KEEP_ALIVE)
+            now, entries = journal.wait_for_more(generation, last, _KEEP_ALIVE)
             if now != generation:
                 generation = now
                 yield _message("cleared", {})
@@ -254,10 +255,6 @@ class LiveCollector(Collector):
             return _as_json({"error": "this event is not kept any more"}, 404)
         return _as_json(_detail(entry))
 
-    def _clear_page(self, _request: CollectedRequest) -> Response:
-        self.clear()
-        return _as_json(self.journal.counts)
-
     def _export(self, _request: CollectedRequest) -> Stream:
         def lines() -> Generator[bytes, None, None]:
             for entry in reversed(self.journal.latest_first()):
@@ -273,10 +270,7 @@ class LiveCollector(Collector):
         )
 
     def _show_good(self, request: CollectedRequest) -> Response:
-        try:
-            filters = Filters(request.body if request.method == "POST" else b"")
-        except FilterError as error:
-            return _as_json({"error": str(error)}, 400)
+        filters = Filters(request.body if request.method == "POST" else b"")
         found: List[CollectedEvent] = [
             entry.event
             for entry in self.journal.latest_first()
@@ -285,10 +279,7 @@ class LiveCollector(Collector):
         return _as_json([good_event(event) for event in found[: filters.limit]])
 
     def _show_bad(self, request: CollectedRequest) -> Response:
-        try:
-            filters = Filters(request.body if request.method == "POST" else b"")
-        except FilterError as error:
-            return _as_json({"error": str(error)}, 400)
+        filters = Filters(request.body if request.method == "POST" else b"")
         found = [
             entry
             for entry in self.journal.latest_first()
@@ -306,14 +297,13 @@ class LiveCollector(Collector):
         return _as_json(self.journal.counts)
 
     def _show_schema(self, request: CollectedRequest) -> Response:
-        match = _IGLU.fullmatch(request.path)
-        lookup = getattr(self._schemas, "schema", None)
-        if match is None or lookup is None:
+        if self._schemas is None:
             return _as_json({"error": "there are no schemas here; start with --schemas"}, 404)
-        schema = lookup(f"iglu:{match.group(1)}")
-        if schema is None:
-            return _as_json({"error": f"iglu:{match.group(1)} is not among the schemas"}, 404)
-        return _as_json(schema)
+        uri = f"iglu:{request.path[len('/micro/iglu/') :]}"
+        try:
+            return _as_json(self._schemas.resolve(uri))
+        except (LookupError, ValueError):
+            return _as_json({"error": f"{uri} is not among the schemas"}, 404)
 
 
 @lru_cache(maxsize=None)
@@ -354,7 +344,8 @@ def _detail(entry: Entry) -> Dict[str, Any]:
         return detail
     detail.update(
         parameters=[
-            [name, FIELDS.get(name, ""), _tree(value)] for name, value in event.parameters.items()
+            [name, PARAMETERS.get(name, ("",))[0], _tree(value)]
+            for name, value in event.parameters.items()
         ],
         data=None if event.unstruct is None else _tree(event.data),
         schema=event.schema,
@@ -423,12 +414,8 @@ def _as_json(data: Any, status: int = 200) -> Response:
     return Response(status, headers, _dump(data))
 
 
-def urlsplit_host(origin: str) -> str:
-    """Return host and port of an origin; an empty string if it has none, as ``null``.
-
-    Args:
-        origin: the header ``Origin``.
-    """
+def _host_of(origin: str) -> str:
+    """Return host and port of an origin; an empty string if it has none, as ``null``."""
     try:
         return urlsplit(origin).netloc
     except ValueError:

@@ -6,7 +6,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
-from snowplow_tracker.testing._schemas import make_schemas
+from snowplow_tracker.testing._options import check_whole_number, resolver_of
 from snowplow_tracker.testing.event_list import EventList
 from snowplow_tracker.testing.records import CollectedEvent
 
@@ -47,18 +47,14 @@ class RecordingEmitter:
         Raises:
             ValueError: `max_events` is not a whole number of at least 1.
         """
-        if max_events is not None and (
-            isinstance(max_events, bool) or not isinstance(max_events, int) or max_events < 1
-        ):
-            raise ValueError(
-                f"max_events is {max_events!r}, but must be a whole number of at least 1"
-            )
+        if max_events is not None:
+            check_whole_number("max_events", max_events)
         self.payloads: List[Dict[str, Any]] = []
         self.events: EventList = EventList()
         self.flush_count = 0
         self.closed = False
         self._max_events = max_events
-        self._schemas = make_schemas(schemas)
+        self._schemas = resolver_of(schemas)
         # Reentrant: a signal handler may track while something is being kept.
         self._lock = threading.RLock()
 

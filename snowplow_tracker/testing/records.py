@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import (
+    TYPE_CHECKING,
     Any,
     Dict,
     Iterable,
@@ -12,7 +13,6 @@ from typing import (
     Mapping,
     NamedTuple,
     Optional,
-    Protocol,
     Tuple,
 )
 
@@ -34,27 +34,15 @@ from snowplow_tracker.testing._rules import (
     shortened,
 )
 
+if TYPE_CHECKING:
+    from snowplow_tracker.iglu.resolver import Resolver
+
 __all__ = [
     "CollectedEvent",
     "CollectedRequest",
     "Headers",
     "ParameterMissingError",
-    "Schemas",
 ]
-
-
-class Schemas(Protocol):
-    """Validates self-describing data."""
-
-    def problems(self, where: str, schema: str, data: Any) -> List[str]:
-        """Return the violations of the schema, one sentence each.
-
-        Args:
-            where: the name of the data in messages: ``event``, or ``entity 0``.
-            schema: the URI, ``iglu:vendor/name/jsonschema/1-0-0``.
-            data: the decoded data.
-        """
-        ...
 
 
 class ParameterMissingError(KeyError):
@@ -119,7 +107,7 @@ class CollectedEvent:
         parameters: Dict[str, Any],
         request: Optional[CollectedRequest] = None,
         received_at: Optional[float] = None,
-        schemas: Optional[Schemas] = None,
+        schemas: Optional[Resolver] = None,
     ) -> None:
         """Create an event.
 
@@ -127,7 +115,7 @@ class CollectedEvent:
             parameters: the names and values of the tracker protocol.
             request: the request that contained it.
             received_at: when it arrived; by default the time of the request, or now.
-            schemas: the schemas for its self-describing data; by default none.
+            schemas: finds the schemas of its self-describing data; by default none are checked.
         """
         self.parameters = parameters
         self.request = request
@@ -238,14 +226,16 @@ class CollectedEvent:
             return []
         decoded = self._decode()
         if decoded.schema_problems is None:
+            from snowplow_tracker.iglu.validation import validate_self_describing
+
             described = [] if decoded.unstruct is None else [("event", decoded.unstruct)]
             described += [
                 (f"entity {number}", each) for number, each in enumerate(decoded.contexts)
             ]
             problems = [
-                problem
+                f"{where} at {problem.path}: {problem.message} ({each['schema']})"
                 for where, each in described
-                for problem in self._schemas.problems(where, each["schema"], each["data"])
+                for problem in validate_self_describing(each, self._schemas)
             ]
             decoded = self._decoded = decoded._replace(schema_problems=problems)
         return list(decoded.schema_problems or ())
@@ -331,7 +321,7 @@ class CollectedRequest:
         body: bytes,
         *,
         tp2_paths: Iterable[str] = (),
-        schemas: Optional[Schemas] = None,
+        schemas: Optional[Resolver] = None,
     ) -> None:
         """Create a request.
 
@@ -341,7 +331,7 @@ class CollectedRequest:
             headers: the headers.
             body: the body.
             tp2_paths: additional paths on which the collector accepts events.
-            schemas: the schemas for self-describing data; by default none.
+            schemas: finds the schemas of self-describing data; by default none are checked.
         """
         self.method = method
         self.path, _, self.query = target.partition("?")
@@ -452,13 +442,6 @@ class CollectedRequest:
 
 
 def schema_name(schema: str) -> str:
-    """Return the name in the URI of a schema.
-
-    Args:
-        schema: for example ``iglu:com.acme/order/jsonschema/1-0-0``.
-
-    Returns:
-        For example ``order``.
-    """
+    """Return the name in the URI of a schema: ``order`` for ``iglu:com.acme/order/jsonschema/1-0-0``."""
     parts = schema.split("/")
     return parts[1] if len(parts) > 1 else schema

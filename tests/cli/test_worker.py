@@ -685,8 +685,9 @@ def test_a_worker_leaves_a_file_that_was_deleted(sqlite_url, collector, start):
     process = start(sqlite_url, collector.endpoint)
     eids = fill(sqlite_url, 2)
     collector.wait_for(2)
-    for path in Path(sqlite_url.partition("///")[2]).parent.glob("queue.db*"):
-        path.unlink()
+    # The queue itself last: otherwise the worker might open a new one, and the rest of it be deleted.
+    for suffix in ("-wal", "-shm", "-reserve", ""):
+        Path(sqlite_url.partition("///")[2] + suffix).unlink(missing_ok=True)
     eids += fill(sqlite_url, 3)
     collector.wait_for(5)
     process.terminate()

@@ -114,3 +114,15 @@ def test_callbacks_stores_and_requests_come_without_a_lock(
     assert {*calls} == {"on_success", "on_failure", "on_drop"}
     assert not seen
     assert isinstance(emitter, AsyncEmitter) or emitter.stats().queued == 0
+
+
+def test_a_change_of_state_that_takes_no_lock_is_not_missed() -> None:
+    """A thread that is about to wait is woken by a change that comes while it checks the state."""
+    signal = locking.Signal(locking.new_lock(locking.LockOrder.CORE))
+
+    def check() -> bool:
+        signal.notify()  # what another thread may do at this moment
+        return False
+
+    assert signal.wait(check, timeout=5)
+    assert not signal.waiting

@@ -10,7 +10,7 @@ import pytest
 
 from snowplow_tracker import flush_on_sigterm
 from snowplow_tracker.emitters import AsyncEmitter, Emitter
-from support.collector_with_faults import Answer, CollectorWithFaults
+from support.collector_with_faults import Answer, CollectorWithFaults, in_turn
 from support.processes import run_program
 
 START = """
@@ -111,6 +111,26 @@ def test_a_program_that_goes_on_is_left_alone(
     done = run_program(START + program, emitter_class.__name__, collector.endpoint)
     assert done.status == 0, done
     assert len(collector.arrived) == 6
+
+
+def test_a_program_that_goes_on_loses_nothing_to_an_outage(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults
+) -> None:
+    """Events that cannot be sent at a SIGHUP that reloads something are kept, and sent later."""
+    collector.behaviour = in_turn(Answer(status=503), Answer(status=503))
+    program = """
+    emitter.exit_timeout = 0.2
+    signal.signal(signal.SIGHUP, lambda *_: None)
+    flush_on_sigterm(signal.SIGHUP)
+    track(3)
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert not emitter.stats().dropped, emitter.stats()
+    emitter.exit_timeout = 10
+    assert emitter.sync_flush(timeout=10) == 0
+    """
+    done = run_program(START + program, emitter_class.__name__, collector.endpoint)
+    assert done.status == 0, done
+    assert len(collector.arrived) == 3
 
 
 @pytest.mark.long

@@ -17,7 +17,7 @@ import redis
 from snowplow_tracker import AsyncEmitter, DropReason, Emitter, PageView, Tracker
 from snowplow_tracker.redis_event_store import RedisEventStore
 from snowplow_tracker.testing import Collector, Response
-from support.inside import redis_leases, redis_undecoded
+from support.inside import redis_clients, redis_leases
 from support.redis_server import redis_server
 
 LOGGER = "snowplow_tracker.emitters"
@@ -305,7 +305,7 @@ def test_a_client_that_decodes_whatever_it_is_told_is_named(
 
 def test_what_keeps_a_client_from_decoding_is_what_redis_py_has():
     """The option is that of redis-py, which has it for its own commands."""
-    assert redis.client.NEVER_DECODE == redis_undecoded._NEVER_DECODE
+    assert redis.client.NEVER_DECODE == redis_clients._NEVER_DECODE
 
 
 # Workers that die

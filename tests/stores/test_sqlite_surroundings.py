@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 import pytest
 
 from snowplow_tracker.sqlite_event_store import SQLiteEventStore
+from support.inside import sqlite_file
 from support.processes import run_program
 from support.tracking import until
 
@@ -99,6 +101,34 @@ def test_a_file_that_went_away_is_noticed_by_the_next_event(
     assert len(told) == 1
     assert "3 events in it are lost" in told[0]
     assert str(path) in told[0]
+
+
+def test_the_log_of_a_new_file_is_not_taken_for_that_of_the_one_that_is_gone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the file system gives the number of the old log to the new one, what another process added there stays."""
+    monkeypatch.setattr(
+        sqlite_file, "_identity", lambda name: (1, 1) if Path(name).exists() else None
+    )
+    store = SQLiteEventStore(path)
+    add(store, 1)
+    drain(store)
+    _delete_all(path)
+    disconnect = sqlite_file.SQLiteFile.disconnect
+
+    def disconnect_slowly(file: Any) -> None:
+        disconnect(file)
+        monkeypatch.setattr(sqlite_file.SQLiteFile, "disconnect", disconnect)
+        source = (
+            "import os, sys; from snowplow_tracker.sqlite_event_store import SQLiteEventStore as Store;"
+            "store = Store(sys.argv[1]);"
+            "os._exit(not all(store.add_event({'eid': f'id-{number}'}) for number in (2, 3)))"
+        )
+        subprocess.run([sys.executable, "-c", source, path], check=True)
+
+    monkeypatch.setattr(sqlite_file.SQLiteFile, "disconnect", disconnect_slowly)
+    assert drain(store) == [2, 3]
+    store.close()
 
 
 def test_events_that_are_out_when_the_file_goes_are_kept(

@@ -193,7 +193,7 @@ def imported(text: str, path: Path) -> Any:
 def built(module: Any, model: models.ClassModel, data: Any) -> Any:
     """Return the object of a generated class that stands for data."""
     made = getattr(module, model.name)
-    if model.whole:
+    if model.is_value:
         (only,) = model.properties
         return made(**{only.name: _value(module, only.hint, data)})
     rest = dict(data)

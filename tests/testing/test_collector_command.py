@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from support.inside import collector
+from support.inside import common
 
 pty = pytest.importorskip("pty", reason="there are no pseudo-terminals")
 
@@ -159,7 +159,7 @@ def test_who_knows_colors(monkeypatch, stream, term, knows):
         monkeypatch.delenv(name, raising=False)
     if term is not None:
         monkeypatch.setenv("TERM", term)
-    assert collector.knows_codes(stream) is knows
+    assert common.knows_codes(stream) is knows
 
 
 @pytest.mark.long

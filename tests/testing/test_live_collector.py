@@ -58,8 +58,8 @@ def ask_json(collector, method, path, body=None):
     return status, json.loads(answer)
 
 
-def judged(collector, count):
-    """Wait until so many events are judged."""
+def wait_for_validated(collector, count):
+    """Wait until so many events are validated."""
     deadline = time.monotonic() + 20
     while collector.journal.counts["total"] < count:
         assert time.monotonic() < deadline, collector.journal.counts
@@ -80,7 +80,7 @@ def tracked(collector):
     )
     tracker.track(Event({"e": "se", "se_ca": "shop", "se_ac": "pay", "se_va": "much"}))
     tracker.track(Event({"e": "se", "se_ca": "shop", "se_ac": "huge", "se_va": "1e999"}))
-    judged(collector, 5)
+    wait_for_validated(collector, 5)
     return collector
 
 
@@ -197,11 +197,11 @@ def test_micro_reset_forgets(tracked, method):
     assert ask_json(tracked, "GET", "/micro/all") == (200, nothing)
     assert ask_json(tracked, "GET", "/micro/good") == (200, [])
     Tracker("ns", Emitter(tracked.endpoint, batch_size=1)).track(PageView("https://a.example"))
-    judged(tracked, 1)
+    wait_for_validated(tracked, 1)
     assert len(ask_json(tracked, "GET", "/micro/good")[1]) == 1
 
 
-def test_schemas_judge_and_are_served(tmp_path):
+def test_schemas_validate_and_are_served(tmp_path):
     """With a folder of schemas wrong data is bad with its JSON path, and the schema can be had."""
     pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     path = tmp_path / "com.acme" / "order" / "jsonschema"
@@ -212,7 +212,7 @@ def test_schemas_judge_and_are_served(tmp_path):
         tracker.track(SelfDescribing(SelfDescribingJson(ORDER, {"items": [{"price": "3"}]})))
         tracker.track(SelfDescribing(SelfDescribingJson(ORDER, {"items": [{"price": 3}]})))
         tracker.track(SelfDescribing(SelfDescribingJson(USER, {})))
-        judged(collector, 3)
+        wait_for_validated(collector, 3)
         unknown, wrong = ask_json(collector, "GET", "/micro/bad")[1]
         assert "event at $.items[0].price: " in wrong["errors"][0]
         assert USER in unknown["errors"][0]
@@ -350,7 +350,7 @@ def test_only_the_latest_are_kept():
         tracker = Tracker("ns", Emitter(collector.endpoint, batch_size=1))
         for number in range(10):
             tracker.track(PageView(f"https://shop.example/{number}"))
-        judged(collector, 10)
+        wait_for_validated(collector, 10)
         good = ask_json(collector, "GET", "/micro/good")[1]
         assert [each["event"]["page_url"][-1] for each in good] == ["9", "8", "7"]
         assert ask_json(collector, "GET", "/page/event?n=1")[0] == 404
@@ -418,12 +418,12 @@ def test_stop_ends_streams_and_threads(collector):
 def test_a_snippet_tracks_the_same_event(collector, event):
     """The program that the page offers tracks the event again, but for its id and times."""
     Tracker("shop", Emitter(collector.endpoint, batch_size=1), app_id="shop-web").track(event)
-    judged(collector, 1)
+    wait_for_validated(collector, 1)
     program = ask_json(collector, "GET", "/page/event?n=1")[1]["snippet"]
     scope = {}
     exec(program.replace("http://127.0.0.1:9090", collector.endpoint), scope)  # noqa: S102 (the point)
     scope["Snowplow"].reset()
-    judged(collector, 2)
+    wait_for_validated(collector, 2)
     again, first = (each.event for each in collector.journal.latest_first())
     own = ("eid", "dtm", "stm")
     assert {k: v for k, v in again.parameters.items() if k not in own} == {

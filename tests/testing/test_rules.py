@@ -1,4 +1,4 @@
-"""The kit judges as the pipeline does: one table of what it takes and what it refuses."""
+"""The collector validates as the pipeline does: one table of what it accepts and what it refuses."""
 
 import base64
 import http.client
@@ -286,7 +286,7 @@ def an_event(**changes):
 @pytest.mark.parametrize(
     ("name", "value", "is_good"), CASES, ids=[f"{n}={v[:20]!a}-{len(v)}" for n, v, _ in CASES]
 )
-def test_a_value_is_judged_as_the_pipeline_does(name, value, is_good):
+def test_a_value_is_validated_as_in_the_pipeline(name, value, is_good):
     """Each value is good or refused by itself, and a refusal names the parameter."""
     problems = CollectedEvent(an_event(**{name: value})).problems
     assert (not problems) is is_good, problems

@@ -1,1 +1,1 @@
-"""Writes a module of typed classes from schemas: what the schemas say (`model`), and how it is written (`render`)."""
+"""Writes a module of typed classes from schemas: the classes that they describe (`model`), and their code (`render`)."""

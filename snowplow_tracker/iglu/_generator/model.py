@@ -1,4 +1,4 @@
-"""What the schemas say: classes, their properties, and the types of these."""
+"""The classes that schemas describe: their properties, and the types of these."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bo
 
 
 class UnusableSchemaError(ValueError):
-    """No class can be made from a schema, and why."""
+    """No class can be made from a schema. The message gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -109,23 +109,20 @@ class ClassModel:
     additional: Optional[Hint] = None
     """The type of the properties that the schema does not name, where it allows for them."""
     key: Optional[SchemaKey] = None
-    """The schema, for a class that stands for a whole one."""
-    whole: bool = False
-    """The data is no object: the only property is the data."""
+    """The schema that the class is for; None for an object inside of one."""
+    is_value: bool = False
+    """Whether the data is not an object: then the only property is the data itself."""
     nested: List[ClassModel] = field(default_factory=list)
-    """The classes of objects within a whole schema, in the order in which they were found."""
+    """The classes of the objects inside of a schema, in the order in which they were found."""
 
 
 def classes_of(
     schemas: Dict[SchemaKey, Dict[str, Any]],
 ) -> Tuple[List[ClassModel], Dict[SchemaKey, str]]:
-    """Return a class for each schema, and why some have none.
+    """Return a class for each schema, and the reason for each schema that has none.
 
-    The latest version of a schema is called as the schema; earlier ones have their version in the name.
-    Where several vendors have a schema of the same name, all of these have the vendor in the name.
-
-    Args:
-        schemas: The schemas by their addresses.
+    The class of the latest version is named like the schema; those of earlier versions have the version in the name.
+    If several vendors use the same name, the vendor is in the name.
     """
     names = _names_of(sorted(schemas))
     taken: Set[str] = set(names.values())
@@ -170,7 +167,7 @@ class _Reader:
         self._model = ClassModel(name, key=key)
         self._by_node: Dict[int, ClassModel] = {}
         self._kept: List[Any] = []
-        """Nodes that were made here: `_by_node` knows them by identity."""
+        """Nodes that were made here, and must live as long as `_by_node`, which knows them by identity."""
         self._by_ref: Dict[str, Hint] = {}
         self._open_refs: List[str] = []
         self._nodes = 0
@@ -186,7 +183,7 @@ class _Reader:
             hint = self._hint(node, self._model.name, 0)
             name = "items" if kinds == ["array"] else "value"
             self._model.properties = [Property("", name, hint, True, _described(node))]
-            self._model.whole = True
+            self._model.is_value = True
         return self._model
 
     def _count(self) -> None:
@@ -289,7 +286,7 @@ class _Reader:
         return model
 
     def _flat(self, node: Any, seen: FrozenSet[int] = frozenset()) -> Dict[str, Any]:
-        """Return a node with what it refers to, and all that applies to it, in one."""
+        """Return a node in which its reference and `allOf` are resolved."""
         self._count()
         if not isinstance(node, dict) or id(node) in seen or len(seen) > _MAX_DEPTH:
             return {}
@@ -305,7 +302,7 @@ class _Reader:
         return flat
 
     def _alternatives(self, node: Dict[str, Any]) -> List[Dict[str, Any]]:
-        """Return the alternatives of `anyOf` and `oneOf` that say anything about types, complete."""
+        """Return the alternatives of `anyOf` or `oneOf`, each with the rest of the node, if any of them has a type."""
         for name in ("anyOf", "oneOf"):
             branches = [self._flat(each) for each in _list(node, name)]
             if 0 < len(branches) <= _MAX_ALTERNATIVES and any(map(_says_a_type, branches)):
@@ -355,7 +352,7 @@ class _Reader:
         return merged
 
     def _target(self, ref: str) -> Any:
-        """Return what a reference within the schema leads to, or an empty node."""
+        """Return the node that a reference within the schema points to, or an empty one."""
         if not ref.startswith("#"):
             return {}
         node: Any = self._schema
@@ -375,7 +372,7 @@ class _Reader:
 
 
 def _both(one: Dict[str, Any], other: Dict[str, Any]) -> Dict[str, Any]:
-    """Return a node that asks for what two nodes ask for, as far as types go."""
+    """Return a node that requires what two nodes require, as far as types are concerned."""
     both = {**other, **one}
     if "properties" in one and "properties" in other:
         properties = dict(_dict(other, "properties"))
@@ -408,7 +405,7 @@ def _union(hints: List[Hint]) -> Hint:
             if each not in members:
                 members.append(each)
     if Plain("float") in members and Plain("int") in members:
-        members.remove(Plain("int"))  # an int is good where a float is asked for
+        members.remove(Plain("int"))  # a type checker accepts an int for a float
     literals = [each for each in members if isinstance(each, LiteralOf)]
     if len(literals) > 1:
         values: List[Union[str, int, bool]] = []
@@ -419,7 +416,7 @@ def _union(hints: List[Hint]) -> Hint:
         members.insert(at, LiteralOf(_distinct(values)))
     if not members:
         return ANY
-    # None last, where everybody looks for it.
+    # None last, as is usual.
     members.sort(key=lambda each: each == NULL)
     return members[0] if len(members) == 1 else UnionOf(tuple(members))
 
@@ -464,7 +461,7 @@ def _kinds(node: Dict[str, Any]) -> List[str]:
         return [kinds]
     if isinstance(kinds, list):
         return [each for each in kinds if isinstance(each, str)]
-    # Without a type any value would be valid; who names properties means an object.
+    # Without a type any value would be valid, but a schema with properties is meant for objects.
     if _dict(node, "properties"):
         return ["object"]
     return []
@@ -523,11 +520,11 @@ def _limits(node: Dict[str, Any]) -> Iterator[str]:
     if _number(node.get("multipleOf")):
         yield f"a multiple of {_number(node['multipleOf'])}"
     if node.get("uniqueItems") is True:
-        yield "no item twice"
+        yield "all items are different"
     if len(_list(node, "enum")) > _MAX_LITERALS:
         yield f"one of {len(node['enum'])} values"
     if "default" in node:
-        yield f"where it is left out, {json.dumps(node['default'])[:60]} is meant"
+        yield f"default: {json.dumps(node['default'])[:60]}"
 
 
 def _number(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Names of Python for what schemas call otherwise."""
+"""Names in Python for the names in schemas."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["class_name", "property_names", "singular", "unique"]
 
 _TAKEN_PROPERTIES = frozenset(
     {
-        # What the bases of the generated classes have (a test compares), and what their methods call.
+        # The attributes of the base classes (a test compares them), and the names that generated methods use.
         "additional",
         "build_payload",
         "context",
@@ -91,7 +91,7 @@ def class_name(text: str) -> str:
 
 
 def singular(text: str) -> str:
-    """Return what one of several is called, as far as that can be told by the last letters."""
+    """Return the singular of a plural, guessed from its last letters."""
     if text.lower().endswith("ies") and len(text) > 4:
         return f"{text[:-3]}y"
     if text.lower().endswith("s") and not text.lower().endswith(("ss", "us", "is")):
@@ -107,7 +107,7 @@ def _snake_case(key: str) -> str:
 
 
 def _words(text: str) -> List[str]:
-    # As Python itself reads identifiers, so that what looks different here is different there.
+    # Python normalizes identifiers in this way, so that names which differ here differ there, too.
     text = unicodedata.normalize("NFKC", text)
     text = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", text)
     text = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1 \2", text)

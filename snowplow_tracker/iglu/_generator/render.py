@@ -1,6 +1,6 @@
-"""How the module is written.
+"""The code of the module.
 
-All text of a schema goes through `_quoted` or `_prose`, and all names through `names`: nothing else of it reaches the code.
+All text of a schema goes through `_quoted` or `_prose`, and all its names through `names`: a schema cannot inject code.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ __all__ = ["Specification", "module_text"]
 
 _WIDTH = 88
 _INDENT = "    "
-# Written with an escape: what does not print, and what changes how the text around it is shown. Spelled out,
-# since which characters print depends on the Python that generates.
+# These characters are written as escapes: they do not print, or change how the text around them is shown. They are
+# listed here, since `str.isprintable` depends on the version of Python.
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\xa0\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164"
     "\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\U000e0000-\U000e0fff]"
@@ -56,7 +56,7 @@ def module_text(
     """Return the module.
 
     Args:
-        classes: The classes of whole schemas.
+        classes: The classes of the schemas.
         bases: For the name of each of them, the name of its base.
         specifications: The event specifications by the names of classes.
     """
@@ -64,7 +64,7 @@ def module_text(
     blocks: List[str] = []
     for model in classes:
         blocks.extend(map(writer.nested, model.nested))
-        blocks.append(writer.whole(model, bases[model.name], specifications.get(model.name)))
+        blocks.append(writer.top_level(model, bases[model.name], specifications.get(model.name)))
     names = [each.name for model in classes for each in (*model.nested, model)]
     return _HEAD + writer.imports() + _all(names) + "".join(f"\n\n{block}" for block in blocks)
 
@@ -99,8 +99,10 @@ class _Writer:
     def nested(self, model: ClassModel) -> str:
         return self._class(model, "TypedData", [])
 
-    def whole(self, model: ClassModel, base: str, specification: Optional[Specification]) -> str:
-        assert model.key is not None  # noqa: S101 - what makes it whole
+    def top_level(
+        self, model: ClassModel, base: str, specification: Optional[Specification]
+    ) -> str:
+        assert model.key is not None  # noqa: S101 - only nested classes have none
         self._typing.add("ClassVar")
         lines = [f"SCHEMA: ClassVar[str] = {_quoted(model.key.uri)}"]
         if specification is not None:
@@ -171,27 +173,25 @@ class _Writer:
             yield f"{_INDENT * 2}{line}"
 
     def _to_data(self, model: ClassModel) -> Iterator[str]:
-        if model.whole:
+        if model.is_value:
             (only,) = model.properties
-            yield f"{_INDENT}def to_data(self) -> {self._written(_as_data(only.hint))}:"
+            result = ANY if _holds_objects(only.hint) else only.hint
+            yield f"{_INDENT}def to_data(self) -> {self._written(result)}:"
             yield f"{_INDENT * 2}return {self._converted(only.hint, f'self.{only.name}')}"
             return
         self._typing.add("Any")
         yield f"{_INDENT}def to_data(self) -> dict[str, Any]:"
-        required = [each for each in model.properties if each.required]
         others = [each for each in model.properties if not each.required]
         start = []
         if model.additional is not None:
-            held = "self.additional or {}"
-            if _holds_objects(model.additional):
+            holds_objects = _holds_objects(model.additional)
+            if holds_objects:
                 self._typed.add("plain")
-                held = f"plain({held})"
-            else:
-                held = f"({held})"
-            start.append(f"**{held},")
+            start.append(f"**{'plain' if holds_objects else ''}(self.additional or {{}}),")
         start += [
             f"{_quoted(each.key)}: {self._converted(each.hint, f'self.{each.name}')},"
-            for each in required
+            for each in model.properties
+            if each.required
         ]
         if start:
             yield f"{_INDENT * 2}data: dict[str, Any] = {{"
@@ -274,8 +274,8 @@ def _docstring(model: ClassModel, *, is_event: bool) -> Iterator[str]:
             lines += _filled(text, _INDENT * 3, first=_INDENT * 2)
         if is_event:
             lines += [
-                f"{_INDENT * 2}event_subject: The subject, where it is not the tracker's.",
-                f"{_INDENT * 2}context: The entities that belong to the event.",
+                f"{_INDENT * 2}event_subject: Its subject, which takes precedence over the tracker's.",
+                f"{_INDENT * 2}context: The entities of the event.",
                 f"{_INDENT * 2}true_timestamp: When it happened, if not now.",
             ]
     if len(lines) == 1:
@@ -343,10 +343,6 @@ def _holds_objects(hint: Hint) -> bool:
     if isinstance(hint, UnionOf):
         return any(map(_holds_objects, hint.members))
     return isinstance(hint, Object)
-
-
-def _as_data(hint: Hint) -> Hint:
-    return ANY if _holds_objects(hint) else hint
 
 
 def _import(module: str, names: Set[str]) -> str:

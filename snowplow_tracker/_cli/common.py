@@ -1,4 +1,4 @@
-"""What several commands have in common: types of arguments, help texts, and how they complain."""
+"""What several commands have in common: their arguments, and how they complain."""
 
 from __future__ import annotations
 
@@ -8,35 +8,13 @@ import os
 import sys
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any, ContextManager
+from typing import TYPE_CHECKING, Any, ContextManager, Optional, TextIO
 
 from snowplow_tracker._messages import escaped, naming
 
-__all__ = [
-    "ENDPOINT_HELP",
-    "METHOD_HELP",
-    "SWITCHED_OFF",
-    "check_endpoint",
-    "event_id",
-    "naming_default",
-    "number",
-    "point_in_time",
-    "port",
-    "program",
-    "say",
-    "seconds",
-    "whole_number",
-]
+if TYPE_CHECKING:
+    from snowplow_tracker.iglu.resolver import Resolver
 
-ENDPOINT_HELP = (
-    "the collector: a URL, or a host, which is used with https, or with http if it is this machine "
-    "(localhost, 127.*, [::1])"
-)
-
-
-METHOD_HELP = (
-    "how events are sent: many in a POST request, or one in each GET request (default: %(default)s)"
-)
 SWITCHED_OFF = "SNOWPLOW_DISABLED=1 switches tracking off"
 
 
@@ -47,16 +25,7 @@ def program() -> str:
 
 
 def say(command: str, text: str, status: int) -> int:
-    """Say on standard error what a command has to complain about.
-
-    Args:
-        command: Its name.
-        text: The complaint.
-        status: The exit status that it leads to.
-
-    Returns:
-        The status.
-    """
+    """Say on standard error what is wrong; return the exit status that it leads to."""
     if sys.stderr is not None:
         print(f"{program()} {command}: {escaped(text)}", file=sys.stderr)
     return status
@@ -67,12 +36,20 @@ def naming_default(value: str, variable: str) -> ContextManager[None]:
     return naming(variable) if value == os.environ.get(variable) else nullcontext()
 
 
-def check_endpoint(endpoint: str) -> None:
-    """Check the endpoint of a command, so that an error names its environment variable.
+def knows_codes(stream: Optional[TextIO]) -> bool:
+    """Return whether a stream is a terminal that knows escape sequences: colors, and to erase a line."""
+    try:
+        if stream is None or not stream.isatty() or os.environ.get("NO_COLOR"):
+            return False
+    except (OSError, ValueError, AttributeError):  # it is closed, or not a stream
+        return False
+    # The console of Windows knows them only if a program has enabled them.
+    default = "windows-terminal" if "WT_SESSION" in os.environ else "dumb"
+    return os.environ.get("TERM", default) not in ("", "dumb", "unknown")
 
-    Raises:
-        ValueError: It is not a host or a URL.
-    """
+
+def check_endpoint(endpoint: str) -> None:
+    """Raise a ValueError, which names the environment variable, if an endpoint is not a host or a URL."""
     from snowplow_tracker._http.endpoint import collector_uri
 
     with naming_default(endpoint, "SNOWPLOW_ENDPOINT"):
@@ -127,11 +104,7 @@ def event_id(text: str) -> str:
 
 
 def point_in_time(value: Any) -> int:
-    """Read a point in time: of the command line, or a value in JSON.
-
-    Returns:
-        Milliseconds since 1970.
-    """
+    """Read a point in time, of the command line or a value in JSON, as milliseconds since 1970."""
     from snowplow_tracker._protocol import parameters
 
     # In JSON, true and false are no numbers.
@@ -142,6 +115,63 @@ def point_in_time(value: Any) -> int:
         f"{value!r:.60} is not a point in time: it must be milliseconds since 1970, "
         "or ISO 8601 as in 2025-03-01T12:30:00+01:00"
     )
+
+
+def add_endpoint_arguments(parser: argparse.ArgumentParser, default: Optional[str]) -> None:
+    """Declare `--endpoint`, which is required if there is no default, and `--method`."""
+    parser.add_argument(
+        "--endpoint",
+        metavar="URL",
+        default=default,
+        required=default is None,
+        help="the collector: a URL, or a host, which is used with https, or with http if it is this machine "
+        "(localhost, 127.*, [::1])",
+    )
+    parser.add_argument(
+        "--method",
+        choices=("post", "get"),
+        default="post",
+        help="how events are sent: many in a POST request, or one in each GET request (default: %(default)s)",
+    )
+
+
+def add_schema_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare `--schemas` and `--api-key`."""
+    parser.add_argument(
+        "--schemas",
+        metavar="PLACE",
+        action="append",
+        default=[],
+        help="a source of schemas: a folder (vendor/name/format/version), a zip or tar archive of one, or "
+        "the URL of an Iglu registry; may be given several times (default: SNOWPLOW_SCHEMAS, separated by commas)",
+    )
+    parser.add_argument(
+        "--api-key",
+        metavar="KEY",
+        default=os.environ.get("SNOWPLOW_IGLU_API_KEY"),
+        help="the API key of the registries (default: SNOWPLOW_IGLU_API_KEY, which does not show it to all "
+        "users of the machine)",
+    )
+
+
+def resolver_from(args: argparse.Namespace) -> Resolver:
+    """Return the resolver for the schema arguments. It may have no registry.
+
+    Raises:
+        ValueError: A folder or an archive does not exist.
+    """
+    from snowplow_tracker.iglu.registries import HttpRegistry
+    from snowplow_tracker.iglu.resolver import Resolver, sources_from_environment
+
+    with nullcontext() if args.schemas else naming("SNOWPLOW_SCHEMAS"):
+        return Resolver(
+            *(
+                HttpRegistry(source, args.api_key)
+                if args.api_key and source.lower().startswith(("http:", "https:"))
+                else source
+                for source in args.schemas or sources_from_environment()
+            )
+        )
 
 
 def _integer(text: str) -> int:
