@@ -16,7 +16,7 @@ import os
 import sys
 from contextlib import contextmanager
 from types import CodeType, FrameType, TracebackType
-from typing import Any, Iterator, Optional, Type
+from typing import Any, Iterator, List, Optional, Tuple, Type
 
 __all__ = ["is_interrupt", "suppress", "unwrapped"]
 
@@ -135,12 +135,26 @@ def _is_being_handled(error: BaseException) -> bool:
 def _is_from_signal_handler(traceback: Optional[TracebackType]) -> bool:
     if traceback is None or traceback.tb_next is None:
         return False  # raised in the frame that caught it: a handler has its own frame
-    if _is_called_with_frame(traceback):
-        return True
-    codes = set(_traceback_codes(traceback))
     # The C functions: those of `signal` use exceptions to look up enums, during which another interrupt may occur.
-    handlers = filter(callable, map(_signal.getsignal, range(1, _signal.NSIG)))
-    return any(_code_of(handler) in codes for handler in handlers)
+    numbers = range(1, _signal.NSIG)
+    handlers = map(_signal.getsignal, numbers)
+    codes = {_code_of(handler) for handler in handlers if callable(handler)}
+    outer = traceback.tb_frame
+    inner: Optional[TracebackType] = traceback.tb_next
+    while inner is not None:
+        frame = inner.tb_frame
+        arguments, has_all = _arguments(frame)
+        # Only handlers are called with the frame that they interrupted, and a handler may have replaced itself before it
+        # raised, so that it is not installed any more.
+        if any(each is outer for each in arguments):
+            return True
+        # One that is installed may have changed its arguments. What shares its code, a wrapper, has others.
+        if frame.f_code in codes and (
+            not has_all or any(isinstance(each, int) and each in numbers for each in arguments)
+        ):
+            return True
+        outer, inner = frame, inner.tb_next
+    return False
 
 
 def _is_from_elsewhere(error: BaseException) -> bool:
@@ -165,28 +179,17 @@ def _is_in_standard_library(package: str) -> bool:
     return file.startswith(_STANDARD_LIBRARY) and "-packages" not in file
 
 
-def _is_called_with_frame(traceback: TracebackType) -> bool:
-    """Return whether a function was called with the frame that it interrupted.
-
-    Only handlers are called like that. A handler may have replaced itself before it raised, so that it is not installed
-    any more.
-    """
-    outer, inner = traceback.tb_frame, traceback.tb_next
-    while inner is not None:
-        code, values = inner.tb_frame.f_code, inner.tb_frame.f_locals
-        count = code.co_argcount + bool(code.co_flags & _VARARGS) + code.co_kwonlyargcount
-        for name in code.co_varnames[:count]:
-            value = values.get(name)
-            if value is outer or (type(value) is tuple and any(each is outer for each in value)):
-                return True
-        outer, inner = inner.tb_frame, inner.tb_next
-    return False
-
-
-def _traceback_codes(traceback: Optional[TracebackType]) -> Iterator[CodeType]:
-    while traceback is not None:
-        yield traceback.tb_frame.f_code
-        traceback = traceback.tb_next
+def _arguments(frame: FrameType) -> Tuple[List[Any], bool]:
+    """Return the arguments that a function still has, with those of `*arguments`, and whether it has deleted none."""
+    code, values = frame.f_code, frame.f_locals
+    count = code.co_argcount + code.co_kwonlyargcount
+    found = [values[name] for name in code.co_varnames[:count] if name in values]
+    has_all = len(found) == count
+    if code.co_flags & _VARARGS:
+        name = code.co_varnames[count]
+        found.extend(values.get(name, ()))
+        has_all = has_all and name in values
+    return found, has_all
 
 
 def _code_of(handler: Any) -> Optional[CodeType]:
