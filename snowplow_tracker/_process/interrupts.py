@@ -49,6 +49,7 @@ _RAISED_THERE = frozenset(
         "idna",
         "redis",
         "requests",
+        "snowplow_tracker",
         "socks",
         "urllib3",
         "zstandard",
