@@ -25,7 +25,7 @@ def _is_first(_: logging.LogRecord) -> bool:
     ours = (
         name for name in _loggers_at_work() if name == _PACKAGE or name.startswith(_PACKAGE + ".")
     )
-    next(ours)  # the record itself
+    next(ours, None)  # the record itself
     return next(ours, None) is None
 
 
@@ -34,7 +34,8 @@ def _loggers_at_work() -> Iterator[str]:
     frame: Optional[FrameType] = sys._getframe(1)
     while frame is not None:
         if frame.f_code is logging.Logger.handle.__code__:
-            yield frame.f_locals["self"].name
+            # A tool may have put a function of its own in the place of `handle`.
+            yield str(getattr(frame.f_locals.get("self"), "name", ""))
         frame = frame.f_back
 
 
