@@ -110,7 +110,7 @@ class EmitterConfiguration:
             events that were not.
         byte_limit: If the queued events have this size in bytes, they are sent although the batch is not full. None: no
             limit.
-        request_timeout: Seconds, or (connect, read) in seconds. None: 5.0; ``(None, None)`` waits for ever.
+        request_timeout: Seconds for a request, or (connect, read) in seconds. None: 5.0; ``(None, None)`` waits for ever.
         buffer_capacity: Maximum number of queued events. None: 10,000, and more within `buffer_bytes`.
         custom_retry_codes: Whether to retry, by HTTP status; -1 stands for no answer.
         event_store: The store for queued events. None: in memory.

@@ -16,7 +16,7 @@ from snowplow_tracker._compat.requester import Requester as Requester
 from snowplow_tracker._delivery.engine import Engine
 from snowplow_tracker._delivery.flush_timer import FlushTimer as FlushTimer
 from snowplow_tracker._delivery.flush_timer import RetryTimer
-from snowplow_tracker._delivery.flushing import automatic_flush
+from snowplow_tracker._delivery.flushing import AutomaticFlush
 from snowplow_tracker._delivery.options import (
     DEFAULT_BUFFER_BYTES,
     DEFAULT_FLUSH_INTERVAL,
@@ -115,8 +115,9 @@ class Emitter(Unpicklable, EmitterProtocol):
     """Queues events and sends them in the thread that tracks.
 
     Every `batch_size` events, one call of `track()` makes a request and waits for its answer. While the collector is
-    down, a background thread tries again, and `track()` only queues. What is left at the end of the program is sent
-    then, within `exit_timeout`.
+    down, a background thread tries again, and `track()` only queues. What an outage left is sent by that thread, and
+    until then by `track()`, one request per call. What is left at the end of the program is sent then, within
+    `exit_timeout`.
 
     Args:
         endpoint: The collector: a host, a host with a path, or a URL.
@@ -129,8 +130,8 @@ class Emitter(Unpicklable, EmitterProtocol):
         on_failure: Called after each failed attempt with the number of events of the batch that were sent and the
             events that were not; see `on_drop` for those that are dropped.
         byte_limit: Bytes of queued events, encoded, that are sent although the batch is not full.
-        request_timeout: Seconds, or (connect, read) in seconds as requests has it. Default 5.0; ``(None, None)``
-            waits for ever.
+        request_timeout: Seconds for a request, or (connect, read) in seconds as requests has it. Default 5.0;
+            ``(None, None)`` waits for ever.
         max_retry_delay_seconds: Maximum delay after a failed attempt, also where `Retry-After` asks for more.
         buffer_capacity: How many events may wait. Default 10,000, and beyond them as many as fit in `buffer_bytes`.
         custom_retry_codes: Per HTTP status, whether to try again. By default everything that is not 2xx is tried
@@ -356,7 +357,8 @@ class Emitter(Unpicklable, EmitterProtocol):
         try:
             if engine.add(payload):
                 if self.reached_limit():
-                    self.flush()
+                    with AutomaticFlush(engine.core, one_batch=True):
+                        self.flush()
             elif engine.core.breaker.failing:
                 self._schedule_retry()
         except ReferenceError:
@@ -426,8 +428,7 @@ class Emitter(Unpicklable, EmitterProtocol):
             return self._engine.flush_here(timeout)
         finally:
             self._engine.core.release_leaked_lock()
-            if self._engine.core.breaker.failing:
-                self._schedule_retry()
+            self._schedule_retry()
 
     def sync_flush(self, *, timeout: Optional[float] = None) -> int:
         """Send what is queued now, in this thread: `flush` under the name that all emitters have.
@@ -599,9 +600,9 @@ class Emitter(Unpicklable, EmitterProtocol):
 
     def _flush_by_timer(self) -> None:
         """Flush, unless the delay after a failure is not over; then schedule the retry."""
-        breaker = self._engine.core.breaker
-        if not (breaker.failing and breaker.wait(forced=False) > 0):
-            with automatic_flush():
+        core = self._engine.core
+        if not (core.breaker.failing and core.breaker.wait(forced=False) > 0):
+            with AutomaticFlush(core):
                 self.flush()
         self._schedule_retry()
 
@@ -678,8 +679,8 @@ class AsyncEmitter(Emitter):
             events that were not; see `on_drop` for those that are dropped.
         thread_count: How many threads send. One keeps up with most programs: its requests grow with the load.
         byte_limit: Bytes of queued events, encoded, that are sent although the batch is not full.
-        request_timeout: Seconds, or (connect, read) in seconds as requests has it. Default 5.0; ``(None, None)``
-            waits for ever.
+        request_timeout: Seconds for a request, or (connect, read) in seconds as requests has it. Default 5.0;
+            ``(None, None)`` waits for ever.
         max_retry_delay_seconds: Maximum delay after a failed attempt, also where `Retry-After` asks for more.
         buffer_capacity: How many events may wait. Default 10,000, and beyond them as many as fit in `buffer_bytes`.
         custom_retry_codes: Per HTTP status, whether to try again. By default everything that is not 2xx is tried
@@ -821,7 +822,7 @@ class AsyncEmitter(Emitter):
         if not self.reached_limit() or engine.ask_for_retry():
             return
         if engine.core.breaker.wait(forced=False) <= 0:
-            with automatic_flush():
+            with AutomaticFlush(engine.core, one_batch=True):
                 engine.flush_here(None)
 
     def _flush_at_exit(self) -> bool:

@@ -194,7 +194,8 @@ class InMemoryEventStore(EventStore):
         logger: Gets a message when events are dropped and no emitter listens.
         buffer_capacity: How many events may wait; in an emitter, those that are being sent count.
         overflow: What happens when it is full: `"drop_newest"` refuses the new event, `"drop_oldest"` drops the
-            oldest, `"block"` waits up to `overflow_timeout` for room and then refuses.
+            oldest, `"block"` waits up to `overflow_timeout` for room and then refuses. An emitter with
+            `overflow="wait"`, its default, makes room for a refused event as long as the collector takes events.
         overflow_timeout: Seconds.
         buffer_bytes: Bytes that events beyond `buffer_capacity` may take in memory. Default 0: none may wait.
 

@@ -19,7 +19,7 @@ from typing import Any, Callable, Optional
 
 from snowplow_tracker._delivery import unreported
 from snowplow_tracker._delivery.feedback import is_from_log_record
-from snowplow_tracker._delivery.flushing import Flushing
+from snowplow_tracker._delivery.flushing import AutomaticFlush, Flushing
 from snowplow_tracker._delivery.retry import RetryPolicy, fresh_random
 from snowplow_tracker._delivery.sender import Owner, Sender
 from snowplow_tracker._delivery.sending import Dispatch, Sending, Step
@@ -47,7 +47,7 @@ class Engine:
         flush_interval: Seconds after which events are sent although the batch is not full; None for never.
         thread_count: Maximum number of worker threads; 0 to send in the threads that call it.
         sends: False if another process sends.
-        waits: Whether a thread that tracks waits for room while the collector accepts events.
+        waits: Whether a thread that tracks makes room, or waits for it, while the collector accepts events.
         clock: Monotonic seconds.
         random: Numbers from 0 to 1.
         policy: When to retry.
@@ -85,7 +85,7 @@ class Engine:
         self._dispatch = Dispatch(self._settlement, in_background=background)
         self._sending = Sending(self.core, self._settlement, self._dispatch, owner, wake=self._wake)
         self._flushing = Flushing(
-            self.core, self._sending, self._settlement, look=self._look, wake=self._wake
+            self.core, self._sending, self._settlement, owner, look=self._look, wake=self._wake
         )
         self.deliver = self._sending.deliver
         """Sends events in requests of bounded size, and settles each: the work of `Emitter.send_events`."""
@@ -234,28 +234,33 @@ class Engine:
         return False
 
     def _add_when_there_is_room(self, event: PayloadDict) -> bool:
-        """Wait for room while the collector accepts events; return whether the event was queued."""
+        """Make room while the collector accepts events, or wait for it; return whether the event was queued."""
         core = self.core
         if (
             not self._waits
-            or self.workers is None
-            or not self.store.copies
+            or not self.sends
+            or not self.store.refuses_only_when_full
             or process_exit.is_exiting
             or permit_in_use(core) is not None
             or core.lock.is_held_here()
-            or in_event_loop()
         ):
             return False
-        patience = self._owner.get().request_seconds
+        sender = self._owner.get()
         settled = core.ledger.counts().settled
-        give_up_at = self._clock() + patience
+        give_up_at = self._clock() + sender.request_seconds
 
         def has_changed() -> bool:
             return core.breaker.failing or core.ledger.counts().settled != settled
 
-        while self.workers.alive() and not core.breaker.failing and self._accepts:
-            core.want(1)
-            core.changed.wait(has_changed, give_up_at - self._clock())
+        while not core.breaker.failing and self._accepts:
+            if not self._has_workers():
+                with AutomaticFlush(core, one_batch=True):  # no batch can be fuller
+                    sender.flush()
+            elif in_event_loop():
+                return False
+            else:
+                core.want(1)
+                core.changed.wait(has_changed, give_up_at - self._clock())
             try:
                 if self.store.add(event) is not False:
                     return True
@@ -265,8 +270,8 @@ class Engine:
                 return False
             if core.ledger.counts().settled != settled:
                 settled = core.ledger.counts().settled
-                give_up_at = self._clock() + patience
-            elif self._clock() >= give_up_at:
+                give_up_at = self._clock() + sender.request_seconds
+            elif not self._has_workers() or self._clock() >= give_up_at:
                 return False
         return False
 
@@ -316,6 +321,9 @@ class Engine:
         return core.looked(empty=empty, release=partial(process_exit.release, self._owner.get()))
 
     # Workers
+
+    def _has_workers(self) -> bool:
+        return self.workers is not None and self.workers.alive()
 
     def _run(self) -> None:
         in_worker.set(True)
@@ -386,7 +394,7 @@ class Engine:
                 self._wake()  # the store has events of an earlier process
             elif self.workers is not None:
                 self.workers.ensure_started()
-            if self.workers is None or not self.workers.alive():
+            if not self._has_workers():
                 core.want_nothing()  # no thread can send them; the next full batch asks again
         return core.unsent(queued)
 
@@ -502,5 +510,6 @@ class Engine:
         return True
 
     def retry_pending(self) -> bool:
-        """Return whether events wait for the next attempt after a failure."""
-        return self.core.breaker.failing and self.core.demand.phase is not Phase.ASLEEP
+        """Return whether events wait for a timer: for the next attempt after a failure, or left by an automatic flush."""
+        core = self.core
+        return (core.breaker.failing or core.has_backlog) and core.demand.phase is not Phase.ASLEEP

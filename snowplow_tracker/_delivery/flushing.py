@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import weakref
 from contextvars import ContextVar
-from typing import Any, Callable, Iterator, List, Optional
+from typing import Any, Callable, List, Optional
 
+from snowplow_tracker._delivery.sender import Owner
 from snowplow_tracker._delivery.sending import Sending, Step
 from snowplow_tracker._delivery.settlement import Settlement
 from snowplow_tracker._delivery.state import Checkpoint, Core, Phase
 from snowplow_tracker._delivery.stats import EmitterState
 
-__all__ = ["Flushing", "automatic_flush"]
-
-_automatic: ContextVar[bool] = ContextVar("snowplow_tracker_automatic", default=False)
+__all__ = ["AutomaticFlush", "Flushing"]
 
 _FIRST_PAUSE, _MAX_PAUSE = 0.005, 0.5
 """Seconds between attempts at a store that holds events and returns none: another process has it locked."""
@@ -22,26 +21,53 @@ _PATIENCE = 2.0
 """Seconds after which a flush without a deadline stops asking such a store."""
 
 
-@contextmanager
-def automatic_flush() -> Iterator[None]:
-    """Have a flush of this thread respect the delay after a failure: a timer asked for it, not the program."""
-    token = _automatic.set(True)
-    try:
-        yield
-    finally:
-        _automatic.reset(token)
+class AutomaticFlush:
+    """A context in which this thread flushes an engine because it or a timer asked for it, not the program.
+
+    Such a flush respects the delay after a failure. It goes through the emitter's `flush()`, which users override, and so
+    cannot be an argument. Flushes of other engines, as in a callback, are not affected.
+
+    Args:
+        core: Of the engine.
+        one_batch: Whether it ends after one batch, because the thread is the program's: a timer sends the rest.
+    """
+
+    def __init__(self, core: Core, *, one_batch: bool = False) -> None:
+        self._core = core
+        self._outer = _automatic.get()
+        self.one_batch = one_batch
+
+    def __enter__(self) -> None:
+        # A weak reference: an interrupt between this call and the block would leave a strong one for ever.
+        _automatic.set(weakref.ref(self))
+
+    def __exit__(self, *_: object) -> None:
+        _automatic.set(self._outer)
+
+    @staticmethod
+    def of(core: Core) -> Optional[AutomaticFlush]:
+        """Return the context of this thread for an engine, if there is one."""
+        reference = _automatic.get()
+        context = None if reference is None else reference()
+        return context if context is not None and context._core is core else None
+
+
+_automatic: ContextVar[Optional[weakref.ReferenceType[AutomaticFlush]]] = ContextVar(
+    "snowplow_tracker_automatic", default=None
+)
 
 
 class Flushing:
     """Has events sent, by this thread or by worker threads, and waits for it.
 
     A flush ends when the events of its checkpoint are settled, at the first failure if it has no deadline, at its deadline,
-    or when the store is empty.
+    or when the store is empty; an automatic one of the program's thread after one batch.
 
     Args:
         core: The shared state.
         sending: Sends a batch.
         settlement: Counts what is not settled yet.
+        owner: The emitter.
         look: Asks the store whether it is empty; returns whether everything is done.
         wake: Notes that there are events.
     """
@@ -51,6 +77,7 @@ class Flushing:
         core: Core,
         sending: Sending,
         settlement: Settlement,
+        owner: Owner,
         *,
         look: Callable[[], bool],
         wake: Callable[[], object],
@@ -58,6 +85,7 @@ class Flushing:
         self.core = core
         self._sending = sending
         self._settlement = settlement
+        self._owner = owner
         self._look = look
         self._wake = wake
 
@@ -100,18 +128,45 @@ class Flushing:
         """Send in the calling thread."""
         core = self.core
         deadline = None if timeout is None else core.clock() + timeout
+        automatic = AutomaticFlush.of(core)
         try:
-            self._send_to(deadline)
+            if automatic is not None and automatic.one_batch and deadline is None:
+                self._send_batch()
+            else:
+                self._send_to(deadline, forced=automatic is None)
         finally:
             is_done = self._look()
         return 0 if is_done else self._settlement.unsent()
 
-    def _send_to(self, deadline: Optional[float]) -> None:
+    def _send_batch(self) -> None:
+        """Send one batch, or wait for another thread that is sending it, for as long as a request may take."""
+        core, sender = self.core, self._owner.get()
+        batch_size = max(1, sender.batch_size)
+        while True:
+            step = self._sending.step(one_batch=True)
+            if core is not self.core:  # a callback may fork
+                return
+            rest = self._settlement.size()
+            if step is not Step.SENT or not self._asked_again or rest > batch_size:
+                break
+            self._asked_again = (
+                False  # a callback tracked a batch, which its `track()` would have sent
+            )
+        if rest >= batch_size:
+            core.has_backlog = True
+        elif step is Step.EMPTY:
+            permits, until = core.permits, core.clock() + sender.request_seconds
+            while not core.all_ended(permits) and core.changed.wait(
+                lambda: core.all_ended(permits), until - core.clock()
+            ):
+                pass
+
+    def _send_to(self, deadline: Optional[float], *, forced: bool) -> None:
         core = self.core
+        core.has_backlog = False
         checkpoint = self._settlement.checkpoint()
         if core.demand.phase is Phase.ASLEEP and not core.is_reached(checkpoint):
             self._wake()  # the store has events of an earlier process
-        forced = not _automatic.get()
         patience = core.clock() + _PATIENCE
         pause = _FIRST_PAUSE
         while core is self.core and not core.is_reached(checkpoint):  # a callback may fork

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 DEFAULT_REQUEST_TIMEOUT = 5.0
-"""Seconds, for connecting and for the answer, where `request_timeout` is None."""
+"""Seconds for all of a request, where `request_timeout` is None."""
 DEFAULT_MAX_REQUEST_EVENTS = 500
 DEFAULT_FLUSH_INTERVAL = 1.0
 """Seconds. A killed process loses at most the events of this time."""
@@ -230,9 +230,11 @@ OPTIONS: Dict[str, Option] = {
         WAIT,
         _check_overflow,
         'What happens when the queue is full. `"wait"`: the thread that tracks waits while the collector takes events, '
-        "at most `request_timeout` without progress, and never in an event loop; otherwise the new event is dropped. "
+        "at most `request_timeout` without progress, and never in an event loop; an `Emitter` sends, as when a batch is "
+        "full; otherwise the new event is dropped. "
         '`"drop_newest"` drops the new event, `"drop_oldest"` the oldest, `"block"` waits for '
-        "`overflow_timeout` whatever the collector does. For the emitter's own store.",
+        '`overflow_timeout` whatever the collector does. For the emitter\'s own store; `"wait"` also where an '
+        "`InMemoryEventStore` given to it refuses an event.",
     ),
     "overflow_timeout": Option(
         1.0, _check_time_or_zero, 'Seconds that `track()` waits for room under `overflow="block"`.'

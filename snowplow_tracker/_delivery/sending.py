@@ -72,6 +72,7 @@ class Dispatch:
         sender, settlement = permit.sender, self._settlement
         core, batch = permit.core, permit.batch
         parts = [events]  # a stack: the next part is the last
+        posted = 0
         while parts and not self._is_forked(permit):
             part = parts.pop()
             chunk = part[: sender.max_batch_events]
@@ -111,11 +112,12 @@ class Dispatch:
                 self._split(permit, chunk, len(body), outcome)
                 middle = len(chunk) // 2
                 parts.extend((chunk[middle:], chunk[:middle]))
-            elif outcome.verdict is Verdict.RETRY:
+                continue
+            if outcome.verdict is Verdict.RETRY:
                 untried = [event for later in reversed(parts) for event in later]
                 self._retry_later(permit, chunk, untried, outcome, 0, chunk)
                 return
-            elif outcome.verdict is Verdict.SENT:
+            if outcome.verdict is Verdict.SENT:
                 if core.max_body_bytes < sender.max_request_bytes:
                     # The limit may be gone: try larger bodies, which costs a refused request from time to time.
                     core.max_body_bytes += core.max_body_bytes // 32
@@ -128,6 +130,13 @@ class Dispatch:
                 if self._is_forked(permit):
                     return
                 self._drop_refused(batch, chunk, outcome)
+            posted += len(body)
+            if permit.one_batch and _is_full_batch(permit, posted):
+                rest = [event for later in reversed(parts) for event in later]
+                if rest and not self._is_forked(permit):
+                    core.has_backlog = True
+                    settlement.requeue(batch, rest)
+                return
 
     def _encodable(self, batch: Batch, events: PayloadDictList) -> PayloadDictList:
         """Drop the events that cannot be encoded, and return the others."""
@@ -304,6 +313,14 @@ class Dispatch:
         self._settlement.drop(batch, events, reason, f"{outcome.detail} from {outcome.endpoint}")
 
 
+def _is_full_batch(permit: Permit, posted: int) -> bool:
+    """Return whether as much is settled as fills a batch, by events or by bytes that were posted."""
+    sender, batch = permit.sender, permit.batch
+    if len(batch.events) - len(batch.progress.open) >= sender.batch_size:
+        return True
+    return sender.byte_limit is not None and posted > sender.byte_limit
+
+
 def _url_bytes(event: Mapping[str, object]) -> int:
     """Return an upper bound of the event's length in a URL, where escaping can triple each byte."""
     size = sum(len(str(value)) for value in event.values())
@@ -351,12 +368,15 @@ class Sending:
         self._owner = owner
         self._wake = wake
 
-    def step(self, *, forced: bool = False, deadline: Optional[float] = None) -> Step:
+    def step(
+        self, *, forced: bool = False, deadline: Optional[float] = None, one_batch: bool = False
+    ) -> Step:
         """Take one batch and send it.
 
         Args:
             forced: Whether to ignore our own delay after a failure.
             deadline: When requests have to end, on the clock of the core; None for no deadline.
+            one_batch: Whether to send no more than a full batch where that would take further requests.
         """
         core = self.core
         self.recover_lost()
@@ -365,14 +385,18 @@ class Sending:
             return Step.NOT_NOW
         try:
             permit.deadline = deadline
+            permit.one_batch = one_batch
             return self._send(permit)
         finally:
             self._end(permit)
 
     def _send(self, permit: Permit) -> Step:
         core, batch, sender = permit.core, permit.batch, permit.sender
+        max_events = sender.max_batch_events
+        if permit.one_batch:
+            max_events = max(sender.batch_size, 1 if sender.method == "get" else max_events)
         try:
-            self._settlement.store.take(batch, sender.max_batch_events)
+            self._settlement.store.take(batch, max_events)
         except Exception as error:
             if passes_on(error):
                 raise

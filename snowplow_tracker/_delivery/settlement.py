@@ -84,6 +84,10 @@ class StoreAccess:
             store.keeps_room = True
         self.copies = self._memory is not None
         """Whether the store keeps its own copy, with values in the right form."""
+        self.refuses_only_when_full = isinstance(store, InMemoryEventStore) and _is_own(
+            store, "add_event"
+        )
+        """Whether an event that it refuses may have room later. Other stores may have other reasons."""
         self.durable: bool = getattr(store, "durable", False) is True
         self._thread_safe: bool = getattr(store, "thread_safe", False) is True
         self._lock = threading.RLock()

@@ -357,6 +357,7 @@ class Permit:
         probing: Whether it is a probe.
         ended: Whether it was given back.
         deadline: When its flush ends, in monotonic seconds; None for no deadline.
+        one_batch: Whether no more requests are made once as much as a full batch is settled.
         requeued: The ids of requeued events, while a callback is called with them.
     """
 
@@ -371,6 +372,7 @@ class Permit:
         "ended",
         "generation",
         "number",
+        "one_batch",
         "probing",
         "requeued",
         "sender",
@@ -387,6 +389,7 @@ class Permit:
         self.probing = probing
         self.ended = False
         self.deadline: Optional[float] = None
+        self.one_batch = False
         self.requeued: Optional[Dict[Any, None]] = None
         holder = sys._getframe(2)
         # Not the frame itself: it refers to the permit, which would be a reference cycle.
@@ -461,6 +464,8 @@ class Core:
         """The number of the last permit with a failed attempt."""
         self.max_body_bytes = sys.maxsize
         """Maximum size of a body, learned from answers with status 413."""
+        self.has_backlog = False
+        """Whether an automatic flush left more than it had to send: a full batch, which no later event may complete."""
         self.overflowing = 0
         """The number of events dropped since the queue became full; 0 while it has room."""
         self.permits_out: Dict[int, Tuple[weakref.ReferenceType[Permit], bool]] = {}

@@ -29,12 +29,12 @@ def clip(timeout: Any) -> Any:
 
 
 class Limits(NamedTuple):
-    """The seconds that a request may take; None for no limit.
+    """The time limits of a request; None for no limit.
 
     Attributes:
-        connect: For the name lookup and the connection.
-        read: For the request and the whole answer.
-        deadline: When the request has to end, in monotonic seconds.
+        connect: Seconds for the name lookup and the connection.
+        read: Seconds for the request and the whole answer.
+        deadline: When all of it has to end, in monotonic seconds: a second attempt on a new connection gets what is left.
     """
 
     connect: Optional[float]
@@ -51,16 +51,23 @@ class Limits(NamedTuple):
 
 
 def limits_of(timeout: Any) -> Limits:
-    """Read a timeout as requests takes it: seconds, (connect, read), None, or a `urllib3.Timeout`."""
+    """Return the limits of a request that begins now.
+
+    Args:
+        timeout: As requests takes it: seconds, which are for all of it, (connect, read), None, or a `urllib3.Timeout`.
+    """
+    total: Optional[float] = None
     if isinstance(timeout, tuple):
         connect, read = timeout
     elif timeout is None or isinstance(timeout, (int, float)):
-        connect = read = timeout
+        connect = read = total = timeout
     else:
         total = _number(getattr(timeout, "total", None))
         connect = _smaller(_number(getattr(timeout, "_connect", None)), total)
         read = _smaller(_number(getattr(timeout, "_read", None)), total)
-    return Limits(connect, read, DEADLINE.get())
+    if total is None and connect is not None and read is not None:
+        total = connect + read
+    return Limits(connect, read, _earlier(total, DEADLINE.get()))
 
 
 def _number(value: Any) -> Optional[float]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextvars import ContextVar
 from typing import Any, Dict, List, Mapping
 
 from snowplow_tracker._http.bypass import is_replaced
-from snowplow_tracker._http.deadline import limits_of
+from snowplow_tracker._http.deadline import Limits, limits_of
 from snowplow_tracker._http.sockets import Response, connect, set_read_by
 
 __all__ = ["ThroughRequests", "import_late_parts"]
@@ -15,6 +16,9 @@ _MAX_READ = 65_536
 _MAX_IDLE_SECONDS = 60.0
 _MAX_IDLE = 100
 """Maximum of kept connections. Further threads open one for each request, and urllib3 warns about it."""
+
+_limits: ContextVar[Limits] = ContextVar("snowplow_tracker_limits")
+"""The limits of the request that this thread makes."""
 
 _abandoned: List[Any] = []
 """Sessions of a parent process: closing one here could wait for a lock that a thread of the parent held at the fork."""
@@ -57,6 +61,7 @@ class ThroughRequests:
         if idle > _MAX_IDLE_SECONDS:
             self.close()  # a proxy or firewall may have dropped its connections
         session = self._session(plain=is_replaced())
+        _limits.set(limits)
         set_read_by(limits.read_by())
         try:
             response = getattr(session, method)(url, **{**options, "stream": True})
@@ -148,11 +153,15 @@ def _adapter_class() -> Any:
 
 
 def _connect_in_time(connection: Any, usual: Any) -> Any:
-    """Connect with one limit for name lookup and all addresses, if there is one."""
-    limits = limits_of(getattr(connection, "timeout", None))
+    """Connect with one limit for name lookup and all addresses, if there is one; the time for the answer begins then."""
+    limits = _limits.get()
     by = limits.connect_by()
-    if by is None or is_replaced():
-        return usual()
+    sock = usual() if by is None or is_replaced() else _connect(connection, by)
+    set_read_by(limits.read_by())
+    return sock
+
+
+def _connect(connection: Any, by: float) -> Any:
     host = getattr(connection, "_dns_host", connection.host)
     sock = connect(host.strip("[]"), connection.port, by)
     for option in connection.socket_options or ():

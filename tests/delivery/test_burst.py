@@ -6,13 +6,14 @@ import asyncio
 import logging
 import threading
 import time
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional, Type
 
 import pytest
 
-from snowplow_tracker import AsyncEmitter, InMemoryEventStore, Tracker
+from snowplow_tracker import AsyncEmitter, Emitter, InMemoryEventStore, Tracker
 from snowplow_tracker.events import StructuredEvent
 from support.collector_with_faults import Answer, CollectorWithFaults
+from support.inside import threads
 from support.processes import run_program
 from support.tracking import Notes, payload, track_many, until
 
@@ -53,6 +54,107 @@ def test_a_full_queue_waits_for_a_collector_that_takes_events(
         assert emitter.sync_flush(timeout=20) == 0
         assert emitter.stats().dropped == {}
     assert set(collector.arrived) == set(tracked)
+
+
+class OwnStore(InMemoryEventStore):
+    """A store of a user that changes nothing about how events come in."""
+
+
+@pytest.mark.parametrize("store_class", [InMemoryEventStore, OwnStore])
+def test_a_queue_that_is_full_before_the_batch_is_sent(
+    make: Make, collector: CollectorWithFaults, store_class: Type[InMemoryEventStore]
+) -> None:
+    """With room for fewer events than a batch has, nothing is dropped while the collector is well."""
+    store = store_class(logging.getLogger("test"), 5)
+    emitter = make(event_store=store, flush_interval=None)
+    tracked = track_many(emitter, 30)
+    assert emitter.sync_flush(timeout=5) == 0
+    assert emitter.stats().dropped == {}
+    assert [event["eid"] for event in collector.events()] == tracked
+
+
+def test_a_queue_whose_bytes_are_full_before_the_batch_is_sent(
+    make: Make, collector: CollectorWithFaults
+) -> None:
+    """Where `buffer_bytes` is used up before `batch_size` is reached, the events are sent, and counted once."""
+    store = InMemoryEventStore(logging.getLogger("test"), 10, buffer_bytes=20_000)
+    emitter = make(event_store=store, batch_size=1_000, byte_limit=10**9, flush_interval=None)
+    tracked = track_many(emitter, 200, page="x" * 1_000)
+    assert emitter.sync_flush(timeout=5) == 0
+    assert emitter.stats().dropped == {}
+    assert [event["eid"] for event in collector.events()] == tracked
+
+
+def test_threads_that_share_a_small_queue_lose_nothing(
+    make: Make, collector: CollectorWithFaults
+) -> None:
+    """Several threads wait for each other's requests where the room of a queue is in use by them."""
+    collector.behaviour = Answer(wait=0.01)
+    emitter = make(event_store=InMemoryEventStore(logging.getLogger("test"), 5))
+    tracking = [threading.Thread(target=track_many, args=(emitter, 40)) for _ in range(6)]
+    for thread in tracking:
+        thread.start()
+    for thread in tracking:
+        thread.join()
+    assert emitter.sync_flush(timeout=5) == 0
+    assert emitter.stats().dropped == {}
+    assert len(collector.arrived) == 240
+
+
+def test_a_full_queue_without_threads_is_sent(
+    make: Make, collector: CollectorWithFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An `AsyncEmitter` that gets no thread makes room where it is called."""
+    monkeypatch.setattr(threads, "_daemon_threads_allowed", lambda: False)
+    emitter = make(event_store=InMemoryEventStore(logging.getLogger("test"), 5))
+    track_many(emitter, 30)
+    assert emitter.sync_flush(timeout=5) == 0
+    assert emitter.stats().dropped == {}
+    assert len(collector.arrived) == 30
+
+
+@pytest.mark.parametrize(
+    ("overflow", "kept"), [("drop_newest", slice(5)), ("drop_oldest", slice(-5, None))]
+)
+def test_a_policy_that_was_asked_for_decides_about_a_full_queue(
+    make: Make, collector: CollectorWithFaults, overflow: Any, kept: slice
+) -> None:
+    """With `drop_newest` or `drop_oldest`, a full queue drops, and sends nothing before its batch is full."""
+    store = InMemoryEventStore(logging.getLogger("test"), 5, overflow=overflow)
+    emitter = make(event_store=store, overflow=overflow, flush_interval=None)
+    tracked = track_many(emitter, 30)
+    assert collector.requests == []
+    assert emitter.sync_flush(timeout=5) == 0
+    assert [event["eid"] for event in collector.events()] == tracked[kept]
+    assert emitter.stats().dropped == {"overflow": 25}
+
+
+def test_a_flush_of_the_user_decides_about_a_full_queue(
+    make: Make, collector: CollectorWithFaults
+) -> None:
+    """A full queue is flushed by the user's `flush`; what that leaves no room for is dropped, as in 1.1.0."""
+
+    class Manual(Emitter):
+        def flush(self, *, timeout: Optional[float] = None) -> int:
+            return 0
+
+    emitter = make(Manual, event_store=InMemoryEventStore(logging.getLogger("test"), 5))
+    track_many(emitter, 30)
+    assert collector.requests == []
+    assert emitter.stats().dropped == {"overflow": 25}
+
+
+def test_a_full_queue_of_an_emitter_drops_at_once_while_the_collector_fails(
+    collector: CollectorWithFaults,
+) -> None:
+    """An `Emitter` makes one attempt to make room, and then leaves a failing collector to its timer."""
+    collector.behaviour = Answer(status=503, headers={"Retry-After": "60"})
+    store = InMemoryEventStore(logging.getLogger("test"), 5)
+    emitter = Emitter(collector.endpoint, protocol="http", event_store=store)
+    track_many(emitter, 1_000)
+    assert len(collector.requests) == 1
+    assert emitter.stats().dropped == {"overflow": 995}
+    emitter.close(timeout=0)
 
 
 def test_a_full_queue_does_not_wait_for_a_collector_that_fails(

@@ -6,8 +6,16 @@ here is what is pure and wants its clock or its bytes from the test, and what a 
 # ruff: noqa: F401 - it is for others
 
 from snowplow_tracker._cli import common, json_input
-from snowplow_tracker._delivery import options, retry, state
-from snowplow_tracker._http import bypass, deadline, endpoint, keep_alive, sockets, transport
+from snowplow_tracker._delivery import flushing, options, retry, state, threads
+from snowplow_tracker._http import (
+    bypass,
+    deadline,
+    endpoint,
+    keep_alive,
+    sockets,
+    through_requests,
+    transport,
+)
 from snowplow_tracker._process import fork, identity, interrupts, locking
 from snowplow_tracker._protocol import bodies as request_bodies
 from snowplow_tracker._protocol import cookies as request_cookies
