@@ -1,7 +1,8 @@
 """Code for compatibility with 1.1.0, and the list of what users of 1.1.0 rely on.
 
 In this package: `tracking` (the deprecated `track_*` methods of `Tracker`), `queue` (the former `AsyncEmitter.queue`),
-`requester` (the pair of functions that make requests, and that programs replace).
+`requester` (the pair of functions that make requests, and that programs replace), `event_buffer` (the list of waiting
+events that subclasses of the store in memory change).
 
 Seams: what users override or replace. It must be looked up on `self`, the class or the module each time.
 
@@ -17,6 +18,7 @@ Seams: what users override or replace. It must be looked up on `self`, the class
 | sessions and functions of requests | responses, requests-mock, httmock |
 | `EventStore` with four methods; anything with `input(payload)` as an emitter | stores and emitters of users |
 | attributes that may be set after construction: `endpoint`, `on_success`, `on_failure`, `request_timeout`, `custom_retry_codes`, `batch_size`, `byte_limit` | programs that configure late |
-| `tracker.emitters`, `.subject`, `.standard_nv_pairs`, `.encode_base64`, `.json_encoder`; `emitter.event_store`, `.bytes_queued`, `.timer`, `.retry_timer`, `.lock`, `.method`, `.retry_delay`; `InMemoryEventStore.event_buffer`, `.buffer_capacity` | programs that look inside |
+| `tracker.emitters`, `.subject`, `.standard_nv_pairs`, `.encode_base64`, `.json_encoder`; `emitter.event_store`, `.bytes_queued`, `.timer`, `.retry_timer`, `.lock`, `.method`, `.retry_delay`; `InMemoryEventStore.buffer_capacity` | programs that look inside |
+| `InMemoryEventStore.event_buffer` may be changed and set, and calls of a subclass come one at a time | subclasses of the store |
 | names that modules of 1.1.0 had imported (`emitters.SelfDescribingJson`, `tracker.VERSION`, `subject.DEFAULT_PLATFORM` and others): `tests/surface/api.txt` | imports from the places where they were found |
 """

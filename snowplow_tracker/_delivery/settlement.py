@@ -57,7 +57,8 @@ _OWN_METHODS = {
 class StoreAccess:
     """Wraps a store, so that the engine need not know what it offers.
 
-    A store with only the four methods of the protocol gets its calls one at a time, as in 1.1.0. The lock is used for
+    A store with only the four methods of the protocol gets its calls one at a time, as in 1.1.0. So does a subclass of
+    the store in memory, unless it sets `thread_safe` itself or waits for room, which is new. The lock is used for
     nothing else, so that a slow store blocks only its own callers.
 
     Args:
@@ -85,7 +86,7 @@ class StoreAccess:
         self.copies = self._memory is not None
         """Whether the store keeps its own copy, with values in the right form."""
         self.durable: bool = getattr(store, "durable", False) is True
-        self._thread_safe: bool = getattr(store, "thread_safe", False) is True
+        self._thread_safe = _is_thread_safe(store)
         self._lock = threading.RLock()
         self._takes_limit: Optional[bool] = None
         self._tally = Tally()
@@ -183,6 +184,19 @@ class StoreAccess:
         method = getattr(self.store, name, None)
         if callable(method):
             method(*arguments)
+
+
+def _is_thread_safe(store: Any) -> bool:
+    """Return whether a store may be called concurrently: a subclass of the store in memory has to say so itself."""
+    if getattr(store, "thread_safe", False) is not True:
+        return False
+    if type(store) is InMemoryEventStore or not isinstance(store, InMemoryEventStore):
+        return True
+    if store.overflow == "block":  # waiting for room, it would keep out those who make it
+        return True
+    classes = type(store).__mro__
+    own = classes[: classes.index(InMemoryEventStore)]
+    return "thread_safe" in vars(store) or any("thread_safe" in vars(each) for each in own)
 
 
 def _is_own(store: InMemoryEventStore, name: str) -> bool:
