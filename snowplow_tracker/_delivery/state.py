@@ -78,7 +78,7 @@ class Progress(NamedTuple):
     """The state of a batch: the events that are not settled yet, and the counts of the others."""
 
     open: Mapping[int, PayloadDict]
-    """By `id()`: a callback or an override may hold equal copies."""
+    """By `id()`: events may be equal, or have the same `eid`."""
     counts: Counts = NOTHING
 
 
@@ -118,7 +118,19 @@ class Batch:
         progress = self.progress
         gone = {id(event) for event in events}
         left = {key: event for key, event in progress.open.items() if key not in gone}
+        if left and len(left) + len(gone) > len(progress.open):
+            # An override of `send_events` passed copies.
+            for event in events:
+                if id(event) not in progress.open:
+                    left.pop(_key_by_eid(left, event.get("eid")), None)  # type: ignore[arg-type]
         return Progress(left, progress.counts.plus(counts))
+
+
+def _key_by_eid(events: Mapping[int, PayloadDict], eid: object) -> Optional[int]:
+    """Return the key of the first event with this `eid`."""
+    if eid is None:
+        return None
+    return next((key for key, event in events.items() if event.get("eid") == eid), None)
 
 
 class Checkpoint(NamedTuple):
