@@ -279,7 +279,7 @@ class Emitter(Unpicklable, EmitterProtocol):
     @property
     def event_store(self) -> EventStore:
         """Where events wait."""
-        return self._engine.store.store
+        return self._engine.visible_store()
 
     @event_store.setter
     def event_store(self, store: EventStore) -> None:

@@ -160,6 +160,10 @@ class StoreAccess:
         self._call(self.store.cleanup, events, True)
         batch.progress = progress
 
+    def cleanup(self, events: PayloadDictList, need_retry: bool) -> None:
+        """Pass on a user's own call."""
+        self._call(self.store.cleanup, events, need_retry)
+
     def renew(self, events: PayloadDictList) -> None:
         """Renew the leases of events that are being sent, if the store has leases."""
         self._optional("renew", events)
@@ -268,10 +272,25 @@ class Settlement:
     def taken_over(self, batch: Batch, events: PayloadDictList) -> None:
         """Count events as sent that an override of `send_events` has handled itself, as in 1.1.0."""
         if events:
-            if not batch.failed:  # it may have passed copies to our `send_events`, which failed
-                self.core.succeeded()  # else a failure before it would never end
             self.acknowledge(batch, events, Counts(sent=len(events), settled=len(events)))
+            self.core.forget_tries(events)
+            if not (batch.failed or batch.progress.open):
+                self.core.succeeded()  # else a failure before it would never end
             self.core.changed.notify()
+
+    def failed_outside(self, permit: Permit, events: PayloadDictList) -> None:
+        """Requeue events that an override of `send_events` could not send: its attempt failed."""
+        self.note_failure(permit)
+        again, exhausted = self.core.count_tries(events, permit.sender.max_retries)
+        self.requeue(permit.batch, again, retried=len(again))
+        self.drop(permit.batch, exhausted, DropReason.RETRIES_EXHAUSTED)
+
+    def note_failure(self, permit: Permit) -> None:
+        """Note that the attempt of an override of `send_events` failed. It counts once."""
+        if not permit.batch.failed:
+            permit.batch.failed = True
+            self.failed(None, permit.generation)
+            self.count_failed_attempts(1)
 
     def requeue(self, batch: Batch, events: PayloadDictList, *, retried: int = 0) -> None:
         """Requeue events."""

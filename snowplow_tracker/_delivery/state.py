@@ -113,6 +113,17 @@ class Batch:
         """Return the events that are not settled yet, in their order."""
         return [*self.progress.open.values()]
 
+    def open_among(self, events: Sequence[PayloadDict]) -> PayloadDictList:
+        """Return those of these events that are in the batch and not settled yet, or copies of such."""
+        left = dict(self.progress.open)
+        found: PayloadDictList = []
+        for event in events:
+            key = _key_by_eid(left, event.get("eid")) if id(event) not in left else id(event)
+            if key is not None:
+                del left[key]
+                found.append(event)
+        return found
+
     def settled(self, events: Sequence[PayloadDict], counts: Counts) -> Progress:
         """Return the progress after these events are settled. The caller assigns it to `progress`."""
         progress = self.progress
