@@ -129,6 +129,15 @@ class Engine:
                 return cast("EventStore", StoreInUse(store, self._sending.settle))
         return store
 
+    def note_failure(self) -> None:
+        """Note that an attempt that a user made failed."""
+        permit = permit_in_use(self.core)
+        if permit is not None:
+            self._settlement.note_failure(permit)
+            return
+        self._settlement.failed(None, self.core.breaker.generation)
+        self._settlement.count_failed_attempts(1)
+
     def encode(self, event: PayloadDict) -> str:
         """Return an event as it is written in a POST."""
         return self._dispatch.encoder.encode(event)

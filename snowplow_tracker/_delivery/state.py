@@ -274,6 +274,11 @@ class CircuitBreaker:
             self._backoff.failed(cap, retry_after)
             self.failing = True
 
+    def set_delay(self, seconds: float) -> None:
+        """Note a failed attempt after which a user chose the delay; with 0, a successful one."""
+        self._backoff.set_delay(seconds)
+        self.failing = self._backoff.failing
+
     def succeeded(self) -> None:
         """Note a successful attempt."""
         self._backoff.succeeded()
@@ -769,6 +774,12 @@ class Core:
         with self.lock:
             self.breaker.failed(generation, cap, retry_after)
         self.changed.notify()
+
+    def set_delay(self, seconds: float) -> None:
+        """Set the delay before the next attempt, as `CircuitBreaker.set_delay`."""
+        with self.lock:
+            self.breaker.set_delay(seconds)
+        self.wake_all()
 
     def succeeded(self) -> None:
         """Note a successful attempt."""

@@ -151,3 +151,102 @@ def test_events_of_others_go_to_the_store(recorder: Recorder) -> None:
     assert [event["eid"] for event in recorder.events] == eids[:1]
     assert sorted(event["eid"] for event in store.held) == sorted(["other", *eids[1:]])
     assert emitter.stats().sent == 1
+
+
+def copied(cls: Any) -> Any:
+    """A subclass that sends as 1.1.0 did, with its private methods."""
+
+    class Copied(cls):  # type: ignore[misc]
+        def send_events(self, evts: List[Dict[str, Any]]) -> None:
+            if not evts:
+                return
+            status = post(self, evts)
+            if self._should_retry(status):
+                self._set_retry_delay()
+                self._retry_failed_events(evts)
+            else:
+                self.event_store.cleanup(evts, False)
+                self._reset_retry_delay()
+
+    return Copied
+
+
+@pytest.mark.parametrize("cls", EMITTERS)
+def test_a_copy_of_the_original(recorder: Recorder, cls: Any) -> None:
+    """A copy of 1.1.0's `send_events` sends each event once, and retries after a growing delay."""
+    recorder.answer = lambda _request: 503
+    emitter = emitter_for(recorder, copied(cls), batch_size=5)
+    tracker = Tracker("ns", emitter)
+    eids = [str(tracker.track(PageView("u"))) for _ in range(10)]
+    emitter.sync_flush()
+    time.sleep(0.3)
+    assert len(recorder.requests) < 10
+    assert emitter.stats().queued + emitter.stats().in_flight == 10
+    recorder.answer = lambda _request: 200
+    recorder.requests.clear()
+    emitter.sync_flush(timeout=5)
+    assert sorted(event["eid"] for event in recorder.events) == sorted(eids)
+    assert (emitter.stats().sent, emitter.stats().tracked, emitter.retry_delay) == (10, 10, 0)
+
+
+def test_a_delay_that_a_subclass_chooses(recorder: Recorder) -> None:
+    """A subclass with its own `_set_retry_delay` decides when the next attempt is made."""
+    recorder.answer = lambda _request: 503
+
+    class Own(copied(Emitter)):  # type: ignore[misc]
+        def _set_retry_delay(self) -> None:
+            self.retry_delay = 40
+
+    emitter = emitter_for(recorder, Own, batch_size=1)
+    tracker = Tracker("ns", emitter)
+    for _ in range(3):
+        tracker.track(PageView("u"))
+        assert emitter.retry_delay == 40
+    assert len(recorder.requests) == 1
+    emitter.flush()
+    assert (len(recorder.requests), emitter.retry_delay) == (2, 40)
+    emitter.retry_delay = 0
+    recorder.answer = lambda _request: 200
+    tracker.track(PageView("u"))
+    emitter.flush()
+    assert emitter.stats().sent == 4
+
+
+@pytest.mark.parametrize(
+    ("status", "again"),
+    [
+        *((200, False), (204, False), (302, True), (400, False), (401, False), (410, False)),
+        *((413, True), (422, False), (429, True), (500, True), (-1, True), (418, False)),
+    ],
+)
+def test_which_statuses_are_tried_again(status: int, again: bool) -> None:
+    """The answer is that of the engine, with the user's own codes."""
+    emitter = Emitter("localhost", protocol="http", custom_retry_codes={418: False})
+    assert emitter._should_retry(status) is again
+
+
+@pytest.mark.parametrize("cls", EMITTERS)
+def test_retries_that_are_asked_for_from_outside(recorder: Recorder, cls: Any) -> None:
+    """Events that come back outside of any delivery are sent by the timer, unless it is cancelled."""
+    emitter = emitter_for(recorder, cls, batch_size=100, flush_interval=None)
+    tracker = Tracker("ns", emitter)
+    tracker.track(PageView("u"))
+    events = emitter.event_store.get_events_batch()
+    emitter._set_retry_delay()
+    assert emitter.retry_delay > 0
+    emitter._reset_retry_delay()
+    assert emitter.retry_delay == 0
+    emitter._set_retry_timer(60)
+    assert emitter.retry_timer.is_active()
+    emitter._cancel_retry_timer()
+    assert not emitter.retry_timer.is_active()
+    emitter._retry_failed_events(events)
+    assert len(recorder.wait_for_events(1)) == 1
+
+
+def test_room_in_the_store() -> None:
+    """A subclass of the store may ask whether there is room."""
+    store = InMemoryEventStore(logging.getLogger("test"), 1)
+    assert not store._buffer_capacity_reached()
+    store.add_event({"e": "pv"})
+    assert store._buffer_capacity_reached()
