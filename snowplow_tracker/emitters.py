@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, Literal, Mapping, Optional, Type, TypeVa
 from snowplow_tracker._compat.keywords import takes_keyword
 from snowplow_tracker._compat.queue import LegacyQueue
 from snowplow_tracker._compat.requester import Requester as Requester
+from snowplow_tracker._compat.sending import LegacySending
 from snowplow_tracker._delivery.engine import Engine
 from snowplow_tracker._delivery.flush_timer import FlushTimer as FlushTimer
 from snowplow_tracker._delivery.flush_timer import RetryTimer
@@ -111,7 +112,7 @@ def __getattr__(name: str) -> Any:
 
 
 @describe_options
-class Emitter(Unpicklable, EmitterProtocol):
+class Emitter(Unpicklable, LegacySending, EmitterProtocol):
     """Queues events and sends them in the thread that tracks.
 
     Every `batch_size` events, one call of `track()` makes a request and waits for its answer. While the collector is
@@ -280,7 +281,7 @@ class Emitter(Unpicklable, EmitterProtocol):
     @property
     def event_store(self) -> EventStore:
         """Where events wait."""
-        return self._engine.store.store
+        return self._engine.visible_store()
 
     @event_store.setter
     def event_store(self, store: EventStore) -> None:
@@ -315,6 +316,10 @@ class Emitter(Unpicklable, EmitterProtocol):
     def retry_delay(self) -> float:
         """Seconds from the last failed attempt to the next; 0 if the last attempt succeeded."""
         return self._engine.core.breaker.delay
+
+    @retry_delay.setter
+    def retry_delay(self, seconds: float) -> None:
+        self._engine.core.set_delay(seconds)
 
     @property
     def state(self) -> EmitterState:

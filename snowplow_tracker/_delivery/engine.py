@@ -15,8 +15,9 @@ import logging
 import sys
 import time
 from functools import partial
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, cast
 
+from snowplow_tracker._compat.store_in_use import StoreInUse
 from snowplow_tracker._delivery import unreported
 from snowplow_tracker._delivery.feedback import is_from_log_record
 from snowplow_tracker._delivery.flushing import AutomaticFlush, Flushing
@@ -118,6 +119,24 @@ class Engine:
         self.store = self._settlement.store = StoreAccess(
             store, on_overflow, on_lost, as_text=as_text
         )
+
+    def visible_store(self) -> EventStore:
+        """Return the store as users see it: while they send events, it has the engine settle them."""
+        store = self.store.store
+        if self.core.permits_out:
+            permit = permit_in_use(self.core)
+            if permit is not None and permit.batch.progress.open:
+                return cast("EventStore", StoreInUse(store, self._sending.settle))
+        return store
+
+    def note_failure(self) -> None:
+        """Note that an attempt that a user made failed."""
+        permit = permit_in_use(self.core)
+        if permit is not None:
+            self._settlement.note_failure(permit)
+            return
+        self._settlement.failed(None, self.core.breaker.generation)
+        self._settlement.count_failed_attempts(1)
 
     def encode(self, event: PayloadDict) -> str:
         """Return an event as it is written in a POST."""

@@ -475,6 +475,22 @@ class Sending:
         elif events:
             self._deliver_from_outside(events)
 
+    def settle(self, events: PayloadDictList, need_retry: bool) -> None:
+        """Settle events with which an override of `send_events` calls `cleanup` of the store."""
+        permit = permit_in_use(self.core)
+        events = [*events]
+        known = [] if permit is None else permit.batch.open_among(events)
+        ids = {id(event) for event in known}
+        others = [event for event in events if id(event) not in ids]
+        if others or not known:
+            self._settlement.store.cleanup(others, need_retry)
+        if permit is None or not known:
+            return
+        if need_retry:
+            self._settlement.failed_outside(permit, known)
+        else:
+            self._settlement.taken_over(permit.batch, known)
+
     def _deliver_from_outside(self, events: PayloadDictList) -> None:
         """Send events that a user passed to `send_events`, which are not from the store."""
         permit = self.core.begin(self._owner.get())
