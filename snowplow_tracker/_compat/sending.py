@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict
+from typing import TYPE_CHECKING, Any, Dict
 
 from snowplow_tracker._delivery.engine import Engine
 from snowplow_tracker._delivery.flush_timer import RetryTimer
@@ -21,14 +21,12 @@ class LegacySending:
     _engine: Engine
     retry_timer: RetryTimer
     custom_retry_codes: Dict[int, bool]
+    is_good_status_code: Any
 
     if TYPE_CHECKING:
 
         @property
         def retry_delay(self) -> float: ...
-
-        @staticmethod
-        def is_good_status_code(status_code: int) -> bool: ...
 
     def _should_retry(self, status_code: int) -> bool:
         outcome = classify(
