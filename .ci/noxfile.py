@@ -33,7 +33,7 @@ SERVER_TESTS = [
 # The whole suite runs on the main Python. The others run what depends most on the Python: processes and threads, sockets and
 # TLS, JSON, signatures and imports, the drop-in contract; those between two others without what takes long. All eight with
 # all of it would take an hour on two cores.
-PYTHONS_BETWEEN = ["3.9", "3.10", "3.12", "3.13"]
+PYTHONS_BETWEEN = ["3.9", "3.10", "3.12", "3.13", "3.14"]
 DEPENDS_ON_PYTHON = [
     "tests/compat",
     "tests/delivery/test_burst.py",
@@ -220,7 +220,8 @@ def next_tests(session: nox.Session, version: str) -> None:
         inside = "/" + str(Path(folder).relative_to(root))
         shutil.copytree(copy, Path(folder, "copy"))
         built = shutil.copy2(wheel(), folder)
-        arguments = session.posargs or [*TEST_ARGUMENTS, *SOME]
+        some = SOME_QUICK if version in PYTHONS_BETWEEN else [*TEST_ARGUMENTS, *SOME]
+        arguments = session.posargs or some
         script = (
             'python="$1" wheel="$2"; shift 2; '
             '"/usr/bin/python$python" -m venv env && '

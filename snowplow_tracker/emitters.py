@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 import weakref
@@ -14,6 +13,7 @@ from typing import Any, Callable, Dict, Literal, Mapping, Optional, Type, TypeVa
 from snowplow_tracker._compat.keywords import takes_keyword
 from snowplow_tracker._compat.queue import LegacyQueue
 from snowplow_tracker._compat.requester import Requester as Requester
+from snowplow_tracker._compat.sending import LegacySending
 from snowplow_tracker._delivery.engine import Engine
 from snowplow_tracker._delivery.flush_timer import FlushTimer as FlushTimer
 from snowplow_tracker._delivery.flush_timer import RetryTimer
@@ -32,7 +32,6 @@ from snowplow_tracker._delivery.options import (
 )
 from snowplow_tracker._delivery.outcome import NO_ANSWER, HttpStatus, is_success, read_status
 from snowplow_tracker._delivery.sender import DropCallback, Owner, Timeout
-from snowplow_tracker._delivery.sending import catches_request_errors
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
 from snowplow_tracker._http.deadline import DEADLINE, clip
 from snowplow_tracker._http.endpoint import (
@@ -114,7 +113,7 @@ def __getattr__(name: str) -> Any:
 
 
 @describe_options
-class Emitter(Unpicklable, EmitterProtocol):
+class Emitter(Unpicklable, LegacySending, EmitterProtocol):
     """Queues events and sends them in the thread that tracks.
 
     Every `batch_size` events, one call of `track()` makes a request and waits for its answer. While the collector is
@@ -283,7 +282,7 @@ class Emitter(Unpicklable, EmitterProtocol):
     @property
     def event_store(self) -> EventStore:
         """Where events wait."""
-        return self._engine.store.store
+        return self._engine.visible_store()
 
     @event_store.setter
     def event_store(self, store: EventStore) -> None:
@@ -318,6 +317,10 @@ class Emitter(Unpicklable, EmitterProtocol):
     def retry_delay(self) -> float:
         """Seconds from the last failed attempt to the next; 0 if the last attempt succeeded."""
         return self._engine.core.breaker.delay
+
+    @retry_delay.setter
+    def retry_delay(self, seconds: float) -> None:
+        self._engine.core.set_delay(seconds)
 
     @property
     def state(self) -> EmitterState:
@@ -491,7 +494,6 @@ class Emitter(Unpicklable, EmitterProtocol):
     ) -> None:
         self.close()
 
-    @catches_request_errors
     def http_post(self, data: str) -> int:
         """Make a POST request.
 
@@ -510,7 +512,6 @@ class Emitter(Unpicklable, EmitterProtocol):
             self.request_method.post, self._post_endpoint(), data=data, headers=headers
         )
 
-    @catches_request_errors
     def http_get(self, payload: PayloadDict) -> int:
         """Make a GET request for one event, in the session of the user or over a kept connection.
 
@@ -537,8 +538,7 @@ class Emitter(Unpicklable, EmitterProtocol):
             # A redirect turns a POST into a GET without its body, which the collector answers with 200.
             response = function(url, timeout=clip(timeout), allow_redirects=False, **options)
         except Exception as error:
-            # During shutdown, modules cannot be imported and signal handlers do not run.
-            if not (self._transport.is_request_error(error) or sys.is_finalizing()):
+            if is_interrupt(error):
                 raise
             status = HttpStatus(NO_ANSWER)
             status.error = error
@@ -561,7 +561,6 @@ class Emitter(Unpicklable, EmitterProtocol):
 
     is_good_status_code = staticmethod(is_success)
 
-    @catches_request_errors
     def send_events(self, evts: PayloadDictList) -> None:
         """Send events, and settle each with the store, the counters and the callbacks.
 

@@ -19,6 +19,7 @@ from typing import (
     Tuple,
 )
 
+from snowplow_tracker._compat.event_buffer import EventBuffer
 from snowplow_tracker._process.atomic import all_at_once, move_back, move_oldest
 from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt
@@ -62,6 +63,12 @@ class _Shape:
         self.items = len(names) + (2 if is_sized else 1)
         self.deferred = not deferred.DEFERRED_NAMES.isdisjoint(names)
         self.sized: Optional[_Shape] = None if is_sized else _Shape(names, is_sized=True)
+
+
+_WHOLE = _Shape(["event"])
+"""The shape of an event that `event_buffer` has shown: its dictionary is kept, because users may change it."""
+_WHOLE.deferred = True  # treated apart, like deferred values, so that other events take no longer
+_WHOLE.sized.deferred = True  # type: ignore[union-attr]
 
 
 class EventStore(Protocol):
@@ -250,6 +257,8 @@ class InMemoryEventStore(EventStore):
         """Dropped events that are not reported to the listener yet."""
         self._out = 0
         self._bytes = 0
+        self._replaced = 0
+        """How many times `event_buffer` was set: lists that it returned before are not the queue any more."""
         self._shapes: Dict[Tuple[str, ...], _Shape] = {}
         self._last_shape = _Shape([])
         self._set_up_locks()
@@ -260,22 +269,59 @@ class InMemoryEventStore(EventStore):
 
     @property
     def event_buffer(self) -> PayloadDictList:
-        """The events that wait, oldest first: a copy."""
-        return self._events([*self._moving, *self._items])
+        """The events that wait, oldest first. A change of the list, or of an event in it, changes the queue."""
+        replaced = self._replaced
+
+        def apply(buffer: EventBuffer, change: Callable[[], Any]) -> Any:
+            if replaced != self._replaced:
+                return change()  # as with a list that was taken out of the store
+            with hold(self._lock):
+                buffer.refresh(self._whole_events())
+                try:
+                    return change()
+                finally:
+                    self._replace(buffer)
+
+        if self._lock.is_held_here():
+            release_if_leaked(self._lock, file=__file__)
+            if self._lock.is_held_here():
+                # In the middle of a move.
+                return EventBuffer(self._events([*self._moving, *self._items]), apply)
+        with self._lock:
+            return EventBuffer(self._whole_events(), apply)
 
     @event_buffer.setter
     def event_buffer(self, events: PayloadDictList) -> None:
-        items = self._flat(events)
-        with self._lock:
-            self._move_oldest(len(self._items))
-            all_at_once(
-                # Not all of them: a thread may have counted an event that it is about to put in.
-                partial(self._count.__delitem__, slice(0, len(_starts(self._moving)))),
-                self._moving.clear,
-                partial(self._items.extendleft, reversed(items)),
-                partial(self._count.extend, bytes(len(events))),
-                partial(setattr, self, "_bytes", 0),
-            )
+        with hold(self._lock):
+            self._replace([*events])
+            self._replaced += 1
+
+    def _whole_events(self) -> PayloadDictList:
+        """Return the events that wait, and keep their dictionaries in the queue. The lock is held."""
+        moving, _ = self._move_oldest(len(self._items))
+        items: List[Any] = []
+        events: PayloadDictList = []
+        for start in _starts(moving):
+            shape = moving[start]
+            entry = moving[start : start + shape.items]
+            (event,) = self._events(entry)
+            events.append(event)
+            items += (_WHOLE, event) if shape.sized else (_WHOLE.sized, event, entry[-1])
+        all_at_once(moving.clear, partial(self._items.extendleft, reversed(items)))
+        return events
+
+    def _replace(self, events: PayloadDictList) -> None:
+        """Have these events wait instead of those that do. The lock is held."""
+        items = [item for event in events for item in (_WHOLE, event)]
+        moving, _ = self._move_oldest(len(self._items))
+        all_at_once(
+            # Not all of them: a thread may have counted an event that it is about to put in.
+            partial(self._count.__delitem__, slice(0, len(_starts(moving)))),
+            moving.clear,
+            partial(self._items.extendleft, reversed(items)),
+            partial(self._count.extend, bytes(len(events))),
+            partial(setattr, self, "_bytes", 0),
+        )
 
     def add_event(self, payload: PayloadDict) -> bool:
         """Take an event in, or return False when there is no room for it."""
@@ -386,6 +432,10 @@ class InMemoryEventStore(EventStore):
         """Return the number of events that wait."""
         return len(self._count) or (1 if self._items else 0)
 
+    def _buffer_capacity_reached(self) -> bool:
+        """Return whether there is no room. Subclasses that were written for 1.1.0 ask before they add an event."""
+        return self.size() >= self.buffer_capacity
+
     def reset_after_fork(self) -> None:
         """Start empty in a forked child: what waits here is the parent's to send."""
         self._set_up_locks()
@@ -453,6 +503,9 @@ class InMemoryEventStore(EventStore):
             values = items[start + 1 : start + 1 + len(shape.names)]
             start += shape.items
             if shape.deferred:
+                if shape.names is _WHOLE.names:
+                    events += values
+                    continue
                 values = deferred.completed(shape.names, values)
             try:
                 events.append(dict(zip(shape.names, map(str, values) if as_text else values)))

@@ -275,13 +275,14 @@ class Scope:
         **values: Unpack[ScopeValues],
     ) -> None:
         self._pairs: Dict[str, Any] = {}
-        self._anonymous: Optional[bool] = None
+        self._anonymous = anonymous
         self._outer: Optional[Scope] = None
         self._token: Optional[Token[Optional[Scope]]] = None
         # Replaced after each change, so that a state that was merged during the change is merged again.
         self._version = object()
         self._cache: Optional[Tuple[object, Optional[ScopeState], ScopeState]] = None
-        self.set(subject, parameters=parameters, anonymous=anonymous, **values)
+        if subject is not None or parameters or values:
+            self.set(subject, parameters=parameters, **values)
         is_one = isinstance(entities, (dict, str)) or hasattr(entities, "to_json")
         if is_one or not hasattr(type(entities), "__iter__"):
             raise ValueError(

@@ -14,9 +14,11 @@ from __future__ import annotations
 import logging
 import sys
 from functools import partial
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, cast
 
+from snowplow_tracker._compat.store_in_use import StoreInUse
 from snowplow_tracker._delivery import unreported
+from snowplow_tracker._delivery.feedback import is_from_log_record
 from snowplow_tracker._delivery.flushing import AutomaticFlush, Flushing
 from snowplow_tracker._delivery.retry import RetryPolicy, fresh_random
 from snowplow_tracker._delivery.sender import Owner, Sender
@@ -118,6 +120,24 @@ class Engine:
             store, on_overflow, on_lost, as_text=as_text
         )
 
+    def visible_store(self) -> EventStore:
+        """Return the store as users see it: while they send events, it has the engine settle them."""
+        store = self.store.store
+        if self.core.permits_out:
+            permit = permit_in_use(self.core)
+            if permit is not None and permit.batch.progress.open:
+                return cast("EventStore", StoreInUse(store, self._sending.settle))
+        return store
+
+    def note_failure(self) -> None:
+        """Note that an attempt that a user made failed."""
+        permit = permit_in_use(self.core)
+        if permit is not None:
+            self._settlement.note_failure(permit)
+            return
+        self._settlement.failed(None, self.core.breaker.generation)
+        self._settlement.count_failed_attempts(1)
+
     def encode(self, event: PayloadDict) -> str:
         """Return an event as it is written in a POST."""
         return self._dispatch.encoder.encode(event)
@@ -185,14 +205,11 @@ class Engine:
         except Exception as error:
             if passes_on(error):
                 raise
-            # A logging handler that tracks would come back here again and again.
-            log = not _is_from_log_record()
-            if log:
-                logger.exception(
-                    "The event store raised an error in add_event(): the event was dropped."
-                )
+            logger.exception(
+                "The event store raised an error in add_event(): the event was dropped."
+            )
             event = self.store.as_handed_out(event)
-            self._settlement.refuse([event], DropReason.STORE_FAILED, log=log)
+            self._settlement.refuse([event], DropReason.STORE_FAILED)
             return False
         if taken is False and not self._add_when_there_is_room(event):
             self._settlement.overflowed([self.store.as_handed_out(event)], queued=False)
@@ -228,7 +245,7 @@ class Engine:
             return False
         if permit.requeued is not None and event.get("eid") in permit.requeued:
             return True  # `on_failure` tracks events that are requeued already
-        if _is_from_log_record():
+        if is_from_log_record():
             # An event made from a log record about delivery would cause the next record.
             first, self._warned_feedback = not self._warned_feedback, True
             self._settlement.refuse([event], DropReason.FEEDBACK, log=first)
@@ -515,13 +532,3 @@ class Engine:
         """Return whether events wait for a timer: for the next attempt after a failure, or left by an automatic flush."""
         core = self.core
         return (core.breaker.failing or core.has_backlog) and core.demand.phase is not Phase.ASLEEP
-
-
-def _is_from_log_record() -> bool:
-    """Return whether a log record is being handled: the event comes from a logging handler of the program."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code is logging.Logger.handle.__code__:
-            return True
-        frame = frame.f_back  # type: ignore[assignment]
-    return False

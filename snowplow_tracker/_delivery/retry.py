@@ -100,6 +100,15 @@ class Backoff:
                 self.delay, self.asked = held, asked
         self._retry_at = now + self.delay
 
+    def set_delay(self, seconds: float) -> None:
+        """Note a failed attempt with this delay; with 0, a successful one."""
+        if seconds <= 0:
+            self.succeeded()
+            return
+        self.failures += 1
+        self.delay, self.asked = seconds, None
+        self._retry_at = self._clock() + seconds
+
     def succeeded(self) -> None:
         """Note a successful attempt."""
         self.failures = 0

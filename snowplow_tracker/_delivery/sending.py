@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from typing import Any, Callable, List, Mapping, Optional, Set, Tuple, TypeVar
+from typing import Any, Callable, List, Mapping, Optional, Tuple
 
 from snowplow_tracker._delivery.outcome import (
     NO_ANSWER,
@@ -15,7 +15,7 @@ from snowplow_tracker._delivery.outcome import (
     read_status,
 )
 from snowplow_tracker._delivery.sender import Owner, Sender
-from snowplow_tracker._delivery.settlement import Settlement, in_worker, passes_on
+from snowplow_tracker._delivery.settlement import Settlement, passes_on
 from snowplow_tracker._delivery.state import Batch, Core, Counts, Permit, Phase, permit_in_use
 from snowplow_tracker._delivery.stats import DropReason, EmitterState
 from snowplow_tracker._messages import events_text
@@ -24,11 +24,9 @@ from snowplow_tracker._protocol.bodies import EventEncoder
 from snowplow_tracker._protocol.text import well_formed
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
-__all__ = ["Dispatch", "Sending", "Step", "catches_request_errors"]
+__all__ = ["Dispatch", "Sending", "Step"]
 
 logger = logging.getLogger("snowplow_tracker.emitters")
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _MAX_URL_BYTES = 16_000
 """For the parameters. The collector answers 400 if the request line is longer than 20,480 bytes; proxies may accept less."""
@@ -41,22 +39,6 @@ _MIN_BODY_BYTES = 1_000
 
 _RENEW_SECONDS = 1.0
 """Seconds between renewals of the leases of events that are being sent."""
-
-_own_methods: Set[Any] = set()
-
-
-def catches_request_errors(method: _Function) -> _Function:
-    """Mark a method of ours that catches the errors of a request itself.
-
-    What it raises is meant for the caller. A user's override may raise anything: that is a failed attempt.
-    """
-    _own_methods.add(method)
-    return method
-
-
-def is_own_method(method: object) -> bool:
-    """Return whether a bound method is marked by `catches_request_errors`."""
-    return getattr(method, "__func__", None) in _own_methods
 
 
 class Dispatch:
@@ -260,8 +242,7 @@ class Dispatch:
         try:
             status = read_status(request(argument))
         except BaseException as error:
-            # A worker has no caller: an error of a tool under requests is a failed attempt, with its delay.
-            if passes_on(error) or (is_own_method(request) and not in_worker.get()):
+            if passes_on(error):
                 raise
             logger.debug("The request raised.", exc_info=True)
             status = HttpStatus(NO_ANSWER)
@@ -429,7 +410,7 @@ class Sending:
         try:
             sender.send_events(batch.events)
         except BaseException as error:
-            if passes_on(error) or is_own_method(sender.send_events):
+            if passes_on(error):
                 raise
             logger.exception("send_events raised: its events will be tried again.")
             batch.failed = True
@@ -493,6 +474,22 @@ class Sending:
             self._dispatch.deliver(permit, events)
         elif events:
             self._deliver_from_outside(events)
+
+    def settle(self, events: PayloadDictList, need_retry: bool) -> None:
+        """Settle events with which an override of `send_events` calls `cleanup` of the store."""
+        permit = permit_in_use(self.core)
+        events = [*events]
+        known = [] if permit is None else permit.batch.open_among(events)
+        ids = {id(event) for event in known}
+        others = [event for event in events if id(event) not in ids]
+        if others or not known:
+            self._settlement.store.cleanup(others, need_retry)
+        if permit is None or not known:
+            return
+        if need_retry:
+            self._settlement.failed_outside(permit, known)
+        else:
+            self._settlement.taken_over(permit.batch, known)
 
     def _deliver_from_outside(self, events: PayloadDictList) -> None:
         """Send events that a user passed to `send_events`, which are not from the store."""

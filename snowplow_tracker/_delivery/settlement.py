@@ -57,7 +57,8 @@ _OWN_METHODS = {
 class StoreAccess:
     """Wraps a store, so that the engine need not know what it offers.
 
-    A store with only the four methods of the protocol gets its calls one at a time, as in 1.1.0. The lock is used for
+    A store with only the four methods of the protocol gets its calls one at a time, as in 1.1.0. So does a subclass of
+    the store in memory, unless it sets `thread_safe` itself or waits for room, which is new. The lock is used for
     nothing else, so that a slow store blocks only its own callers.
 
     Args:
@@ -89,7 +90,7 @@ class StoreAccess:
         )
         """Whether an event that it refuses may have room later. Other stores may have other reasons."""
         self.durable: bool = getattr(store, "durable", False) is True
-        self._thread_safe: bool = getattr(store, "thread_safe", False) is True
+        self._thread_safe = _is_thread_safe(store)
         self._lock = threading.RLock()
         self._takes_limit: Optional[bool] = None
         self._tally = Tally()
@@ -163,6 +164,10 @@ class StoreAccess:
         self._call(self.store.cleanup, events, True)
         batch.progress = progress
 
+    def cleanup(self, events: PayloadDictList, need_retry: bool) -> None:
+        """Pass on a user's own call."""
+        self._call(self.store.cleanup, events, need_retry)
+
     def renew(self, events: PayloadDictList) -> None:
         """Renew the leases of events that are being sent, if the store has leases."""
         self._optional("renew", events)
@@ -187,6 +192,19 @@ class StoreAccess:
         method = getattr(self.store, name, None)
         if callable(method):
             method(*arguments)
+
+
+def _is_thread_safe(store: Any) -> bool:
+    """Return whether a store may be called concurrently: a subclass of the store in memory has to say so itself."""
+    if getattr(store, "thread_safe", False) is not True:
+        return False
+    if type(store) is InMemoryEventStore or not isinstance(store, InMemoryEventStore):
+        return True
+    if store.overflow == "block":  # waiting for room, it would keep out those who make it
+        return True
+    classes = type(store).__mro__
+    own = classes[: classes.index(InMemoryEventStore)]
+    return "thread_safe" in vars(store) or any("thread_safe" in vars(each) for each in own)
 
 
 def _is_own(store: InMemoryEventStore, name: str) -> bool:
@@ -258,10 +276,25 @@ class Settlement:
     def taken_over(self, batch: Batch, events: PayloadDictList) -> None:
         """Count events as sent that an override of `send_events` has handled itself, as in 1.1.0."""
         if events:
-            if not batch.failed:  # it may have passed copies to our `send_events`, which failed
-                self.core.succeeded()  # else a failure before it would never end
             self.acknowledge(batch, events, Counts(sent=len(events), settled=len(events)))
+            self.core.forget_tries(events)
+            if not (batch.failed or batch.progress.open):
+                self.core.succeeded()  # else a failure before it would never end
             self.core.changed.notify()
+
+    def failed_outside(self, permit: Permit, events: PayloadDictList) -> None:
+        """Requeue events that an override of `send_events` could not send: its attempt failed."""
+        self.note_failure(permit)
+        again, exhausted = self.core.count_tries(events, permit.sender.max_retries)
+        self.requeue(permit.batch, again, retried=len(again))
+        self.drop(permit.batch, exhausted, DropReason.RETRIES_EXHAUSTED)
+
+    def note_failure(self, permit: Permit) -> None:
+        """Note that the attempt of an override of `send_events` failed. It counts once."""
+        if not permit.batch.failed:
+            permit.batch.failed = True
+            self.failed(None, permit.generation)
+            self.count_failed_attempts(1)
 
     def requeue(self, batch: Batch, events: PayloadDictList, *, retried: int = 0) -> None:
         """Requeue events."""

@@ -78,7 +78,7 @@ class Progress(NamedTuple):
     """The state of a batch: the events that are not settled yet, and the counts of the others."""
 
     open: Mapping[int, PayloadDict]
-    """By `id()`: a callback or an override may hold equal copies."""
+    """By `id()`: events may be equal, or have the same `eid`."""
     counts: Counts = NOTHING
 
 
@@ -113,12 +113,35 @@ class Batch:
         """Return the events that are not settled yet, in their order."""
         return [*self.progress.open.values()]
 
+    def open_among(self, events: Sequence[PayloadDict]) -> PayloadDictList:
+        """Return those of these events that are in the batch and not settled yet, or copies of such."""
+        left = dict(self.progress.open)
+        found: PayloadDictList = []
+        for event in events:
+            key = _key_by_eid(left, event.get("eid")) if id(event) not in left else id(event)
+            if key is not None:
+                del left[key]
+                found.append(event)
+        return found
+
     def settled(self, events: Sequence[PayloadDict], counts: Counts) -> Progress:
         """Return the progress after these events are settled. The caller assigns it to `progress`."""
         progress = self.progress
         gone = {id(event) for event in events}
         left = {key: event for key, event in progress.open.items() if key not in gone}
+        if left and len(left) + len(gone) > len(progress.open):
+            # An override of `send_events` passed copies.
+            for event in events:
+                if id(event) not in progress.open:
+                    left.pop(_key_by_eid(left, event.get("eid")), None)  # type: ignore[arg-type]
         return Progress(left, progress.counts.plus(counts))
+
+
+def _key_by_eid(events: Mapping[int, PayloadDict], eid: object) -> Optional[int]:
+    """Return the key of the first event with this `eid`."""
+    if eid is None:
+        return None
+    return next((key for key, event in events.items() if event.get("eid") == eid), None)
 
 
 class Checkpoint(NamedTuple):
@@ -250,6 +273,11 @@ class CircuitBreaker:
         if self._backoff.failures == generation or retry_after:
             self._backoff.failed(cap, retry_after)
             self.failing = True
+
+    def set_delay(self, seconds: float) -> None:
+        """Note a failed attempt after which a user chose the delay; with 0, a successful one."""
+        self._backoff.set_delay(seconds)
+        self.failing = self._backoff.failing
 
     def succeeded(self) -> None:
         """Note a successful attempt."""
@@ -751,6 +779,12 @@ class Core:
         with self.lock:
             self.breaker.failed(generation, cap, retry_after)
         self.changed.notify()
+
+    def set_delay(self, seconds: float) -> None:
+        """Set the delay before the next attempt, as `CircuitBreaker.set_delay`."""
+        with self.lock:
+            self.breaker.set_delay(seconds)
+        self.wake_all()
 
     def succeeded(self) -> None:
         """Note a successful attempt."""

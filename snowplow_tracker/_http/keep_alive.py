@@ -28,7 +28,8 @@ class Answer(NamedTuple):
     """The parts of a response that delivery uses."""
 
     status_code: int
-    headers: Mapping[str, str]
+    headers: Any
+    """A mapping that ignores the case of names."""
     reason: str
 
 
@@ -43,9 +44,15 @@ class Origin(NamedTuple):
 class _Connection(http.client.HTTPConnection):
     """A connection with a time limit for all of connecting."""
 
-    response_class = Response
+    response: Optional[Response] = None
+    """The answer that is being read, from the moment that its file keeps the socket open."""
     connect_by: Optional[float] = None
     context_factory: Optional[Callable[[], Any]] = None
+
+    def response_class(self, *arguments: Any, **named: Any) -> Response:  # type: ignore[override]
+        """Make the object for an answer."""
+        self.response = Response(*arguments, **named)
+        return self.response
 
     def connect(self) -> None:
         """Connect within the time limit."""
@@ -128,7 +135,7 @@ class KeepAliveClient:
         body: Optional[bytes],
         limits: Limits,
     ) -> Answer:
-        response: Any = None
+        connection.response = None
         is_done = False
         try:
             by = limits.read_by()
@@ -152,8 +159,8 @@ class KeepAliveClient:
             if is_done and connection.sock is not None:
                 self._idle.append((origin, connection, monotonic()))
             else:
-                if response is not None:
-                    response.close()
+                if connection.response is not None:
+                    connection.response.close()
                 connection.close()
 
     def _take(self, origin: Origin) -> Optional[_Connection]:

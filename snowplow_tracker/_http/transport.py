@@ -15,24 +15,6 @@ from snowplow_tracker.typing import Session
 
 __all__ = ["Transport"]
 
-_MODULES_OF_ERRORS = frozenset(
-    [
-        "builtins",
-        "encodings",
-        "http",
-        "idna",
-        "OpenSSL",
-        "requests",
-        "select",
-        "socket",
-        "socks",
-        "ssl",
-        "urllib3",
-        "zlib",
-    ]
-)
-"""Packages whose exceptions a request may raise. Exceptions that stop a thread, such as RQ's timeout, come from others."""
-
 _abandoned: List[Any] = []
 """Pools of a parent process, kept for the reason given in `through_requests`."""
 
@@ -105,17 +87,6 @@ class Transport:
         if self._may_not_redirect is None:
             self._may_not_redirect = takes_keyword(function, "allow_redirects")
         return function(url, **(options if self._may_not_redirect else _as_in_1_1_0(options)))
-
-    def is_request_error(self, error: Exception) -> bool:
-        """Return whether an exception is a fault of the request, and not meant for the caller.
-
-        A user's session may raise anything; ours raises what the standard library and requests do.
-        """
-        if is_interrupt(error):
-            return False
-        return self._user_session is not None or (
-            type(error).__module__.partition(".")[0] in _MODULES_OF_ERRORS
-        )
 
     def close(self) -> None:
         """Close our own connections."""

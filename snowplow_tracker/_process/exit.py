@@ -141,11 +141,17 @@ def flush_all(*, keep: bool = False) -> None:
     _is_flushing = True
     try:
         _flush_by_turns(begin(), keep=keep)
+    except BaseException:
+        # An interrupt, such as Ctrl-C: nothing is waited for any more, but what is dropped is reported.
+        if not keep:
+            for emitter in list(_holding.values()):
+                _for_the_last_time(emitter, emitter._finish_at_exit, 0.0)
+        raise
+    finally:
+        _is_flushing = False
         if not keep:
             for function in _last:
                 function()
-    finally:
-        _is_flushing = False
 
 
 def _flush_by_turns(alone: List[Any], *, keep: bool) -> None:

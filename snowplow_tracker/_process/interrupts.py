@@ -1,19 +1,63 @@
-"""Detects interrupts: exceptions of signal handlers that are meant to stop this thread.
+"""Detects interrupts: exceptions of signal handlers, threads and greenlets that are meant to stop this thread.
 
 A signal handler may raise anything: `KeyboardInterrupt`, Celery's `SoftTimeLimitExceeded`, RQ's `JobTimeoutException`,
 a plain `TimeoutError`. It is raised at any point of the thread, and its class does not distinguish it from an error of
 the request, the store or the callback that it interrupts. The place where it was raised does.
+
+Another thread (`PyThreadState_SetAsyncExc`, as in RQ's `TimerDeathPenalty` and stopit) or greenlet (`gevent.Timeout` with an
+exception of the program) may raise one, too, at the place where this thread waits. The libraries there raise only what is
+known.
 """
 
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
+import os
 import sys
 from contextlib import contextmanager
 from types import CodeType, FrameType, TracebackType
-from typing import Any, Iterator, Optional, Type
+from typing import Any, Iterator, List, Optional, Tuple, Type
 
 __all__ = ["is_interrupt", "suppress", "unwrapped"]
+
+_WAITING = (
+    "email",
+    "eventlet",
+    "gevent",
+    "http",
+    "redis",
+    "requests",
+    "select",
+    "snowplow_tracker._http",
+    "snowplow_tracker._process.locking",
+    "snowplow_tracker._stores",
+    "socket",
+    "ssl",
+    "threading",
+    "urllib3",
+)
+"""Packages and modules in which a thread waits for a collector, a store or another thread."""
+
+_RAISED_THERE = frozenset(
+    [
+        "OpenSSL",
+        "brotli",
+        "brotlicffi",
+        "eventlet",
+        "gevent",
+        "hiredis",
+        "idna",
+        "redis",
+        "requests",
+        "snowplow_tracker",
+        "socks",
+        "urllib3",
+        "zstandard",
+    ]
+)
+"""Packages outside the standard library whose exceptions may be raised in these places."""
+
+_STANDARD_LIBRARY = os.path.dirname(os.__file__)  # noqa: PTH120 - pathlib is slow to import
 
 _VARARGS = 0x04
 """`inspect.CO_VARARGS`, without its slow import."""
@@ -27,11 +71,12 @@ def is_interrupt(error: BaseException) -> bool:
 
     Returns:
         True for exceptions that are not an `Exception` (`KeyboardInterrupt`, `SystemExit`, `GeneratorExit`, gevent's
-        timeouts) and for exceptions of a Python signal handler, whatever their class.
+        timeouts), for exceptions of a Python signal handler, whatever their class, and for exceptions that another thread or
+        greenlet raised in a place where this one waits.
     """
     if not isinstance(error, Exception):
         return True
-    if _is_from_signal_handler(error.__traceback__):
+    if _is_from_signal_handler(error.__traceback__) or _is_from_elsewhere(error):
         return True
     seen = {id(error)}
     cause = error.__cause__ or error.__context__
@@ -91,36 +136,61 @@ def _is_being_handled(error: BaseException) -> bool:
 def _is_from_signal_handler(traceback: Optional[TracebackType]) -> bool:
     if traceback is None or traceback.tb_next is None:
         return False  # raised in the frame that caught it: a handler has its own frame
-    if _is_called_with_frame(traceback):
-        return True
-    codes = set(_traceback_codes(traceback))
     # The C functions: those of `signal` use exceptions to look up enums, during which another interrupt may occur.
-    handlers = filter(callable, map(_signal.getsignal, range(1, _signal.NSIG)))
-    return any(_code_of(handler) in codes for handler in handlers)
-
-
-def _is_called_with_frame(traceback: TracebackType) -> bool:
-    """Return whether a function was called with the frame that it interrupted.
-
-    Only handlers are called like that. A handler may have replaced itself before it raised, so that it is not installed
-    any more.
-    """
-    outer, inner = traceback.tb_frame, traceback.tb_next
+    numbers = range(1, _signal.NSIG)
+    handlers = map(_signal.getsignal, numbers)
+    codes = {_code_of(handler) for handler in handlers if callable(handler)}
+    outer = traceback.tb_frame
+    inner: Optional[TracebackType] = traceback.tb_next
     while inner is not None:
-        code, values = inner.tb_frame.f_code, inner.tb_frame.f_locals
-        count = code.co_argcount + bool(code.co_flags & _VARARGS) + code.co_kwonlyargcount
-        for name in code.co_varnames[:count]:
-            value = values.get(name)
-            if value is outer or (type(value) is tuple and any(each is outer for each in value)):
-                return True
-        outer, inner = inner.tb_frame, inner.tb_next
+        frame = inner.tb_frame
+        arguments, has_all = _arguments(frame)
+        # Only handlers are called with the frame that they interrupted, and a handler may have replaced itself before it
+        # raised, so that it is not installed any more.
+        if any(each is outer for each in arguments):
+            return True
+        # One that is installed may have changed its arguments. What shares its code, a wrapper, has others.
+        if frame.f_code in codes and (
+            not has_all or any(isinstance(each, int) and each in numbers for each in arguments)
+        ):
+            return True
+        outer, inner = frame, inner.tb_next
     return False
 
 
-def _traceback_codes(traceback: Optional[TracebackType]) -> Iterator[CodeType]:
-    while traceback is not None:
-        yield traceback.tb_frame.f_code
+def _is_from_elsewhere(error: BaseException) -> bool:
+    """Return whether another thread or greenlet raised an exception in a place where this thread waits."""
+    module = type(error).__module__
+    package = module.partition(".")[0]
+    if package in _RAISED_THERE or _is_in_standard_library(package):
+        return False
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
+    if traceback is None:
+        return False
+    place = str(traceback.tb_frame.f_globals.get("__name__"))
+    return any(place == name or place.startswith(name + ".") for name in _WAITING)
+
+
+def _is_in_standard_library(package: str) -> bool:
+    if package in sys.builtin_module_names:
+        return True
+    file = getattr(sys.modules.get(package), "__file__", None) or ""
+    return file.startswith(_STANDARD_LIBRARY) and "-packages" not in file
+
+
+def _arguments(frame: FrameType) -> Tuple[List[Any], bool]:
+    """Return the arguments that a function still has, with those of `*arguments`, and whether it has deleted none."""
+    code, values = frame.f_code, frame.f_locals
+    count = code.co_argcount + code.co_kwonlyargcount
+    found = [values[name] for name in code.co_varnames[:count] if name in values]
+    has_all = len(found) == count
+    if code.co_flags & _VARARGS:
+        name = code.co_varnames[count]
+        found.extend(values.get(name, ()))
+        has_all = has_all and name in values
+    return found, has_all
 
 
 def _code_of(handler: Any) -> Optional[CodeType]:

@@ -50,6 +50,8 @@ class Lock(RLock):  # type: ignore[misc]
     """Whether this thread already holds the lock: the caller is a signal handler or a finalizer."""
 
 
+_LOCKS_OF_C = (Lock, RLock)
+
 lock_class: Type[Lock] = Lock
 """Tests use another class, which checks the order."""
 
@@ -92,7 +94,7 @@ def hold(lock: Any) -> ContextManager[object]:
 
     It is for locks that other threads wait for. Where `with lock` is not safe, it is slower.
     """
-    return lock if _WITH_IS_SAFE and isinstance(lock, RLock) else _hold(lock)
+    return lock if _WITH_IS_SAFE and type(lock) in _LOCKS_OF_C else _hold(lock)
 
 
 @contextmanager

@@ -136,9 +136,13 @@ class RequestScope(Scope):
             finally:
                 self._loading_in = None
         pairs, anonymous = self._loaded
+        if self._anonymous is not None:
+            anonymous = self._anonymous
         if anonymous is None:
             anonymous = around.anonymous
-        return super()._merge(ScopeState({**around.pairs, **pairs}, around.entities, anonymous))
+        return ScopeState(
+            {**around.pairs, **pairs, **self._pairs}, around.entities + self._entities, anonymous
+        )
 
 
 class RequestTracking:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import signal
 import threading
 import time
 from typing import Any, Callable, Dict, List, Optional, Type
@@ -614,3 +616,97 @@ def test_copies_that_an_override_sends_have_their_delay(collector: CollectorWith
     time.sleep(0.5)
     assert len(collector.requests) < 20
     emitter.close(timeout=0)
+
+
+def test_a_callback_shares_the_wrapper_of_a_signal_handler(
+    collector: CollectorWithFaults, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it raises is logged all the same: only the handler's own exceptions are interrupts."""
+
+    def traced(function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*arguments: Any) -> Any:
+            return function(*arguments)
+
+        return wrapper
+
+    def fail(_: object) -> None:
+        raise ValueError("a fault of the callback")
+
+    before = signal.signal(signal.SIGUSR1, traced(print))
+    try:
+        with Emitter(collector.url, batch_size=1, on_success=traced(fail)) as emitter:
+            emitter.input({"e": "pv", "eid": "1"})
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert "on_success raised" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # it may come while a socket is being closed
+@pytest.mark.parametrize("call", ["track", "flush"])
+def test_a_time_limit_of_another_thread_comes_out(
+    collector: CollectorWithFaults, call: str
+) -> None:
+    """An exception that another thread raises in this one while it waits for the collector ends `track()`."""
+
+    class JobTimeoutError(Exception):
+        pass
+
+    collector.behaviour = Answer(fault="silence")
+    emitter = Emitter(collector.url, batch_size=1 if call == "track" else 10, request_timeout=3)
+    tracker = Tracker("limits", emitter)
+    outcome: List[str] = []
+
+    def job() -> None:
+        try:
+            tracker.track(PageView("https://example.com/"))
+            tracker.flush()
+            time.sleep(5)
+        except JobTimeoutError:
+            outcome.append("came out")
+
+    thread = threading.Thread(target=job)
+    thread.start()
+    assert collector.wait_for_requests(1)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread.ident or 0), ctypes.py_object(JobTimeoutError)
+    )
+    thread.join(4)
+    assert outcome == ["came out"]
+    collector.behaviour = Answer()
+    assert emitter.close(timeout=5) == 0
+
+
+class FailingEmitter:
+    """An emitter of a user's that always raises."""
+
+    def input(self, _: object) -> None:
+        """Raise."""
+        raise ValueError("no input")
+
+
+@pytest.mark.parametrize("fault", ["store", "emitter", "hook"])
+def test_a_handler_that_tracks_our_log_records_comes_to_an_end(
+    collector: CollectorWithFaults, fault: str
+) -> None:
+    """A record about a fault, made an event, meets the fault again and causes no further record."""
+    emitter: Any = FailingEmitter()
+    if fault != "emitter":
+        store = FailingStore("size", OSError("no size"), 10_000) if fault == "store" else None
+        emitter = Emitter(collector.endpoint, batch_size=1, event_store=store)
+    tracker = Tracker("records", emitter)
+    if fault == "hook":
+        tracker.before_track(lambda _: 1 / 0)
+    seen: List[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(record.getMessage())
+            tracker.track(PageView("https://example.com/logged"))
+
+    handler = Handler()
+    logging.getLogger("snowplow_tracker").addHandler(handler)
+    try:
+        tracker.track(PageView("https://example.com/"))
+    finally:
+        logging.getLogger("snowplow_tracker").removeHandler(handler)
+    assert len(seen) in range(1, 10)

@@ -176,6 +176,32 @@ def test_send_events_is_overridable(recorder: Recorder, cls: Any) -> None:
 
 
 @pytest.mark.parametrize("cls", EMITTERS)
+@pytest.mark.parametrize("method", ["post", "get"])
+def test_copies_that_an_override_sends_count_once(
+    recorder: Recorder, cls: Any, method: str
+) -> None:
+    """Events of which an override passes copies on are counted as themselves, whether they are sent or requeued."""
+    recorder.answer = lambda _request: 503
+
+    class Enriching(cls):  # type: ignore[misc]
+        def send_events(self, evts: List[Dict[str, Any]]) -> None:
+            super().send_events([{**event, "uid": "added"} for event in evts])
+
+    emitter = emitter_for(recorder, Enriching, method=method, batch_size=100)
+    # The same id twice: each copy stands for one of them.
+    tracker = track(emitter, 3)
+    for _ in range(2):
+        tracker.track(PageView(URL, event_id="5e9f2b0c-5d27-4d43-a7c3-0d1d86b7b4c2"))
+    emitter.sync_flush()
+    failed = emitter.stats()
+    assert (failed.tracked, failed.queued, failed.in_flight, failed.sent) == (5, 5, 0, 0)
+    recorder.answer = lambda _request: 200
+    emitter.sync_flush(timeout=5)
+    sent = emitter.stats()
+    assert (sent.tracked, sent.queued, sent.in_flight, sent.sent) == (5, 0, 0, 5)
+
+
+@pytest.mark.parametrize("cls", EMITTERS)
 def test_an_override_may_swallow_what_it_should_send(recorder: Recorder, cls: Any) -> None:
     """With `send_events` replaced by nothing, a flush and a close still return."""
 

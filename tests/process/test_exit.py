@@ -421,3 +421,29 @@ def test_threads_that_go_on_in_a_multiprocessing_child(
     done = run_program(program, method, emitter_class.__name__, collector.endpoint)
     assert done.status == 0, done
     assert len(collector.arrived) == 41
+
+
+def test_ctrl_c_while_the_exit_waits_reports_what_is_dropped(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults
+) -> None:
+    """An interrupt of the last sending ends the waiting, and each emitter's unsent events are reported."""
+    collector.behaviour = Answer(fault="silence")
+    program = """
+    import signal
+    emitters = [make(), make()]
+    for emitter in emitters:
+        track(Tracker("exit", emitter), 2)
+
+    ending = threading.Event()
+    atexit.register(ending.set)
+
+    def interrupt():
+        ending.wait()
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    """
+    done = run_program(START + program, emitter_class.__name__, collector.endpoint, "10", "")
+    assert done.errors.count("The program ends with 2 events") == 2, done
+    assert done.seconds < 4, done

@@ -1,6 +1,7 @@
 """The queue in memory."""
 
 import base64
+import dis
 import json
 import logging
 import random
@@ -598,14 +599,29 @@ def test_a_count_that_an_interrupt_left_is_corrected() -> None:
     assert store.size() == 0
 
 
+# After these the interpreter looks for signals, from Python 3.11 to 3.13: so `with` needs no help there.
+LOOKS_FOR_SIGNALS = ("CALL", "CALL_FUNCTION_EX", "CALL_KW", "JUMP_BACKWARD", "RESUME")
+
+
 def interrupted_at(number: int, call: Callable[[], object]) -> bool:
-    """Make a call, and raise KeyboardInterrupt before its bytecode of this number; return whether there was one."""
+    """Make a call, and raise KeyboardInterrupt before its bytecode of this number; return whether there was one.
+
+    Only those are counted before which a signal handler can run.
+    """
     seen = 0
+    before_it: Dict[Any, int] = {}
+
+    def can_interrupt(frame: Any) -> bool:
+        if not (3, 11) <= sys.version_info < (3, 14):
+            return True
+        last = before_it.get(frame)
+        before_it[frame] = frame.f_lasti
+        return last is not None and dis.opname[frame.f_code.co_code[last]] in LOOKS_FOR_SIGNALS
 
     def trace(frame: Any, event: str, _: object) -> Any:
         nonlocal seen
         frame.f_trace_opcodes = True
-        if event == "opcode":
+        if event == "opcode" and can_interrupt(frame):
             seen += 1
             if seen == number:
                 sys.settrace(None)
@@ -645,4 +661,4 @@ def test_an_interrupt_never_leaves_the_lock_of_the_queue_behind(*, need_retry: b
         was_interrupted = interrupted_at(number, partial(store.cleanup, batch, need_retry))
         was_interrupted = was_interrupted or number == 0
         assert taken_by_another_thread(store), f"interrupted before bytecode {number}"
-    assert number > 20
+    assert number > (5 if (3, 11) <= sys.version_info < (3, 14) else 20)

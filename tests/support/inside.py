@@ -16,7 +16,7 @@ from snowplow_tracker._http import (
     through_requests,
     transport,
 )
-from snowplow_tracker._process import fork, identity, locking
+from snowplow_tracker._process import fork, identity, interrupts, locking
 from snowplow_tracker._protocol import bodies as request_bodies
 from snowplow_tracker._protocol import cookies as request_cookies
 from snowplow_tracker._protocol import json, parameters, text
