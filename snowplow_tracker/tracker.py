@@ -681,6 +681,17 @@ class Tracker(DeprecatedTracking):
                 logger.exception("%s failed to %s", type(emitter).__name__, names[0])
 
 
+def __getattr__(name: str) -> Any:
+    # Tests patch `uuid.uuid4` here. Only once one has asked for the module, ids are made with it: ours take half the time.
+    if name == "uuid":
+        import uuid
+
+        if getattr(vars(Tracker)["get_uuid"], "__func__", None) is new_id:
+            Tracker.get_uuid = staticmethod(lambda: str(uuid.uuid4()))
+        return uuid
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def _check_callable(function: object, name: str) -> None:
     if not callable(function):
         raise TypeError(f"{name} must be a function, not {type(function).__name__}.")

@@ -14,6 +14,7 @@ Seams: what users override or replace. It must be looked up on `self`, the class
 | `emitter.event_store.cleanup` in an override of `send_events` settles the events of the batch | subclasses that send by themselves |
 | `Emitter._should_retry`, `_set_retry_delay`, `_reset_retry_delay`, `_retry_failed_events`, `_set_retry_timer`, `_cancel_retry_timer`, `retry_delay = seconds`; `InMemoryEventStore._buffer_capacity_reached` | subclasses with a changed copy of 1.1.0's methods |
 | `request_method.post`, `request_method.get`; `snowplow_tracker.emitters.requests` | tests that patch where 1.1.0 made its requests |
+| `snowplow_tracker.tracker.uuid` | tests that patch where 1.1.0 made its ids |
 | `Tracker.track`, `complete_payload`, `get_uuid`, `get_timestamp`, `track_self_describing_event` | subclasses; tests that fix ids and times |
 | `Event.build_payload` and `self.payload` | event classes of users |
 | `Tracker.__init__`, `AsyncEmitter.__init__` replaced by a stub | tests of Meltano and others: no hook may fail on such an object |

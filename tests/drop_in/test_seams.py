@@ -382,6 +382,19 @@ def test_patching_ids_and_times(recorder: Recorder) -> None:
     assert recorder.events[0]["dtm"] == "1234"
 
 
+def test_patching_the_source_of_ids(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`snowplow_tracker.tracker.uuid.uuid4`, where 1.1.0 got its ids, can be patched with effect."""
+    monkeypatch.setattr(Tracker, "get_uuid", vars(Tracker)["get_uuid"])  # as before, afterwards
+    tracker = Tracker("ns", emitter_for(recorder, batch_size=1))
+    fixed = "5e9f2b0c-5d27-4d43-a7c3-0d1d86b7b4c2"
+    with mock.patch("snowplow_tracker.tracker.uuid.uuid4", return_value=fixed):
+        assert tracker.track(PageView(URL)) == fixed
+    assert tracker.track(PageView(URL)) not in (None, fixed)
+    with mock.patch.object(Tracker, "get_uuid", return_value="patched"):
+        assert tracker_module.uuid.uuid4
+        assert Tracker.get_uuid() == "patched"
+
+
 def test_patching_in_the_module_of_the_tracker(recorder: Recorder) -> None:
     """Patches by path, as tests of 1.1.0's users have them, take effect."""
     path = "snowplow_tracker.tracker.Tracker"
