@@ -35,6 +35,7 @@ REASONS: Dict[int, str] = {
     34: "None and empty texts are left out",
     35: "what is plainly meant is sent in the form that the pipeline wants",
     36: "an event's own id and time of creation are kept",
+    37: "a full queue is sent, rather than dropped from, while the collector is well",
 }
 
 # For each scenario, each difference with its number.
@@ -292,6 +293,12 @@ ALLOWED: Dict[str, List[Tuple[int, str]]] = {
             'requests[2]: (nothing) -> {"events": [{"e": "pv", "p": "pc", "tna": "capacity", "url": "https://acme.com/4"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}',
         ),
         (20, 'seen: "int 10000" -> "int 2"'),
+    ],
+    "batches/full_store_drops_the_newest": [
+        (
+            37,
+            'requests[1]: (nothing) -> {"events": [{"aid": "app", "e": "pv", "p": "pc", "tna": "ns", "url": "https://acme.com/3"}, {"aid": "app", "e": "pv", "p": "pc", "tna": "ns", "url": "https://acme.com/4"}], "line": "POST /com.snowplowanalytics.snowplow/tp2"}',
+        ),
     ],
     "batches/threaded": [
         (8, 'connections: "one per request" -> "one"'),
