@@ -12,7 +12,6 @@ known.
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
-import os
 import sys
 from contextlib import contextmanager
 from types import CodeType, FrameType, TracebackType
@@ -40,6 +39,25 @@ _WAITING = (
 
 _RAISED_THERE = frozenset(
     [
+        # Of the standard library, what Python 3.8 and 3.9 do not list.
+        "asyncio",
+        "binascii",
+        "builtins",
+        "concurrent",
+        "email",
+        "encodings",
+        "http",
+        "json",
+        "queue",
+        "select",
+        "socket",
+        "sqlite3",
+        "ssl",
+        "struct",
+        "threading",
+        "urllib",
+        "zlib",
+        # Others.
         "OpenSSL",
         "brotli",
         "brotlicffi",
@@ -53,11 +71,10 @@ _RAISED_THERE = frozenset(
         "socks",
         "urllib3",
         "zstandard",
+        *getattr(sys, "stdlib_module_names", ()),
     ]
 )
-"""Packages outside the standard library whose exceptions may be raised in these places."""
-
-_STANDARD_LIBRARY = os.path.dirname(os.__file__)  # noqa: PTH120 - pathlib is slow to import
+"""Packages whose exceptions may be raised in these places."""
 
 _VARARGS = 0x04
 """`inspect.CO_VARARGS`, without its slow import."""
@@ -160,9 +177,8 @@ def _is_from_signal_handler(traceback: Optional[TracebackType]) -> bool:
 
 def _is_from_elsewhere(error: BaseException) -> bool:
     """Return whether another thread or greenlet raised an exception in a place where this thread waits."""
-    module = type(error).__module__
-    package = module.partition(".")[0]
-    if package in _RAISED_THERE or _is_in_standard_library(package):
+    package = type(error).__module__.partition(".")[0]
+    if package in _RAISED_THERE:
         return False
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
@@ -171,13 +187,6 @@ def _is_from_elsewhere(error: BaseException) -> bool:
         return False
     place = str(traceback.tb_frame.f_globals.get("__name__"))
     return any(place == name or place.startswith(name + ".") for name in _WAITING)
-
-
-def _is_in_standard_library(package: str) -> bool:
-    if package in sys.builtin_module_names:
-        return True
-    file = getattr(sys.modules.get(package), "__file__", None) or ""
-    return file.startswith(_STANDARD_LIBRARY) and "-packages" not in file
 
 
 def _arguments(frame: FrameType) -> Tuple[List[Any], bool]:
