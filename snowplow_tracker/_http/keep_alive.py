@@ -28,8 +28,7 @@ class Answer(NamedTuple):
     """The parts of a response that delivery uses."""
 
     status_code: int
-    headers: Any
-    """A mapping that ignores the case of names."""
+    headers: Mapping[str, str]
     reason: str
 
 
@@ -147,7 +146,7 @@ class KeepAliveClient:
             if body is not None:
                 connection.putheader("Content-Length", str(len(body)))
             connection.endheaders(body)
-            response = connection.getresponse()
+            response: Any = connection.getresponse()
             response.read(_MAX_READ)
             answer = Answer(response.status, response.headers, response.reason)
             # A longer answer is not worth reading for its connection.

@@ -145,7 +145,7 @@ def flush_all(*, keep: bool = False) -> None:
         # An interrupt, such as Ctrl-C: nothing is waited for any more, but what is dropped is reported.
         if not keep:
             for emitter in list(_holding.values()):
-                _for_the_last_time(emitter, emitter._finish_at_exit, 0.0)
+                _at_the_end(emitter, emitter._finish_at_exit, 0.0)
         raise
     finally:
         _is_flushing = False
@@ -161,15 +161,20 @@ def _flush_by_turns(alone: List[Any], *, keep: bool) -> None:
         # First an equal share of the time, since a collector that is down must not use up the time of the others; then
         # the rest for those that were slow.
         for number, emitter in enumerate(alone):
-            _at_the_end(emitter, emitter._try_at_exit, share=len(alone) - number)
+            _at_the_end(emitter, emitter._try_at_exit, _rest(emitter) / (len(alone) - number))
     for emitter in [*alone, *sending]:
-        _at_the_end(emitter, emitter._try_at_exit if keep else emitter._finish_at_exit)
+        last = emitter._try_at_exit if keep else emitter._finish_at_exit
+        _at_the_end(emitter, last, _rest(emitter))
 
 
-def _at_the_end(emitter: Any, function: Callable[[float], None], *, share: int = 1) -> None:
-    rest = emitter.exit_timeout - (monotonic() - _exit_started)
+def _rest(emitter: Any) -> float:
+    """Return the seconds that are left of an emitter's `exit_timeout`."""
+    return max(0.0, float(emitter.exit_timeout - (monotonic() - _exit_started)))
+
+
+def _at_the_end(emitter: Any, function: Callable[[float], None], timeout: float) -> None:
     try:
-        _for_the_last_time(emitter, function, max(0.0, rest / share))
+        _for_the_last_time(emitter, function, timeout)
     except Exception as error:
         if is_interrupt(error):
             raise
@@ -183,8 +188,9 @@ def flush_on_sigterm(*more: int) -> None:
     way `docker stop`, systemd and Kubernetes end plain loops, schedulers and servers that install no handler. After
     this call, the events of all emitters are sent first, within their `exit_timeout`. Then the earlier handler is
     called, or the signal ends the process as usual. What cannot be sent in time is dropped if the signal is SIGTERM or
-    SIGINT or has no handler; otherwise it is kept, because the program is expected to go on. Call it after the program has installed its own handlers. It has no
-    effect in a program that embeds Python and handles the signal in C (uWSGI), which runs the exit hooks itself.
+    SIGINT or has no handler; otherwise it is kept, because the program is expected to go on. Call it after the program
+    has installed its own handlers. It has no effect in a program that embeds Python and handles the signal in C (uWSGI),
+    which runs the exit hooks itself.
 
     If the signal arrives while the main thread is sending, or in an event loop of gevent or eventlet, it raises
     `SystemExit` (128 + the number) instead, as `sys.exit()` does, and the exit hooks send the events.

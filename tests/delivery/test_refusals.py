@@ -17,34 +17,23 @@ from support.collector_with_faults import (
     sizes,
     too_large_above,
 )
+from support.stores import FourMethodStore
 from support.tracking import Notes, assert_counters_add_up, payload, track_many
 
 Make = Callable[..., Any]
 LOGGER = "snowplow_tracker.emitters"
 
 
-class WatchedStore:
+class WatchedStore(FourMethodStore):
     """A user's store with the four methods of the protocol and nothing else, which keeps what it was told."""
 
     def __init__(self) -> None:
-        self.waiting: List[Dict[str, Any]] = []
+        super().__init__()
         self.cleanups: List[Tuple[List[str], bool]] = []
-
-    def add_event(self, payload: Dict[str, Any]) -> bool:
-        self.waiting.append(payload)
-        return True
-
-    def get_events_batch(self) -> List[Dict[str, Any]]:
-        batch, self.waiting = self.waiting, []
-        return batch
 
     def cleanup(self, batch: List[Dict[str, Any]], need_retry: bool) -> None:
         self.cleanups.append(([event["eid"] for event in batch], need_retry))
-        if need_retry:
-            self.waiting = batch + self.waiting
-
-    def size(self) -> int:
-        return len(self.waiting)
+        super().cleanup(batch, need_retry)
 
     def told(self, need_retry: bool) -> List[str]:
         """Return the events that it was told this about."""

@@ -16,6 +16,7 @@ from snowplow_tracker import PageView, Tracker
 from snowplow_tracker.emitters import AsyncEmitter, Emitter
 from support.collector_with_faults import OK, Answer, CollectorWithFaults, in_turn
 from support.processes import run_program
+from support.stores import FourMethodStore
 from support.tracking import Notes, assert_counters_add_up, payload, track_many, until
 
 Make = Callable[..., Any]
@@ -262,12 +263,12 @@ def test_http_post_may_return_a_response(collector: CollectorWithFaults) -> None
     emitter.close(timeout=1)
 
 
-class FailingStore:
+class FailingStore(FourMethodStore):
     """A store of which one method raises a few times, then works."""
 
     def __init__(self, method: str, error: BaseException, times: int = 1) -> None:
+        super().__init__()
         self._method, self._error, self._left = method, error, times
-        self.waiting: List[Dict[str, Any]] = []
 
     def _maybe_fail(self, method: str) -> None:
         if method == self._method and self._left:
@@ -276,22 +277,19 @@ class FailingStore:
 
     def add_event(self, payload: Dict[str, Any]) -> bool:
         self._maybe_fail("add_event")
-        self.waiting.append(payload)
-        return True
+        return super().add_event(payload)
 
     def get_events_batch(self) -> List[Dict[str, Any]]:
         self._maybe_fail("get_events_batch")
-        batch, self.waiting = self.waiting, []
-        return batch
+        return super().get_events_batch()
 
     def cleanup(self, batch: List[Dict[str, Any]], need_retry: bool) -> None:
         self._maybe_fail("cleanup")
-        if need_retry:
-            self.waiting = batch + self.waiting
+        super().cleanup(batch, need_retry)
 
     def size(self) -> int:
         self._maybe_fail("size")
-        return len(self.waiting)
+        return super().size()
 
 
 @pytest.mark.long
@@ -330,7 +328,7 @@ def test_a_store_that_refuses_events(make: Make, collector: CollectorWithFaults)
 
     class Full(FailingStore):
         def add_event(self, payload: Dict[str, Any]) -> bool:
-            return len(self.waiting) < 3 and super().add_event(payload)
+            return len(self.held) < 3 and super().add_event(payload)
 
     notes = Notes()
     emitter = make(batch_size=50, event_store=Full("", Odd()), **notes.callbacks())

@@ -38,6 +38,7 @@ from snowplow_tracker.payload import Payload
 from support import protocol
 from support.emitters import emitter_for
 from support.recorder import Recorder
+from support.stores import FourMethodStore
 
 URL = "https://acme.com/"
 SCHEMA = "iglu:com.acme/thing/jsonschema/1-0-0"
@@ -315,32 +316,17 @@ def test_no_retry_codes() -> None:
     assert EmitterConfiguration(custom_retry_codes=codes).custom_retry_codes == {}
 
 
-class Store:
-    """A store with the four methods of the protocol, and nothing else."""
+class Store(FourMethodStore):
+    """A store with the four methods of the protocol, which keeps what it was told."""
 
     def __init__(self) -> None:
-        self.held: List[Dict[str, Any]] = []
+        super().__init__()
         self.settled: List[Any] = []
 
-    def add_event(self, payload: Dict[str, Any]) -> bool:
-        """Keep an event."""
-        self.held.append(payload)
-        return True
-
-    def get_events_batch(self) -> List[Dict[str, Any]]:
-        """Hand everything out."""
-        batch, self.held = self.held, []
-        return batch
-
     def cleanup(self, batch: List[Dict[str, Any]], need_retry: bool) -> None:
-        """Hear about the fate of some events."""
+        """Note what became of events."""
         self.settled += [(event["url"], need_retry) for event in batch]
-        if need_retry:
-            self.held = batch + self.held
-
-    def size(self) -> int:
-        """Count what waits."""
-        return len(self.held)
+        super().cleanup(batch, need_retry)
 
 
 @pytest.mark.parametrize("cls", EMITTERS)

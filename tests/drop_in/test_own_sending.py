@@ -14,42 +14,17 @@ from snowplow_tracker.emitters import PAYLOAD_DATA_SCHEMA
 from snowplow_tracker.sqlite_event_store import SQLiteEventStore
 from support.emitters import emitter_for
 from support.recorder import Recorder
+from support.stores import FourMethodStore
 from support.tracking import until
 
 EMITTERS = [Emitter, AsyncEmitter]
-
-
-class OwnStore:
-    """A store with the four methods of 1.1.0."""
-
-    def __init__(self) -> None:
-        self.held: List[Dict[str, Any]] = []
-
-    def add_event(self, payload: Dict[str, Any]) -> bool:
-        """Add an event."""
-        self.held.append(payload)
-        return True
-
-    def get_events_batch(self) -> List[Dict[str, Any]]:
-        """Return all events."""
-        batch, self.held = self.held, []
-        return batch
-
-    def cleanup(self, batch: List[Dict[str, Any]], need_retry: bool) -> None:
-        """Requeue events, or forget them."""
-        if need_retry:
-            self.held = [*batch, *self.held]
-
-    def size(self) -> int:
-        """Return how many wait."""
-        return len(self.held)
 
 
 def new_store(kind: str, path: Any) -> Any:
     """A store of a kind."""
     if kind == "sqlite":
         return SQLiteEventStore(path / "events.db")
-    return OwnStore() if kind == "own" else InMemoryEventStore(logging.getLogger("test"))
+    return FourMethodStore() if kind == "own" else InMemoryEventStore(logging.getLogger("test"))
 
 
 def post(emitter: Any, events: List[Dict[str, Any]]) -> int:
@@ -145,7 +120,7 @@ def test_an_override_that_requeues_respects_the_retry_budget(recorder: Recorder)
 
 def test_events_of_others_go_to_the_store(recorder: Recorder) -> None:
     """What an override requeues beside its batch is the store's business alone."""
-    store = OwnStore()
+    store = FourMethodStore()
 
     class Own(Emitter):
         def send_events(self, evts: List[Dict[str, Any]]) -> None:
