@@ -326,11 +326,11 @@ class CollectorWithFaults:
         except (OSError, ValueError):
             pass
         finally:
+            with contextlib.suppress(OSError):
+                connection.close()
             with self._changed:
                 self._open.pop(number, None)
                 self._changed.notify_all()
-            with contextlib.suppress(OSError):
-                connection.close()
 
     def _serve_one(self, number: int, connection: socket.socket, stream: Any) -> bool:
         request = _read_request(number, connection, stream)
