@@ -4,6 +4,8 @@ A failed check raises `ValueError` with the name of the parameter. The package p
 other callers it is read from the source line of the call, and only after a check has failed.
 """
 
+from __future__ import annotations
+
 import sys
 from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Sized
 

@@ -100,8 +100,6 @@ DEFAULT_MAX_LENGTH = 10
 
 Overflow = Literal["wait", "drop_newest", "drop_oldest", "block"]
 
-_SomeEmitter = TypeVar("_SomeEmitter", bound="Emitter")
-
 
 def __getattr__(name: str) -> Any:
     # Users and tests use this name. Imported with this module, requests would be most of the package's import time.
@@ -662,6 +660,9 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         self.timer.after_fork()
         if self.bytes_queued is not None:
             self.bytes_queued = 0
+
+
+_SomeEmitter = TypeVar("_SomeEmitter", bound=Emitter)
 
 
 @describe_options

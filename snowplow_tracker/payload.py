@@ -1,5 +1,7 @@
 """The names and values that make up one event on the wire."""
 
+from __future__ import annotations
+
 from typing import Any, Dict, Optional
 
 from snowplow_tracker._protocol import deferred, parameters

@@ -74,7 +74,6 @@ else:
 
 __all__ = ["Scope", "ScopeValues", "current_scope", "propagate"]
 
-_Scope = TypeVar("_Scope", bound="Scope")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 PARAMETERS = {
@@ -470,6 +469,9 @@ class Scope:
             shown.append(f"anonymous={self._anonymous}")
         state = "closed" if self._token is None else "open"
         return f"<{type(self).__name__} {state}: {', '.join(shown) or 'nothing set'}>"
+
+
+_Scope = TypeVar("_Scope", bound=Scope)
 
 
 def current_scope() -> Scope:

@@ -1,5 +1,7 @@
 """Data together with the URI of its schema."""
 
+from __future__ import annotations
+
 from typing import Union
 
 from snowplow_tracker._protocol.json import dumps

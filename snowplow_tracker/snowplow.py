@@ -1,5 +1,7 @@
 """The registry of trackers, by namespace."""
 
+from __future__ import annotations
+
 import logging
 from typing import Any, Dict, Optional
 

@@ -1,5 +1,7 @@
 """The subject of an event: its user, device and session."""
 
+from __future__ import annotations
+
 from copy import copy
 from typing import Any, Dict, Optional, Type, TypeVar
 
@@ -27,7 +29,6 @@ __all__ = [
 
 DEFAULT_PLATFORM = "pc"
 
-_Subject = TypeVar("_Subject", bound="Subject")
 
 _IDENTIFIERS = ("duid", "ip", "sid", "tnuid", "uid")
 _SHOWN = frozenset({"cd", "cookie", "cs", "ds", "lang", "p", "res", "tz", "vp"})
@@ -54,7 +55,7 @@ class Subject(ValueObject):
         """Create a subject that has only the default platform."""
         self.standard_nv_pairs: Dict[str, Any] = {"p": DEFAULT_PLATFORM}
 
-    def set_platform(self, value: SupportedPlatform) -> "Subject":
+    def set_platform(self, value: SupportedPlatform) -> Subject:
         """Set the platform on which events happen.
 
         Args:
@@ -74,11 +75,11 @@ class Subject(ValueObject):
         self._platform_chosen = True
         return self
 
-    def set_user_id(self, user_id: Optional[str]) -> "Subject":
+    def set_user_id(self, user_id: Optional[str]) -> Subject:
         """Set the id of the user in your own system."""
         return self._set("uid", user_id)
 
-    def set_screen_resolution(self, width: int, height: int) -> "Subject":
+    def set_screen_resolution(self, width: int, height: int) -> Subject:
         """Set the size of the screen.
 
         Args:
@@ -90,7 +91,7 @@ class Subject(ValueObject):
         """
         return self._set("res", _dimensions(width, height))
 
-    def set_viewport(self, width: int, height: int) -> "Subject":
+    def set_viewport(self, width: int, height: int) -> Subject:
         """Set the size of the part of the page that is visible.
 
         Args:
@@ -102,7 +103,7 @@ class Subject(ValueObject):
         """
         return self._set("vp", _dimensions(width, height))
 
-    def set_document_size(self, width: int, height: int) -> "Subject":
+    def set_document_size(self, width: int, height: int) -> Subject:
         """Set the size of the whole page.
 
         Args:
@@ -116,78 +117,78 @@ class Subject(ValueObject):
         """
         return self._set("ds", _dimensions(width, height))
 
-    def set_document_charset(self, charset: Optional[str]) -> "Subject":
+    def set_document_charset(self, charset: Optional[str]) -> Subject:
         """Set the character encoding of the page, such as `UTF-8`.
 
         New in version 1.2.0.
         """
         return self._set("cs", charset)
 
-    def set_cookies_allowed(self, allowed: Optional[bool]) -> "Subject":
+    def set_cookies_allowed(self, allowed: Optional[bool]) -> Subject:
         """Set whether the browser accepts cookies.
 
         New in version 1.2.0.
         """
         return self._set("cookie", None if allowed is None else str(int(bool(allowed))))
 
-    def set_page_url(self, url: Optional[str]) -> "Subject":
+    def set_page_url(self, url: Optional[str]) -> Subject:
         """Set the URL of the page on which events happen, for events without their own.
 
         New in version 1.2.0.
         """
         return self._set("url", url)
 
-    def set_page_title(self, title: Optional[str]) -> "Subject":
+    def set_page_title(self, title: Optional[str]) -> Subject:
         """Set the title of the page on which events happen, for events without their own.
 
         New in version 1.2.0.
         """
         return self._set("page", title)
 
-    def set_referrer(self, referrer: Optional[str]) -> "Subject":
+    def set_referrer(self, referrer: Optional[str]) -> Subject:
         """Set the URL that linked to the page, for events without their own.
 
         New in version 1.2.0.
         """
         return self._set("refr", referrer)
 
-    def set_color_depth(self, depth: Optional[int]) -> "Subject":
+    def set_color_depth(self, depth: Optional[int]) -> Subject:
         """Set the number of bits per pixel of the screen."""
         return self._set("cd", depth)
 
-    def set_timezone(self, timezone: Optional[str]) -> "Subject":
+    def set_timezone(self, timezone: Optional[str]) -> Subject:
         """Set the time zone, such as `Europe/London`."""
         return self._set("tz", timezone)
 
-    def set_lang(self, lang: Optional[str]) -> "Subject":
+    def set_lang(self, lang: Optional[str]) -> Subject:
         """Set the language, such as `en`."""
         return self._set("lang", lang)
 
-    def set_domain_user_id(self, duid: Optional[str]) -> "Subject":
+    def set_domain_user_id(self, duid: Optional[str]) -> Subject:
         """Set the id of the user from a first-party cookie."""
         return self._set("duid", duid)
 
-    def set_domain_session_id(self, sid: Optional[str]) -> "Subject":
+    def set_domain_session_id(self, sid: Optional[str]) -> Subject:
         """Set the id of the session, a UUID."""
         return self._set("sid", sid)
 
-    def set_domain_session_index(self, vid: Optional[int]) -> "Subject":
+    def set_domain_session_index(self, vid: Optional[int]) -> Subject:
         """Set the number of the session: how many sessions the user has had, this one included."""
         return self._set("vid", vid)
 
-    def set_ip_address(self, ip: Optional[str]) -> "Subject":
+    def set_ip_address(self, ip: Optional[str]) -> Subject:
         """Set the IP address of the user."""
         return self._set("ip", ip)
 
-    def set_useragent(self, ua: Optional[str]) -> "Subject":
+    def set_useragent(self, ua: Optional[str]) -> Subject:
         """Set the user agent of the user's browser."""
         return self._set("ua", ua)
 
-    def set_network_user_id(self, nuid: Optional[str]) -> "Subject":
+    def set_network_user_id(self, nuid: Optional[str]) -> Subject:
         """Set the id of the user from a third-party cookie."""
         return self._set("tnuid", nuid)
 
-    def set_from_id_cookie(self, cookie: Optional[str]) -> "Subject":
+    def set_from_id_cookie(self, cookie: Optional[str]) -> Subject:
         """Set the domain user id, session index and session id from a cookie of the JavaScript tracker.
 
         Args:
@@ -213,7 +214,7 @@ class Subject(ValueObject):
         subject.set_from_id_cookie(cookie)
         return subject
 
-    def anonymise(self) -> "Subject":
+    def anonymise(self) -> Subject:
         """Remove what identifies a person: the user, domain user, network user and session ids, and the IP address.
 
         In the subject of an event, this also keeps those of the tracker's subject from being sent.
@@ -231,7 +232,7 @@ class Subject(ValueObject):
         """
         return copy(self)
 
-    def combine_subject(self, subject: Optional["Subject"]) -> PayloadDict:
+    def combine_subject(self, subject: Optional[Subject]) -> PayloadDict:
         """Return the parameters of both subjects; those of this one take precedence.
 
         The exception is a platform that was never set on this subject: the other's platform is used.
@@ -251,7 +252,7 @@ class Subject(ValueObject):
         self,
         name: str,
         value: Any,
-    ) -> "Subject":
+    ) -> Subject:
         self.standard_nv_pairs[name] = sent_value(name, value)
         return self
 
@@ -261,6 +262,9 @@ class Subject(ValueObject):
             for name, value in self.standard_nv_pairs.items()
         )
         return f"<{type(self).__name__} {{{shown}}}>"
+
+
+_Subject = TypeVar("_Subject", bound=Subject)
 
 
 def _dimensions(width: Any, height: Any) -> str:

@@ -1,5 +1,7 @@
 """The tracker: completes events and passes them to its emitters."""
 
+from __future__ import annotations
+
 import logging
 import os
 import time
@@ -96,7 +98,6 @@ if TYPE_CHECKING:
     from snowplow_tracker.hooks import AfterTrack, BeforeTrack, Pipeline, TrackerStats
     from snowplow_tracker.redaction import Redact
 
-_Tracker = TypeVar("_Tracker", bound="Tracker")
 
 # Our own ways to build a payload, which do not change the event.
 _PURE_BUILDERS = frozenset(
@@ -120,7 +121,7 @@ class Tracker(DeprecatedTracking):
 
     # Hooks, global entities and redaction; None until one is added. On the class, since a subclass may not call this
     # constructor.
-    _pipeline: "Optional[Pipeline]" = None
+    _pipeline: Optional[Pipeline] = None
 
     def __init__(
         self,
@@ -343,7 +344,7 @@ class Tracker(DeprecatedTracking):
         is_async: bool = False,
         *,
         timeout: Optional[float] = None,
-    ) -> "Tracker":
+    ) -> Tracker:
         """Send the queued events of all emitters.
 
         An exception of an emitter is logged and not raised.
@@ -360,7 +361,7 @@ class Tracker(DeprecatedTracking):
         self._call_emitters(("flush",) if is_async else ("sync_flush",), timeout)
         return self
 
-    def close(self, timeout: Optional[float] = None) -> "Tracker":
+    def close(self, timeout: Optional[float] = None) -> Tracker:
         """Send the queued events of all emitters and close them. Emitters without `close` are flushed.
 
         Args:
@@ -381,7 +382,7 @@ class Tracker(DeprecatedTracking):
     ) -> None:
         self.close()
 
-    async def aflush(self, *, timeout: Optional[float] = None) -> "Tracker":
+    async def aflush(self, *, timeout: Optional[float] = None) -> Tracker:
         """Send the queued events of all emitters without blocking the event loop: `flush` for asyncio.
 
         Args:
@@ -396,7 +397,7 @@ class Tracker(DeprecatedTracking):
 
         return await in_thread(partial(self.flush, timeout=timeout))
 
-    async def aclose(self, timeout: Optional[float] = None) -> "Tracker":
+    async def aclose(self, timeout: Optional[float] = None) -> Tracker:
         """Send the queued events and close all emitters without blocking the event loop: `close` for asyncio.
 
         `async with tracker:` calls it at the end of the block.
@@ -425,15 +426,13 @@ class Tracker(DeprecatedTracking):
         await self.aclose()
 
     @overload
-    def before_track(self, hook: "BeforeTrack", *, must_succeed: bool = ...) -> "BeforeTrack": ...
+    def before_track(self, hook: BeforeTrack, *, must_succeed: bool = ...) -> BeforeTrack: ...
 
     @overload
-    def before_track(
-        self, *, must_succeed: bool = ...
-    ) -> "Callable[[BeforeTrack], BeforeTrack]": ...
+    def before_track(self, *, must_succeed: bool = ...) -> Callable[[BeforeTrack], BeforeTrack]: ...
 
     def before_track(
-        self, hook: "Optional[BeforeTrack]" = None, *, must_succeed: bool = False
+        self, hook: Optional[BeforeTrack] = None, *, must_succeed: bool = False
     ) -> Any:
         """Add a hook that is called with every event before it is tracked, and may change or drop it.
 
@@ -465,7 +464,7 @@ class Tracker(DeprecatedTracking):
         self._own_pipeline().add_before(hook, must_succeed=must_succeed)
         return hook
 
-    def after_track(self, hook: "AfterTrack") -> "AfterTrack":
+    def after_track(self, hook: AfterTrack) -> AfterTrack:
         """Add a hook that is called after an event was passed to the emitters. It can be used as a decorator.
 
         Hooks run in the order in which they were added, in the thread that tracks. Their exceptions are logged.
@@ -485,7 +484,7 @@ class Tracker(DeprecatedTracking):
         self._own_pipeline().add_after(hook)
         return hook
 
-    def redact(self, target: str, action: "Redact", *, schema: Optional[str] = None) -> "Tracker":
+    def redact(self, target: str, action: Redact, *, schema: Optional[str] = None) -> Tracker:
         """Add a rule that removes, hashes or cuts a value in every event from now on, wherever the value comes from.
 
         If the action raises, the exception is logged, and the value is not sent.
@@ -508,8 +507,8 @@ class Tracker(DeprecatedTracking):
         return self
 
     def add_global_contexts(
-        self, contexts: "Union[Mapping[str, GlobalContext], Sequence[GlobalContext]]"
-    ) -> "Tracker":
+        self, contexts: Union[Mapping[str, GlobalContext], Sequence[GlobalContext]]
+    ) -> Tracker:
         """Add entities to every event from now on, always or under a condition.
 
         A global context is one of these: an entity, which is copied; a function that is called with each event and
@@ -534,7 +533,7 @@ class Tracker(DeprecatedTracking):
         self._own_pipeline().global_contexts.add(contexts)
         return self
 
-    def remove_global_contexts(self, *names: str) -> "Tracker":
+    def remove_global_contexts(self, *names: str) -> Tracker:
         """Remove global contexts by their names. Unknown names are ignored.
 
         Args:
@@ -553,7 +552,7 @@ class Tracker(DeprecatedTracking):
         self._own_pipeline().global_contexts.remove(names)
         return self
 
-    def clear_global_contexts(self) -> "Tracker":
+    def clear_global_contexts(self) -> Tracker:
         """Remove all global contexts.
 
         New in version 1.2.0.
@@ -561,14 +560,14 @@ class Tracker(DeprecatedTracking):
         self._own_pipeline().global_contexts.clear()
         return self
 
-    def _own_pipeline(self) -> "Pipeline":
+    def _own_pipeline(self) -> Pipeline:
         if self._pipeline is None:
             from snowplow_tracker.hooks import Pipeline
 
             self._pipeline = Pipeline()
         return self._pipeline
 
-    def set_subject(self, subject: Optional[Subject]) -> "Tracker":
+    def set_subject(self, subject: Optional[Subject]) -> Tracker:
         """Set the subject of the events from now on.
 
         Args:
@@ -581,7 +580,7 @@ class Tracker(DeprecatedTracking):
         self.subject = subject
         return self
 
-    def add_emitter(self, emitter: EmitterProtocol) -> "Tracker":
+    def add_emitter(self, emitter: EmitterProtocol) -> Tracker:
         """Add an emitter for the events from now on.
 
         Raises:
@@ -591,7 +590,7 @@ class Tracker(DeprecatedTracking):
         self.emitters.append(emitter)
         return self
 
-    def stats(self) -> "TrackerStats":
+    def stats(self) -> TrackerStats:
         """Return a snapshot of the delivery counters of the emitters, and the number of events that hooks dropped.
 
         New in version 1.2.0.
@@ -679,6 +678,9 @@ class Tracker(DeprecatedTracking):
                 if is_interrupt(error):
                     raise
                 logger.exception("%s failed to %s", type(emitter).__name__, names[0])
+
+
+_Tracker = TypeVar("_Tracker", bound=Tracker)
 
 
 def __getattr__(name: str) -> Any:

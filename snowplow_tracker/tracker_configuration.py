@@ -1,5 +1,7 @@
 """The options of the tracker that `Snowplow.create_tracker` creates."""
 
+from __future__ import annotations
+
 from typing import Optional
 
 from snowplow_tracker._protocol.json import check_json_encoder

@@ -1,5 +1,7 @@
 """The methods of trackers from before there were event classes."""
 
+from __future__ import annotations
+
 import sys
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, TypeVar, Union
 from warnings import warn
@@ -42,7 +44,6 @@ else:
 
 __all__ = ["DeprecatedTracking"]
 
-_Tracker = TypeVar("_Tracker", bound="DeprecatedTracking")
 _Context = Optional[List[SelfDescribingJson]]
 
 
@@ -486,6 +487,9 @@ class DeprecatedTracking:
             tstamp=tstamp,
             event_subject=event_subject,
         )
+
+
+_Tracker = TypeVar("_Tracker", bound=DeprecatedTracking)
 
 
 def _warn(method: str) -> None:

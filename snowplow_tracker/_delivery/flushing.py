@@ -6,10 +6,11 @@ import weakref
 from contextvars import ContextVar
 from typing import Any, Callable, List, Optional
 
+from snowplow_tracker._delivery.counts import Checkpoint
 from snowplow_tracker._delivery.sender import Owner
 from snowplow_tracker._delivery.sending import Sending, Step
 from snowplow_tracker._delivery.settlement import Settlement
-from snowplow_tracker._delivery.state import Checkpoint, Core, Phase
+from snowplow_tracker._delivery.state import Core, Phase
 from snowplow_tracker._delivery.stats import EmitterState
 
 __all__ = ["AutomaticFlush", "Flushing"]

@@ -1,7 +1,5 @@
 """The options of delivery, each defined once: its default, its check and its meaning."""
 
-from __future__ import annotations
-
 import math
 import os
 import re
@@ -47,8 +45,8 @@ WAIT = "wait"
 _OVERFLOWS = (WAIT, *OVERFLOW_POLICIES)
 
 # What RFC 9110 (5.1 and 5.5) allows in a header, and requests accepts.
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"([!-~\x80-\x84\x86-\x9f\xa1-\xff][ \t!-~\x80-\xff]*)?")
+_HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_HEADER_VALUE = r"([!-~\x80-\x84\x86-\x9f\xa1-\xff][ \t!-~\x80-\xff]*)?"
 
 _Class = TypeVar("_Class", bound=type)
 
@@ -211,9 +209,9 @@ def _check_headers(name: str, headers: Any) -> None:
     ):
         raise TypeError(f"{name} must be a mapping of strings to strings.")
     for header, value in headers.items():
-        if not _HEADER_NAME.fullmatch(header):
+        if not re.fullmatch(_HEADER_NAME, header):
             raise ValueError(f"{name}: {header!r} is not the name of a header.")
-        if not _HEADER_VALUE.fullmatch(value):
+        if not re.fullmatch(_HEADER_VALUE, value):
             raise ValueError(
                 f"{name}: the value of {header!r} must begin with no space, and have no line break and no "
                 "character beyond Latin-1."

@@ -6,6 +6,7 @@ import enum
 import logging
 from typing import Any, Callable, List, Mapping, Optional, Tuple
 
+from snowplow_tracker._delivery.counts import Counts
 from snowplow_tracker._delivery.outcome import (
     NO_ANSWER,
     HttpStatus,
@@ -16,7 +17,7 @@ from snowplow_tracker._delivery.outcome import (
 )
 from snowplow_tracker._delivery.sender import Owner, Sender
 from snowplow_tracker._delivery.settlement import Settlement, passes_on
-from snowplow_tracker._delivery.state import Batch, Core, Counts, Permit, Phase, permit_in_use
+from snowplow_tracker._delivery.state import Batch, Core, Permit, Phase, permit_in_use
 from snowplow_tracker._delivery.stats import DropReason, EmitterState
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._process.clock import monotonic

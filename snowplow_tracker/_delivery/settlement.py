@@ -12,19 +12,16 @@ from typing import Any, Callable, Iterator, Optional
 
 from snowplow_tracker._compat.keywords import names_parameter
 from snowplow_tracker._delivery import unreported
+from snowplow_tracker._delivery.counts import Checkpoint, Counts, Progress, Tally, dropped
 from snowplow_tracker._delivery.outcome import Outcome
 from snowplow_tracker._delivery.sender import Owner
 from snowplow_tracker._delivery.state import (
     Batch,
-    Checkpoint,
     Core,
-    Counts,
     Permit,
-    Progress,
-    dropped,
     permit_in_use,
 )
-from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, Tally
+from snowplow_tracker._delivery.stats import DeliveryStats, DropReason
 from snowplow_tracker._http.endpoint import redact
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._process.interrupts import is_interrupt

@@ -12,9 +12,9 @@ import threading
 import weakref
 from contextvars import ContextVar
 from functools import partial
-from types import MappingProxyType
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from snowplow_tracker._delivery.counts import NOTHING, Checkpoint, Counts, Progress, dropped
 from snowplow_tracker._delivery.retry import Backoff, RetryPolicy
 from snowplow_tracker._delivery.sender import Sender
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
@@ -23,63 +23,14 @@ from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 __all__ = [
     "Batch",
-    "Checkpoint",
     "CircuitBreaker",
     "Core",
-    "Counts",
     "Demand",
     "Ledger",
     "Permit",
     "Phase",
-    "Progress",
-    "dropped",
     "permit_in_use",
 ]
-
-_NONE_DROPPED: Mapping[DropReason, int] = MappingProxyType({})
-
-
-class Counts(NamedTuple):
-    """Numbers of events and requests by their outcome."""
-
-    sent: int = 0
-    settled: int = 0
-    """Events that were sent, or dropped after they were queued."""
-    failed_attempts: int = 0
-    retried: int = 0
-    dropped: Mapping[DropReason, int] = _NONE_DROPPED
-
-    @property
-    def total_dropped(self) -> int:
-        """The number of dropped events, for all reasons."""
-        return sum(self.dropped.values())
-
-    def plus(self, other: Counts) -> Counts:
-        """Return the sum of both."""
-        dropped = self.dropped
-        if other.dropped:
-            dropped = {
-                reason: self.dropped.get(reason, 0) + other.dropped.get(reason, 0)
-                for reason in [*self.dropped, *(r for r in other.dropped if r not in self.dropped)]
-            }
-        return Counts(
-            self.sent + other.sent,
-            self.settled + other.settled,
-            self.failed_attempts + other.failed_attempts,
-            self.retried + other.retried,
-            dropped,
-        )
-
-
-NOTHING = Counts()
-
-
-class Progress(NamedTuple):
-    """The state of a batch: the events that are not settled yet, and the counts of the others."""
-
-    open: Mapping[int, PayloadDict]
-    """By `id()`: events may be equal, or have the same `eid`."""
-    counts: Counts = NOTHING
 
 
 class Batch:
@@ -144,17 +95,6 @@ def _key_by_eid(events: Mapping[int, PayloadDict], eid: object) -> Optional[int]
     return next((key for key, event in events.items() if event.get("eid") == eid), None)
 
 
-class Checkpoint(NamedTuple):
-    """What a flush waits for: the events that were not delivered when it began."""
-
-    settled: int
-    """The number of settled events to reach."""
-    tracked: int
-    """The number of sent and dropped events to reach."""
-    permits: int
-    """The number of the last permit before it."""
-
-
 class Ledger:
     """Counts events by their outcome. Not thread-safe: its owner holds a lock.
 
@@ -201,17 +141,6 @@ class Ledger:
     def orphans(self, permits: Sequence[int]) -> List[Batch]:
         """Return the batches in flight without one of these permits."""
         return [batch for batch in self._state[1] if batch.permit not in permits]
-
-
-def dropped(count: int, reason: DropReason, *, queued: bool) -> Counts:
-    """Return the counts for events that are dropped.
-
-    Args:
-        count: How many.
-        reason: Why.
-        queued: Whether they were in the queue before: then they count as settled.
-    """
-    return Counts(settled=count if queued else 0, dropped={reason: count})
 
 
 class CircuitBreaker:

@@ -1,9 +1,6 @@
 """The public counters, states and reasons of delivery."""
 
-from __future__ import annotations
-
 import enum
-import itertools
 from typing import Dict, NamedTuple
 
 
@@ -72,25 +69,3 @@ class DeliveryStats(NamedTuple):
     failed_attempts: int
     retried: int
     dropped: Dict[DropReason, int]
-
-
-class Tally:
-    """A counter that many threads may increase without a lock.
-
-    `next()` of an `itertools.count` is atomic, and faster than a lock around `+= 1`. Reading consumes a number too, which is
-    subtracted again; readers need their own lock.
-    """
-
-    __slots__ = ("_numbers", "_reads", "add")
-
-    def __init__(self) -> None:
-        self._numbers = itertools.count()
-        self._reads = 0
-        self.add = self._numbers.__next__
-        """Count one."""
-
-    def read(self) -> int:
-        """Return how often `add` was called."""
-        value = next(self._numbers) - self._reads
-        self._reads += 1
-        return value

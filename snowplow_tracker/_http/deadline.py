@@ -1,7 +1,5 @@
 """Time limits of requests."""
 
-from __future__ import annotations
-
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Optional
 

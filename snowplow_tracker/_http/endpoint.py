@@ -31,16 +31,15 @@ METHODS = {"get", "post"}
 _POST_PATH = "/com.snowplowanalytics.snowplow/tp2"
 GET_PATH = "/i"
 
+# These are strings, which `re` compiles at their first use: most programs need none of them.
 # A colon before digits alone belongs to a host of that name, which may exist: 1.1.0 delivers to it.
-_SCHEME_WITHOUT_SLASHES = re.compile(r"https?(?::(?![0-9]+(?:/|$))|//)", re.IGNORECASE)
+_SCHEME_WITHOUT_SLASHES = r"(?i)https?(?::(?![0-9]+(?:/|$))|//)"
 # Up to the last "@": a password may hold any character, and the "//" that `redact` looks for may be missing.
-_UP_TO_HOST = re.compile(r"\A((?:https?(?::/*|//)|[^:/?#@]*://)?).*@", re.IGNORECASE | re.DOTALL)
-_USERINFO = re.compile(r"(?<=://)[^\s/?#'\"]*@")
-_QUERY = re.compile(r"(?<=[?&])([^\s=&#'\"]+)=[^\s&#'\"]*")
+_UP_TO_HOST = r"(?is)\A((?:https?(?::/*|//)|[^:/?#@]*://)?).*@"
+_USERINFO = r"(?<=://)[^\s/?#'\"]*@"
+_QUERY = r"(?<=[?&])([^\s=&#'\"]+)=[^\s&#'\"]*"
 # A name such as 127.example.com belongs to somebody else. Short forms such as 127.1 are addresses, too.
-_THIS_MACHINE = re.compile(
-    r"(?:localhost\.?|127(?:\.[0-9]+){1,3}|\[::1\])(?::[0-9]*)?", re.IGNORECASE
-)
+_THIS_MACHINE = r"(?i)(?:localhost\.?|127(?:\.[0-9]+){1,3}|\[::1\])(?::[0-9]*)?"
 _MAX_SHOWN = 200
 _ENCODE = ": special characters of a user name or a password must be percent-encoded."
 
@@ -81,7 +80,7 @@ def collector_uri(
             raise ValueError(f"endpoint must be http or https, got {shown!r}.")
         if "://" in rest:
             raise ValueError(f"endpoint {shown!r} has two schemes: use one.")
-    elif _SCHEME_WITHOUT_SLASHES.match(endpoint):
+    elif re.match(_SCHEME_WITHOUT_SLASHES, endpoint):
         raise ValueError(f"endpoint {shown!r} needs '://' after its scheme, as in 'https://host'.")
     else:
         rest = endpoint
@@ -129,7 +128,7 @@ def collector_uri(
 def is_this_machine(endpoint: str) -> bool:
     """Return whether the host of an endpoint is this machine: `localhost`, `127.*` or `[::1]`."""
     host = endpoint.rpartition("://")[2].partition("/")[0].rpartition("@")[2]
-    return _THIS_MACHINE.fullmatch(host) is not None
+    return re.fullmatch(_THIS_MACHINE, host) is not None
 
 
 def default_protocol(endpoint: str) -> HttpProtocol:
@@ -160,13 +159,13 @@ def post_path(path: Optional[str]) -> str:
 
 def _shown(endpoint: str) -> str:
     """Return an endpoint as a message may show it, also where it is invalid."""
-    return redact(_UP_TO_HOST.sub(lambda found: found[1], endpoint))
+    return redact(re.sub(_UP_TO_HOST, lambda found: found[1], endpoint))
 
 
 def redact(string: str) -> str:
     """Return a URL, or a string with URLs in it, without user names, passwords and the values of queries."""
     # A replacement that is a function: `re` imports a module for a template, which fails while the interpreter ends.
-    return _QUERY.sub(lambda found: found[1] + "=…", _USERINFO.sub("", string))
+    return re.sub(_QUERY, lambda found: found[1] + "=…", re.sub(_USERINFO, "", string))
 
 
 def printable(string: str, limit: int = _MAX_SHOWN) -> str:

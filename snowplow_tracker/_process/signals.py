@@ -1,7 +1,5 @@
 """Handlers for signals that by default end the process immediately, without any exit hook."""
 
-from __future__ import annotations
-
 import logging
 import signal
 import sys

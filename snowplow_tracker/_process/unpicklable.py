@@ -6,8 +6,6 @@ from typing import Any, NoReturn, Tuple, TypeVar, Union
 
 __all__ = ["Unpicklable"]
 
-_Self = TypeVar("_Self", bound="Unpicklable")
-
 
 class Unpicklable:
     """An object whose queue, connections and threads a pickle or a deep copy would not have.
@@ -24,6 +22,9 @@ class Unpicklable:
         twin: _Self = object.__new__(type(self))
         twin.__dict__.update(vars(self))
         return twin
+
+
+_Self = TypeVar("_Self", bound=Unpicklable)
 
 
 def _pickles_itself(kind: Any) -> bool:

@@ -392,11 +392,11 @@ def _url_problem(url: str) -> Optional[str]:
     return None
 
 
-SCHEMA_URI = re.compile(
+SCHEMA_URI = (
     r"iglu:(?P<vendor>[a-zA-Z0-9_.-]+)/(?P<name>[a-zA-Z0-9_-]+)/(?P<format>[a-zA-Z0-9_-]+)"
     r"/(?P<version>[1-9][0-9]*-(?:0|[1-9][0-9]*)-(?:0|[1-9][0-9]*))"
 )
-"""Enrich's pattern of Iglu URIs. The classes are written out, so that they are ASCII only."""
+"""Enrich's pattern of Iglu URIs, compiled at its first use. The classes are written out, so that they are ASCII only."""
 
 known_schemas: Set[str] = set()
 """Schemas that were already checked (fast path)."""
@@ -412,7 +412,7 @@ def check_schema(schema: Any) -> None:
     """
     if schema in known_schemas or type(schema) is not str or not schema:
         return
-    if not SCHEMA_URI.fullmatch(schema):
+    if not re.fullmatch(SCHEMA_URI, schema):
         warn_once(
             ("schema",),
             "schema is %.100r, but must be iglu:vendor/name/format/version, such as "

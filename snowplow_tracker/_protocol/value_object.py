@@ -1,11 +1,11 @@
 """Value objects: objects of one type with equal contents are equal, and can be copied and pickled."""
 
+from __future__ import annotations
+
 from copy import copy
 from typing import Any, Dict, Mapping, TypeVar
 
 __all__ = ["ValueObject"]
-
-_Self = TypeVar("_Self", bound="ValueObject")
 
 
 class ValueObject:
@@ -48,3 +48,6 @@ class ValueObject:
             vars(self)[self._names_in_1_1_0.get(name, name)] = value
         for name, value in (in_slots or {}).items():
             setattr(self, name, value)
+
+
+_Self = TypeVar("_Self", bound=ValueObject)

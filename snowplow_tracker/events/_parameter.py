@@ -1,5 +1,7 @@
 """Properties of events whose values are in a dictionary of the event."""
 
+from __future__ import annotations
+
 from operator import attrgetter
 from typing import (
     TYPE_CHECKING,
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Parameter", "parameters_of", "required_string"]
 
 _Value = TypeVar("_Value")
-_OF_PAYLOAD: Callable[["Event"], Dict[str, Any]] = attrgetter("payload.nv_pairs")
+_OF_PAYLOAD: Callable[[Event], Dict[str, Any]] = attrgetter("payload.nv_pairs")
 
 
 class Parameter(Generic[_Value]):
@@ -69,17 +71,17 @@ class Parameter(Generic[_Value]):
         self.name = name
 
     @overload
-    def __get__(self, event: None, owner: Type["Event"]) -> "Self": ...
+    def __get__(self, event: None, owner: Type[Event]) -> Self: ...
 
     @overload
-    def __get__(self, event: "Event", owner: Type["Event"]) -> _Value: ...
+    def __get__(self, event: Event, owner: Type[Event]) -> _Value: ...
 
-    def __get__(self, event: Optional["Event"], owner: Type["Event"]) -> Union["Self", _Value]:
+    def __get__(self, event: Optional[Event], owner: Type[Event]) -> Union[Self, _Value]:
         if event is None:
             return self
         return cast("_Value", self.pairs_of(event).get(self.key))
 
-    def __set__(self, event: "Event", value: _Value) -> None:
+    def __set__(self, event: Event, value: _Value) -> None:
         pairs = self.pairs_of(event)
         if self._required or (self._checked and value is not None):
             non_empty_string(value, name=self.name)

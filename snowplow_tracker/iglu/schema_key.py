@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple, Tuple
 
 from snowplow_tracker._protocol.parameters import SCHEMA_URI
@@ -31,7 +32,7 @@ class SchemaKey(NamedTuple):
         Raises:
             ValueError: It is not such a URI.
         """
-        match = SCHEMA_URI.fullmatch(uri) if isinstance(uri, str) else None
+        match = re.fullmatch(SCHEMA_URI, uri) if isinstance(uri, str) else None
         # With ".." as a vendor, the path would leave the folder of a registry.
         if match is None or not match["vendor"].strip("."):
             raise ValueError(
