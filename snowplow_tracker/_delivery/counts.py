@@ -2,7 +2,7 @@
 
 import itertools
 from types import MappingProxyType
-from typing import Mapping, NamedTuple
+from typing import Mapping, NamedTuple, Optional
 
 from snowplow_tracker._delivery.stats import DropReason
 from snowplow_tracker.typing import PayloadDict
@@ -26,6 +26,17 @@ class Counts(NamedTuple):
     def total_dropped(self) -> int:
         """The number of dropped events, for all reasons."""
         return sum(self.dropped.values())
+
+    def tracked(self, unsent: int, added: Optional[int]) -> int:
+        """Return the number of events that the emitter got.
+
+        Args:
+            unsent: The number of events that are queued or in flight.
+            added: The number of events added to the store; None if it is the sum of all others.
+        """
+        if added is None:
+            return unsent + self.sent + self.total_dropped
+        return added + self.total_dropped - (self.settled - self.sent)
 
     def plus(self, other: "Counts") -> "Counts":
         """Return the sum of both."""
@@ -80,20 +91,17 @@ def dropped(count: int, reason: DropReason, *, queued: bool) -> Counts:
 class Tally:
     """A counter that many threads may increase without a lock.
 
-    `next()` of an `itertools.count` is atomic, and faster than a lock around `+= 1`. Reading consumes a number too, which is
-    subtracted again; readers need their own lock.
+    `next()` of an `itertools.count` is atomic, also where a signal handler that tracks interrupts the thread.
     """
 
-    __slots__ = ("_numbers", "_reads", "add")
+    __slots__ = ("_numbers", "add")
 
     def __init__(self) -> None:
         self._numbers = itertools.count()
-        self._reads = 0
         self.add = self._numbers.__next__
         """Count one."""
 
     def read(self) -> int:
         """Return how often `add` was called."""
-        value = next(self._numbers) - self._reads
-        self._reads += 1
-        return value
+        # In every Python its representation, "count(5)", is the one way to read it without taking a number.
+        return int(repr(self._numbers)[len("count(") : -1])

@@ -393,7 +393,7 @@ class Engine:
         if step is Step.EMPTY:
             if not self._look():
                 self.core.pause()
-        elif step is Step.SENT:
+        elif step.is_sent:
             rest = self._settlement.size()
             if not rest:
                 self._look()
@@ -446,8 +446,9 @@ class Engine:
 
     def flush_here(self, timeout: Optional[float]) -> int:
         """Send what is queued now in the calling thread, until an attempt fails or `timeout` is over."""
-        if self.core.enter() is not None:
-            self._flushing.ask_again()
+        permit = self.core.enter()
+        if permit is not None:
+            permit.flush_again = True
             return self.unsent()
         return self._flushing.here(timeout)
 

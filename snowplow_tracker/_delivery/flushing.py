@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from contextvars import ContextVar
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Optional
 
 from snowplow_tracker._delivery.counts import Checkpoint
 from snowplow_tracker._delivery.sender import Owner
@@ -15,11 +15,8 @@ from snowplow_tracker._delivery.stats import EmitterState
 
 __all__ = ["AutomaticFlush", "Flushing"]
 
-_FIRST_PAUSE, _MAX_PAUSE = 0.005, 0.5
-"""Seconds between attempts at a store that holds events and returns none: another process has it locked."""
-
 _PATIENCE = 2.0
-"""Seconds after which a flush without a deadline stops asking such a store."""
+"""Seconds after which a flush without a deadline stops asking a store that holds events and returns none."""
 
 
 class AutomaticFlush:
@@ -98,15 +95,13 @@ class Flushing:
         deadline = None if timeout is None else core.clock() + timeout
         checkpoint = self._settlement.checkpoint()
         flush()
-        callbacks: List[int] = []
+
+        def is_stopped() -> bool:
+            return core is not self.core or core.life is EmitterState.CLOSED or not alive()
 
         def is_over() -> bool:
-            if core is not self.core or core.life is EmitterState.CLOSED or not alive():
+            if is_stopped() or core.is_reached(checkpoint):
                 return True
-            if core.is_reached(checkpoint):
-                # The caller expects the callbacks to have been called, too.
-                callbacks[:] = callbacks or [core.permits]
-                return core.all_ended(callbacks[0])
             if core.demand.phase is Phase.ASLEEP and not core.is_sending:
                 return True
             if deadline is not None:
@@ -116,14 +111,22 @@ class Flushing:
             )
             return core.last_failed > checkpoint.permits or on_hold
 
+        self._wait(is_over, deadline)
+        if core.is_reached(checkpoint):
+            # The caller expects the callbacks to have been called, too.
+            permits = core.permits
+            self._wait(lambda: is_stopped() or core.all_ended(permits), deadline)
+        return self._settlement.unsent()
+
+    def _wait(self, is_over: Callable[[], bool], deadline: Optional[float]) -> None:
+        core = self.core
         while not is_over():
             self._sending.recover_lost()
             rest = None if deadline is None else deadline - core.clock()
             if rest is not None and rest <= 0:
-                break
+                return
             if not core.changed.wait(is_over, rest) and rest is None:
-                break  # a signal handler must not wait for the thread that it interrupted
-        return self._settlement.unsent()
+                return  # a signal handler must not wait for the thread that it interrupted
 
     def here(self, timeout: Optional[float]) -> int:
         """Send in the calling thread."""
@@ -148,11 +151,9 @@ class Flushing:
             if core is not self.core:  # a callback may fork
                 return
             rest = self._settlement.size()
-            if step is not Step.SENT or not self._asked_again or rest > batch_size:
+            # A callback may have tracked a batch, which its `track()` would have sent.
+            if step is not Step.SENT_AND_ASKED or rest > batch_size:
                 break
-            self._asked_again = (
-                False  # a callback tracked a batch, which its `track()` would have sent
-            )
         if rest >= batch_size:
             core.has_backlog = True
         elif step is Step.EMPTY:
@@ -169,7 +170,6 @@ class Flushing:
         if core.demand.phase is Phase.ASLEEP and not core.is_reached(checkpoint):
             self._wake()  # the store has events of an earlier process
         patience = core.clock() + _PATIENCE
-        pause = _FIRST_PAUSE
         while core is self.core and not core.is_reached(checkpoint):  # a callback may fork
             if deadline is not None and core.clock() >= deadline:
                 return
@@ -177,11 +177,10 @@ class Flushing:
             step = self._sending.step(forced=forced, deadline=deadline)
             if core is not self.core:
                 return
-            if step is Step.SENT:
-                forced, pause = False, _FIRST_PAUSE
-                if self._asked_again or was_failing:
+            if step.is_sent:
+                forced = False
+                if step is Step.SENT_AND_ASKED or was_failing:
                     # A callback tracked events and flushed; or events tracked during a retry were only queued.
-                    self._asked_again = False
                     checkpoint = self._settlement.checkpoint()
                 continue
             if step is Step.FAILED:
@@ -193,22 +192,14 @@ class Flushing:
                     deadline is None and core.clock() >= patience
                 ):
                     return
-                core.changed.wait(lambda: False, self._rest(deadline, pause))
-                pause = min(2 * pause, _MAX_PAUSE)
+                pause = core.pause()
+                rest = pause if deadline is None else deadline - core.clock()
+                core.changed.wait(lambda: False, max(0.0, min(pause, rest)))
                 continue
             if not self._wait_for_others(
                 deadline, checkpoint, forced=forced, empty=step is Step.EMPTY
             ):
                 return
-
-    _asked_again = False
-
-    def ask_again(self) -> None:
-        """Note that a callback asked for a flush of what it tracked."""
-        self._asked_again = True
-
-    def _rest(self, deadline: Optional[float], pause: float) -> float:
-        return pause if deadline is None else min(pause, max(0.0, deadline - self.core.clock()))
 
     def _wait_for_others(
         self, deadline: Optional[float], checkpoint: Checkpoint, *, forced: bool, empty: bool

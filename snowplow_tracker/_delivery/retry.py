@@ -32,14 +32,14 @@ class RetryPolicy:
         self._first_window = first_window
         self._growth = growth
 
-    def window(self, failures: int, cap: float) -> float:
+    def window(self, failures: int, max_delay: float) -> float:
         """Return the maximum delay, in seconds, after this many failures in a row."""
-        # Far past any cap; without a limit the power would overflow after days of outage.
-        return max(0.0, min(cap, self._first_window * self._growth ** min(failures - 1, 64)))
+        # Far past any maximum; without a limit the power would overflow after days of outage.
+        return max(0.0, min(max_delay, self._first_window * self._growth ** min(failures - 1, 64)))
 
-    def delay(self, failures: int, cap: float, random: Callable[[], float]) -> float:
+    def delay(self, failures: int, max_delay: float, random: Callable[[], float]) -> float:
         """Draw the delay, in seconds, after this many failures in a row."""
-        return random() * self.window(failures, cap)
+        return random() * self.window(failures, max_delay)
 
 
 def parse_retry_after(
@@ -75,26 +75,26 @@ class Backoff:
         self._clock = clock
         self._random = random
         self.failures = 0
+        """The number of failed attempts in a row."""
+        self.failing = False
+        """Whether the last attempt failed. An attribute, because each `track()` reads it (fast path)."""
         self.delay = 0.0
+        """Seconds from the last failed attempt to the next; 0 if the last attempt succeeded."""
         self.asked: Optional[float] = None
         """The seconds of a `Retry-After` that decided the delay; None where our own delay is longer."""
         self._retry_at = 0.0
         self._held_until = 0.0
 
-    @property
-    def failing(self) -> bool:
-        """Whether the last attempt failed."""
-        return self.failures > 0
-
-    def failed(self, cap: float, retry_after: Optional[str] = None) -> None:
+    def failed(self, max_delay: float, retry_after: Optional[str] = None) -> None:
         """Note a failed attempt, and the `Retry-After` of its answer."""
         self.failures += 1
+        self.failing = True
         now = self._clock()
-        self.delay = self._policy.delay(self.failures, cap, self._random)
+        self.delay = self._policy.delay(self.failures, max_delay, self._random)
         self.asked = None
         asked = parse_retry_after(retry_after)
         if asked is not None:
-            held = min(asked, cap)
+            held = min(asked, max_delay)
             self._held_until = now + held
             if held >= self.delay:
                 self.delay, self.asked = held, asked
@@ -106,12 +106,14 @@ class Backoff:
             self.succeeded()
             return
         self.failures += 1
+        self.failing = True
         self.delay, self.asked = seconds, None
         self._retry_at = self._clock() + seconds
 
     def succeeded(self) -> None:
         """Note a successful attempt."""
         self.failures = 0
+        self.failing = False
         self.delay = self._retry_at = self._held_until = 0.0
         self.asked = None
 

@@ -338,9 +338,15 @@ class Step(enum.Enum):
     """The result of one round."""
 
     SENT = "the events of a batch are settled"
+    SENT_AND_ASKED = "the same, and a callback asked for a flush of what it tracked"
     FAILED = "events of a batch were requeued"
     EMPTY = "the store returned no events"
     NOT_NOW = "the delay after a failure is not over, or another thread has the probe"
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the events of a batch are settled."""
+        return self in (Step.SENT, Step.SENT_AND_ASKED)
 
 
 class Sending:
@@ -420,7 +426,9 @@ class Sending:
             if batch.progress.open and core is self._settlement.core:
                 # Events that an override of `send_events` has handled itself.
                 self._settlement.taken_over(batch, batch.open_events())
-        return Step.FAILED if batch.failed else Step.SENT
+        if batch.failed:
+            return Step.FAILED
+        return Step.SENT_AND_ASKED if permit.flush_again else Step.SENT
 
     def _end(self, permit: Permit) -> None:
         """Requeue what was not settled, and give the permit back."""

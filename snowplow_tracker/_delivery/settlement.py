@@ -36,6 +36,9 @@ logger = logging.getLogger("snowplow_tracker.emitters")
 in_worker: ContextVar[bool] = ContextVar("snowplow_tracker_worker", default=False)
 """Whether this is a worker thread of an emitter, where an exception would only end the delivery."""
 
+_MAX_SNAPSHOTS = 3
+"""How often the counters and the size of the store are read, until they are of one moment."""
+
 _DROPS_IN_A_ROW = 256
 """After this many drops in a row, a thread that tracks in a tight loop lets the threads that send run."""
 
@@ -258,7 +261,24 @@ class Settlement:
 
     def stats(self) -> DeliveryStats:
         """Take a snapshot of the counters."""
-        return self.core.stats(self.size, self.store.added)
+        tries = 0
+        while True:
+            counts, in_flight = self.core.snapshot()
+            added = self.store.added()
+            queued = self.size()
+            tries += 1
+            moved = (counts, in_flight, added) != (*self.core.snapshot(), self.store.added())
+            if not moved or tries == _MAX_SNAPSHOTS:
+                break
+        return DeliveryStats(
+            tracked=counts.tracked(queued + in_flight, added),
+            queued=queued,
+            in_flight=in_flight,
+            sent=counts.sent,
+            failed_attempts=counts.failed_attempts,
+            retried=counts.retried,
+            dropped=dict(counts.dropped),
+        )
 
     # Events of a batch
 

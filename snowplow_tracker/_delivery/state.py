@@ -1,7 +1,7 @@
 """The state of an engine: state machines without threads and stores, and the one lock over them.
 
 `Ledger`, `CircuitBreaker` and `Demand` are pure: tests use a fake clock. `Core` owns them and the permits. Only this module
-takes its lock, and no function here makes a request, calls a store or a callback, or imports.
+takes its lock, and no function here makes a request, imports, or calls a store or a user's function.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 from snowplow_tracker._delivery.counts import NOTHING, Checkpoint, Counts, Progress, dropped
 from snowplow_tracker._delivery.retry import Backoff, RetryPolicy
 from snowplow_tracker._delivery.sender import Sender
-from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
+from snowplow_tracker._delivery.stats import DropReason, EmitterState
 from snowplow_tracker._process.locking import LockOrder, Signal, new_lock, release_if_leaked
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
@@ -143,7 +143,7 @@ class Ledger:
         return [batch for batch in self._state[1] if batch.permit not in permits]
 
 
-class CircuitBreaker:
+class CircuitBreaker(Backoff):
     """Allows all attempts while the collector accepts events, and one probe at a time while it fails.
 
     Not thread-safe: its owner holds a lock.
@@ -152,35 +152,10 @@ class CircuitBreaker:
     may meet the same outage. A `Retry-After` of the collector applies to every attempt.
     """
 
-    def __init__(
-        self, policy: RetryPolicy, clock: Callable[[], float], random: Callable[[], float]
-    ) -> None:
-        self._backoff = Backoff(policy, clock, random)
-        self.failing = False
-        """Whether the last attempt failed."""
-
     @property
     def generation(self) -> int:
         """The number of failed attempts in a row. Attempts that begin now belong to this generation."""
-        return self._backoff.failures
-
-    @property
-    def delay(self) -> float:
-        """Seconds from the last failed attempt to the next; 0 if the last attempt succeeded."""
-        return self._backoff.delay
-
-    @property
-    def asked(self) -> Optional[float]:
-        """The seconds of a `Retry-After` that decided `delay`, if one did. A maximum may have shortened them."""
-        return self._backoff.asked
-
-    def wait(self, *, forced: bool) -> float:
-        """Return the seconds until an attempt may be made.
-
-        Args:
-            forced: A flush asked for an attempt: our own delay does not apply, a `Retry-After` still does.
-        """
-        return self._backoff.wait(forced=forced)
+        return self.failures
 
     def may_begin(self, *, forced: bool, probing: bool) -> bool:
         """Return whether an attempt may be made.
@@ -191,27 +166,18 @@ class CircuitBreaker:
         """
         return not self.failing or (not probing and self.wait(forced=forced) <= 0)
 
-    def failed(self, generation: int, cap: float, retry_after: Optional[str] = None) -> None:
+    def failed_in(
+        self, generation: int, max_delay: float, retry_after: Optional[str] = None
+    ) -> None:
         """Note a failed attempt.
 
         Args:
             generation: The generation of the attempt.
-            cap: Maximum delay, in seconds.
+            max_delay: Seconds.
             retry_after: The `Retry-After` header of the answer.
         """
-        if self._backoff.failures == generation or retry_after:
-            self._backoff.failed(cap, retry_after)
-            self.failing = True
-
-    def set_delay(self, seconds: float) -> None:
-        """Note a failed attempt after which a user chose the delay; with 0, a successful one."""
-        self._backoff.set_delay(seconds)
-        self.failing = self._backoff.failing
-
-    def succeeded(self) -> None:
-        """Note a successful attempt."""
-        self._backoff.succeeded()
-        self.failing = False
+        if self.failures == generation or retry_after:
+            self.failed(max_delay, retry_after)
 
 
 _FIRST_PAUSE, _MAX_PAUSE = 0.005, 1.0
@@ -272,10 +238,15 @@ class Demand:
         self.wanted = max(self.wanted, count)
         self.forced = self.forced or forced
 
-    def pause(self, now: float) -> None:
-        """Try again later: the store holds events and returns none, because another process has it locked."""
+    def pause(self, now: float) -> float:
+        """Try again later: the store holds events and returns none, because another process has it locked.
+
+        Returns:
+            The seconds until then.
+        """
         self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _MAX_PAUSE)
         self._paused_until = now + self._pause
+        return self._pause
 
     def taken(self, count: int, now: float) -> None:
         """Note that this many events were taken out to be sent."""
@@ -316,6 +287,7 @@ class Permit:
         deadline: When its flush ends, in monotonic seconds; None for no deadline.
         one_batch: Whether no more requests are made once as much as a full batch is settled.
         requeued: The ids of requeued events, while a callback is called with them.
+        flush_again: Whether a callback asked for a flush of what it tracked.
     """
 
     __slots__ = (
@@ -327,6 +299,7 @@ class Permit:
         "core",
         "deadline",
         "ended",
+        "flush_again",
         "generation",
         "number",
         "one_batch",
@@ -347,6 +320,7 @@ class Permit:
         self.ended = False
         self.deadline: Optional[float] = None
         self.one_batch = False
+        self.flush_again = False
         self.requeued: Optional[Dict[Any, None]] = None
         holder = sys._getframe(2)
         # Not the frame itself: it refers to the permit, which would be a reference cycle.
@@ -398,7 +372,7 @@ class Core:
 
     Invariant: ledger, circuit breaker, demand, permits and retry budget change under `lock`, which only methods of this
     class take; it is never held during a request, a call of a store, a callback or an import. A forked child gets a new
-    core, so that it does not count what the parent is sending.
+    core, so that it does not count what the parent is sending. The lock does not guard `max_body_bytes`, which is a guess.
 
     Args:
         policy: When to retry.
@@ -587,10 +561,10 @@ class Core:
         with self.lock:
             self.demand.wanted = 0
 
-    def pause(self) -> None:
-        """Ask the store again later: another process has it locked."""
+    def pause(self) -> float:
+        """Ask the store again later, because another process has it locked; return the seconds until then."""
         with self.lock:
-            self.demand.pause(self.clock())
+            return self.demand.pause(self.clock())
 
     def taken(self, count: int) -> None:
         """Note that this many events were taken out to be sent."""
@@ -647,9 +621,7 @@ class Core:
         with self.lock:
             counts = self.ledger.counts()
             unsent = queued + max(in_flight, self.ledger.in_flight())
-            return Checkpoint(
-                counts.settled + unsent, _tracked(unsent, added, counts), self.permits
-            )
+            return Checkpoint(counts.settled + unsent, counts.tracked(unsent, added), self.permits)
 
     def is_reached(self, checkpoint: Checkpoint) -> bool:
         """Return whether all events of a checkpoint are settled."""
@@ -662,25 +634,10 @@ class Core:
             and self.all_ended(checkpoint.permits)
         )
 
-    def stats(self, queued: Callable[[], int], added: Callable[[], Optional[int]]) -> DeliveryStats:
-        """Take a snapshot of the counters.
-
-        Args:
-            queued: Returns the number of events in the store.
-            added: Returns the number of events added to it; None if it is the sum of all others.
-        """
+    def snapshot(self) -> Tuple[Counts, int]:
+        """Return the counts and the number of events in flight, of one moment."""
         with self.lock:
-            counts, in_flight = self.ledger.counts(), self.ledger.in_flight()
-        waiting = queued()
-        return DeliveryStats(
-            tracked=_tracked(waiting + in_flight, added(), counts),
-            queued=waiting,
-            in_flight=in_flight,
-            sent=counts.sent,
-            failed_attempts=counts.failed_attempts,
-            retried=counts.retried,
-            dropped=dict(counts.dropped),
-        )
+            return self.ledger.counts(), self.ledger.in_flight()
 
     def overflowed(self, count: int, *, queued: bool) -> bool:
         """Count events that were dropped because the queue is full; return whether they are the first.
@@ -703,10 +660,10 @@ class Core:
 
     # The collector
 
-    def failed(self, generation: int, cap: float, retry_after: Optional[str]) -> None:
-        """Note a failed attempt, as `CircuitBreaker.failed`."""
+    def failed(self, generation: int, max_delay: float, retry_after: Optional[str]) -> None:
+        """Note a failed attempt, as `CircuitBreaker.failed_in`."""
         with self.lock:
-            self.breaker.failed(generation, cap, retry_after)
+            self.breaker.failed_in(generation, max_delay, retry_after)
         self.changed.notify()
 
     def set_delay(self, seconds: float) -> None:
@@ -745,17 +702,11 @@ class Core:
     def forget_tries(self, events: Sequence[PayloadDict]) -> None:
         """Forget the attempts of events that are settled."""
         if self._tries:
-            for event in events:
-                self._tries.pop(event.get("eid"), None)
+            with self.lock:
+                for event in events:
+                    self._tries.pop(event.get("eid"), None)
 
 
 def _is_over(reference: weakref.ReferenceType[Permit]) -> bool:
     permit = reference()
     return permit is None or permit.ended
-
-
-def _tracked(unsent: int, added: Optional[int], counts: Counts) -> int:
-    """Return the number of events that the emitter got."""
-    if added is None:
-        return unsent + counts.sent + counts.total_dropped
-    return added + counts.total_dropped - (counts.settled - counts.sent)

@@ -342,7 +342,7 @@ def test_a_retry_of_the_timer_that_waited_for_another_attempt_keeps_to_the_delay
     refused = Answer(status=503)
     collector.behaviour = in_turn(refused, Answer(status=503, wait=0.5), refused, refused)
     emitter = make(Emitter, batch_size=1, max_retry_delay_seconds=0.01)
-    emitter._engine.core.breaker._backoff._random = lambda: 1.0
+    emitter._engine.core.breaker._random = lambda: 1.0
     track_many(emitter, 1)
     assert collector.wait_for_requests(2)  # the second by the timer
     emitter.max_retry_delay_seconds = 60

@@ -65,10 +65,10 @@ def test_any_retry_after_is_a_delay_or_unreadable(value):
 
 
 @settings(max_examples=200)
-@given(value=values, cap=st.floats(0, 10**6))
-def test_no_retry_after_makes_us_wait_longer_than_the_cap(value, cap):
-    """Whatever a collector asks for, it is left alone no longer than the cap allows."""
+@given(value=values, max_delay=st.floats(0, 10**6))
+def test_no_retry_after_makes_us_wait_longer_than_the_maximum(value, max_delay):
+    """Whatever a collector asks for, it is left alone no longer than the maximum."""
     waits = retry.Backoff(retry.RetryPolicy(), lambda: 1_000.0, lambda: 0.5)
-    waits.failed(cap, value)
-    assert 0 <= waits.wait(forced=True) <= cap + 1e-6
-    assert 0 <= waits.wait(forced=False) <= cap + 1e-6
+    waits.failed(max_delay, value)
+    assert 0 <= waits.wait(forced=True) <= max_delay + 1e-6
+    assert 0 <= waits.wait(forced=False) <= max_delay + 1e-6

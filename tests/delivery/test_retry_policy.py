@@ -27,9 +27,9 @@ def backoff(clock: Clock, chance: float = 1.0) -> retry.Backoff:
     return retry.Backoff(retry.RetryPolicy(), clock, lambda: chance)
 
 
-def test_windows_grow_up_to_the_cap() -> None:
-    """Each failure in a row widens the window, and no window is wider than the cap."""
-    windows = [retry.RetryPolicy().window(failures, cap=60) for failures in range(1, 40)]
+def test_windows_grow_up_to_the_maximum() -> None:
+    """Each failure in a row widens the window, and no window is wider than the maximum."""
+    windows = [retry.RetryPolicy().window(failures, max_delay=60) for failures in range(1, 40)]
     assert windows == sorted(windows)
     assert windows[0] < windows[1] < windows[2]
     assert windows[-1] == 60
@@ -38,14 +38,14 @@ def test_windows_grow_up_to_the_cap() -> None:
 @pytest.mark.long
 @given(
     failures=st.integers(1, 10**9),
-    cap=st.floats(0, 10**6),
+    max_delay=st.floats(0, 10**6),
     chance=st.floats(0, 1, exclude_max=True),
 )
-def test_every_delay_is_within_the_window(failures: int, cap: float, chance: float) -> None:
-    """Whatever the number of failures, the delay is a number between zero and the cap."""
+def test_every_delay_is_within_the_window(failures: int, max_delay: float, chance: float) -> None:
+    """Whatever the number of failures, the delay is a number between zero and the maximum."""
     policy = retry.RetryPolicy()
-    delay = policy.delay(failures, cap, lambda: chance)
-    assert 0 <= delay <= policy.window(failures, cap) <= cap
+    delay = policy.delay(failures, max_delay, lambda: chance)
+    assert 0 <= delay <= policy.window(failures, max_delay) <= max_delay
 
 
 def test_jitter_is_full() -> None:
@@ -62,7 +62,7 @@ def test_attempts_in_an_outage_stay_few() -> None:
     attempts = 0
     while clock.now < 1_005:
         attempts += 1
-        waits.failed(cap=60)
+        waits.failed(max_delay=60)
         clock.now += waits.wait(forced=False)
     assert attempts <= 10
 
@@ -71,16 +71,16 @@ def test_a_success_resets_the_delay() -> None:
     """After a success nothing is waited for, and the next failure starts with the first window."""
     clock = Clock()
     waits = backoff(clock)
-    waits.failed(cap=60)
+    waits.failed(max_delay=60)
     first = waits.delay
     for _ in range(5):
-        waits.failed(cap=60)
+        waits.failed(max_delay=60)
     assert waits.delay > first
     assert waits.failing
     waits.succeeded()
     assert not waits.failing
     assert waits.wait(forced=False) == 0
-    waits.failed(cap=60)
+    waits.failed(max_delay=60)
     assert waits.delay == first
 
 
@@ -88,20 +88,20 @@ def test_a_forced_attempt_skips_our_own_delay_only() -> None:
     """Who asks for an attempt need not wait for the backoff, but for what the collector asked for."""
     clock = Clock()
     waits = backoff(clock)
-    waits.failed(cap=60)
+    waits.failed(max_delay=60)
     assert waits.wait(forced=False) > 0
     assert waits.wait(forced=True) == 0
-    waits.failed(cap=60, retry_after="7")
+    waits.failed(max_delay=60, retry_after="7")
     assert waits.wait(forced=True) == 7
     clock.now += 7
     assert waits.wait(forced=True) == 0
 
 
-def test_retry_after_is_honoured_up_to_the_cap() -> None:
+def test_retry_after_is_honoured_up_to_the_maximum() -> None:
     """A collector that asks for an hour gets the longest delay that the user allows."""
     clock = Clock()
     waits = backoff(clock, chance=0.0)
-    waits.failed(cap=30, retry_after="3600")
+    waits.failed(max_delay=30, retry_after="3600")
     assert waits.wait(forced=False) == 30
 
 
@@ -136,7 +136,7 @@ def test_retry_after_as_a_date(offset: int, seconds: float) -> None:
 def test_a_number_beyond_any_limit_is_capped() -> None:
     """A `Retry-After` of four hundred digits neither raises nor waits for ever."""
     waits = backoff(Clock())
-    waits.failed(cap=10, retry_after="9" * 400)
+    waits.failed(max_delay=10, retry_after="9" * 400)
     assert waits.wait(forced=False) == 10
 
 

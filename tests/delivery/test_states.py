@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import itertools
+import sys
 import threading
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Set
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from snowplow_tracker import DropReason
-from support.inside import retry, state
+from support.inside import counts, retry, state
 
 NOBODY: Any = None
 """No emitter: what is tested here only keeps it."""
@@ -101,20 +102,20 @@ def test_what_is_due(clock: Clock) -> None:
 def test_a_generation_fails_once(clock: Clock) -> None:
     """Attempts that began before the same failure count as one; one that began after it counts again."""
     breaker = state.CircuitBreaker(retry.RetryPolicy(first_window=1, growth=2), clock, lambda: 1.0)
-    breaker.failed(0, 60)
-    breaker.failed(0, 60)
+    breaker.failed_in(0, 60)
+    breaker.failed_in(0, 60)
     assert (breaker.generation, breaker.delay) == (1, 1.0)
-    breaker.failed(1, 60)
+    breaker.failed_in(1, 60)
     assert (breaker.generation, breaker.delay) == (2, 2.0)
 
 
 def test_retry_after_holds_whoever_asks(clock: Clock) -> None:
     """A forced attempt ignores our own delay, and never the collector's wish, also of an old generation."""
     breaker = state.CircuitBreaker(retry.RetryPolicy(), clock, lambda: 1.0)
-    breaker.failed(0, 60)
+    breaker.failed_in(0, 60)
     assert breaker.may_begin(forced=True, probing=False)
     assert not breaker.may_begin(forced=False, probing=False)
-    breaker.failed(0, 60, "7")
+    breaker.failed_in(0, 60, "7")
     assert not breaker.may_begin(forced=True, probing=False)
     assert breaker.wait(forced=True) == 7
     clock.now += 7
@@ -236,7 +237,7 @@ def test_a_permit_whose_holder_is_gone_is_taken_back(
     core: state.Core, keeps_traceback: bool
 ) -> None:
     """An interrupt that leaves a probe behind does not keep the next one from being made."""
-    core.breaker.failed(0, 0)
+    core.breaker.failed_in(0, 0)
     kept: List[BaseException] = []
     hold(core, kept, lose=True)
     if not keeps_traceback:
@@ -268,7 +269,7 @@ def test_a_permit_of_another_thread_is_left_alone(core: state.Core) -> None:
 
 def test_one_probe_at_a_time(core: state.Core) -> None:
     """While the collector is failing, the second attempt waits for the end of the first."""
-    core.breaker.failed(0, 0)
+    core.breaker.failed_in(0, 0)
     first = core.try_begin(NOBODY, forced=True)
     assert first is not None
     assert core.try_begin(NOBODY, forced=True) is None
@@ -298,3 +299,26 @@ def test_an_emitter_is_not_let_go_between_its_hold_and_its_wake(core: state.Core
     other.join()
     assert done == ["held", "False"]
     assert core.demand.phase is state.Phase.AWAKE
+
+
+def test_a_tally_may_be_read_by_many_threads() -> None:
+    """Reading a counter changes nothing, so threads that read at the same time all get the count."""
+    tally = counts.Tally()
+    for _ in range(5):
+        tally.add()
+    seen: Set[int] = set()
+
+    def read() -> None:
+        seen.update(tally.read() for _ in range(20_000))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=read) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert seen == {5}

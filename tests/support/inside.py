@@ -6,7 +6,7 @@ here is what is pure and wants its clock or its bytes from the test, and what a 
 # ruff: noqa: F401 - it is for others
 
 from snowplow_tracker._cli import common, json_input
-from snowplow_tracker._delivery import flushing, options, retry, state, threads
+from snowplow_tracker._delivery import counts, flushing, options, retry, state, threads
 from snowplow_tracker._http import (
     bypass,
     deadline,
