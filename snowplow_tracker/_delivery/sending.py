@@ -15,7 +15,7 @@ from snowplow_tracker._delivery.outcome import (
     classify,
     read_status,
 )
-from snowplow_tracker._delivery.sender import Owner, Sender
+from snowplow_tracker._delivery.sender import Owner
 from snowplow_tracker._delivery.settlement import Settlement, passes_on
 from snowplow_tracker._delivery.state import Batch, Core, Permit, Phase, permit_in_use
 from snowplow_tracker._delivery.stats import DropReason, EmitterState
@@ -58,88 +58,94 @@ class Dispatch:
 
     def deliver(self, permit: Permit, events: PayloadDictList) -> None:
         """Send events of a permit's batch, and settle each."""
-        if permit.sender.method == "post":
-            self._post(permit, events)
-        else:
-            self._get(permit, events)
+        try:
+            if permit.sender.method == "post":
+                self._post(permit, events)
+            else:
+                self._get(permit, events)
+        except _ForkedError:
+            pass
 
-    def _is_forked(self, permit: Permit) -> bool:
-        """Return whether this is a child forked by a callback: the events belong to the parent."""
-        return permit.core is not self._settlement.core
+    def _check_fork(self, permit: Permit) -> None:
+        """Stop in a child that a callback has forked: the events belong to the parent."""
+        if permit.core is not self._settlement.core:
+            raise _ForkedError
 
     # POST
 
     def _post(self, permit: Permit, events: PayloadDictList) -> None:
-        sender, settlement = permit.sender, self._settlement
-        core, batch = permit.core, permit.batch
+        sender, core, batch = permit.sender, permit.core, permit.batch
         parts = [events]  # a stack: the next part is the last
         posted = 0
-        while parts and not self._is_forked(permit):
-            part = parts.pop()
-            chunk = part[: sender.max_batch_events]
+        while parts:
+            body, chunk = self._next_request(permit, parts)
             if not chunk:
                 continue
-            sender.attach_sent_timestamp(chunk)
-            max_bytes = min(
-                sender.max_request_bytes,
-                sender.byte_limit or core.max_body_bytes,
-                core.max_body_bytes,
-            )
-            try:
-                body, size = self.encoder.next_body(chunk, max_bytes, yielding=self._in_background)
-            except Exception as error:
-                if passes_on(error):
-                    raise
-                fit = self._encodable(batch, chunk)
-                parts.extend((part[len(chunk) :], fit if len(fit) < len(chunk) else []))
-                if len(fit) == len(chunk):
-                    settlement.drop(
-                        batch, chunk, DropReason.ENCODING, "not together, though each alone"
-                    )
-                continue
-            if not size:
-                complete = [event for event in part if self.encoder.is_complete(event)]
-                others = [event for event in part if not self.encoder.is_complete(event)]
-                parts.extend((others, complete))
-                continue
-            chunk = part[:size]
-            if size < len(part):
-                parts.append(part[size:])
             self._renew(batch)
-            outcome = self._attempt(sender, sender.http_post, body)
-            if self._is_forked(permit):
-                return
+            outcome = self._attempt(permit, sender.http_post, body)
             if outcome.verdict is Verdict.TOO_LARGE and len(chunk) > 1:
                 self._split(permit, chunk, len(body), outcome)
                 middle = len(chunk) // 2
                 parts.extend((chunk[middle:], chunk[:middle]))
                 continue
             if outcome.verdict is Verdict.RETRY:
-                untried = [event for later in reversed(parts) for event in later]
-                self._retry_later(permit, chunk, untried, outcome, 0, chunk)
+                self._retry_later(permit, chunk, _all_of(parts), outcome, 0, chunk)
                 return
+            core.succeeded()  # where it refused the events, too: there is no outage
             if outcome.verdict is Verdict.SENT:
                 if core.max_body_bytes < sender.max_request_bytes:
                     # The limit may be gone: try larger bodies, which costs a refused request from time to time.
                     core.max_body_bytes += core.max_body_bytes // 32
-                core.succeeded()
-                settlement.sent(permit, chunk)
+                self._settlement.sent(permit, chunk)
+                self._check_fork(permit)
             else:
-                core.succeeded()  # the collector answered, so there is no outage
-                settlement.count_failed_attempts(1)
-                settlement.call_back("on_failure", sender.on_failure, 0, chunk)
-                if self._is_forked(permit):
-                    return
-                self._drop_refused(batch, chunk, outcome)
+                self._settlement.count_failed_attempts(1)
+                self._call_back(permit, "on_failure", sender.on_failure, 0, chunk)
+                self._drop_refused(permit, chunk, outcome)
             posted += len(body)
             if permit.one_batch and _is_full_batch(permit, posted):
-                rest = [event for later in reversed(parts) for event in later]
-                if rest and not self._is_forked(permit):
+                rest = _all_of(parts)
+                if rest:
                     core.has_backlog = True
-                    settlement.requeue(batch, rest)
+                    self._settlement.requeue(batch, rest)
                 return
 
-    def _encodable(self, batch: Batch, events: PayloadDictList) -> PayloadDictList:
+    def _next_request(
+        self, permit: Permit, parts: List[PayloadDictList]
+    ) -> Tuple[str, PayloadDictList]:
+        """Take the events of the next request off a stack of parts.
+
+        Returns:
+            The body and its events; no events if the next part has to be looked at in another way, which is on the stack.
+        """
+        sender, core = permit.sender, permit.core
+        part = parts.pop()
+        chunk = part[: sender.max_batch_events]
+        if not chunk:
+            return "", []
+        sender.attach_sent_timestamp(chunk)
+        max_bytes = min(
+            sender.max_request_bytes, sender.byte_limit or core.max_body_bytes, core.max_body_bytes
+        )
+        try:
+            body, size = self.encoder.next_body(chunk, max_bytes, yielding=self._in_background)
+        except Exception as error:
+            if passes_on(error):
+                raise
+            fit = self._encodable(permit, chunk)
+            parts.extend((part[len(chunk) :], fit if len(fit) < len(chunk) else []))
+            if len(fit) == len(chunk):
+                self._drop(permit, chunk, DropReason.ENCODING, "not together, though each alone")
+            return "", []
+        if not size:
+            complete = [event for event in part if self.encoder.is_complete(event)]
+            others = [event for event in part if not self.encoder.is_complete(event)]
+            parts.extend((others, complete))
+        elif size < len(part):
+            parts.append(part[size:])
+        return body, part[:size]
+
+    def _encodable(self, permit: Permit, events: PayloadDictList) -> PayloadDictList:
         """Drop the events that cannot be encoded, and return the others."""
         fit: PayloadDictList = []
         for event in events:
@@ -149,7 +155,7 @@ class Dispatch:
                 if passes_on(error):
                     raise
                 detail = f"{type(error).__name__}: {error}"
-                self._settlement.drop(batch, [event], DropReason.ENCODING, detail)
+                self._drop(permit, [event], DropReason.ENCODING, detail)
             else:
                 fit.append(event)
         return fit
@@ -165,7 +171,7 @@ class Dispatch:
             len(events),
             size,
         )
-        self._settlement.call_back("on_failure", permit.sender.on_failure, 0, events)
+        self._call_back(permit, "on_failure", permit.sender.on_failure, 0, events)
 
     # GET
 
@@ -181,13 +187,9 @@ class Dispatch:
         # the methods of 1.1.0 is called once per batch, as there.
         settles_each = settlement.store.durable or settlement.store.copies
         for event in events:
-            if self._is_forked(permit):
-                return
             self._renew(batch)
             tried += 1
-            outcome = self._attempt_get(sender, event)
-            if self._is_forked(permit):
-                return
+            outcome = self._attempt_get(permit, event)
             if outcome.verdict is Verdict.SENT:
                 in_a_row = 0
                 sent.append(event)
@@ -210,35 +212,33 @@ class Dispatch:
         if sent and not again:
             permit.core.succeeded()
         if sent:
-            settlement.call_back("on_success", sender.on_success, sent)
-            if self._is_forked(permit):
-                return
+            self._call_back(permit, "on_success", sender.on_success, sent)
         settlement.count_failed_attempts(len(refused) + len(again) - (1 if again else 0))
         if last_failure is not None:
             self._retry_later(permit, again, untried, last_failure, len(sent), failed)
         elif failed:
             permit.core.succeeded()
-            settlement.call_back("on_failure", sender.on_failure, len(sent), failed)
-            if self._is_forked(permit):
-                return
+            self._call_back(permit, "on_failure", sender.on_failure, len(sent), failed)
         for event, outcome in refused:
-            self._drop_refused(batch, [event], outcome)
+            self._drop_refused(permit, [event], outcome)
 
-    def _attempt_get(self, sender: Sender, event: PayloadDict) -> Outcome:
+    def _attempt_get(self, permit: Permit, event: PayloadDict) -> Outcome:
+        sender, body = permit.sender, ""
         sender.attach_sent_timestamp([event])
         try:
             if _url_bytes(event) > _MAX_URL_BYTES:
                 body, _ = self.encoder.next_body([event], sender.max_request_bytes)
-                return self._attempt(sender, sender.http_post, body)
         except Exception as error:
             if passes_on(error):
                 raise
             return Outcome(Verdict.REJECTED, NO_ANSWER, detail=f"{type(error).__name__}: {error}")
-        return self._attempt(sender, sender.http_get, event)
+        if body:
+            return self._attempt(permit, sender.http_post, body)
+        return self._attempt(permit, sender.http_get, event)
 
     # One request, and what becomes of its events
 
-    def _attempt(self, sender: Sender, request: Callable[[Any], Any], argument: object) -> Outcome:
+    def _attempt(self, permit: Permit, request: Callable[[Any], Any], argument: object) -> Outcome:
         """Make one request. An exception of an override is a failed attempt, unless it is meant to stop this thread."""
         try:
             status = read_status(request(argument))
@@ -248,6 +248,8 @@ class Dispatch:
             logger.debug("The request raised.", exc_info=True)
             status = HttpStatus(NO_ANSWER)
             status.error = error
+        self._check_fork(permit)
+        sender = permit.sender
         return classify(
             status, sender.is_good_status_code, sender.custom_retry_codes, sender.endpoint
         )
@@ -301,17 +303,35 @@ class Dispatch:
         if not closed:
             settlement.requeue(batch, again + untried, retried=len(again))
         with settlement.ignoring(again):
-            settlement.call_back("on_failure", sender.on_failure, sent_count, failed)
-        if self._is_forked(permit):
-            return
-        settlement.drop(batch, exhausted, DropReason.RETRIES_EXHAUSTED, outcome.detail)
+            self._call_back(permit, "on_failure", sender.on_failure, sent_count, failed)
+        self._drop(permit, exhausted, DropReason.RETRIES_EXHAUSTED, outcome.detail)
         if closed:
-            settlement.drop(batch, again + untried, DropReason.EXIT, outcome.detail)
+            self._drop(permit, again + untried, DropReason.EXIT, outcome.detail)
 
-    def _drop_refused(self, batch: Batch, events: PayloadDictList, outcome: Outcome) -> None:
+    def _drop_refused(self, permit: Permit, events: PayloadDictList, outcome: Outcome) -> None:
         too_large = outcome.verdict is Verdict.TOO_LARGE
         reason = DropReason.TOO_LARGE if too_large else DropReason.REJECTED
-        self._settlement.drop(batch, events, reason, f"{outcome.detail} from {outcome.endpoint}")
+        self._drop(permit, events, reason, f"{outcome.detail} from {outcome.endpoint}")
+
+    def _drop(
+        self, permit: Permit, events: PayloadDictList, reason: DropReason, detail: str
+    ) -> None:
+        self._settlement.drop(permit.batch, events, reason, detail)
+        self._check_fork(permit)
+
+    def _call_back(
+        self, permit: Permit, name: str, callback: Optional[Callable[..., None]], *arguments: object
+    ) -> None:
+        self._settlement.call_back(name, callback, *arguments)
+        self._check_fork(permit)
+
+
+class _ForkedError(Exception):
+    """This is a child that a callback has forked."""
+
+
+def _all_of(parts: List[PayloadDictList]) -> PayloadDictList:
+    return [event for part in reversed(parts) for event in part]
 
 
 def _is_full_batch(permit: Permit, posted: int) -> bool:
