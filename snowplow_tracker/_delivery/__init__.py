@@ -21,14 +21,18 @@ The life of an event
 
 The modules, from the bottom up; imports run in this direction only:
 
-- `stats`, `outcome`, `retry`, `options`: values and pure functions.
-- `_process.atomic`, `_process.locking`: code that relies on one call being atomic, and locks that an interrupt cannot leave locked.
-- `state`: `Ledger`, `CircuitBreaker` and `Demand`, state machines without threads, clocks and stores, each with its
-  invariant in its docstring and tests with a fake clock; and `Core`, which owns them, the permits and the one lock over all
-  of it.
+- `stats`, `counts`, `outcome`, `retry`: values and pure functions. `options`: the options, their checks and meanings.
+- `sender`: what the engine uses of an emitter.
+- `state`: `Ledger`, `CircuitBreaker` and `Demand`, state machines without threads and stores, each with its invariant in
+  its docstring and tests with a fake clock; and `Core`, which owns them, the permits and the one lock over all of it.
+- `unreported`, `feedback`: drops that no log shows, and log records about delivery that come back as events.
 - `settlement`: one interface for all stores, and what becomes of events.
 - `sending`: a batch and its requests. `flushing`: waiting for it.
-- `engine`: connects them, and is all that `emitters` uses.
+- `threads`, `flush_timer`: worker threads, and the timers that flush and retry.
+- `engine`: connects them. An emitter calls the engine, and reads the state in its `core`.
+
+Below them all are `_process.atomic` and `_process.locking`: code that relies on one call being atomic, and locks that an
+interrupt cannot leave locked.
 
 Locks
 =====
@@ -41,7 +45,7 @@ Interrupts
 ==========
 
 A signal handler may raise, or track, between any two bytecodes of the main thread. So an event and the count of what became
-of it change in one assignment (`state.Progress`) or in one call of C (`atomic.all_at_once`); and the permission to send is an
+of it change in one assignment (`counts.Progress`) or in one call of C (`atomic.all_at_once`); and the permission to send is an
 object that lives in the frame which asked for it (`state.Permit`), so that it is given back when that frame ends, however
 it ends.
 """

@@ -1,10 +1,4 @@
-"""The engine under every emitter: it connects intake, sending, flushing and closing.
-
-    track() -> input() -> Engine.add -> store
-                                          |
-          worker thread or flush -> Sending.step: permit -> Batch -> send_events -> Dispatch -> http_post / http_get
-                                          |                                            |
-                                        Core (ledger, breaker, demand, permits)    Settlement -> store, ledger, callbacks
+"""The engine under every emitter: it connects intake, sending, flushing and closing. The package shows it in a diagram.
 
 `Engine` and its parts use an emitter only as a `Sender`, and hold only a weak reference to it.
 """

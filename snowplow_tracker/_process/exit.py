@@ -23,7 +23,6 @@ from typing import Any, Callable, Dict, FrozenSet, List, Tuple
 
 from snowplow_tracker._process import fork, libraries, signals
 from snowplow_tracker._process.clock import monotonic
-from snowplow_tracker._process.fork import register as register
 from snowplow_tracker._process.interrupts import is_interrupt
 
 __all__ = [
@@ -34,7 +33,6 @@ __all__ = [
     "hold",
     "is_exiting",
     "prepare",
-    "register",
     "register_last",
     "release",
     "resume",

@@ -47,10 +47,10 @@ class _Restart:
     """The restart of one child, with the remaining steps.
 
     Args:
-        todo: Functions that return a function to call, or None for an object that no longer exists.
+        todo: Functions to call, and references to objects whose `_after_fork()` is to be called.
     """
 
-    def __init__(self, todo: List[Callable[[], Any]]) -> None:
+    def __init__(self, todo: List[Any]) -> None:
         self._lock = threading.RLock()
         self._todo = todo
 
@@ -64,12 +64,13 @@ class _Restart:
                 del self._todo[:1]
 
     @staticmethod
-    def _restart(look_up: Callable[[], Any]) -> None:
-        restart = look_up()
-        if restart is None:
-            return
+    def _restart(part: Any) -> None:
+        if isinstance(part, weakref.ref):
+            part = getattr(part(), "_after_fork", None)  # None: the object no longer exists
+            if part is None:
+                return
         try:
-            restart()
+            part()
         except Exception as error:
             if is_interrupt(error):
                 raise
@@ -113,22 +114,10 @@ def _start_again(*, raw: bool = False) -> None:
         for other in [key for key in _restarts if key != current]:
             _restarts.pop(other, None)  # of an ancestor, whose process id may be used again
         # One per process, so that no lock is inherited: a thread of the parent, missing here, may hold it.
-        restart = _restarts.setdefault(current, _Restart(_todo()))
+        restart = _restarts.setdefault(current, _Restart([*_functions, *_objects.copy().values()]))
         is_raw = raw
     restart.run()
     process_id = current
-
-
-def _todo() -> List[Callable[[], Any]]:
-    return [*map(_always, _functions), *map(_method_of, _objects.copy().values())]
-
-
-def _always(function: Callable[[], None]) -> Callable[[], Any]:
-    return lambda: function
-
-
-def _method_of(reference: weakref.ref[Any]) -> Callable[[], Any]:
-    return lambda: getattr(reference(), "_after_fork", None)
 
 
 def _before_fork() -> None:
