@@ -12,13 +12,14 @@ from typing import Any, Callable, Optional, cast
 
 from snowplow_tracker._compat.store_in_use import StoreInUse
 from snowplow_tracker._delivery import unreported
+from snowplow_tracker._delivery.counts import Progress
 from snowplow_tracker._delivery.feedback import is_from_log_record
 from snowplow_tracker._delivery.flushing import AutomaticFlush, Flushing
 from snowplow_tracker._delivery.retry import RetryPolicy, fresh_random
 from snowplow_tracker._delivery.sender import Owner, Sender
 from snowplow_tracker._delivery.sending import Dispatch, Sending, Step
 from snowplow_tracker._delivery.settlement import Settlement, StoreAccess, in_worker, passes_on
-from snowplow_tracker._delivery.state import Core, Phase, permit_in_use
+from snowplow_tracker._delivery.state import Batch, Core, Phase, permit_in_use
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
 from snowplow_tracker._delivery.threads import Workers
 from snowplow_tracker._http.endpoint import redact
@@ -102,7 +103,7 @@ class Engine:
         *,
         as_text: bool,
     ) -> None:
-        """Set the store.
+        """Set the store. What waits in an earlier one in memory, which nothing would send any more, moves to it.
 
         Args:
             store: The store.
@@ -110,9 +111,27 @@ class Engine:
             on_lost: Called with the number of events that it lost, and how. It must not keep the emitter alive.
             as_text: Whether the values of events have to become strings.
         """
+        earlier: Optional[StoreAccess] = getattr(self, "store", None)
         self.store = self._settlement.store = StoreAccess(
             store, on_overflow, on_lost, as_text=as_text
         )
+        if earlier is not None:
+            counts, in_flight = self.core.snapshot()
+            self.store.count_from_outside(counts.settled + in_flight)
+            if earlier.store is not store and not earlier.durable:
+                self._move_events(earlier)
+
+    def _move_events(self, earlier: StoreAccess) -> None:
+        batch = Batch(0)
+        try:
+            earlier.take(batch, sys.maxsize)
+            earlier.acknowledge(batch.events, batch, Progress({}))
+        except Exception as error:
+            if passes_on(error):
+                raise
+            logger.exception("The event store that was replaced raised an error.")
+        for event in batch.events:
+            self.add(event)
 
     def visible_store(self) -> EventStore:
         """Return the store as users see it: while they send events, it has the engine settle them."""

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Optional, Type
 import pytest
 import requests
 
-from snowplow_tracker import PageView, Tracker
+from snowplow_tracker import InMemoryEventStore, PageView, Tracker
 from snowplow_tracker.emitters import AsyncEmitter, Emitter
 from support.collector_with_faults import OK, Answer, CollectorWithFaults, in_turn
 from support.processes import run_program
@@ -708,3 +708,23 @@ def test_a_handler_that_tracks_our_log_records_comes_to_an_end(
     finally:
         logging.getLogger("snowplow_tracker").removeHandler(handler)
     assert len(seen) in range(1, 10)
+
+
+@pytest.mark.parametrize("first", [None, FourMethodStore])
+@pytest.mark.parametrize("second", [InMemoryEventStore, FourMethodStore])
+def test_a_store_that_is_replaced_loses_no_event(
+    make: Make, collector: CollectorWithFaults, first: Optional[Type[Any]], second: Type[Any]
+) -> None:
+    """What waits in a store in memory moves to the one that is put in its place, and is counted once."""
+    emitter = make(batch_size=2, **({} if first is None else {"event_store": first()}))
+    tracked = track_many(emitter, 2)
+    assert emitter.sync_flush(timeout=5) == 0
+    emitter.batch_size = 100
+    tracked += track_many(emitter, 3)
+    logger = logging.getLogger(LOGGER)
+    emitter.event_store = second(logger) if second is InMemoryEventStore else second()
+    assert emitter.stats().tracked == 5
+    tracked += track_many(emitter, 1)
+    assert emitter.sync_flush(timeout=5) == 0
+    assert sorted(collector.arrived) == sorted(tracked)
+    assert_counters_add_up(emitter, 6)
