@@ -61,14 +61,20 @@ DEPENDS_ON_DEPENDENCIES = [
     "tests/surface",
     "tests/tracking",
 ]
+# What is compiled is kept here: pytest rewrites the whole package, and tests start pytest.
+TEST_ENVIRONMENT = {"SNOWPLOW_TRACKER_TEST_INSTALLED": "1", "PYTHONDONTWRITEBYTECODE": ""}
+# What looks for chance at length does so on the main Python.
+FEW = {"SNOWPLOW_TRACKER_TEST_FEW": "1"}
 UNRELIABLE = "NOT RELIABLE: these failed once, and run once more, one at a time"
 AGAIN = ["--all", "-n", "0", "--last-failed", "--last-failed-no-failures", "none"]
 TEST_ARGUMENTS = ["--all", "--durations=10", *(f"--ignore={name}" for name in SERVER_TESTS)]
 
-# The files are named: as many processes as the machine can feed have to be asked for.
-PROCESSES = f"--numprocesses={os.cpu_count() or 1}"
-SOME = [PROCESSES, "-m", "not slow and not alone", *DEPENDS_ON_PYTHON]
-SOME_QUICK = [PROCESSES, "-m", "not slow and not alone and not long", *DEPENDS_ON_PYTHON]
+# The files are named: as many processes as the machine can feed have to be asked for. The values in a failed assertion are
+# shown when it runs once more: to prepare that for all tests takes each process longer than many of them.
+PARALLEL = [f"--numprocesses={os.cpu_count() or 1}", "--assert=plain"]
+SOME = [*PARALLEL, "-m", "not slow and not alone", *DEPENDS_ON_PYTHON]
+QUICK = [*PARALLEL, "-m", "not slow and not alone and not long"]
+SOME_QUICK = [*QUICK, *DEPENDS_ON_PYTHON]
 
 nox.options.envdir = str(ENVIRONMENTS)
 nox.options.default_venv_backend = "venv"
@@ -123,8 +129,9 @@ def copy_of_tests(session: nox.Session) -> Path:
 
 
 def install(session: nox.Session, *extras: str) -> None:
-    """Install the wheel, with these extras."""
-    session.install("--quiet", f"{wheel()}[{','.join(extras)}]" if extras else wheel())
+    """Install the wheel, with these extras. What is imported is compiled then: that is a small part of it."""
+    wanted = f"{wheel()}[{','.join(extras)}]" if extras else wheel()
+    session.install("--quiet", "--no-compile", wanted)
 
 
 def limited(seconds: int, *command: str) -> List[str]:
@@ -173,7 +180,9 @@ def run_tests(
     Real processes with deadlines share this machine with whatever else runs on it. What fails twice is wrong; what fails
     once is named, and to be mended too.
     """
-    session.env["SNOWPLOW_TRACKER_TEST_INSTALLED"] = "1"
+    session.env.update(TEST_ENVIRONMENT)
+    if session.python not in {MAIN, False}:
+        session.env.update(FEW)
     pytest = [python, "-m", "pytest", "-q"]
     try:
         session.run(*limited(seconds, *pytest, *arguments), external=True)
@@ -206,8 +215,7 @@ def test_with_oldest_dependencies(session: nox.Session) -> None:
     old = [f"{name}=={version}" for name, version in lowest.items()]
     # What the tests need wants newer ones, and works with these all the same; but for typing_extensions.
     session.install("--quiet", *(each for each in old if not each.startswith("typing")))
-    quick = ["-m", "not alone and not long and not slow", PROCESSES]
-    run_tests(session, *quick, *DEPENDS_ON_DEPENDENCIES)
+    run_tests(session, *QUICK, *DEPENDS_ON_DEPENDENCIES)
     session.install("--quiet", *old)
     session.run("python", "-m", "snowplow_tracker", "demo")
 
@@ -238,7 +246,7 @@ def next_tests(session: nox.Session, version: str) -> None:
         script = (
             'python="$1" wheel="$2"; shift 2; '
             '"/usr/bin/python$python" -m venv env && '
-            'env/bin/python -m pip install --quiet --disable-pip-version-check "$wheel[test]" && '
+            'env/bin/python -m pip install --quiet --no-compile --disable-pip-version-check "$wheel[test]" && '
             "cd copy && PATH=$PWD/../env/bin:$PATH && "
             # What names the folders of this machine has no meaning there.
             "unset REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE SSL_CERT_DIR && "
@@ -247,7 +255,8 @@ def next_tests(session: nox.Session, version: str) -> None:
         )
         session.run(
             str(HERE / "next_pythons"), "run", inside,
-            "env", "SNOWPLOW_TRACKER_TEST_INSTALLED=1", "HOME=/root", "LANG=C.UTF-8", "TMPDIR=/tmp",
+            "env", *(f"{name}={value}" for name, value in {**TEST_ENVIRONMENT, **FEW}.items()),
+            "HOME=/root", "LANG=C.UTF-8", "TMPDIR=/tmp",
             *limited(1800, "sh", "-c", script, "sh", version, Path(built).name, *arguments),
             external=True,
         )  # fmt: skip

@@ -18,6 +18,7 @@ import pytest
 import snowplow_tracker
 from support import locks
 from support.inside import locking, parameters
+from support.repetitions import repetitions
 from support.turns import turn
 
 # Set by CI: the wheel that users get has to be what is tested, not a checkout that is on the path too.
@@ -27,6 +28,7 @@ MUST_BE_INSTALLED = "SNOWPLOW_TRACKER_TEST_INSTALLED"
 # run, so that a change is not blamed for what another one did; SNOWPLOW_TRACKER_RANDOM=1 looks for new ones.
 hypothesis.settings.register_profile(
     "tests",
+    max_examples=repetitions(100),
     deadline=None,
     derandomize=not os.environ.get("SNOWPLOW_TRACKER_RANDOM"),
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
