@@ -2,12 +2,12 @@
 
 import os
 
-__all__ = ["repetitions"]
+__all__ = ["FEW", "repetitions"]
 
-# Set by CI on the Pythons beside the main one: what depends on chance is looked for at length on one of them.
 FEW = "SNOWPLOW_TRACKER_TEST_FEW"
+"""Set for the quick tests, and by CI on the Pythons beside the main one: chance is looked for at length on one of them."""
 
 
 def repetitions(count: int) -> int:
-    """Return how many times to do what is done `count` times on the main Python."""
+    """Return how many times to do what is done `count` times where all tests run."""
     return max(3, count // 5) if os.environ.get(FEW) else count
