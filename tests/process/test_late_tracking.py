@@ -19,7 +19,7 @@ START = """
 
     cls = {"Emitter": Emitter, "AsyncEmitter": AsyncEmitter}[sys.argv[1]]
     options = eval(sys.argv[3])
-    emitter = cls(sys.argv[2], protocol="http", exit_timeout=1, **options)
+    emitter = cls(sys.argv[2], protocol="http", **{"exit_timeout": 1, **options})
     tracker = Tracker("late", emitter)
     view = PageView("https://example.com/")
 """
@@ -124,7 +124,7 @@ WITH_OTHERS = """
                 tracker.close()
 
     tracker = Trackers([tracker] + [
-        Tracker("late", cls(sys.argv[2], protocol="http", exit_timeout=1, **others))
+        Tracker("late", cls(sys.argv[2], protocol="http", **options, **others))
         for others in ({"batch_size": 1}, {"flush_interval": 0.05})
     ])
 """
@@ -137,7 +137,8 @@ def test_the_process_ends_in_time(
 ) -> None:
     """Whatever tracks while the interpreter goes down hangs nothing and shows no traceback."""
     program = START + WITH_OTHERS + WAYS[way]
-    done = run_program(program, emitter_class.__name__, collector.endpoint, "{}", deadline=20)
+    options = "{'exit_timeout': 0.3}"
+    done = run_program(program, emitter_class.__name__, collector.endpoint, options, deadline=20)
     assert done.status == 0, done
     assert done.seconds < 5
     assert "Traceback" not in done.errors, done
