@@ -482,7 +482,7 @@ class Tracker(DeprecatedTracking):
         Raises:
             TypeError: The action is not a function.
             ValueError: The target or the schema is invalid, or the target is a parameter without which the pipeline
-                refuses events, such as `"eid"`.
+                refuses events, such as `"eid"`, or one with all data of an event, such as `"ue_px"` or `"cx"`.
 
         New in version 1.2.0.
         """
