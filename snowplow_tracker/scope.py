@@ -397,16 +397,6 @@ class Scope:
             TypeError: `function` is not a function, or is a generator function: its scope would also apply to the
                 code that iterates.
         """
-        import inspect
-
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(
-                "A generator function cannot have a scope: open one inside of it, around what does not yield."
-            )
-        if not callable(function):
-            raise TypeError(
-                f"Scope decorates functions, not an object of type {type(function).__name__}."
-            )
         return _called_inside(self._copy, function)
 
     def _copy(self) -> Scope:
@@ -470,6 +460,10 @@ def propagate(function: _Function) -> _Function:
     Args:
         function: The function or coroutine function. It may run several times at once, and after the scope was closed.
 
+    Raises:
+        TypeError: `function` is not a function, or is a generator function: its scope would also apply to the code that
+            iterates.
+
     Example:
         >>> threading.Thread(target=propagate(send_invoice)).start()
         >>> pool.submit(propagate(send_invoice), order)
@@ -493,7 +487,17 @@ def _called_inside(context: Callable[[], ContextManager[object]], function: _Fun
     """Return a function or a coroutine function, each call of which runs in a context of its own."""
     import inspect
 
-    if inspect.iscoroutinefunction(function):
+    if not callable(function):
+        raise TypeError(
+            f"A scope is for functions, not an object of type {type(function).__name__}."
+        )
+    # An object that can be called may be of any of these kinds as well.
+    kinds = (function, type(function).__call__)
+    if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in kinds):
+        raise TypeError(
+            "A generator function cannot have a scope: open one inside of it, around what does not yield."
+        )
+    if any(map(inspect.iscoroutinefunction, kinds)):
 
         @wraps(function)
         async def call(*arguments: Any, **named: Any) -> Any:
