@@ -21,7 +21,6 @@ from snowplow_tracker._delivery.flushing import AutomaticFlush
 from snowplow_tracker._delivery.options import (
     DEFAULT_BUFFER_BYTES,
     DEFAULT_FLUSH_INTERVAL,
-    DEFAULT_MAX_REQUEST_EVENTS,
     DEFAULT_REQUEST_TIMEOUT,
     WAIT,
     check_arguments,
@@ -297,19 +296,6 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
                 emitter._engine.lost(count, what)
 
         self._engine.use_store(store, on_overflow, on_lost, as_text=self.method == "post")
-
-    @property
-    def max_batch_events(self) -> int:
-        """The maximum number of events in one request."""
-        return self.max_request_events or max(DEFAULT_MAX_REQUEST_EVENTS, self.batch_size)
-
-    @property
-    def request_seconds(self) -> float:
-        """How long a request may take, in seconds."""
-        timeout = DEFAULT_REQUEST_TIMEOUT if self.request_timeout is None else self.request_timeout
-        if isinstance(timeout, tuple):
-            return sum(threading.TIMEOUT_MAX / 4 if part is None else part for part in timeout)
-        return timeout if isinstance(timeout, (int, float)) else DEFAULT_REQUEST_TIMEOUT
 
     @property
     def retry_delay(self) -> float:

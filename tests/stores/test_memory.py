@@ -150,18 +150,18 @@ def test_a_change_while_queueing_harms_no_other_event() -> None:
 def test_a_forked_child_starts_empty() -> None:
     """After a fork nothing is in it, nothing counts as handed out, and it takes as much as a new one."""
     store = InMemoryEventStore(LOGGER, 3)
-    store.keeps_room = True
+    store._keeps_room = True
     for number in range(3):
         store.add_event({"eid": str(number)})
     store.get_events_batch(max_events=2)
     assert (store.size(), store.add_event({"eid": "3"})) == (1, False)
     store.reset_after_fork()
-    assert (store.size(), store.count_waiting()) == (0, 0)
+    assert (store.size(), store._count_waiting()) == (0, 0)
     assert store.event_buffer == []
     assert store.get_events_batch() == []
     added = [store.add_event({"eid": str(number), "e": "pv"}) for number in range(4)]
     assert added == [True, True, True, False]
-    assert (store.size(), store.count_waiting()) == (3, 3)
+    assert (store.size(), store._count_waiting()) == (3, 3)
     assert [event["eid"] for event in store.get_events_batch()] == ["0", "1", "2"]
 
 
@@ -201,7 +201,7 @@ def test_late_values_come_out_complete(
 ) -> None:
     """A late value is complete when it is looked at, handed out, put back and handed out again."""
     store = InMemoryEventStore(LOGGER)
-    store.hands_out_text = as_text
+    store._hands_out_text = as_text
     store.add_event({**late, "dtm": 5})
     store.add_event({"dtm": 5, **late})
     wanted = completed({**late, "dtm": "5" if as_text else 5})
@@ -225,7 +225,7 @@ def test_a_late_name_alone_makes_no_late_value() -> None:
 def test_the_oldest_is_thrown_out_complete(as_text: bool) -> None:
     """An event that makes room for a newer one is reported with complete values."""
     store = InMemoryEventStore(LOGGER, 1, overflow="drop_oldest")
-    store.hands_out_text = as_text
+    store._hands_out_text = as_text
     evicted: List[Dict[str, Any]] = []
     store.overflow_listener = evicted.extend
     store.add_event({**LATE, "dtm": 1})
@@ -239,7 +239,7 @@ def test_the_oldest_is_thrown_out_complete(as_text: bool) -> None:
 def test_what_does_not_fit_back_is_thrown_out_complete(overflow: Any, as_text: bool) -> None:
     """An event for which there is no room when others come back is reported with complete values."""
     store = InMemoryEventStore(LOGGER, 2, overflow=overflow)
-    store.hands_out_text = as_text
+    store._hands_out_text = as_text
     evicted: List[Dict[str, Any]] = []
     store.overflow_listener = evicted.extend
     events = [{**LATE, "dtm": number} for number in range(4)]
@@ -387,7 +387,7 @@ def hectic() -> Iterator[None]:
 def test_threads_do_not_lose_or_mix_events(overflow: Any, keeps_room: bool) -> None:
     """Whoever adds, takes and puts back at the same time, each event comes out once, and whole."""
     store = InMemoryEventStore(LOGGER, CROWDED, overflow=overflow, overflow_timeout=10)
-    store.keeps_room = keeps_room
+    store._keeps_room = keeps_room
     crowd = Crowd(store, puts_back=True)
     crowd.run(adders=ADDERS, takers=TAKERS, each=50)
     came_out = crowd.taken + crowd.evicted
@@ -395,7 +395,7 @@ def test_threads_do_not_lose_or_mix_events(overflow: Any, keeps_room: bool) -> N
     added = Counter(f"{adder}-{number}" for adder, number in crowd.added)
     assert Counter(event["eid"] for event in came_out) == added
     assert len(crowd.added) + len(crowd.refused) == ADDERS * 50
-    assert (store.size(), store.count_waiting(), store.event_buffer) == (0, 0, [])
+    assert (store.size(), store._count_waiting(), store.event_buffer) == (0, 0, [])
     if overflow != "drop_newest":
         assert crowd.refused == []
     if keeps_room and overflow != "drop_oldest":
@@ -498,7 +498,7 @@ def test_an_event_that_comes_in_while_the_newest_is_thrown_out(overflow: Any) ->
             return "3-c"
 
     store = InMemoryEventStore(LOGGER, 3, overflow=overflow)
-    store.hands_out_text = True
+    store._hands_out_text = True
     evicted: List[Dict[str, Any]] = []
     store.overflow_listener = evicted.extend
     adder = _PausedAdder(store)
@@ -531,7 +531,7 @@ def test_an_interrupt_while_taking_loses_nothing(monkeypatch: pytest.MonkeyPatch
             return "x"
 
     store = InMemoryEventStore(LOGGER)
-    store.hands_out_text = True
+    store._hands_out_text = True
     events = [{"eid": str(number), "url": Interrupting("x")} for number in range(5)]
     for event in events:
         store.add_event(dict(event))
@@ -553,7 +553,7 @@ def test_a_value_without_a_text_harms_no_other_event() -> None:
 
     bad = Bad()
     store = InMemoryEventStore(LOGGER)
-    store.hands_out_text = True
+    store._hands_out_text = True
     store.add_event({"eid": "1", "n": 1})
     store.add_event({"eid": "2", "x": bad, "z": 1})
     store.add_event({"eid": "3"})
