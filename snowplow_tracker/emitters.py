@@ -400,7 +400,8 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         """Send what is queued now, in this thread, also while a retry is pending.
 
         Without a timeout it ends with the first failed attempt, so it takes at most as long as its requests do. A
-        `Retry-After` of the collector is respected. Called from a callback of this emitter it does nothing.
+        `Retry-After` of the collector is respected. Called from a callback of this emitter it returns at once, and the
+        flush that called the callback sends what the callback tracked.
 
         Args:
             timeout: Seconds to go on trying, whatever fails.
@@ -439,10 +440,7 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         return self._engine.unsent() if rest is None else rest  # an override may return nothing
 
     def async_flush(self) -> None:
-        """Do nothing. It exists because emitters of other people do.
-
-        Use `flush` of an `AsyncEmitter` to send in the background.
-        """
+        """Do nothing, as in 1.1.0. To send in the background, use `flush` of an `AsyncEmitter`."""
 
     def close(self, timeout: Optional[float] = None) -> int:
         """Send what is queued and end: threads, timers and connections. Events tracked afterwards are dropped.
@@ -783,8 +781,8 @@ class AsyncEmitter(Emitter):
     def sync_flush(self, *, timeout: Optional[float] = None) -> int:
         """Have what is queued sent, and wait until it is.
 
-        Without a timeout it ends with the first failed attempt. Called from a callback of this emitter it does not
-        wait.
+        Without a timeout it ends with the first failed attempt. Called from a callback of this emitter it only
+        returns the number.
 
         Args:
             timeout: Seconds to wait, whatever fails.
