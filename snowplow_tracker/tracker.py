@@ -356,8 +356,12 @@ class Tracker(DeprecatedTracking):
 
         Raises:
             TypeError: The timeout is not a number.
-            ValueError: The timeout is negative.
+            ValueError: The timeout is negative, or `is_async` is set, too.
         """
+        if is_async and timeout is not None:
+            raise ValueError(
+                "timeout limits a flush that waits: it cannot be used with is_async=True."
+            )
         self._call_emitters(("flush",) if is_async else ("sync_flush",), timeout)
         return self
 
