@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from functools import partial
@@ -19,6 +18,7 @@ from typing import (
     Tuple,
 )
 
+from snowplow_tracker._checks import check_number, check_seconds, whole_number
 from snowplow_tracker._compat.event_buffer import EventBuffer
 from snowplow_tracker._process.atomic import all_at_once, move_back, move_oldest
 from snowplow_tracker._process.clock import monotonic
@@ -208,7 +208,8 @@ class InMemoryEventStore(EventStore):
         buffer_bytes: Bytes that events beyond `buffer_capacity` may take in memory. Default 0: none may wait.
 
     Raises:
-        ValueError: A capacity below 1, an unknown policy, a negative time or size.
+        TypeError: A capacity, size or time is not a number.
+        ValueError: It is negative, the capacity 0, or the policy unknown.
 
     Changed in version 1.2.0: `overflow`, `overflow_timeout` and `buffer_bytes`; failed events go back to the front,
     and the policy decides about overflow.
@@ -226,15 +227,12 @@ class InMemoryEventStore(EventStore):
         overflow_timeout: float = 1.0,
         buffer_bytes: int = 0,
     ) -> None:
-        if buffer_capacity < 1:
-            raise ValueError("buffer_capacity must be greater than 0.")
+        check_number("buffer_capacity", buffer_capacity, kind=(int, float))  # a float as in 1.1.0
         one_of(overflow, OVERFLOW_POLICIES, name="overflow")
-        if not 0 <= overflow_timeout <= threading.TIMEOUT_MAX:
-            raise ValueError("overflow_timeout must not be negative or infinite.")
-        if not buffer_bytes >= 0:
-            raise ValueError("buffer_bytes must not be negative.")
+        check_seconds("overflow_timeout", overflow_timeout, zero=True)
+        check_number("buffer_bytes", buffer_bytes, zero=True)
         self.logger = logger
-        self.buffer_capacity = buffer_capacity
+        self.buffer_capacity = whole_number(buffer_capacity)
         self.buffer_bytes = buffer_bytes
         self.overflow: Overflow = overflow
         self.overflow_timeout = overflow_timeout

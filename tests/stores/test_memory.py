@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from functools import partial
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Type
 
 import pytest
 from hypothesis import given
@@ -118,20 +118,6 @@ def test_alone_it_says_what_it_drops(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
-@pytest.mark.parametrize(
-    ("options", "name"),
-    [
-        ({"buffer_capacity": 0}, "buffer_capacity"),
-        ({"overflow": "explode"}, "overflow"),
-        ({"overflow_timeout": -1}, "overflow_timeout"),
-    ],
-)
-def test_bad_options_are_named(options: Dict[str, Any], name: str) -> None:
-    """An unusable option is refused by its name."""
-    with pytest.raises(ValueError, match=name):
-        InMemoryEventStore(LOGGER, **options)
-
-
 def test_a_change_while_queueing_harms_no_other_event() -> None:
     """An event that changes while it is queued is refused; those around it stay whole."""
 
@@ -145,6 +131,41 @@ def test_a_change_while_queueing_harms_no_other_event() -> None:
         store.add_event(Growing(eid="2"))
     store.add_event({"eid": "3"})
     assert store.event_buffer == [{"eid": "1"}, {"eid": "3"}]
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "error", "what"),
+    [
+        ("buffer_capacity", "10", TypeError, "must be a number, got str '10'"),
+        ("buffer_capacity", True, TypeError, "must be a number, got bool True"),
+        ("buffer_capacity", 0, ValueError, "must be greater than 0, got 0"),
+        ("buffer_capacity", float("nan"), ValueError, "must be greater than 0, got nan"),
+        ("buffer_bytes", 1.5, TypeError, "must be an integer, got float 1.5"),
+        ("buffer_bytes", -1, ValueError, "must not be negative, got -1"),
+        ("overflow", "explode", ValueError, "is not supported"),
+        ("overflow_timeout", -1, ValueError, "must not be negative, got -1"),
+        ("overflow_timeout", "1", TypeError, "must be a number, got str '1'"),
+        ("overflow_timeout", float("inf"), ValueError, "must be a finite number"),
+    ],
+)
+def test_bad_arguments_are_refused_by_name(
+    argument: str, value: Any, error: Type[Exception], what: str
+) -> None:
+    """A value that cannot work is an error that names the parameter and says what is wrong with it."""
+    with pytest.raises(error, match=f"{argument} {what}"):
+        InMemoryEventStore(LOGGER, **{argument: value})
+
+
+@pytest.mark.parametrize(("capacity", "room"), [(1.5, 2), (2.0, 2), (float("inf"), 100)])
+def test_a_capacity_that_is_a_float(capacity: Any, room: int) -> None:
+    """A capacity of a float has room for as many events as in 1.1.0, also where events come back."""
+    store = InMemoryEventStore(LOGGER, capacity)
+    added = [store.add_event({"eid": str(number)}) for number in range(20)]
+    assert added == [number < room for number in range(20)]
+    batch = store.get_events_batch(max_events=1)
+    store.add_event({"eid": "new"})
+    store.cleanup(batch, need_retry=True)
+    assert store.size() == min(room, 21)
 
 
 def test_a_forked_child_starts_empty() -> None:
