@@ -10,6 +10,7 @@ from os import getpid
 from types import TracebackType
 from typing import Any, Callable, Dict, Literal, Mapping, Optional, Type, TypeVar
 
+from snowplow_tracker._checks import whole_number
 from snowplow_tracker._compat.keywords import takes_keyword
 from snowplow_tracker._compat.queue import LegacyQueue
 from snowplow_tracker._compat.requester import Requester as Requester
@@ -19,15 +20,14 @@ from snowplow_tracker._delivery.flush_timer import FlushTimer as FlushTimer
 from snowplow_tracker._delivery.flush_timer import RetryTimer
 from snowplow_tracker._delivery.flushing import AutomaticFlush
 from snowplow_tracker._delivery.options import (
+    CHECKS,
     DEFAULT_BUFFER_BYTES,
     DEFAULT_FLUSH_INTERVAL,
-    DEFAULT_MAX_REQUEST_EVENTS,
     DEFAULT_REQUEST_TIMEOUT,
     WAIT,
     check_arguments,
-    check_number,
     check_seconds,
-    describe_options,
+    described_as_in,
     is_disabled_by_environment,
 )
 from snowplow_tracker._delivery.outcome import NO_ANSWER, HttpStatus, is_success, read_status
@@ -110,7 +110,6 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-@describe_options
 class Emitter(Unpicklable, LegacySending, EmitterProtocol):
     """Queues events and sends them in the thread that tracks.
 
@@ -126,7 +125,8 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         method: `"post"`: batches. `"get"`: one request per event.
         batch_size: How many queued events are sent at once. Default: 10 for POST, 1 for GET. Under load and after an
             outage requests grow past it, up to `max_request_events`.
-        on_success: Called with the events that were sent, after each request (GET: after each batch).
+        on_success: Called with the events that were sent, after each request (GET: after each batch), in the thread
+            that sends.
         on_failure: Called after each failed attempt with the number of events of the batch that were sent and the
             events that were not; see `on_drop` for those that are dropped.
         byte_limit: Bytes of queued events, encoded, that are sent although the batch is not full.
@@ -139,7 +139,27 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         event_store: Where events wait. Default: an `InMemoryEventStore`.
         session: Makes the requests, as it is; anything with the `post` and `get` of `requests.Session`. Default: a
             session that keeps connections and refuses cookies.
-        {options}
+        on_drop: Called as ``on_drop(events, reason)`` with events that are dropped and a `DropReason`.
+        overflow: What happens when the queue is full. `"wait"`: the thread that tracks waits while the collector takes
+            events, at most `request_timeout` without progress, and never in an event loop; an `Emitter` sends, as when
+            a batch is full; otherwise the new event is dropped. `"drop_newest"` drops the new event, `"drop_oldest"`
+            the oldest, `"block"` waits for `overflow_timeout` whatever the collector does. For the emitter's own store;
+            `"wait"` also where an `InMemoryEventStore` given to it refuses an event.
+        overflow_timeout: Seconds that `track()` waits for room under `overflow="block"`.
+        buffer_bytes: Bytes that events beyond `buffer_capacity` may take in memory. Default: 64 MiB where
+            `buffer_capacity` is not given, else 0.
+        max_retries: How often an event is retried before it is dropped. None: without limit.
+        max_request_bytes: Maximum bytes in the body of a request with several events. A larger event is sent alone,
+            whatever its size: the collector decides.
+        max_request_events: Maximum number of events in a request. None: 500, or `batch_size` if that is larger.
+        flush_interval: Seconds after which events are sent although the batch is not full; None for never.
+        exit_timeout: Seconds that the end of the program, or `close()`, may take to send what is queued.
+        path: The path of POST requests, in place of `/com.snowplowanalytics.snowplow/tp2`.
+        headers: Extra headers for every request.
+        server_anonymisation: Send `SP-Anonymous: *`: the collector then keeps neither IP address nor cookie.
+        enqueue_only: Only add events to the store; another process sends them. No request is made, no thread started.
+        enabled: False switches the emitter off: no event is queued, no thread started, no request made and no file
+            opened. `SNOWPLOW_DISABLED=1` in the environment does it for all.
 
     Raises:
         TypeError: A parameter is of the wrong type; the message names it.
@@ -181,8 +201,7 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         enqueue_only: bool = False,
         enabled: bool = True,
     ) -> None:
-        chosen = locals()
-        check_arguments(chosen)
+        check_arguments(locals())
         self.on_drop = on_drop
         self.overflow: Overflow = overflow
         self.overflow_timeout = overflow_timeout
@@ -206,7 +225,10 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         self.request_timeout = request_timeout
         self.on_success = on_success
         self.on_failure = on_failure
-        self.max_retry_delay_seconds = max_retry_delay_seconds
+        # 1.1.0 took None, and failed with the first request that did.
+        self.max_retry_delay_seconds = (
+            60 if max_retry_delay_seconds is None else max_retry_delay_seconds
+        )
         self.custom_retry_codes: Dict[int, bool] = dict(custom_retry_codes or {})
         self.lock = threading.RLock()
         self.timer = FlushTimer(emitter=self, repeating=True)
@@ -297,19 +319,6 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
                 emitter._engine.lost(count, what)
 
         self._engine.use_store(store, on_overflow, on_lost, as_text=self.method == "post")
-
-    @property
-    def max_batch_events(self) -> int:
-        """The maximum number of events in one request."""
-        return self.max_request_events or max(DEFAULT_MAX_REQUEST_EVENTS, self.batch_size)
-
-    @property
-    def request_seconds(self) -> float:
-        """How long a request may take, in seconds."""
-        timeout = DEFAULT_REQUEST_TIMEOUT if self.request_timeout is None else self.request_timeout
-        if isinstance(timeout, tuple):
-            return sum(threading.TIMEOUT_MAX / 4 if part is None else part for part in timeout)
-        return timeout if isinstance(timeout, (int, float)) else DEFAULT_REQUEST_TIMEOUT
 
     @property
     def retry_delay(self) -> float:
@@ -414,7 +423,8 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         """Send what is queued now, in this thread, also while a retry is pending.
 
         Without a timeout it ends with the first failed attempt, so it takes at most as long as its requests do. A
-        `Retry-After` of the collector is respected. Called from a callback of this emitter it does nothing.
+        `Retry-After` of the collector is respected. Called from a callback of this emitter it returns at once, and the
+        flush that called the callback sends what the callback tracked.
 
         Args:
             timeout: Seconds to go on trying, whatever fails.
@@ -453,10 +463,7 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         return self._engine.unsent() if rest is None else rest  # an override may return nothing
 
     def async_flush(self) -> None:
-        """Do nothing. It exists because emitters of other people do.
-
-        Use `flush` of an `AsyncEmitter` to send in the background.
-        """
+        """Do nothing, as in 1.1.0. To send in the background, use `flush` of an `AsyncEmitter`."""
 
     def close(self, timeout: Optional[float] = None) -> int:
         """Send what is queued and end: threads, timers and connections. Events tracked afterwards are dropped.
@@ -665,7 +672,7 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
 _SomeEmitter = TypeVar("_SomeEmitter", bound=Emitter)
 
 
-@describe_options
+@described_as_in(Emitter)
 class AsyncEmitter(Emitter):
     """Queues events and sends them in background threads: `track()` costs the same whatever the collector does.
 
@@ -673,29 +680,10 @@ class AsyncEmitter(Emitter):
     the batch is full, after `flush_interval` seconds at the latest, and at the end of the program.
 
     Args:
-        endpoint: The collector: a host, a host with a path, or a URL.
         protocol: Used where the endpoint has none. Plain `"http"` by default, as in 1.1.0; set `"https"`, or a URL as the
             endpoint.
-        port: Used where the endpoint has none. Default: that of the protocol.
-        method: `"post"`: batches. `"get"`: one request per event.
-        batch_size: How many queued events are sent at once. Default: 10 for POST, 1 for GET. Under load and after an
-            outage requests grow past it, up to `max_request_events`.
-        on_success: Called with the events that were sent, after each request (GET: after each batch), in the thread
-            that sends.
-        on_failure: Called after each failed attempt with the number of events of the batch that were sent and the
-            events that were not; see `on_drop` for those that are dropped.
         thread_count: How many threads send. One keeps up with most programs: its requests grow with the load.
-        byte_limit: Bytes of queued events, encoded, that are sent although the batch is not full.
-        request_timeout: Seconds for a request, or (connect, read) in seconds as requests has it. Default 5.0;
-            ``(None, None)`` waits for ever.
-        max_retry_delay_seconds: Maximum delay after a failed attempt, also where `Retry-After` asks for more.
-        buffer_capacity: How many events may wait. Default 10,000, and beyond them as many as fit in `buffer_bytes`.
-        custom_retry_codes: Per HTTP status, whether to try again. By default everything that is not 2xx is tried
-            again but 400, 401, 403, 410 and 422; -1 stands for no answer.
-        event_store: Where events wait. Default: an `InMemoryEventStore`.
-        session: Makes the requests, as it is; anything with the `post` and `get` of `requests.Session`. Default: a
-            session that keeps connections and refuses cookies.
-        {options}
+        others: As for `Emitter`.
 
     Raises:
         TypeError: A parameter is of the wrong type; the message names it.
@@ -738,38 +726,12 @@ class AsyncEmitter(Emitter):
         enqueue_only: bool = False,
         enabled: bool = True,
     ) -> None:
-        check_number("thread_count", thread_count)
+        arguments = {**locals()}
+        for name in ("self", "__class__", "thread_count"):
+            del arguments[name]
+        CHECKS["thread_count"]("thread_count", thread_count)
         self.thread_count = thread_count
-        super().__init__(
-            endpoint=endpoint,
-            protocol=protocol,
-            port=port,
-            method=method,
-            batch_size=batch_size,
-            on_success=on_success,
-            on_failure=on_failure,
-            byte_limit=byte_limit,
-            request_timeout=request_timeout,
-            max_retry_delay_seconds=max_retry_delay_seconds,
-            buffer_capacity=buffer_capacity,
-            custom_retry_codes=custom_retry_codes,
-            event_store=event_store,
-            session=session,
-            on_drop=on_drop,
-            overflow=overflow,
-            overflow_timeout=overflow_timeout,
-            buffer_bytes=buffer_bytes,
-            max_retries=max_retries,
-            max_request_bytes=max_request_bytes,
-            max_request_events=max_request_events,
-            flush_interval=flush_interval,
-            exit_timeout=exit_timeout,
-            path=path,
-            headers=headers,
-            server_anonymisation=server_anonymisation,
-            enqueue_only=enqueue_only,
-            enabled=enabled,
-        )
+        super().__init__(**arguments)
         _warn_of_plain_http(endpoint, protocol, self.endpoint)
 
     def _thread_count(self) -> int:
@@ -797,8 +759,8 @@ class AsyncEmitter(Emitter):
     def sync_flush(self, *, timeout: Optional[float] = None) -> int:
         """Have what is queued sent, and wait until it is.
 
-        Without a timeout it ends with the first failed attempt. Called from a callback of this emitter it does not
-        wait.
+        Without a timeout it ends with the first failed attempt. Called from a callback of this emitter it only
+        returns the number.
 
         Args:
             timeout: Seconds to wait, whatever fails.
@@ -845,7 +807,7 @@ def _is_own_flush(flush: object) -> bool:
 def _batch_size(batch_size: Optional[int], buffer_capacity: Optional[int], method: str) -> int:
     if batch_size is None:
         batch_size = DEFAULT_MAX_LENGTH if method == "post" else 1
-    return batch_size if buffer_capacity is None else min(batch_size, buffer_capacity)
+    return whole_number(batch_size if buffer_capacity is None else min(batch_size, buffer_capacity))
 
 
 def _warn_of_plain_http(endpoint: str, protocol: str, url: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from functools import partial
@@ -19,6 +18,7 @@ from typing import (
     Tuple,
 )
 
+from snowplow_tracker._checks import check_number, check_seconds, whole_number
 from snowplow_tracker._compat.event_buffer import EventBuffer
 from snowplow_tracker._process.atomic import all_at_once, move_back, move_oldest
 from snowplow_tracker._process.clock import monotonic
@@ -208,7 +208,8 @@ class InMemoryEventStore(EventStore):
         buffer_bytes: Bytes that events beyond `buffer_capacity` may take in memory. Default 0: none may wait.
 
     Raises:
-        ValueError: A capacity below 1, an unknown policy, a negative time or size.
+        TypeError: A capacity, size or time is not a number.
+        ValueError: It is negative, the capacity 0, or the policy unknown.
 
     Changed in version 1.2.0: `overflow`, `overflow_timeout` and `buffer_bytes`; failed events go back to the front,
     and the policy decides about overflow.
@@ -226,22 +227,19 @@ class InMemoryEventStore(EventStore):
         overflow_timeout: float = 1.0,
         buffer_bytes: int = 0,
     ) -> None:
-        if buffer_capacity < 1:
-            raise ValueError("buffer_capacity must be greater than 0.")
+        check_number("buffer_capacity", buffer_capacity, kind=(int, float))  # a float as in 1.1.0
         one_of(overflow, OVERFLOW_POLICIES, name="overflow")
-        if not 0 <= overflow_timeout <= threading.TIMEOUT_MAX:
-            raise ValueError("overflow_timeout must not be negative or infinite.")
-        if not buffer_bytes >= 0:
-            raise ValueError("buffer_bytes must not be negative.")
+        check_seconds("overflow_timeout", overflow_timeout, zero=True)
+        check_number("buffer_bytes", buffer_bytes, zero=True)
         self.logger = logger
-        self.buffer_capacity = buffer_capacity
+        self.buffer_capacity = whole_number(buffer_capacity)
         self.buffer_bytes = buffer_bytes
         self.overflow: Overflow = overflow
         self.overflow_timeout = overflow_timeout
         self.overflow_listener: Optional[Callable[[PayloadDictList], None]] = None
-        self.hands_out_text = False
+        self._hands_out_text = False
         """Whether values become strings when events are taken out: the tracking thread need not do it."""
-        self.keeps_room = False
+        self._keeps_room = False
         """Whether events that are being sent count until their `cleanup`, so that there is room to requeue them."""
         # The lock-free queue (fast path). The shape of an event, its values, the shape of the next, its values: half the
         # memory of a dictionary for each. Where an event comes in no lock is held, which threads that track would pass
@@ -249,7 +247,7 @@ class InMemoryEventStore(EventStore):
         # one call. Where threads meet, there may be an event for each of them beyond the capacity.
         self._items: Deque[Any] = deque()
         self._count = bytearray()
-        self.count_waiting: Callable[[], int] = self._count.__len__
+        self._count_waiting: Callable[[], int] = self._count.__len__
         """Nearly `size`, and cheaper: emitters ask for each event."""
         self._moving: List[Any] = []
         """Items on their way out of the queue. What an interrupt leaves here goes back with the next call."""
@@ -346,10 +344,10 @@ class InMemoryEventStore(EventStore):
     def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
         """Return the oldest events: all of them, or at most `max_events`."""
         batch: PayloadDictList = []
-        self.hand_out(max_events, lambda events: partial(batch.extend, events))
+        self._hand_out(max_events, lambda events: partial(batch.extend, events))
         return batch
 
-    def hand_out(
+    def _hand_out(
         self,
         max_events: Optional[int],
         receiver: Callable[[PayloadDictList], Callable[[], object]],
@@ -374,23 +372,23 @@ class InMemoryEventStore(EventStore):
                 receiver(events),
                 moving.clear,
                 partial(self._count.__delitem__, slice(0, count)),
-                partial(setattr, self, "_out", self._out + count if self.keeps_room else 0),
+                partial(setattr, self, "_out", self._out + count if self._keeps_room else 0),
                 partial(setattr, self, "_bytes", max(0, self._bytes - sized)),
             )
             if self._count and not self._items:
                 self._correct_count()
-            if not self.keeps_room:
+            if not self._keeps_room:
                 self._room.notify()
         self._report()
 
     def cleanup(self, batch: PayloadDictList, need_retry: bool) -> None:
         """Forget events that were taken out, or requeue them at the front, in their order."""
         if need_retry:
-            self.requeue(batch, bool)
+            self._requeue(batch, bool)
         else:
-            self.acknowledge(len(batch), bool)
+            self._acknowledge(len(batch), bool)
 
-    def acknowledge(self, count: int, receipt: Callable[[], object]) -> None:
+    def _acknowledge(self, count: int, receipt: Callable[[], object]) -> None:
         """Forget events that were taken out.
 
         Args:
@@ -402,7 +400,7 @@ class InMemoryEventStore(EventStore):
             if self._room.waiting:
                 self._room.notify()
 
-    def requeue(self, batch: PayloadDictList, receipt: Callable[[], object]) -> None:
+    def _requeue(self, batch: PayloadDictList, receipt: Callable[[], object]) -> None:
         """Requeue events at the front, in their order.
 
         Args:
@@ -495,7 +493,7 @@ class InMemoryEventStore(EventStore):
 
     def _events(self, items: List[Any]) -> PayloadDictList:
         """Put events together from their items."""
-        as_text = self.hands_out_text
+        as_text = self._hands_out_text
         events: PayloadDictList = []
         start = 0
         while start < len(items):

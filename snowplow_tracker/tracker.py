@@ -25,6 +25,7 @@ from typing import (
 )
 from warnings import warn as warn
 
+from snowplow_tracker._checks import check_seconds
 from snowplow_tracker._compat.keywords import takes_keyword
 from snowplow_tracker._compat.tracking import DeprecatedTracking
 from snowplow_tracker._process.clock import monotonic
@@ -339,8 +340,12 @@ class Tracker(DeprecatedTracking):
 
         Raises:
             TypeError: The timeout is not a number.
-            ValueError: The timeout is negative.
+            ValueError: The timeout is negative, or `is_async` is set, too.
         """
+        if is_async and timeout is not None:
+            raise ValueError(
+                "timeout limits a flush that waits: it cannot be used with is_async=True."
+            )
         self._call_emitters(("flush",) if is_async else ("sync_flush",), timeout)
         return self
 
@@ -640,8 +645,6 @@ class Tracker(DeprecatedTracking):
     def _call_emitters(self, names: Sequence[str], timeout: Optional[float]) -> None:
         """Call the first of these methods that each emitter has."""
         if timeout is not None:
-            from snowplow_tracker._delivery.options import check_seconds
-
             check_seconds("timeout", timeout, zero=True, forever=True)
         deadline = None if timeout is None else monotonic() + timeout
         emitters = list(self.emitters)

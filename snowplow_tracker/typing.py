@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack as Unpack
 
     Timestamp = Union[float, date, str, None]
+    """Milliseconds since 1970, a `datetime`, a `date`, or an ISO 8601 string. Without a time zone it is in local time."""
 else:
     # So that `typing.get_type_hints` works at run time without importing typing_extensions.
     Logger = Session = Any
@@ -71,8 +72,6 @@ else:
         def __class_getitem__(cls, options: Any) -> Any:
             return options
 
-
-"""Milliseconds since 1970, a `datetime`, a `date`, or an ISO 8601 string. Without a time zone it is in local time."""
 
 SUPPORTED_PLATFORMS = {"app", "cnsl", "headset", "iot", "mob", "pc", "srv", "tv", "web"}
 SupportedPlatform = Literal["pc", "tv", "mob", "cnsl", "iot", "web", "srv", "app", "headset"]
@@ -84,10 +83,10 @@ FailureCallback = Callable[[int, PayloadDictList], None]
 
 
 class EmitterProtocol(Protocol):
-    """The methods of an emitter that a tracker calls.
+    """The methods of an emitter.
 
-    Only `input` is required: a tracker does not call a method that an emitter does not have. The
-    methods return `object` so that an emitter may return any value.
+    A tracker requires `input` alone: it calls `flush` and `sync_flush` of the emitters that have them. The methods
+    return `object` so that an emitter may return any value.
     """
 
     def input(self, payload: PayloadDict) -> object:
@@ -97,7 +96,7 @@ class EmitterProtocol(Protocol):
         """Send the queued events. The emitter need not wait until they are sent."""
 
     def async_flush(self) -> object:
-        """Send the queued events: another name for `flush`."""
+        """Do nothing: no tracker calls it, and the emitters of this package do nothing, as in 1.1.0."""
 
     def sync_flush(self) -> object:
         """Send the queued events and wait for the result."""

@@ -16,7 +16,7 @@ from snowplow_tracker._delivery.counts import Progress
 from snowplow_tracker._delivery.feedback import is_from_log_record
 from snowplow_tracker._delivery.flushing import AutomaticFlush, Flushing
 from snowplow_tracker._delivery.retry import RetryPolicy, fresh_random
-from snowplow_tracker._delivery.sender import Owner, Sender
+from snowplow_tracker._delivery.sender import Owner, Sender, request_seconds
 from snowplow_tracker._delivery.sending import Dispatch, Sending, Step
 from snowplow_tracker._delivery.settlement import Settlement, StoreAccess, in_worker, passes_on
 from snowplow_tracker._delivery.state import Batch, Core, Phase, permit_in_use
@@ -279,7 +279,7 @@ class Engine:
             return False
         sender = self._owner.get()
         settled = core.ledger.counts().settled
-        give_up_at = self._clock() + sender.request_seconds
+        give_up_at = self._clock() + request_seconds(sender)
 
         def has_changed() -> bool:
             return core.breaker.failing or core.ledger.counts().settled != settled
@@ -302,7 +302,7 @@ class Engine:
                 return False
             if core.ledger.counts().settled != settled:
                 settled = core.ledger.counts().settled
-                give_up_at = self._clock() + sender.request_seconds
+                give_up_at = self._clock() + request_seconds(sender)
             elif not self._has_workers() or self._clock() >= give_up_at:
                 return False
         return False

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from typing import Any, Callable, Optional
 
 from snowplow_tracker._delivery.counts import Checkpoint
-from snowplow_tracker._delivery.sender import Owner
+from snowplow_tracker._delivery.sender import Owner, request_seconds
 from snowplow_tracker._delivery.sending import Sending, Step
 from snowplow_tracker._delivery.settlement import Settlement
 from snowplow_tracker._delivery.state import Core, Phase
@@ -157,7 +157,7 @@ class Flushing:
         if rest >= batch_size:
             core.has_backlog = True
         elif step is Step.EMPTY:
-            permits, until = core.permits, core.clock() + sender.request_seconds
+            permits, until = core.permits, core.clock() + request_seconds(sender)
             while not core.all_ended(permits) and core.changed.wait(
                 lambda: core.all_ended(permits), until - core.clock()
             ):

@@ -1,34 +1,38 @@
-"""The options of delivery, each defined once: its default, its check and its meaning."""
+"""The options of the emitters: their checks, and their description in docstrings."""
 
-import math
 import os
 import re
-import threading
-from typing import Any, Callable, Dict, Mapping, NamedTuple, TypeVar
+from functools import partial
+from typing import Any, Callable, Dict, Mapping, TypeVar
 
+from snowplow_tracker._checks import check_callable, shown
+from snowplow_tracker._checks import check_number as check_number
+from snowplow_tracker._checks import check_seconds as check_seconds
 from snowplow_tracker._delivery import unreported
+from snowplow_tracker._http.endpoint import PROTOCOLS, check_port
 from snowplow_tracker._messages import choice_text
+from snowplow_tracker.contracts import one_of
 from snowplow_tracker.event_store import OVERFLOW_POLICIES
 
 __all__ = [
+    "CHECKS",
     "DEFAULT_BUFFER_BYTES",
     "DEFAULT_FLUSH_INTERVAL",
     "DEFAULT_MAX_REQUEST_EVENTS",
     "DEFAULT_REQUEST_TIMEOUT",
-    "OPTIONS",
     "SWITCHED_OFF",
     "SWITCHED_ON",
-    "Option",
+    "Check",
     "check_arguments",
-    "check_callable",
     "check_number",
-    "check_option",
-    "check_retry_codes",
     "check_seconds",
     "check_timeout",
-    "describe_options",
+    "described_as_in",
     "is_disabled_by_environment",
 ]
+
+Check = Callable[[str, Any], None]
+"""Raises TypeError or ValueError for an invalid value; called with the name of the parameter and the value."""
 
 DEFAULT_REQUEST_TIMEOUT = 5.0
 """Seconds for all of a request, where `request_timeout` is None."""
@@ -51,118 +55,48 @@ _HEADER_VALUE = r"([!-~\x80-\x84\x86-\x9f\xa1-\xff][ \t!-~\x80-\xff]*)?"
 _Class = TypeVar("_Class", bound=type)
 
 
-class Option(NamedTuple):
-    """One option.
-
-    Attributes:
-        default: Its default for an `Emitter`.
-        check: Raises TypeError or ValueError for an invalid value; called with the name and the value.
-        meaning: Its text in the docstrings of the classes that have it.
-    """
-
-    default: Any
-    check: Callable[[str, Any], None]
-    meaning: str
-
-
-def check_number(name: str, value: Any, *, kind: Any = int, zero: bool = False) -> None:
-    """Check a number that must be above zero, or may be zero.
-
-    Raises:
-        TypeError: It is not a number of this kind.
-        ValueError: It is out of range.
-    """
-    if isinstance(value, bool) or not isinstance(value, kind):
-        what = "an integer" if kind is int else "a number"
-        raise TypeError(f"{name} must be {what}, got {_shown(value)}.")
-    if not (value > 0 or (value == 0 and zero)):
-        raise ValueError(
-            f"{name} must {'not be negative' if zero else 'be greater than 0'}, got {value!r}."
-        )
-
-
-def check_seconds(name: str, value: Any, *, zero: bool = False, forever: bool = False) -> None:
-    """Check a time.
-
-    Args:
-        name: Of the parameter.
-        value: Seconds.
-        zero: Whether 0 is allowed.
-        forever: Whether infinity is.
-
-    Raises:
-        TypeError: It is not a number.
-        ValueError: It is negative, NaN, or too long for a thread to wait.
-    """
-    if isinstance(value, float) and math.isnan(value):
-        raise ValueError(f"{name} must be a number of seconds, got nan.")
-    check_number(name, value, kind=(int, float), zero=zero)
-    if value > threading.TIMEOUT_MAX and not (forever and math.isinf(value)):
-        raise ValueError(f"{name} must be a finite number of seconds, got {value!r}.")
-
-
-def check_timeout(value: Any, *, own_session: bool = False) -> None:
+def check_timeout(name: str, value: Any) -> None:
     """Check a `request_timeout`.
 
     Args:
+        name: Of the parameter.
         value: Seconds, a pair of (connect, read) of which each may be None, None, or a `urllib3.Timeout`.
-        own_session: Whether a user's session gets it, which may accept other forms.
 
     Raises:
         TypeError: It is of another type.
         ValueError: It is negative, NaN or too long.
     """
-    if value is None or own_session or type(value).__module__.startswith("urllib3"):
+    if value is None or type(value).__module__.startswith("urllib3"):
         return
     if isinstance(value, tuple):
         if len(value) != 2:
-            raise ValueError(f"request_timeout must be a number or (connect, read), got {value!r}.")
+            raise ValueError(f"{name} must be a number or (connect, read), got {value!r}.")
         for part in value:
             if part is not None:
-                check_seconds("request_timeout", part)
+                check_seconds(name, part)
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(
-            f"request_timeout must be a number of seconds or a tuple (connect, read), got {_shown(value)}."
+            f"{name} must be a number of seconds or a tuple (connect, read), got {shown(value)}."
         )
-    check_seconds("request_timeout", value)
+    check_seconds(name, value)
 
 
-def check_retry_codes(value: Any) -> None:
-    """Check `custom_retry_codes`.
-
-    Raises:
-        TypeError: It is not a mapping of integers to bools.
-    """
+def _check_retry_codes(name: str, value: Any) -> None:
     if value is None:
         return
     if not isinstance(value, Mapping):
         raise TypeError(
-            f"custom_retry_codes must be a mapping of statuses to bools, got {type(value).__name__}."
+            f"{name} must be a mapping of statuses to bools, got {type(value).__name__}."
         )
     for status, retry in value.items():
         if isinstance(status, bool) or not isinstance(status, int):
-            raise TypeError(f"custom_retry_codes: a status must be an integer, got {status!r}.")
+            raise TypeError(f"{name}: a status must be an integer, got {status!r}.")
         if not isinstance(retry, (bool, int)):
-            raise TypeError(f"custom_retry_codes[{status}] must be a bool, got {retry!r}.")
+            raise TypeError(f"{name}[{status}] must be a bool, got {retry!r}.")
 
 
-def check_callable(name: str, value: Any) -> None:
-    """Check a callback.
-
-    Raises:
-        TypeError: It cannot be called.
-    """
-    if value is not None and not callable(value):
-        raise TypeError(f"{name} must be callable, got {_shown(value)}.")
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return f"{type(value).__name__} {text}" if len(text) <= 60 else type(value).__name__
-
-
-def _optional(check: Callable[[str, Any], None]) -> Callable[[str, Any], None]:
+def _optional(check: Check) -> Check:
     def check_unless_none(name: str, value: Any) -> None:
         if value is not None:
             check(name, value)
@@ -170,25 +104,31 @@ def _optional(check: Callable[[str, Any], None]) -> Callable[[str, Any], None]:
     return check_unless_none
 
 
-def _check_count(name: str, value: Any) -> None:
-    check_number(name, value)
+def _check_size(name: str, value: Any) -> None:
+    # A batch or byte limit of 0 sends each event at once, as it did in 1.1.0.
+    check_number(name, value, kind=(int, float), zero=True)
 
 
-def _check_count_or_zero(name: str, value: Any) -> None:
-    check_number(name, value, zero=True)
+def _check_methods(*methods: str) -> Check:
+    def check(name: str, value: Any) -> None:
+        if value is not None and (
+            isinstance(value, type) or not all(hasattr(value, method) for method in methods)
+        ):
+            what = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
+            raise TypeError(
+                f"{name} must be an object with the methods {', '.join(methods)}, got {what}."
+            )
+
+    return check
 
 
-def _check_time(name: str, value: Any) -> None:
-    check_seconds(name, value)
-
-
-def _check_time_or_zero(name: str, value: Any) -> None:
-    check_seconds(name, value, zero=True)
+def _check_protocol(name: str, value: Any) -> None:
+    one_of(value, PROTOCOLS, name=name)
 
 
 def _check_bool(name: str, value: Any) -> None:
     if not isinstance(value, bool):
-        raise TypeError(f"{name} must be a bool, got {_shown(value)}.")
+        raise TypeError(f"{name} must be a bool, got {shown(value)}.")
 
 
 def _check_overflow(name: str, value: Any) -> None:
@@ -218,123 +158,52 @@ def _check_headers(name: str, headers: Any) -> None:
             )
 
 
-OPTIONS: Dict[str, Option] = {
-    "on_drop": Option(
-        None,
-        check_callable,
-        "Called as ``on_drop(events, reason)`` with events that are dropped and a `DropReason`.",
-    ),
-    "overflow": Option(
-        WAIT,
-        _check_overflow,
-        'What happens when the queue is full. `"wait"`: the thread that tracks waits while the collector takes events, '
-        "at most `request_timeout` without progress, and never in an event loop; an `Emitter` sends, as when a batch is "
-        "full; otherwise the new event is dropped. "
-        '`"drop_newest"` drops the new event, `"drop_oldest"` the oldest, `"block"` waits for '
-        '`overflow_timeout` whatever the collector does. For the emitter\'s own store; `"wait"` also where an '
-        "`InMemoryEventStore` given to it refuses an event.",
-    ),
-    "overflow_timeout": Option(
-        1.0, _check_time_or_zero, 'Seconds that `track()` waits for room under `overflow="block"`.'
-    ),
-    "buffer_bytes": Option(
-        None,
-        _optional(_check_count_or_zero),
-        "Bytes that events beyond `buffer_capacity` may take in memory. Default: 64 MiB where `buffer_capacity` is not "
-        "given, else 0.",
-    ),
-    "max_retries": Option(
-        None,
-        _optional(_check_count_or_zero),
-        "How often an event is retried before it is dropped. None: without limit.",
-    ),
-    "max_request_bytes": Option(
-        500_000,
-        _check_count,
-        "Maximum bytes in the body of a request with several events. A larger event is sent alone, whatever its size: "
-        "the collector decides.",
-    ),
-    "max_request_events": Option(
-        None,
-        _optional(_check_count),
-        "Maximum number of events in a request. None: 500, or `batch_size` if that is larger.",
-    ),
-    "flush_interval": Option(
-        None,
-        _optional(_check_time),
-        "Seconds after which events are sent although the batch is not full; None for never.",
-    ),
-    "exit_timeout": Option(
-        2.0,
-        _check_time_or_zero,
-        "Seconds that the end of the program, or `close()`, may take to send what is queued.",
-    ),
-    "path": Option(
-        None,
-        _optional(_check_path),
-        "The path of POST requests, in place of `/com.snowplowanalytics.snowplow/tp2`.",
-    ),
-    "headers": Option(None, _optional(_check_headers), "Extra headers for every request."),
-    "server_anonymisation": Option(
-        False,
-        _check_bool,
-        "Send `SP-Anonymous: *`: the collector then keeps neither IP address nor cookie.",
-    ),
-    "enqueue_only": Option(
-        False,
-        _check_bool,
-        "Only add events to the store; another process sends them. No request is made, no thread started.",
-    ),
-    "enabled": Option(
-        True,
-        _check_bool,
-        "False switches the emitter off: no event is queued, no thread started, no request made and no file opened. "
-        "`SNOWPLOW_DISABLED=1` in the environment does it for all.",
-    ),
+CHECKS: Dict[str, Check] = {
+    # Those of 1.1.0, which checked only some, and took floats for sizes.
+    "protocol": _check_protocol,
+    "port": _optional(check_port),
+    "batch_size": _optional(_check_size),
+    "on_success": check_callable,
+    "on_failure": check_callable,
+    "thread_count": check_number,
+    "byte_limit": _optional(_check_size),
+    "request_timeout": check_timeout,
+    "max_retry_delay_seconds": _optional(_check_size),
+    "buffer_capacity": _optional(partial(check_number, kind=(int, float))),
+    "custom_retry_codes": _check_retry_codes,
+    "event_store": _check_methods("add_event", "get_events_batch", "cleanup", "size"),
+    "session": _check_methods("post", "get"),
+    # New in 1.2.0.
+    "on_drop": check_callable,
+    "overflow": _check_overflow,
+    "overflow_timeout": partial(check_seconds, zero=True),
+    "buffer_bytes": _optional(partial(check_number, zero=True)),
+    "max_retries": _optional(partial(check_number, zero=True)),
+    "max_request_bytes": check_number,
+    "max_request_events": _optional(check_number),
+    "flush_interval": _optional(check_seconds),
+    "exit_timeout": partial(check_seconds, zero=True),
+    "path": _optional(_check_path),
+    "headers": _optional(_check_headers),
+    "server_anonymisation": _check_bool,
+    "enqueue_only": _check_bool,
+    "enabled": _check_bool,
 }
-"""The options that are new in 1.2.0, by name: keywords of `Emitter`, `AsyncEmitter` and `EmitterConfiguration`."""
-
-
-def check_option(name: str, value: Any) -> None:
-    """Check an option.
-
-    Raises:
-        TypeError: The value is of the wrong type.
-        ValueError: It is out of range.
-    """
-    OPTIONS[name].check(name, value)
+"""The options of the emitters and of `EmitterConfiguration`, with what raises TypeError or ValueError for an invalid value.
+Their meaning stands in the docstring of `Emitter`."""
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:
-    """Check the arguments of an emitter, by name: the new options, and those of 1.1.0, which it did not check.
+    """Check the arguments of an emitter, by name.
 
     Raises:
         TypeError: One is of the wrong type.
         ValueError: One is out of range.
     """
-    for name in OPTIONS:
-        check_option(name, arguments[name])
-    for name in ("batch_size", "byte_limit", "buffer_capacity", "max_retry_delay_seconds"):
-        value = arguments[name]
-        if value is not None:
-            kind = (int, float) if name == "max_retry_delay_seconds" else int
-            # A batch or byte limit of 0 sends each event at once, as it did in 1.1.0.
-            check_number(name, value, kind=kind, zero=name != "buffer_capacity")
-    check_timeout(arguments["request_timeout"], own_session=arguments["session"] is not None)
-    check_callable("on_success", arguments["on_success"])
-    check_callable("on_failure", arguments["on_failure"])
-    for name, methods in (
-        ("session", ("post", "get")),
-        ("event_store", ("add_event", "get_events_batch", "cleanup", "size")),
-    ):
-        value = arguments[name]
-        missing = [method for method in methods if not hasattr(value, method)]
-        if value is not None and (isinstance(value, type) or missing):
-            what = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
-            raise TypeError(
-                f"{name} must be an object with the methods {', '.join(methods)}, got {what}."
-            )
-    check_retry_codes(arguments["custom_retry_codes"])
+    for name, value in arguments.items():
+        # A session of the user's may accept other forms of a timeout.
+        if name in CHECKS and (name != "request_timeout" or arguments["session"] is None):
+            CHECKS[name](name, value)
 
 
 def is_disabled_by_environment() -> bool:
@@ -348,12 +217,36 @@ def is_disabled_by_environment() -> bool:
     return value in SWITCHED_ON
 
 
-def describe_options(cls: _Class) -> _Class:
-    """Write the meaning of each option into the docstring of a class, at the line ``{options}``."""
-    defaults = cls.__init__.__kwdefaults__  # type: ignore[misc]
-    lines = [
-        f"    {name}: {option.meaning} Default: {defaults[name]!r}."
-        for name, option in OPTIONS.items()
-    ]
-    cls.__doc__ = (cls.__doc__ or "").replace("        {options}", "    " + "\n    ".join(lines))
-    return cls
+def described_as_in(source: type) -> Callable[[_Class], _Class]:
+    """Complete the docstring of a class: arguments that it does not describe are described as in another class.
+
+    They take the place of the line ``others``, and all are put in the order of the signature.
+    """
+
+    def complete(cls: _Class) -> _Class:
+        if cls.__doc__ is None:  # python -OO
+            return cls
+        code = cls.__init__.__code__  # type: ignore[misc]
+        names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+        own, described = _descriptions(cls), {**_descriptions(source), **_descriptions(cls)}
+        cls.__doc__ = cls.__doc__.replace(
+            "\n".join(own.values()), "\n".join(described[name] for name in names)
+        )
+        return cls
+
+    return complete
+
+
+def _descriptions(cls: type) -> Dict[str, str]:
+    """Return the lines about each argument in the docstring of a class."""
+    section = (cls.__doc__ or "").partition("Args:\n")[2].partition("\n\n")[0]
+    indent = len(section) - len(section.lstrip())
+    found: Dict[str, str] = {}
+    name = ""
+    for line in section.splitlines():
+        if line[indent] != " ":
+            name = line[indent:].partition(":")[0]
+            found[name] = line
+        else:
+            found[name] += "\n" + line
+    return found

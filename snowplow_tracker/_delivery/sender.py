@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import Any, Callable, Dict, Optional, Protocol, Tuple, Union
 
+from snowplow_tracker._delivery.options import DEFAULT_MAX_REQUEST_EVENTS, DEFAULT_REQUEST_TIMEOUT
 from snowplow_tracker._delivery.stats import DropReason
 from snowplow_tracker.typing import FailureCallback, PayloadDict, PayloadDictList, SuccessCallback
 
@@ -26,16 +28,8 @@ class Sender(Protocol):
     max_retry_delay_seconds: float
     max_retries: Optional[int]
     max_request_bytes: int
-
-    @property
-    def request_seconds(self) -> float:
-        """How long a request may take, in seconds."""
-        ...
-
-    @property
-    def max_batch_events(self) -> int:
-        """The maximum number of events in one request."""
-        ...
+    max_request_events: Optional[int]
+    request_timeout: Timeout
 
     def flush(self) -> Any: ...
 
@@ -48,6 +42,19 @@ class Sender(Protocol):
     def is_good_status_code(self, status_code: int) -> bool: ...
 
     def attach_sent_timestamp(self, events: PayloadDictList) -> None: ...
+
+
+def max_batch_events(sender: Sender) -> int:
+    """Return the maximum number of events in one request."""
+    return sender.max_request_events or max(DEFAULT_MAX_REQUEST_EVENTS, sender.batch_size)
+
+
+def request_seconds(sender: Sender) -> float:
+    """Return how long a request may take."""
+    timeout = sender.request_timeout
+    if isinstance(timeout, tuple):
+        return sum(threading.TIMEOUT_MAX / 4 if part is None else part for part in timeout)
+    return timeout if isinstance(timeout, (int, float)) else DEFAULT_REQUEST_TIMEOUT
 
 
 class Owner:

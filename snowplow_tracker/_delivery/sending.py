@@ -15,7 +15,7 @@ from snowplow_tracker._delivery.outcome import (
     classify,
     read_status,
 )
-from snowplow_tracker._delivery.sender import Owner
+from snowplow_tracker._delivery.sender import Owner, max_batch_events
 from snowplow_tracker._delivery.settlement import Settlement, passes_on
 from snowplow_tracker._delivery.state import Batch, Core, Permit, Phase, permit_in_use
 from snowplow_tracker._delivery.stats import DropReason, EmitterState
@@ -120,7 +120,7 @@ class Dispatch:
         """
         sender, core = permit.sender, permit.core
         part = parts.pop()
-        chunk = part[: sender.max_batch_events]
+        chunk = part[: max_batch_events(sender)]
         if not chunk:
             return "", []
         sender.attach_sent_timestamp(chunk)
@@ -419,7 +419,7 @@ class Sending:
 
     def _send(self, permit: Permit) -> Step:
         core, batch, sender = permit.core, permit.batch, permit.sender
-        max_events = sender.max_batch_events
+        max_events = max_batch_events(sender)
         if permit.one_batch:
             max_events = max(sender.batch_size, 1 if sender.method == "get" else max_events)
         try:
@@ -484,7 +484,7 @@ class Sending:
             permit = core.begin(self._owner.get())
             batch = permit.batch
             try:
-                self._settlement.store.take(batch, permit.sender.max_batch_events)
+                self._settlement.store.take(batch, max_batch_events(permit.sender))
                 if not batch.progress.open:
                     return
                 self._settlement.drop(batch, batch.events, DropReason.EXIT, reported=True)

@@ -81,8 +81,8 @@ class StoreAccess:
         self._memory: Optional[InMemoryEventStore] = None
         if type(store) is InMemoryEventStore and _is_own(store, "add_event"):
             self._memory = store
-            store.hands_out_text = as_text
-            store.keeps_room = True
+            store._hands_out_text = as_text
+            store._keeps_room = True
         self.copies = self._memory is not None
         """Whether the store keeps its own copy, with values in the right form."""
         self.refuses_only_when_full = isinstance(store, InMemoryEventStore) and _is_own(
@@ -104,7 +104,7 @@ class StoreAccess:
             self.add, self.size, self.count = (
                 store.add_event,
                 store.size,
-                self._memory.count_waiting,
+                self._memory._count_waiting,
             )
         if hasattr(store, "overflow_listener"):
             store.overflow_listener = overflow_listener
@@ -139,7 +139,7 @@ class StoreAccess:
     def take(self, batch: Batch, max_events: int) -> None:
         """Take events out into a batch: at most `max_events`, if the store supports a limit."""
         if self._memory is not None and _is_own(self._memory, "get_events_batch"):
-            self._memory.hand_out(max_events, batch.receiving)
+            self._memory._hand_out(max_events, batch.receiving)
             return
         get: Callable[..., Any] = self.store.get_events_batch
         if self._takes_limit is None:
@@ -150,7 +150,7 @@ class StoreAccess:
     def acknowledge(self, events: PayloadDictList, batch: Batch, progress: Progress) -> None:
         """Have the store forget events, and set the progress of their batch."""
         if self._memory is not None and _is_own(self._memory, "cleanup"):
-            self._memory.acknowledge(len(events), partial(setattr, batch, "progress", progress))
+            self._memory._acknowledge(len(events), partial(setattr, batch, "progress", progress))
             return
         # First: after an interrupt in the store, the events must not be settled again.
         batch.progress = progress
@@ -159,7 +159,7 @@ class StoreAccess:
     def requeue(self, events: PayloadDictList, batch: Batch, progress: Progress) -> None:
         """Requeue events, and set the progress of their batch."""
         if self._memory is not None and _is_own(self._memory, "cleanup"):
-            self._memory.requeue(events, partial(setattr, batch, "progress", progress))
+            self._memory._requeue(events, partial(setattr, batch, "progress", progress))
             return
         self._call(self.store.cleanup, events, True)
         batch.progress = progress

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from functools import partial
+from functools import lru_cache, partial
 from importlib.machinery import PathFinder
 from types import FunctionType
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
@@ -238,17 +238,9 @@ def knows_requests() -> bool:
     return _installed() is not None
 
 
-_known: Dict[str, Optional[_Installed]] = {}
-
-
+@lru_cache(maxsize=None)
 def _installed() -> Optional[_Installed]:
     """Return the versions of requests and urllib3 without importing them, which would take most of a short program's time."""
-    if "it" not in _known:
-        _known["it"] = _look_up()
-    return _known["it"]
-
-
-def _look_up() -> Optional[_Installed]:
     requests = _version_in("requests", "__version__.py", "__version__")
     urllib3 = _version_in("urllib3", "_version.py", "__version__")
     numbers = tuple(int(part) for part in (urllib3 or "").split(".")[:2] if part.isdigit())

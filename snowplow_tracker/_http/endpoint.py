@@ -15,6 +15,7 @@ __all__ = [
     "GET_PATH",
     "METHODS",
     "PROTOCOLS",
+    "check_port",
     "collector_uri",
     "default_protocol",
     "is_this_machine",
@@ -107,7 +108,11 @@ def collector_uri(
         reason = _ENCODE if "@" in rest else "."
         raise ValueError(f"endpoint {shown!r} is not a usable host or URL{reason}")
     if port is not None:
-        url += _port_to_add(port, own_port, shown)
+        check_port("port", port)
+        if own_port is None:
+            url += f":{port}"
+        elif own_port != int(port):
+            raise ValueError(f"port is {port}, but endpoint {shown!r} says {own_port}.")
     added = GET_PATH if method == "get" else post_path(path)
     for known in (added, _POST_PATH):
         if (slash + own_path).endswith(known):
@@ -140,16 +145,19 @@ def default_protocol(endpoint: str) -> HttpProtocol:
     return "http" if is_this_machine(endpoint) else "https"
 
 
-def _port_to_add(port: Any, own_port: Optional[int], shown: str) -> str:
+def check_port(name: str, port: Any) -> None:
+    """Check a port. It may be a string of digits, as from an environment variable: 1.1.0 took that.
+
+    Raises:
+        TypeError: It is not an integer.
+        ValueError: It is not between 1 and 65535.
+    """
+    if isinstance(port, str) and port.isascii() and port.isdigit():
+        port = int(port)
     if isinstance(port, bool) or not isinstance(port, int):
-        raise TypeError(f"port must be an integer, got {type(port).__name__}.")
+        raise TypeError(f"{name} must be an integer, got {type(port).__name__}.")
     if not 0 < port <= 65_535:
-        raise ValueError(f"port must be between 1 and 65535, got {port}.")
-    if own_port is None:
-        return f":{port}"
-    if own_port != port:
-        raise ValueError(f"port is {port}, but endpoint {shown!r} says {own_port}.")
-    return ""
+        raise ValueError(f"{name} must be between 1 and 65535, got {port}.")
 
 
 def post_path(path: Optional[str]) -> str:

@@ -201,6 +201,25 @@ def test_what_a_callback_tracks_is_sent_by_the_same_call(
     assert len(collector.arrived) == 3
 
 
+@pytest.mark.parametrize("flushes", [False, True])
+def test_a_flush_in_a_callback_has_the_outer_one_send_the_rest(
+    make: Make, collector: CollectorWithFaults, *, flushes: bool
+) -> None:
+    """What a callback tracks is sent by the flush that called it only if the callback flushes, too."""
+    more = [payload()]
+
+    def on_success(_: Any) -> None:
+        if more:
+            emitter.input(more.pop())
+            if flushes:
+                assert emitter.flush() > 0
+
+    emitter = make(batch_size=10, on_success=on_success)
+    emitter.input(payload())
+    assert emitter.flush() == (0 if flushes else 1)
+    assert len(collector.arrived) == (2 if flushes else 1)
+
+
 def test_a_batch_that_another_thread_is_sending_is_waited_for(
     make: Make, collector: CollectorWithFaults
 ) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import re
 import threading
 import time
 from typing import Any, Callable, Dict, List, Type
+from unittest.mock import Mock
 
 import pytest
 
@@ -767,10 +769,82 @@ def test_an_emitter_that_is_switched_off_says_so(
     assert repr(emitter).endswith(": post, disabled>")
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("max_retry_delay_seconds", "a"),
+        ("max_retry_delay_seconds", -1),
+        ("port", "a"),
+        ("port", 70_000),
+        ("event_store", 5),
+        ("event_store", InMemoryEventStore),
+        ("session", object()),
+        ("emitter_class", list),
+        ("protocol", "ftp"),
+        ("thread_count", 1.0),
+        ("request_timeout", "5"),
+        ("on_success", "print"),
+        ("on_drop", 5),
+        ("custom_retry_codes", [503]),
+        ("batch_size", 1.5),
+        ("byte_limit", True),
+        ("buffer_capacity", 0),
+        ("exit_timeout", -1),
+        ("flush_interval", 0),
+        ("enabled", 1),
+    ],
+)
+def test_a_configuration_refuses_by_name(option: str, value: object) -> None:
+    """An option that cannot work is an error that names it where it is passed, and where it is set, which changes nothing."""
+    with pytest.raises((ValueError, TypeError), match=option):
+        EmitterConfiguration(**{option: value})
+    config = EmitterConfiguration()
+    before = getattr(config, option)
+    with pytest.raises((ValueError, TypeError), match=option):
+        setattr(config, option, value)
+    assert getattr(config, option) == before
+
+
+def test_none_in_a_configuration_is_the_default_of_the_emitter() -> None:
+    """An option that is set to None is as one that is not set; only as a flush interval None is a choice."""
+    names = set(options.CHECKS) - {"flush_interval"}
+    config = EmitterConfiguration(emitter_class=AsyncEmitter, **dict.fromkeys(names))
+    by_default, made = (
+        AsyncEmitter("localhost", "http"),
+        config.make_emitter("http://localhost", "post"),
+    )
+    for name in names & set(vars(made)):
+        assert getattr(made, name) == getattr(by_default, name), name
+    assert made.flush_interval == by_default.flush_interval
+    config.flush_interval = None
+    assert config.make_emitter("http://localhost", "post").flush_interval is None
+
+
+def test_a_session_of_the_user_s_may_take_another_timeout() -> None:
+    """A timeout that requests does not know is accepted in a configuration that has a session, or may get one."""
+
+    class OwnTimeout:
+        pass
+
+    config = EmitterConfiguration()
+    config.request_timeout = timeout = OwnTimeout()
+    config.session = Mock()
+    assert config.make_emitter("localhost", "post").request_timeout is timeout
+    assert EmitterConfiguration(request_timeout=(1, 2, 3, 4), session=Mock()).session is not None
+
+
 @pytest.mark.parametrize("taker", [Emitter, AsyncEmitter, EmitterConfiguration])
 def test_the_options_stand_once(taker: Callable[..., Any]) -> None:
-    """Each option of the table is a parameter of both emitters and of the configuration, which also keep its value."""
-    assert sorted(set(options.OPTIONS) - set(inspect.signature(taker.__init__).parameters)) == []
+    """Each parameter of an emitter is checked and described; the configuration takes the same ones, and keeps them."""
+    parameters = [*inspect.signature(taker.__init__).parameters][1:]
+    described = re.findall(r"(?m)^    (\w+): ", inspect.getdoc(taker).partition("Raises:")[0])
+    assert described == parameters
     made = taker() if taker is EmitterConfiguration else taker("127.0.0.1:1", protocol="http")
-    kept_elsewhere = set() if taker is EmitterConfiguration else {"buffer_bytes"}  # in the store
-    assert {name for name in options.OPTIONS if not hasattr(made, name)} == kept_elsewhere
+    # The store and the transport keep these, and the endpoint.
+    elsewhere = {"buffer_bytes", "buffer_capacity", "session", "protocol", "port"}
+    if taker is EmitterConfiguration:
+        assert set(options.CHECKS) == set(parameters) - {"emitter_class"}
+        elsewhere = set()
+    else:
+        assert set(parameters) <= {*options.CHECKS, "endpoint", "method"}
+    assert {name for name in parameters if not hasattr(made, name)} == elsewhere

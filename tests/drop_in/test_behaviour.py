@@ -530,6 +530,43 @@ def test_an_endpoint_with_a_path_and_a_port_given_apart() -> None:
     assert Emitter.as_collector_uri("acme.com/a", port=99) == expected
 
 
+def test_a_port_that_is_a_string() -> None:
+    """A port from an environment variable is one, as in 1.1.0."""
+    assert Emitter.as_collector_uri("acme.com", port="8080").startswith("https://acme.com:8080/")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="port"):
+        Emitter("acme.com", port="70000")  # type: ignore[arg-type]
+
+
+def test_no_maximum_retry_delay() -> None:
+    """None is taken as the default: in 1.1.0 an emitter with it worked until a request failed."""
+    emitter = Emitter("acme.com", max_retry_delay_seconds=None)  # type: ignore[arg-type]
+    assert emitter.max_retry_delay_seconds == 60
+
+
+@pytest.mark.parametrize(
+    ("options", "requests"),
+    [
+        ({"batch_size": 2.0}, [2, 2]),
+        ({"batch_size": 1.5}, [2, 2]),
+        ({"batch_size": float("inf")}, []),
+        ({"buffer_capacity": 1.5}, [2, 2]),
+        ({"buffer_capacity": 3.0}, [3]),
+        ({"byte_limit": 999.5, "batch_size": 2}, [2, 2]),
+        ({"byte_limit": float("inf"), "batch_size": 2}, [2, 2]),
+    ],
+)
+def test_sizes_that_are_floats(
+    recorder: Recorder, options: Dict[str, Any], requests: List[int]
+) -> None:
+    """A batch, a queue or a byte limit of a float is full where it was in 1.1.0."""
+    emitter = emitter_for(recorder, **options)
+    for _ in range(4):
+        emitter.input({"e": "pv"})
+    assert [len(request.events) for request in recorder.requests] == requests
+    assert emitter.sync_flush(timeout=5) == 0
+    assert len(recorder.events) == 4
+
+
 def pickled(value: Any) -> Any:
     """A value that went through pickle."""
     return pickle.loads(pickle.dumps(value))  # noqa: S301 (our own bytes)

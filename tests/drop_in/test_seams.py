@@ -311,6 +311,15 @@ def test_patching_a_part_of_the_emitter(
     emitter.close()
 
 
+@pytest.mark.parametrize("cls", [Emitter, AsyncEmitter])
+def test_async_flush_does_nothing(recorder: Recorder, cls: Any) -> None:
+    """The method that 1.1.0 had for its protocol alone sends nothing, as there."""
+    emitter = emitter_for(recorder, cls, flush_interval=None)
+    track(emitter)
+    assert emitter.async_flush() is None
+    assert (emitter.stats().queued, recorder.requests) == (1, [])
+
+
 @pytest.mark.parametrize("name", ["flush", "sync_flush", "send_events"])
 def test_patching_the_threaded_emitter(recorder: Recorder, name: str) -> None:
     """The threaded emitter's own methods can be replaced, and nothing hangs."""

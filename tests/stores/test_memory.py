@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from functools import partial
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Type
 
 import pytest
 from hypothesis import given
@@ -118,20 +118,6 @@ def test_alone_it_says_what_it_drops(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
-@pytest.mark.parametrize(
-    ("options", "name"),
-    [
-        ({"buffer_capacity": 0}, "buffer_capacity"),
-        ({"overflow": "explode"}, "overflow"),
-        ({"overflow_timeout": -1}, "overflow_timeout"),
-    ],
-)
-def test_bad_options_are_named(options: Dict[str, Any], name: str) -> None:
-    """An unusable option is refused by its name."""
-    with pytest.raises(ValueError, match=name):
-        InMemoryEventStore(LOGGER, **options)
-
-
 def test_a_change_while_queueing_harms_no_other_event() -> None:
     """An event that changes while it is queued is refused; those around it stay whole."""
 
@@ -147,21 +133,56 @@ def test_a_change_while_queueing_harms_no_other_event() -> None:
     assert store.event_buffer == [{"eid": "1"}, {"eid": "3"}]
 
 
+@pytest.mark.parametrize(
+    ("argument", "value", "error", "what"),
+    [
+        ("buffer_capacity", "10", TypeError, "must be a number, got str '10'"),
+        ("buffer_capacity", True, TypeError, "must be a number, got bool True"),
+        ("buffer_capacity", 0, ValueError, "must be greater than 0, got 0"),
+        ("buffer_capacity", float("nan"), ValueError, "must be greater than 0, got nan"),
+        ("buffer_bytes", 1.5, TypeError, "must be an integer, got float 1.5"),
+        ("buffer_bytes", -1, ValueError, "must not be negative, got -1"),
+        ("overflow", "explode", ValueError, "is not supported"),
+        ("overflow_timeout", -1, ValueError, "must not be negative, got -1"),
+        ("overflow_timeout", "1", TypeError, "must be a number, got str '1'"),
+        ("overflow_timeout", float("inf"), ValueError, "must be a finite number"),
+    ],
+)
+def test_bad_arguments_are_refused_by_name(
+    argument: str, value: Any, error: Type[Exception], what: str
+) -> None:
+    """A value that cannot work is an error that names the parameter and says what is wrong with it."""
+    with pytest.raises(error, match=f"{argument} {what}"):
+        InMemoryEventStore(LOGGER, **{argument: value})
+
+
+@pytest.mark.parametrize(("capacity", "room"), [(1.5, 2), (2.0, 2), (float("inf"), 100)])
+def test_a_capacity_that_is_a_float(capacity: Any, room: int) -> None:
+    """A capacity of a float has room for as many events as in 1.1.0, also where events come back."""
+    store = InMemoryEventStore(LOGGER, capacity)
+    added = [store.add_event({"eid": str(number)}) for number in range(20)]
+    assert added == [number < room for number in range(20)]
+    batch = store.get_events_batch(max_events=1)
+    store.add_event({"eid": "new"})
+    store.cleanup(batch, need_retry=True)
+    assert store.size() == min(room, 21)
+
+
 def test_a_forked_child_starts_empty() -> None:
     """After a fork nothing is in it, nothing counts as handed out, and it takes as much as a new one."""
     store = InMemoryEventStore(LOGGER, 3)
-    store.keeps_room = True
+    store._keeps_room = True
     for number in range(3):
         store.add_event({"eid": str(number)})
     store.get_events_batch(max_events=2)
     assert (store.size(), store.add_event({"eid": "3"})) == (1, False)
     store.reset_after_fork()
-    assert (store.size(), store.count_waiting()) == (0, 0)
+    assert (store.size(), store._count_waiting()) == (0, 0)
     assert store.event_buffer == []
     assert store.get_events_batch() == []
     added = [store.add_event({"eid": str(number), "e": "pv"}) for number in range(4)]
     assert added == [True, True, True, False]
-    assert (store.size(), store.count_waiting()) == (3, 3)
+    assert (store.size(), store._count_waiting()) == (3, 3)
     assert [event["eid"] for event in store.get_events_batch()] == ["0", "1", "2"]
 
 
@@ -201,7 +222,7 @@ def test_late_values_come_out_complete(
 ) -> None:
     """A late value is complete when it is looked at, handed out, put back and handed out again."""
     store = InMemoryEventStore(LOGGER)
-    store.hands_out_text = as_text
+    store._hands_out_text = as_text
     store.add_event({**late, "dtm": 5})
     store.add_event({"dtm": 5, **late})
     wanted = completed({**late, "dtm": "5" if as_text else 5})
@@ -225,7 +246,7 @@ def test_a_late_name_alone_makes_no_late_value() -> None:
 def test_the_oldest_is_thrown_out_complete(as_text: bool) -> None:
     """An event that makes room for a newer one is reported with complete values."""
     store = InMemoryEventStore(LOGGER, 1, overflow="drop_oldest")
-    store.hands_out_text = as_text
+    store._hands_out_text = as_text
     evicted: List[Dict[str, Any]] = []
     store.overflow_listener = evicted.extend
     store.add_event({**LATE, "dtm": 1})
@@ -239,7 +260,7 @@ def test_the_oldest_is_thrown_out_complete(as_text: bool) -> None:
 def test_what_does_not_fit_back_is_thrown_out_complete(overflow: Any, as_text: bool) -> None:
     """An event for which there is no room when others come back is reported with complete values."""
     store = InMemoryEventStore(LOGGER, 2, overflow=overflow)
-    store.hands_out_text = as_text
+    store._hands_out_text = as_text
     evicted: List[Dict[str, Any]] = []
     store.overflow_listener = evicted.extend
     events = [{**LATE, "dtm": number} for number in range(4)]
@@ -387,7 +408,7 @@ def hectic() -> Iterator[None]:
 def test_threads_do_not_lose_or_mix_events(overflow: Any, keeps_room: bool) -> None:
     """Whoever adds, takes and puts back at the same time, each event comes out once, and whole."""
     store = InMemoryEventStore(LOGGER, CROWDED, overflow=overflow, overflow_timeout=10)
-    store.keeps_room = keeps_room
+    store._keeps_room = keeps_room
     crowd = Crowd(store, puts_back=True)
     crowd.run(adders=ADDERS, takers=TAKERS, each=50)
     came_out = crowd.taken + crowd.evicted
@@ -395,7 +416,7 @@ def test_threads_do_not_lose_or_mix_events(overflow: Any, keeps_room: bool) -> N
     added = Counter(f"{adder}-{number}" for adder, number in crowd.added)
     assert Counter(event["eid"] for event in came_out) == added
     assert len(crowd.added) + len(crowd.refused) == ADDERS * 50
-    assert (store.size(), store.count_waiting(), store.event_buffer) == (0, 0, [])
+    assert (store.size(), store._count_waiting(), store.event_buffer) == (0, 0, [])
     if overflow != "drop_newest":
         assert crowd.refused == []
     if keeps_room and overflow != "drop_oldest":
@@ -498,7 +519,7 @@ def test_an_event_that_comes_in_while_the_newest_is_thrown_out(overflow: Any) ->
             return "3-c"
 
     store = InMemoryEventStore(LOGGER, 3, overflow=overflow)
-    store.hands_out_text = True
+    store._hands_out_text = True
     evicted: List[Dict[str, Any]] = []
     store.overflow_listener = evicted.extend
     adder = _PausedAdder(store)
@@ -531,7 +552,7 @@ def test_an_interrupt_while_taking_loses_nothing(monkeypatch: pytest.MonkeyPatch
             return "x"
 
     store = InMemoryEventStore(LOGGER)
-    store.hands_out_text = True
+    store._hands_out_text = True
     events = [{"eid": str(number), "url": Interrupting("x")} for number in range(5)]
     for event in events:
         store.add_event(dict(event))
@@ -553,7 +574,7 @@ def test_a_value_without_a_text_harms_no_other_event() -> None:
 
     bad = Bad()
     store = InMemoryEventStore(LOGGER)
-    store.hands_out_text = True
+    store._hands_out_text = True
     store.add_event({"eid": "1", "n": 1})
     store.add_event({"eid": "2", "x": bad, "z": 1})
     store.add_event({"eid": "3"})

@@ -34,7 +34,7 @@ def test_it_keeps_copies():
 
 
 def test_flushes_are_counted_and_leave_nothing():
-    """Each way to flush is counted, and nothing is left to deliver."""
+    """Each way to flush is counted but `async_flush`, which does nothing in real emitters, and nothing is left."""
     emitter = RecordingEmitter()
     tracker = Tracker("ns", emitter)
     tracker.track(PageView("https://example.com"))
@@ -42,7 +42,7 @@ def test_flushes_are_counted_and_leave_nothing():
     tracker.flush(is_async=True)
     emitter.async_flush()
     assert emitter.sync_flush(timeout=1) == 0
-    assert emitter.flush_count == 4
+    assert emitter.flush_count == 3
 
 
 def test_a_timeout_by_position_is_refused_as_by_real_emitters():

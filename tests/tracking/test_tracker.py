@@ -337,6 +337,13 @@ class TestEnding:
         for emitter in emitters:
             assert emitter.calls == [(method, (), {})]
 
+    def test_a_flush_that_does_not_wait_takes_no_timeout(self):
+        """A timeout beside `is_async=True` is an error that names both, and nothing is flushed."""
+        emitter = Recording("flush", "sync_flush")
+        with pytest.raises(ValueError, match=r"timeout .* is_async=True"):
+            Tracker("ns", emitter).flush(is_async=True, timeout=5)
+        assert emitter.calls == []
+
     def test_emitters_that_cannot_close_are_flushed(self):
         """Closing sends what an emitter holds that has no end of its own."""
         emitter = Recording("sync_flush")
