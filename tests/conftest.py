@@ -101,18 +101,21 @@ def pytest_sessionstart() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
     """Leave out long tests; run those that want to be alone at the end: they wait for those of the other processes."""
     if _leaves_out_long_tests(config):
-        left_out = [item for item in items if _wants_to_be_alone(item) or _is_long(item)]
+        kept: List[pytest.Item] = []
+        left_out: List[pytest.Item] = []
+        for item in items:
+            (left_out if _has_mark(item, "long", "slow", "alone") else kept).append(item)
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not (_wants_to_be_alone(item) or _is_long(item))]
+        items[:] = kept
     items.sort(key=_wants_to_be_alone)
 
 
-def _is_long(item: pytest.Item) -> bool:
-    return any(item.get_closest_marker(name) for name in ("long", "slow"))
+def _has_mark(item: pytest.Item, *names: str) -> bool:
+    return any(item.get_closest_marker(name) for name in names)
 
 
 def _wants_to_be_alone(item: pytest.Item) -> bool:
-    return item.get_closest_marker("alone") is not None
+    return _has_mark(item, "alone")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

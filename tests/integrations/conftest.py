@@ -8,7 +8,8 @@ from typing import Iterator, List
 import pytest
 
 from snowplow_tracker.testing import Collector
-from support.frameworks import Server, free_port
+from support.frameworks import Server
+from support.servers import free_port
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def server(request, serve, tmp_path):
 
 
 def test_what_every_event_of_a_request_carries(server, collector):
-    """User agent, language, page, referrer, the address behind the trusted proxy, and the ids in the cookies."""
+    """Who asked, from where and for what, without any id where privacy is asked for, and the same while a body is streamed."""
     server.get("/plain?user=u1&x=%2F", BROWSER)
     [event] = collector.wait_for(1)
     assert {name: event.get(name) for name in WHO} == WHO
@@ -87,11 +87,22 @@ def test_what_every_event_of_a_request_carries(server, collector):
     if "flask" in server.name:
         assert event["uid"] == "u1"
     assert event.problems == []
+    collector.clear()
+    for header in ("DNT", "Sec-GPC"):
+        server.get("/plain?user=u1", {**BROWSER, header: "1"})
+    for event in collector.wait_for(2):
+        assert not {"uid", "duid", "tnuid", "sid", "vid", "ip"} & set(event.parameters)
+        assert (event["ua"], event["lang"]) == (WHO["ua"], WHO["lang"])
+    if "fastapi" not in server.name:  # it streams as Starlette does
+        collector.clear()
+        assert server.get("/stream", BROWSER) == b"ab"
+        [event] = collector.wait_for(1)
+        assert (event["ua"], event["url"]) == (WHO["ua"], "https://shop.example/stream")
     assert "Traceback" not in server.stop()
 
 
 def test_concurrent_users_mix_nothing(server, collector):
-    """500 requests of different users at once: each event has its own user, page and entities, and all arrive."""
+    """200 requests of different users at once: each event has its own user, page and entities, and all arrive."""
     kind = "users" if "uvicorn" not in server.name and "hypercorn" not in server.name else None
 
     def visit(number):
@@ -99,11 +110,11 @@ def test_concurrent_users_mix_nothing(server, collector):
         server.get(path, {"User-Agent": f"agent-{number}"})
 
     with ThreadPoolExecutor(25) as pool:
-        list(pool.map(visit, range(500)))
-    events = collector.wait_for(1500)
+        list(pool.map(visit, range(200)))
+    events = collector.wait_for(600)
     output = server.stop()
     assert "Traceback" not in output, output
-    assert len(collector.events) == 1500
+    assert len(collector.events) == 600
     for event in events:
         number = event["ua"].partition("-")[2]
         assert event["uid"] == f"user-{number}"
@@ -114,15 +125,6 @@ def test_concurrent_users_mix_nothing(server, collector):
             assert event["se_ac"] == number
             assert event["url"].endswith(f"/{number}")
             assert event.contexts == []
-
-
-def test_anonymous_requests_carry_no_identifiers(server, collector):
-    """Do-Not-Track and Global Privacy Control: no ids, no address; what names nobody stays."""
-    for header in ("DNT", "Sec-GPC"):
-        server.get("/plain?user=u1", {**BROWSER, header: "1"})
-    for event in collector.wait_for(2):
-        assert not {"uid", "duid", "tnuid", "sid", "vid", "ip"} & set(event.parameters)
-        assert (event["ua"], event["lang"]) == (WHO["ua"], WHO["lang"])
 
 
 def test_page_views_and_exceptions(server, collector):
@@ -140,15 +142,6 @@ def test_page_views_and_exceptions(server, collector):
     assert "not to be sent" not in str(error.data.get("message"))
     server.stop()
     assert len(collector.events) == 2
-
-
-# FastAPI streams as Starlette does.
-@pytest.mark.parametrize("server", sorted(set(SERVERS) - {"fastapi, uvicorn"}), indirect=True)
-def test_what_is_streamed_is_inside_the_scope(server, collector):
-    """A body that is made after the view returned tracks with what the request carries."""
-    assert server.get("/stream", BROWSER) == b"ab"
-    [event] = collector.wait_for(1)
-    assert (event["ua"], event["url"]) == (WHO["ua"], "https://shop.example/stream")
 
 
 def test_the_user_of_django(serve, collector, tmp_path):

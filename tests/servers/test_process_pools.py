@@ -66,7 +66,7 @@ EXECUTOR = (
     ("library", "method"),
     [
         ("multiprocessing", "fork"),
-        ("multiprocessing", "spawn"),
+        pytest.param("multiprocessing", "spawn", marks=pytest.mark.long),
         # It pickles the functions of a spawned program by value, and with them the tracker, which cannot be pickled.
         ("multiprocess", "fork"),
         ("billiard", "fork"),

@@ -72,7 +72,7 @@ def test_rq(
 ) -> None:
     """Each job has a process of its own, which ends by `os._exit`; the events of all of them arrive."""
     need_library("rq", "redis")
-    jobs = 65 if worker != "rq.worker.SpawnWorker" else 5
+    jobs = 25 if worker != "rq.worker.SpawnWorker" else 5
     url = database(redis_url, 2)
     enqueue(
         f"import redis, rq; q = rq.Queue(connection=redis.Redis.from_url({url!r}))\n"

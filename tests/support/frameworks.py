@@ -28,12 +28,6 @@ def need_module(name: str):
         pytest.skip(f"{name} is not installed")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Server:
     """A server in a process of its own, which listens when this object exists."""
 

@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,17 +13,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from support.inside import common
+from support.servers import free_port
 
 pty = pytest.importorskip("pty", reason="there are no pseudo-terminals")
 
 COMMAND = [sys.executable, "-m", "snowplow_tracker", "collector", "--port"]
 TP2 = "/com.snowplowanalytics.snowplow/tp2"
 ESCAPES = "\x1b]0;owned\x07\x1b[31mred\r\n\u202e\x9b2J"
-
-
-def a_free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def send(port, *events):
@@ -69,7 +64,7 @@ def end(process):
 
 def on_a_terminal(**environment):
     """What the command writes on a terminal for a good and a bad event."""
-    port = a_free_port()
+    port = free_port()
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [*COMMAND, str(port)],
@@ -165,7 +160,7 @@ def test_who_knows_colors(monkeypatch, stream, term, knows):
 @pytest.mark.long
 def test_one_header_for_all_events():
     """The lines form one table: a header, then a line for each event with its problems below."""
-    port = a_free_port()
+    port = free_port()
     process = subprocess.Popen(
         [*COMMAND, str(port)],
         stdout=subprocess.PIPE,
@@ -197,7 +192,7 @@ def test_one_header_for_all_events():
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_it_runs_without_an_output(closed):
     """With its output closed the command collects all the same, and ends well."""
-    port = a_free_port()
+    port = free_port()
     process = subprocess.Popen(
         ["sh", "-c", f'exec "$@" {closed}', "sh", *COMMAND, str(port)],
         stdout=subprocess.DEVNULL,
@@ -215,7 +210,7 @@ def test_it_runs_without_an_output(closed):
 @pytest.mark.long
 def test_it_goes_on_when_nobody_reads_any_more():
     """A pipe that ends early ends the lines, and nothing else; there is no noise about it."""
-    port = a_free_port()
+    port = free_port()
     process = subprocess.Popen(
         [*COMMAND, str(port)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
