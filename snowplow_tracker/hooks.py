@@ -86,8 +86,19 @@ class Pipeline:
             The event to track, or None if a hook dropped it.
         """
         hooks = self._before
-        if not hooks or not isinstance(event, Event):
+        if not hooks:
             return event
+        if not isinstance(event, Event):
+            # Hooks take events of our classes. What is none at all is refused when its payload is built.
+            is_none = isinstance(event, type) or not hasattr(event, "build_payload")
+            if is_none or not any(must_succeed for _, must_succeed in hooks):
+                return event
+            logger.error(
+                "An event of type %s is dropped: it is no Event, so a hook that must succeed cannot see it.",
+                type(event).__name__,
+            )
+            self._count_drop()
+            return None
         current: Event = self._resolved(event, tracker)
         for hook, must_succeed in hooks:
             try:

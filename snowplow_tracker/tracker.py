@@ -422,11 +422,13 @@ class Tracker(DeprecatedTracking):
         It can be used as a decorator. Hooks run in the order in which they were added, in the thread that tracks. Each
         gets a copy of the event that includes everything from its scope, the tracker's subject and the global entities.
         It returns this event, another one, or `None` to drop it; then `track()` returns `None`. If a hook raises, the
-        exception is logged, and the event continues as it was before that hook.
+        exception is logged, and the event continues as it was before that hook. An object that is no `Event`, but has
+        its methods, is tracked without hooks.
 
         Args:
             hook: Called with the event.
-            must_succeed: Drop the event if the hook raises, for a hook without which no event may be sent.
+            must_succeed: Drop the event if the hook raises, or cannot be called since the event is no `Event`: for a
+                hook without which no event may be sent.
 
         Returns:
             The hook.
