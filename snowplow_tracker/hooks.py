@@ -163,8 +163,9 @@ class Pipeline:
         """
         if self.is_resolved(event):
             return items
-        more = self.global_contexts.text_for(event, json_encoder)
-        return f"{items}, {more}" if items and more else items or more
+        more = self.global_contexts.entities_for(event, json_encoder)
+        texts = [entity.text(json_encoder) for entity in more]
+        return ", ".join([items, *texts] if items else texts)
 
     def redact(self, pairs: PayloadDict) -> None:
         """Apply the redaction rules to a payload."""
@@ -185,7 +186,7 @@ class Pipeline:
             subject = around.over(subject, event)
             around.fill_in(pairs, event)
             entities += around.entities
-        entities += self.global_contexts.entities_for(event)
+        entities += self.global_contexts.entities_for(event, tracker.json_encoder)
         resolved = Subject()
         if event.event_subject is not None:
             values = event.event_subject.combine_subject(subject)

@@ -170,8 +170,11 @@ def test_contexts_of_another_form_are_refused(tracker, contexts):
         tracker.add_global_contexts(contexts)
 
 
-def test_one_that_raises_is_logged_and_left_out(tracker, emitter, caplog):
-    """A function, a filter or data without a JSON form costs its own entities and nothing else."""
+@pytest.mark.parametrize("hooks", [0, 1])
+def test_one_that_raises_is_logged_and_left_out(tracker, emitter, caplog, hooks):
+    """A function, a filter or data without a JSON form costs its own entities and nothing else, also behind a hook."""
+    if hooks:
+        tracker.before_track(lambda event: event)
 
     def broken(event):
         raise LookupError
