@@ -43,7 +43,6 @@ __all__ = [
     "ContextGenerator",
     "ContextPrimitive",
     "GlobalContext",
-    "GlobalContexts",
     "RuleSet",
     "SchemaRule",
     "application_entity",

@@ -186,17 +186,11 @@ class Tracker(DeprecatedTracking):
     ) -> _Tracker:
         """Return a tracker and its emitter, configured by environment variables.
 
-        These are `SNOWPLOW_ENDPOINT`, `SNOWPLOW_NAMESPACE` (default `python`), `SNOWPLOW_APP_ID`, `SNOWPLOW_PLATFORM`
-        (default `srv`), `SNOWPLOW_EMITTER` (`async`, the default, or `sync`), `SNOWPLOW_METHOD`,
-        `SNOWPLOW_BATCH_SIZE`, `SNOWPLOW_STORE` (the URL of a queue, as for the worker), `SNOWPLOW_ENQUEUE_ONLY`,
-        `SNOWPLOW_DEBUG` (print what is tracked and delivered to stderr), `SNOWPLOW_DISABLED`, `SNOWPLOW_VALIDATE` and
-        `SNOWPLOW_SCHEMAS`; `help("snowplow_tracker.environment")` describes each.
-
-        An endpoint without `http://` or `https://` is used with https, on this machine (`localhost`, `127.*`, `[::1]`)
-        with http.
+        `SNOWPLOW_ENDPOINT` is the only one that is required. `help("snowplow_tracker.environment")` describes each.
 
         Args:
-            environment: The variables. Default: `os.environ`.
+            environment: The variables. `SNOWPLOW_DISABLED`, `SNOWPLOW_VALIDATE` and `SNOWPLOW_SCHEMAS` of `os.environ`
+                still apply, as to every tracker. Default: `os.environ`.
             subject: The subject of the events. Default: a subject with the platform `SNOWPLOW_PLATFORM`.
             **options: Options of the emitter, including `endpoint`. They take precedence over the variables.
 
