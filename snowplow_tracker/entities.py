@@ -43,7 +43,6 @@ __all__ = [
     "ContextGenerator",
     "ContextPrimitive",
     "GlobalContext",
-    "GlobalContexts",
     "RuleSet",
     "SchemaRule",
     "application_entity",
@@ -123,30 +122,27 @@ class GlobalContexts:
         """Remove all global contexts."""
         self._providers = {}
 
-    def entities_for(self, event: Event) -> List[KeptEntity]:
-        """Return the entities for an event. If a function raises, it is logged and its entities are left out."""
-        entities: List[KeptEntity] = []
-        for provider in self._providers.values():
-            entities += provider.entities_for(event)
-        return entities
-
-    def text_for(self, event: Event, json_encoder: Optional[JsonEncoderFunction]) -> str:
-        """Return the entities for an event as JSON, separated by commas.
+    def entities_for(
+        self, event: Event, json_encoder: Optional[JsonEncoderFunction]
+    ) -> List[KeptEntity]:
+        """Return the entities for an event, without those that raise or have no JSON form, which is logged.
 
         Args:
             event: The event.
             json_encoder: Converts objects that JSON cannot represent.
         """
-        texts = []
+        entities: List[KeptEntity] = []
         for provider in self._providers.values():
             for entity in provider.entities_for(event):
                 try:
-                    texts.append(entity.text(json_encoder))
+                    entity.text(json_encoder)
                 except (TypeError, ValueError) as error:
                     if is_interrupt(error):
                         raise
                     logger.exception("The global context %r is not JSON.", provider.name)
-        return ", ".join(texts)
+                else:
+                    entities.append(entity)
+        return entities
 
 
 class _Provider:

@@ -1,4 +1,4 @@
-"""A tracker that is configured by environment variables (twelve-factor apps).
+"""The environment variables (twelve-factor apps), from which `Tracker.from_environment` creates a tracker.
 
 | variable | meaning | default |
 |---|---|---|
@@ -15,11 +15,14 @@
 | `SNOWPLOW_DISABLED` | `1`: nothing is queued, sent or opened; `track()` still checks its input | `0` |
 | `SNOWPLOW_VALIDATE` | `warn` or `raise`: validate events when they are tracked | `off` |
 | `SNOWPLOW_SCHEMAS` | folders, archives and registries with the schemas to validate with, separated by commas | none |
+| `SNOWPLOW_IGLU_API_KEY` | the key of the registries, for the commands | none |
 
 An endpoint without `http://` or `https://` is used with https; on this machine (`localhost`, `127.*`, `[::1]`) with http.
-This is the same for both emitters, and in the commands of `snowplow-tracker`.
+This is the same for both emitters, and in the commands of `snowplow-tracker`. In code, `Emitter("host")` uses https and
+`AsyncEmitter("host")` uses http, as in 1.1.0, so include the scheme there.
 
-The worker reads `SNOWPLOW_STORE` and `SNOWPLOW_ENDPOINT` as well.
+`SNOWPLOW_DISABLED`, `SNOWPLOW_VALIDATE` and `SNOWPLOW_SCHEMAS` of the process apply to every tracker, however it is created. The
+command `worker` reads `SNOWPLOW_STORE` and `SNOWPLOW_ENDPOINT`, the command `track` reads `SNOWPLOW_ENDPOINT`.
 """
 
 from __future__ import annotations
@@ -38,25 +41,20 @@ from snowplow_tracker.subject import SUPPORTED_PLATFORMS, Subject
 if TYPE_CHECKING:
     from snowplow_tracker.tracker import Tracker
 
-__all__ = ["DebugPrinter", "settings_of"]
+__all__: List[str] = []
 
 _MAX_LINE = 4_000
 _EMITTERS = {"async": AsyncEmitter, "sync": Emitter}
 
 
-def settings_of(
-    environment: Mapping[str, str], subject: Optional[Subject], options: Dict[str, Any]
-) -> Dict[str, Any]:
-    """Return the arguments for a tracker from environment variables.
-
-    Args:
-        environment: The variables.
-        subject: The subject of the events.
-        options: Options of the emitter. They take precedence over the variables.
-
-    Raises:
-        ValueError: A variable is missing or invalid; the message names it.
-    """
+def tracker_from(
+    kind: Any,
+    environment: Optional[Mapping[str, str]],
+    subject: Optional[Subject],
+    options: Dict[str, Any],
+) -> Tracker:
+    """Create a tracker of a class from environment variables. See `Tracker.from_environment`."""
+    environment = os.environ if environment is None else environment
     disabled = _is_on(environment, "SNOWPLOW_DISABLED")
     options = {**_emitter_options(environment, disabled=disabled), **options}
     endpoint = options.pop("endpoint", None)
@@ -74,21 +72,23 @@ def settings_of(
     if isinstance(endpoint, str):
         # The emitters have different defaults, which they keep from 1.1.0.
         options.setdefault("protocol", default_protocol(endpoint))
-    printer = DebugPrinter() if _is_on(environment, "SNOWPLOW_DEBUG") else None
+    printer = _DebugPrinter() if _is_on(environment, "SNOWPLOW_DEBUG") else None
     if printer is not None:
         printer.listen(options)
     if subject is None:
         platform: Any = _one_of(environment, "SNOWPLOW_PLATFORM", SUPPORTED_PLATFORMS, "srv")
         subject = Subject().set_platform(platform)
     name = _one_of(environment, "SNOWPLOW_EMITTER", _EMITTERS, "async")
-    return {
-        "namespace": environment.get("SNOWPLOW_NAMESPACE") or "python",
-        "emitters": _EMITTERS[name](endpoint, **options),
-        "subject": subject,
-        "app_id": environment.get("SNOWPLOW_APP_ID") or None,
+    tracker: Tracker = kind(
+        namespace=environment.get("SNOWPLOW_NAMESPACE") or "python",
+        emitters=_EMITTERS[name](endpoint, **options),
+        subject=subject,
+        app_id=environment.get("SNOWPLOW_APP_ID") or None,
         **_validation(environment),
-        "printer": printer,
-    }
+    )
+    if printer is not None:
+        tracker.after_track(printer.tracked)
+    return tracker
 
 
 def _validation(environment: Mapping[str, str]) -> Dict[str, Any]:
@@ -149,7 +149,7 @@ def _one_of(environment: Mapping[str, str], name: str, known: Any, default: str)
     return value
 
 
-class DebugPrinter:
+class _DebugPrinter:
     """Prints each event that is tracked, and the result of its delivery, to standard error.
 
     It is for development: values are printed unchanged, personal data included.
@@ -215,15 +215,3 @@ def _compact(data: Any) -> str:
 def _ids(events: List[Dict[str, Any]]) -> str:
     shown = " ".join(str(event.get("eid")) for event in events[:5])
     return f"{shown} ..." if len(events) > 5 else shown
-
-
-def tracker_from(
-    kind: Any, environment: Optional[Mapping[str, str]], subject: Any, options: Dict[str, Any]
-) -> Tracker:
-    """Create a tracker of a class from environment variables."""
-    settings = settings_of(os.environ if environment is None else environment, subject, options)
-    printer = settings.pop("printer")
-    tracker: Tracker = kind(**settings)
-    if printer is not None:
-        tracker.after_track(printer.tracked)
-    return tracker

@@ -86,8 +86,19 @@ class Pipeline:
             The event to track, or None if a hook dropped it.
         """
         hooks = self._before
-        if not hooks or not isinstance(event, Event):
+        if not hooks:
             return event
+        if not isinstance(event, Event):
+            # Hooks take events of our classes. What is none at all is refused when its payload is built.
+            is_none = isinstance(event, type) or not hasattr(event, "build_payload")
+            if is_none or not any(must_succeed for _, must_succeed in hooks):
+                return event
+            logger.error(
+                "An event of type %s is dropped: it is no Event, so a hook that must succeed cannot see it.",
+                type(event).__name__,
+            )
+            self._count_drop()
+            return None
         current: Event = self._resolved(event, tracker)
         for hook, must_succeed in hooks:
             try:
@@ -152,8 +163,9 @@ class Pipeline:
         """
         if self.is_resolved(event):
             return items
-        more = self.global_contexts.text_for(event, json_encoder)
-        return f"{items}, {more}" if items and more else items or more
+        more = self.global_contexts.entities_for(event, json_encoder)
+        texts = [entity.text(json_encoder) for entity in more]
+        return ", ".join([items, *texts] if items else texts)
 
     def redact(self, pairs: PayloadDict) -> None:
         """Apply the redaction rules to a payload."""
@@ -174,7 +186,7 @@ class Pipeline:
             subject = around.over(subject, event)
             around.fill_in(pairs, event)
             entities += around.entities
-        entities += self.global_contexts.entities_for(event)
+        entities += self.global_contexts.entities_for(event, tracker.json_encoder)
         resolved = Subject()
         if event.event_subject is not None:
             values = event.event_subject.combine_subject(subject)

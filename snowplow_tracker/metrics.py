@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Set, Tuple, Union
 
+from snowplow_tracker._delivery.options import check_seconds
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason
 from snowplow_tracker._http.endpoint import redact
+from snowplow_tracker._process import fork
 
 if TYPE_CHECKING:
     from snowplow_tracker.emitters import Emitter
@@ -84,13 +86,16 @@ FAMILIES: Tuple[Family, ...] = (
 def samples(*sources: Union[Tracker, Emitter]) -> List[Sample]:
     """Return the current values of all metrics of trackers or emitters.
 
+    Values of several emitters that have the same labels are added up.
+
     Args:
         *sources: Emitters, or trackers, which stand for their emitters.
 
     Raises:
         TypeError: A source has no method `stats`, or is a tracker of another package.
     """
-    found: List[Sample] = []
+    found: Dict[Tuple[object, ...], Sample] = {}
+    counted = set()
     for source in sources:
         emitters = getattr(source, "emitters", None)
         labels: Dict[str, str] = {}
@@ -99,8 +104,14 @@ def samples(*sources: Union[Tracker, Emitter]) -> List[Sample]:
         else:
             labels["namespace"] = source.get_namespace()  # type: ignore[union-attr]
         for emitter in emitters:
-            found += _samples_of(emitter, labels, asked=emitter is source)
-    return found
+            if (id(emitter), *labels.values()) in counted:
+                continue
+            counted.add((id(emitter), *labels.values()))
+            for sample in _samples_of(emitter, labels, asked=emitter is source):
+                key = (sample.family, *sample.labels.items())
+                before = found[key].value if key in found else 0
+                found[key] = sample._replace(value=before + sample.value)
+    return list(found.values())
 
 
 def _samples_of(emitter: Any, labels: Dict[str, str], *, asked: bool) -> List[Sample]:
@@ -164,7 +175,9 @@ def _escaped(value: str) -> str:
 class Reporter:
     """Calls a function with the counters of a tracker at intervals, from a daemon thread.
 
-    It ends with `stop()`, or when the tracker is garbage-collected. Exceptions of the function are logged.
+    It ends with `stop()`, or when the tracker is garbage-collected. Exceptions of the function are logged. A forked child
+    has a thread of its own, with the counters of the child. If C code forks it (uWSGI that has loaded the application
+    before), it cannot have a thread: create a reporter there.
 
     Args:
         tracker: The tracker. The reporter keeps only a weak reference to it.
@@ -172,8 +185,8 @@ class Reporter:
         every: Seconds between two calls.
 
     Raises:
-        TypeError: `callback` is not callable.
-        ValueError: `every` is not greater than zero.
+        TypeError: `callback` is not callable, or `every` is not a number.
+        ValueError: `every` is not greater than zero, or is infinite.
     """
 
     def __init__(
@@ -181,25 +194,43 @@ class Reporter:
     ) -> None:
         if not callable(callback):
             raise TypeError(f"callback must be callable, got {callback!r}.")
-        if not every > 0:
-            raise ValueError(f"every must be above zero seconds, got {every!r}.")
+        check_seconds("every", every)
         self._callback = callback
-        self._stopped = threading.Event()
         self._tracker = weakref.ref(tracker, lambda _: self._stopped.set())
         self._every = every
+        tracker.stats()  # It imports modules: a child that is forked while a thread imports them has half of one, for ever.
+        self._start()
+        fork.register(self)
+
+    def _start(self) -> None:
+        self._stopped = threading.Event()
         threading.Thread(target=self._run, name="snowplow-metrics", daemon=True).start()
+        _RUNNING.add(self)
+
+    def _after_fork(self) -> None:
+        if self in _RUNNING and not fork.is_raw:
+            self._start()
+        else:
+            # The thread of the parent may hold the lock of the other one.
+            self._stopped = threading.Event()
 
     def stop(self) -> None:
         """Stop calling the function."""
         self._stopped.set()
+        _RUNNING.discard(self)
 
     def _run(self) -> None:
         while not self._stopped.wait(self._every):
             tracker = self._tracker()
             if tracker is None:
-                return
+                break
             try:
                 self._callback(tracker.stats())
             except Exception:
                 logger.exception("The callback for metrics raised; it will be called again.")
             del tracker
+        _RUNNING.discard(self)
+
+
+_RUNNING: Set[Reporter] = set()
+"""The reporters that were not stopped. In a forked child nothing else may hold them: their threads are missing there."""

@@ -23,7 +23,7 @@ from snowplow_tracker._protocol.json import dumps
 from snowplow_tracker._protocol.schema_rules import RuleSet
 from snowplow_tracker.typing import PayloadDict
 
-__all__ = ["Redact", "Redaction", "cut", "cut_ip", "cut_query", "hashed", "remove"]
+__all__ = ["Redact", "cut", "cut_ip", "cut_query", "hashed", "remove"]
 
 Redact = Callable[[Any], Any]
 """Called with a value. Returns the value to send instead, or None to send none."""

@@ -197,7 +197,7 @@ innermost: Callable[[], Optional[Scope]] = _CURRENT.get
 def surroundings() -> Optional[ScopeState]:
     """Return the values and entities of all open scopes, or None outside of any scope."""
     scope = _CURRENT.get()
-    return None if scope is None else scope.merged()
+    return None if scope is None else scope._merged()  # noqa: SLF001 - of a class of ours
 
 
 def remove_identifiers(pairs: Dict[str, Any]) -> None:
@@ -320,7 +320,7 @@ class Scope:
     @property
     def is_anonymous(self) -> bool:
         """Whether identifiers are removed from events, by this scope or one around it."""
-        return bool(self.merged().anonymous)
+        return bool(self._merged().anonymous)
 
     def as_dict(self) -> Dict[str, Any]:
         """Return the values and entities of this scope and the scopes around it, as data that JSON can represent.
@@ -332,7 +332,7 @@ class Scope:
         """
         import json
 
-        merged = self.merged()
+        merged = self._merged()
         return {
             "parameters": {
                 name: None if value is None else str(value) for name, value in merged.pairs.items()
@@ -406,10 +406,10 @@ class Scope:
         copied._anonymous = self._anonymous
         return copied
 
-    def merged(self) -> ScopeState:
+    def _merged(self) -> ScopeState:
         """Return this scope combined with the scopes around it."""
         outer = self._outer
-        around = None if outer is None else outer.merged()
+        around = None if outer is None else outer._merged()  # noqa: SLF001 - of this class
         cache = self._cache
         if cache is not None and cache[0] is self._version and cache[1] is around:
             return cache[2]

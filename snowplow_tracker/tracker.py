@@ -187,17 +187,11 @@ class Tracker(DeprecatedTracking):
     ) -> _Tracker:
         """Return a tracker and its emitter, configured by environment variables.
 
-        These are `SNOWPLOW_ENDPOINT`, `SNOWPLOW_NAMESPACE` (default `python`), `SNOWPLOW_APP_ID`, `SNOWPLOW_PLATFORM`
-        (default `srv`), `SNOWPLOW_EMITTER` (`async`, the default, or `sync`), `SNOWPLOW_METHOD`,
-        `SNOWPLOW_BATCH_SIZE`, `SNOWPLOW_STORE` (the URL of a queue, as for the worker), `SNOWPLOW_ENQUEUE_ONLY`,
-        `SNOWPLOW_DEBUG` (print what is tracked and delivered to stderr), `SNOWPLOW_DISABLED`, `SNOWPLOW_VALIDATE` and
-        `SNOWPLOW_SCHEMAS`; `help("snowplow_tracker.environment")` describes each.
-
-        An endpoint without `http://` or `https://` is used with https, on this machine (`localhost`, `127.*`, `[::1]`)
-        with http.
+        `SNOWPLOW_ENDPOINT` is the only one that is required. `help("snowplow_tracker.environment")` describes each.
 
         Args:
-            environment: The variables. Default: `os.environ`.
+            environment: The variables. `SNOWPLOW_DISABLED`, `SNOWPLOW_VALIDATE` and `SNOWPLOW_SCHEMAS` of `os.environ`
+                still apply, as to every tracker. Default: `os.environ`.
             subject: The subject of the events. Default: a subject with the platform `SNOWPLOW_PLATFORM`.
             **options: Options of the emitter, including `endpoint`. They take precedence over the variables.
 
@@ -427,11 +421,13 @@ class Tracker(DeprecatedTracking):
         It can be used as a decorator. Hooks run in the order in which they were added, in the thread that tracks. Each
         gets a copy of the event that includes everything from its scope, the tracker's subject and the global entities.
         It returns this event, another one, or `None` to drop it; then `track()` returns `None`. If a hook raises, the
-        exception is logged, and the event continues as it was before that hook.
+        exception is logged, and the event continues as it was before that hook. An object that is no `Event`, but has
+        its methods, is tracked without hooks.
 
         Args:
             hook: Called with the event.
-            must_succeed: Drop the event if the hook raises, for a hook without which no event may be sent.
+            must_succeed: Drop the event if the hook raises, or cannot be called since the event is no `Event`: for a
+                hook without which no event may be sent.
 
         Returns:
             The hook.

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import snowplow_tracker
-from snowplow_tracker import AsyncEmitter, Snowplow, Tracker
+from snowplow_tracker import AsyncEmitter, Snowplow, Tracker, environment
 from snowplow_tracker.__main__ import main
 from snowplow_tracker.testing import Collector
 
@@ -222,12 +222,12 @@ def test_each_option_of_the_emitters_is_in_the_reference():
 
 
 def test_each_environment_variable_is_documented():
-    """Each variable that the package reads stands in the page about the environment."""
+    """Each variable that the package reads stands in the table of the module about the environment."""
     package = Path(snowplow_tracker.__file__).parent
     text = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
-    page = (DOCS / "how-to" / "environment.md").read_text(encoding="utf-8")
+    table = environment.__doc__ or ""
     read = {name for name in re.findall(r"\"(SNOWPLOW_[A-Z_]+)\"", text) if "_TEST" not in name}
-    assert sorted(name for name in read if name not in page) == []
+    assert sorted(name for name in read if f"| `{name}` |" not in table) == []
 
 
 class TakenError(Exception):

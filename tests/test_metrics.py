@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import queue
 import re
 
@@ -11,6 +12,7 @@ import pytest
 from snowplow_tracker import DropReason, Emitter, PageView, Tracker
 from snowplow_tracker.metrics import FAMILIES, Reporter, prometheus_text, samples
 from snowplow_tracker.testing import Collector, Response
+from support.processes import run_program
 
 LINE = re.compile(r'([a-z_]+)\{((?:[a-z]+="(?:[^"\\\n]|\\.)*",?)+)\} (\d+)')
 
@@ -114,10 +116,58 @@ def test_a_callback_keeps_no_tracker_alive():
     assert heard.empty()
 
 
-@pytest.mark.parametrize("every", [0, -1, float("nan")])
+FORK = """
+    import os, signal, sys, time, warnings
+    warnings.simplefilter("ignore")
+    from snowplow_tracker import Emitter, Tracker
+    from snowplow_tracker.metrics import Reporter
+
+    def report(stats):
+        if os.getpid() != parent:
+            os._exit(7)
+
+    parent = os.getpid()
+    tracker = Tracker("n", Emitter("http://127.0.0.1:9"))
+    Reporter(tracker, report, every=0.01)
+    stopped = Reporter(tracker, lambda stats: os._exit(8), every=0.5)
+    stopped.stop()
+    time.sleep(0.05)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        time.sleep(20)
+    sys.exit(os.WEXITSTATUS(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_reports_as_well():
+    """A reporter that nobody holds calls its function in a forked child too, and one that was stopped does not."""
+    finished = run_program(FORK)
+    assert (finished.status, finished.errors) == (7, "")
+
+
+def test_emitters_with_the_same_labels_are_added_up():
+    """The text has one line for each set of labels; an emitter that was given twice counts once."""
+    first, second = Emitter("http://127.0.0.1:9"), Emitter("http://127.0.0.1:9")
+    tracker = Tracker("n", [first, second])
+    tracker.track(PageView("https://example.com/"))
+    tracker.track(PageView("https://example.com/"))
+    for sources in [(first, second, first), (tracker,), (tracker, tracker)]:
+        text = prometheus_text(*sources)
+        assert len(values(text)) == len(re.findall(r"(?m)^[a-z]", text))
+        assert [
+            number for (name, _), number in values(text).items() if name.endswith("_tracked_total")
+        ] == [4]
+    tracker.close(timeout=0)
+
+
+@pytest.mark.parametrize("every", [0, -1, float("nan"), float("inf"), 1e30])
 def test_a_time_that_is_none_is_refused(every):
-    """The time between two calls is above zero."""
-    with pytest.raises(ValueError, match="every must be above zero seconds"):
+    """The time between two calls is a number that a thread can wait for."""
+    with pytest.raises(ValueError, match="every must"):
         Reporter(Tracker("n", Emitter("http://127.0.0.1:9")), print, every=every)
+    with pytest.raises(TypeError, match="every must be a number, got str '60'"):
+        Reporter(Tracker("n", Emitter("http://127.0.0.1:9")), print, every="60")
     with pytest.raises(TypeError, match="callback must be callable"):
         Reporter(Tracker("n", Emitter("http://127.0.0.1:9")), None)

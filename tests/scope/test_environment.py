@@ -12,6 +12,7 @@ from snowplow_tracker import (
     StructuredEvent,
     Tracker,
 )
+from snowplow_tracker.iglu.checks import InvalidEventError
 from snowplow_tracker.sqlite_event_store import SQLiteStoreError
 from snowplow_tracker.testing import Collector, RecordingEmitter
 
@@ -200,3 +201,14 @@ def test_repr_of_a_tracker():
     assert "AsyncEmitter" in shown
     assert "secret" not in shown
     assert repr(Tracker.__new__(Tracker))
+
+
+def test_what_the_process_switches_applies_to_given_variables_as_well(monkeypatch):
+    """`SNOWPLOW_DISABLED` and `SNOWPLOW_VALIDATE` of the process apply, also where other variables are given."""
+    monkeypatch.setenv("SNOWPLOW_DISABLED", "1")
+    monkeypatch.setenv("SNOWPLOW_VALIDATE", "raise")
+    with Tracker.from_environment({"SNOWPLOW_ENDPOINT": "http://127.0.0.1:9"}) as tracker:
+        tracker.track(StructuredEvent("a", "b"))
+        assert tracker.emitters[0].stats().tracked == 0
+        with pytest.raises(InvalidEventError):
+            tracker.track(StructuredEvent("a", "b", parameters={"vid": "x"}))

@@ -31,6 +31,7 @@ from snowplow_tracker.entities import (
     application_entity,
     host_entity,
 )
+from snowplow_tracker.payload import Payload
 from snowplow_tracker.redaction import cut, cut_ip, cut_query, hashed, remove
 from snowplow_tracker.testing import RecordingEmitter
 
@@ -169,8 +170,11 @@ def test_contexts_of_another_form_are_refused(tracker, contexts):
         tracker.add_global_contexts(contexts)
 
 
-def test_one_that_raises_is_logged_and_left_out(tracker, emitter, caplog):
-    """A function, a filter or data without a JSON form costs its own entities and nothing else."""
+@pytest.mark.parametrize("hooks", [0, 1])
+def test_one_that_raises_is_logged_and_left_out(tracker, emitter, caplog, hooks):
+    """A function, a filter or data without a JSON form costs its own entities and nothing else, also behind a hook."""
+    if hooks:
+        tracker.before_track(lambda event: event)
 
     def broken(event):
         raise LookupError
@@ -389,6 +393,29 @@ def test_a_hook_that_raises(tracker, emitter, caplog, must_succeed):
     else:
         [event] = emitter.events
         assert "se_la" not in event
+
+
+class OwnEvent:
+    """An event of a class of its own, as 1.1.0 accepts it."""
+
+    event_subject = None
+
+    def build_payload(self, encode_base64, json_encoder, subject=None):
+        return Payload({"e": "pv", "url": "https://own.example/"})
+
+
+@pytest.mark.parametrize("must_succeed", [False, True])
+def test_an_event_that_no_hook_can_see(tracker, emitter, caplog, must_succeed):
+    """An object that is no `Event` is tracked without hooks, but dropped and logged where a hook must succeed."""
+    tracker.before_track(lambda event: None, must_succeed=must_succeed)
+    with caplog.at_level(logging.ERROR):
+        event_id = tracker.track(OwnEvent())
+    assert (event_id is None) == must_succeed == (not emitter.events)
+    assert ("An event of type OwnEvent is dropped" in caplog.text) == must_succeed
+    assert tracker.stats().dropped_by_hooks == must_succeed
+    for nothing in (5, OwnEvent):
+        with pytest.raises(TypeError, match="event must be an Event"):
+            tracker.track(nothing)
 
 
 def test_a_hook_that_returns_something_else(tracker, emitter, caplog):
