@@ -268,27 +268,6 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
     def _thread_count(self) -> int:
         return 0
 
-    @staticmethod
-    def as_collector_uri(
-        endpoint: str,
-        protocol: HttpProtocol = "https",
-        port: Optional[int] = None,
-        method: Method = "post",
-    ) -> str:
-        """Build the URL that requests go to.
-
-        Args:
-            endpoint: A host, with or without a port, or a URL.
-            protocol: Used where the endpoint has none.
-            port: Used where the endpoint has none.
-            method: `"post"` or `"get"`: they have different paths.
-
-        Raises:
-            TypeError: The endpoint is not a string.
-            ValueError: The endpoint is empty, or does not make a URL.
-        """
-        return collector_uri(endpoint, protocol, port, method, None)
-
     @property
     def event_store(self) -> EventStore:
         """Where events wait."""
@@ -297,15 +276,6 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
     @event_store.setter
     def event_store(self, store: EventStore) -> None:
         self._engine.use_store(store, as_text=self.method == "post")
-
-    @property
-    def retry_delay(self) -> float:
-        """Seconds from the last failed attempt to the next; 0 if the last attempt succeeded."""
-        return self._engine.retry_delay
-
-    @retry_delay.setter
-    def retry_delay(self, seconds: float) -> None:
-        self._engine.retry_delay = seconds
 
     @property
     def state(self) -> EmitterState:
@@ -396,10 +366,8 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
 
         Changed in version 1.2.0: `timeout` and the result.
         """
-        self._check_flush(timeout)
-        if self.enqueue_only or not self.enabled:
+        if not self._begin_flush(timeout):
             return self._engine.unsent()
-        self._reset_bytes()
         try:
             return self._engine.flush_here(timeout)
         finally:
@@ -426,9 +394,6 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
             rest = self._engine.flush_here(timeout)
         return self._engine.unsent() if rest is None else rest  # an override may return nothing
 
-    def async_flush(self) -> None:
-        """Do nothing, as in 1.1.0. To send in the background, use `flush` of an `AsyncEmitter`."""
-
     def close(self, timeout: Optional[float] = None) -> int:
         """Send what is queued and end: threads, timers and connections. Events tracked afterwards are dropped.
 
@@ -442,7 +407,7 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
 
         New in version 1.2.0.
         """
-        self._check_flush(timeout)
+        self._begin_flush(timeout)
         self.timer.cancel()
         self.retry_timer.cancel()
         try:
@@ -541,11 +506,18 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         """Stop the repeated flush."""
         self.timer.cancel()
 
-    def _check_flush(self, timeout: Optional[float]) -> None:
+    def _begin_flush(self, timeout: Optional[float]) -> bool:
+        """Check the timeout, and count queued bytes anew; return False if this process does not send."""
         if timeout is not None:
             check_seconds("timeout", timeout, zero=True, forever=True)
         if getpid() != fork.process_id:
             fork.check()
+        if self.enqueue_only or not self.enabled:
+            return False
+        if self.bytes_queued is not None:
+            with self.lock:
+                self.bytes_queued = 0
+        return True
 
     def _flush_by_timer(self) -> None:
         self._engine.flush_by_timer(self.flush)
@@ -554,11 +526,6 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
     def _schedule_retry(self) -> None:
         """Have a background thread retry."""
         self._engine.schedule_retry(self.retry_timer.start)
-
-    def _reset_bytes(self) -> None:
-        if self.bytes_queued is not None:
-            with self.lock:
-                self.bytes_queued = 0
 
     def _flush_at_exit(self) -> bool:
         return self._engine.begin_to_finish()
@@ -659,10 +626,8 @@ class AsyncEmitter(Emitter):
 
         Changed in version 1.2.0: `timeout` and the result.
         """
-        self._check_flush(timeout)
-        if self.enqueue_only or not self.enabled:
+        if not self._begin_flush(timeout):
             return self._engine.unsent()
-        self._reset_bytes()
         if timeout is None:
             return self._engine.flush_soon()
         return self._engine.flush_by_workers(lambda: None, timeout)
@@ -679,8 +644,7 @@ class AsyncEmitter(Emitter):
         Returns:
             How many events are not delivered yet: 0 when all is done.
         """
-        self._check_flush(timeout)
-        if self.enqueue_only or not self.enabled:
+        if not self._begin_flush(timeout):
             return self._engine.unsent()
         return self._engine.flush_by_workers(self.flush, timeout)
 

@@ -155,6 +155,10 @@ class Engine:
         self._settlement.failed(None, self.core.breaker.generation)
         self._settlement.count_failed_attempts(1)
 
+    def note_success(self) -> None:
+        """Note that an attempt that a user made succeeded."""
+        self.core.succeeded()
+
     def size_in_bytes(self, event: PayloadDict) -> int:
         """Return the size of an event in a POST; 0 if it cannot be encoded, and will be dropped when it is sent."""
         try:
