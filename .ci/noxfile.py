@@ -22,6 +22,7 @@ WORK = Path(os.environ.get("SNOWPLOW_TRACKER_CI", CHECKOUT / ".nox" / "ci")).res
 PYTHONS = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"]
 # The tools and the measurements run on this one.
 MAIN = os.environ.get("SNOWPLOW_TRACKER_CI_MAIN", "3.11")
+ENVIRONMENTS = WORK / "environments"
 # These come from `.ci/next_pythons` where the machine does not have them.
 NEXT_PYTHONS = ["3.14", "3.15"]
 # The job `servers` runs these: real servers and task queues.
@@ -60,19 +61,26 @@ DEPENDS_ON_DEPENDENCIES = [
     "tests/surface",
     "tests/tracking",
 ]
+# What is compiled is kept here: pytest rewrites the whole package, and tests start pytest.
+TEST_ENVIRONMENT = {"SNOWPLOW_TRACKER_TEST_INSTALLED": "1", "PYTHONDONTWRITEBYTECODE": ""}
+# What looks for chance at length does so on the main Python.
+FEW = {"SNOWPLOW_TRACKER_TEST_FEW": "1"}
 UNRELIABLE = "NOT RELIABLE: these failed once, and run once more, one at a time"
 AGAIN = ["--all", "-n", "0", "--last-failed", "--last-failed-no-failures", "none"]
 TEST_ARGUMENTS = ["--all", "--durations=10", *(f"--ignore={name}" for name in SERVER_TESTS)]
 
-# The files are named: as many processes as the machine can feed have to be asked for.
-PROCESSES = f"--numprocesses={os.cpu_count() or 1}"
-SOME = [PROCESSES, "-m", "not slow and not alone", *DEPENDS_ON_PYTHON]
-SOME_QUICK = [PROCESSES, "-m", "not slow and not alone and not long", *DEPENDS_ON_PYTHON]
+# The files are named: as many processes as the machine can feed have to be asked for. The values in a failed assertion are
+# shown when it runs once more: to prepare that for all tests takes each process longer than many of them.
+PARALLEL = [f"--numprocesses={os.cpu_count() or 1}", "--assert=plain"]
+SOME = [*PARALLEL, "-m", "not slow and not alone", *DEPENDS_ON_PYTHON]
+QUICK = [*PARALLEL, "-m", "not slow and not alone and not long"]
+SOME_QUICK = [*QUICK, *DEPENDS_ON_PYTHON]
 
+nox.options.envdir = str(ENVIRONMENTS)
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = True
 nox.options.error_on_external_run = True
-nox.options.sessions = ["build", "lint", "types", f"tests-{MAIN}"]
+nox.options.sessions = ["build", "lint", f"tests-{MAIN}"]
 
 
 def wheel() -> str:
@@ -82,6 +90,22 @@ def wheel() -> str:
         message = "there is no wheel: run the session 'build' first"
         raise SystemExit(message)
     return str(found[-1])
+
+
+def main_environment() -> Path:
+    """Return the environment of the tests on the main Python, in which other sessions run, too."""
+    return ENVIRONMENTS / f"tests-{MAIN}".replace(".", "-")
+
+
+def main_python() -> str:
+    """Return the interpreter of that environment."""
+    python = main_environment() / "bin" / "python"
+    if not python.exists():
+        message = (
+            f"there is no environment: run the session 'tests-{MAIN}' with --install-only first"
+        )
+        raise SystemExit(message)
+    return str(python)
 
 
 def copy_of_tests(session: nox.Session) -> Path:
@@ -105,8 +129,9 @@ def copy_of_tests(session: nox.Session) -> Path:
 
 
 def install(session: nox.Session, *extras: str) -> None:
-    """Install the wheel, with these extras."""
-    session.install("--quiet", f"{wheel()}[{','.join(extras)}]" if extras else wheel())
+    """Install the wheel, with these extras. What is imported is compiled then: that is a small part of it."""
+    wanted = f"{wheel()}[{','.join(extras)}]" if extras else wheel()
+    session.install("--quiet", "--no-compile", wanted)
 
 
 def limited(seconds: int, *command: str) -> List[str]:
@@ -117,10 +142,12 @@ def limited(seconds: int, *command: str) -> List[str]:
 @nox.session(python=MAIN)
 def build(session: nox.Session) -> None:
     """Build the sdist and the wheel, twice with the same result, and look at what is in them."""
-    session.install("--quiet", "build>=1.2")
-    for folder in ("dist", "dist-again"):
+    # Other sessions shall not go on with the wheel of before.
+    shutil.rmtree(main_environment(), ignore_errors=True)
+    session.install("--quiet", "build>=1.2", "hatchling")
+    for folder, *options in (("dist",), ("dist-again", "--no-isolation")):
         shutil.rmtree(WORK / folder, ignore_errors=True)
-        arguments = ["--outdir", str(WORK / folder), str(CHECKOUT)]
+        arguments = [*options, "--outdir", str(WORK / folder), str(CHECKOUT)]
         session.run("python", "-m", "build", *arguments, silent=True)
     for built in sorted((WORK / "dist").iterdir()):
         if built.read_bytes() != (WORK / "dist-again" / built.name).read_bytes():
@@ -132,18 +159,11 @@ def build(session: nox.Session) -> None:
 
 @nox.session(python=MAIN)
 def lint(session: nox.Session) -> None:
-    """Check the rules and the format."""
-    install(session, "dev")
+    """Check the rules and the format, and the types of the package and of programs that use it as users do."""
+    install(session, "dev", "redis")
     session.chdir(CHECKOUT)
     session.run("ruff", "check", "--no-cache", ".")
     session.run("ruff", "format", "--no-cache", "--check", ".")
-
-
-@nox.session(python=MAIN)
-def types(session: nox.Session) -> None:
-    """Check the types of the package, and of programs that use it as users do."""
-    install(session, "dev", "redis")
-    session.chdir(CHECKOUT)
     session.run("mypy", "--cache-dir", str(WORK / "mypy"))
     if shutil.which("node"):
         # pyright sees the installed wheel, as users do; it needs node, which not every machine has.
@@ -152,14 +172,18 @@ def types(session: nox.Session) -> None:
         session.warn("pyright: left out, there is no node")
 
 
-def run_tests(session: nox.Session, *arguments: str, seconds: int = 1800) -> None:
+def run_tests(
+    session: nox.Session, *arguments: str, seconds: int = 1800, python: str = "python"
+) -> None:
     """Run tests, and those that failed once more, one at a time.
 
     Real processes with deadlines share this machine with whatever else runs on it. What fails twice is wrong; what fails
     once is named, and to be mended too.
     """
-    session.env["SNOWPLOW_TRACKER_TEST_INSTALLED"] = "1"
-    pytest = ["python", "-m", "pytest", "-q"]
+    session.env.update(TEST_ENVIRONMENT)
+    if session.python not in {MAIN, False}:
+        session.env.update(FEW)
+    pytest = [python, "-m", "pytest", "-q"]
     try:
         session.run(*limited(seconds, *pytest, *arguments), external=True)
     except nox.command.CommandFailed:
@@ -180,30 +204,27 @@ def tests(session: nox.Session) -> None:
         run_tests(session, *SOME_QUICK)
     else:
         run_tests(session, *TEST_ARGUMENTS, *SOME)
+    if session.python == PYTHONS[0] and not session.posargs:
+        test_with_oldest_dependencies(session)
 
 
-@nox.session(python=PYTHONS[0])
-def oldest(session: nox.Session) -> None:
+def test_with_oldest_dependencies(session: nox.Session) -> None:
     """Test with the oldest dependencies that pyproject.toml allows, on the oldest Python."""
-    install(session, "test")
     wanted = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
     lowest = dict(re.findall(r'"(requests|redis|typing_extensions)>=([\d.]+)', wanted))
     old = [f"{name}=={version}" for name, version in lowest.items()]
     # What the tests need wants newer ones, and works with these all the same; but for typing_extensions.
     session.install("--quiet", *(each for each in old if not each.startswith("typing")))
-    session.chdir(copy_of_tests(session))
-    quick = ["-m", "not alone and not long and not slow", PROCESSES]
-    run_tests(session, *quick, *DEPENDS_ON_DEPENDENCIES)
+    run_tests(session, *QUICK, *DEPENDS_ON_DEPENDENCIES)
     session.install("--quiet", *old)
     session.run("python", "-m", "snowplow_tracker", "demo")
 
 
-@nox.session(python=MAIN)
+@nox.session(python=False)
 def timed_tests(session: nox.Session) -> None:
     """Run the tests that measure time. Nothing else may run meanwhile."""
-    install(session, "test")
     session.chdir(copy_of_tests(session))
-    run_tests(session, "-n", "0", "-m", "alone", "tests")
+    run_tests(session, "-n", "0", "-m", "alone", "tests", python=main_python())
 
 
 @nox.session(python=False)
@@ -225,7 +246,7 @@ def next_tests(session: nox.Session, version: str) -> None:
         script = (
             'python="$1" wheel="$2"; shift 2; '
             '"/usr/bin/python$python" -m venv env && '
-            'env/bin/python -m pip install --quiet --disable-pip-version-check "$wheel[test]" && '
+            'env/bin/python -m pip install --quiet --no-compile --disable-pip-version-check "$wheel[test]" && '
             "cd copy && PATH=$PWD/../env/bin:$PATH && "
             # What names the folders of this machine has no meaning there.
             "unset REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE SSL_CERT_DIR && "
@@ -234,7 +255,8 @@ def next_tests(session: nox.Session, version: str) -> None:
         )
         session.run(
             str(HERE / "next_pythons"), "run", inside,
-            "env", "SNOWPLOW_TRACKER_TEST_INSTALLED=1", "HOME=/root", "LANG=C.UTF-8", "TMPDIR=/tmp",
+            "env", *(f"{name}={value}" for name, value in {**TEST_ENVIRONMENT, **FEW}.items()),
+            "HOME=/root", "LANG=C.UTF-8", "TMPDIR=/tmp",
             *limited(1800, "sh", "-c", script, "sh", version, Path(built).name, *arguments),
             external=True,
         )  # fmt: skip
@@ -273,35 +295,33 @@ def first_command(session: nox.Session) -> None:
     session.run("python", "-W", "error", "-m", "snowplow_tracker", "demo")
 
 
-@nox.session(python=MAIN)
+@nox.session(python=False)
 def examples(session: nox.Session) -> None:
     """Run each example."""
-    install(session, "test")
     folder = copy_of_tests(session) / "examples"
     session.chdir(folder)
     names = [path.stem for path in folder.glob("[!_]*.py")]
     names += [path.parent.name for path in folder.glob("*/__main__.py")]
     for name in sorted(names):
-        session.run(*limited(120, "python", "-m", name), external=True)
+        session.run(*limited(120, main_python(), "-m", name), external=True)
 
 
-@nox.session(python=MAIN)
+@nox.session(python=False)
 def wire_comparison(session: nox.Session) -> None:
     """Compare the requests with those of snowplow-tracker 1.1.0."""
-    install(session, "test")
     session.chdir(copy_of_tests(session))
-    python = str(Path(session.bin) / "python")
+    python = main_python()
     session.run(
-        *limited(600, "python", "-m", "tests.wire_comparison", "--ours", python), external=True
+        *limited(600, python, "-m", "tests.wire_comparison", "--ours", python), external=True
     )
 
 
-@nox.session(python=MAIN)
+@nox.session(python=False)
 def fault_comparison(session: nox.Session) -> None:
     """Put the package through the short rows of the fault comparison."""
-    install(session, "test")
     session.chdir(copy_of_tests(session))
-    session.run(*limited(300, "python", "-m", "tests.fault_comparison", "--check"), external=True)
+    comparison = (main_python(), "-m", "tests.fault_comparison", "--check")
+    session.run(*limited(300, *comparison), external=True)
 
 
 @nox.session(python=MAIN)
@@ -315,14 +335,13 @@ def servers(session: nox.Session) -> None:
     run_tests(session, "--all", processes, *SERVER_TESTS, seconds=900)
 
 
-@nox.session(python=MAIN)
+@nox.session(python=False)
 def benchmarks(session: nox.Session) -> None:
     """See that the benchmarks run."""
-    install(session, "test")
     session.chdir(copy_of_tests(session))
-    python = str(Path(session.bin) / "python")
+    python = main_python()
     session.run(
-        *limited(300, "python", "-m", "tests.benchmarks", "--smoke", "--peers", "none"),
+        *limited(300, python, "-m", "tests.benchmarks", "--smoke", "--peers", "none"),
         "--ours", python, "--cache", str(WORK / "benchmarks"),
         external=True,
     )  # fmt: skip

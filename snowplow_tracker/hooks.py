@@ -17,7 +17,7 @@ from snowplow_tracker._protocol.contexts import copy_of_data
 from snowplow_tracker.entities import GlobalContexts
 from snowplow_tracker.events import Event, SelfDescribing
 from snowplow_tracker.redaction import Redaction
-from snowplow_tracker.scope import innermost, remove_identifiers
+from snowplow_tracker.scope import remove_identifiers, surroundings
 from snowplow_tracker.self_describing_json import SelfDescribingJson
 from snowplow_tracker.subject import Subject
 from snowplow_tracker.typing import JsonEncoderFunction, PayloadDict
@@ -34,8 +34,6 @@ AfterTrack = Callable[[Dict[str, Any]], object]
 """Called with the parameters of an event after it was passed to the emitters."""
 
 logger = logging.getLogger("snowplow_tracker.tracker")
-
-_RESOLVED = "_Event__is_resolved"
 
 
 class TrackerStats(NamedTuple):
@@ -140,7 +138,7 @@ class Pipeline:
 
     def is_resolved(self, event: object) -> bool:
         """Return whether an event comes from the hooks, and so includes all that its scope and tracker add."""
-        return bool(self._before) and _RESOLVED in getattr(event, "__dict__", ())
+        return bool(self._before) and getattr(event, "_is_resolved", False) is True
 
     def with_global_entities(
         self, items: str, event: Any, json_encoder: Optional[JsonEncoderFunction]
@@ -169,15 +167,12 @@ class Pipeline:
         """Return a copy of an event, for the hooks, with all that its scope and its tracker add."""
         twin = _detached(event)
         pairs = twin.payload.nv_pairs
-        scope = innermost()
-        around = None if scope is None else scope.merged()
+        around = surroundings()
         subject = tracker.subject
         entities: List[Any] = []
         if around is not None:
-            subject = around.subject_over(subject)
-            event_subject = event.event_subject
-            said = {} if event_subject is None else event_subject.standard_nv_pairs
-            around.fill_in_own(pairs, said)
+            subject = around.over(subject, event)
+            around.fill_in(pairs, event)
             entities += around.entities
         entities += self.global_contexts.entities_for(event)
         resolved = Subject()
@@ -185,9 +180,6 @@ class Pipeline:
             values = event.event_subject.combine_subject(subject)
         else:
             values = {} if subject is None else subject.standard_nv_pairs
-            if around is not None:
-                # The event's own parameters take precedence over its scope.
-                values = {name: pairs.get(name, value) for name, value in values.items()}
         resolved.standard_nv_pairs = dict(values)
         resolved._platform_chosen = True  # noqa: SLF001 - of a class of ours
         if around is not None and around.anonymous:
@@ -196,7 +188,7 @@ class Pipeline:
         twin.event_subject = resolved
         if entities:
             twin.context = [*twin.context, *map(_copy_of_entity, entities)]
-        vars(twin)[_RESOLVED] = True
+        twin._is_resolved = True  # noqa: SLF001 - of a class of ours
         return twin
 
 

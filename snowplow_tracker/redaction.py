@@ -32,8 +32,8 @@ logger = logging.getLogger("snowplow_tracker.tracker")
 
 _REQUIRED = frozenset(("e", "eid", "p", "tv"))
 """The parameters that each event must have."""
-_DATA = frozenset(("ue_pr", "ue_px"))
-"""The parameters of which a self-describing event has one, with all of its data."""
+_DATA = frozenset(("ue_pr", "ue_px", "co", "cx"))
+"""The parameters with all data of a self-describing event, or of the entities, as JSON or base64."""
 
 _PATH = re.compile(r"(\.\.|\.)([\w-]+|\*)|\[(\d+|\*)\]|\['([^']+)'\]")
 
@@ -104,7 +104,8 @@ def cut_query(value: Any) -> str:
         value: The URL.
     """
     url = re.split(r"[?#]", str(value), maxsplit=1)[0]
-    return re.sub(r"(?<=//)[^/@]*@", "", url)
+    # Up to the last "@" of the host: a password may contain others.
+    return re.sub(r"\A([^/]*//)[^/]*@", lambda found: found[1], url)
 
 
 class Redaction:
@@ -125,7 +126,8 @@ class Redaction:
 
         Raises:
             TypeError: The action is not a function.
-            ValueError: The target or the schema rule is invalid, or the target is a parameter that an event must have.
+            ValueError: The target or the schema rule is invalid, or the target is a parameter that an event must have, or
+                that has all of its data or entities.
         """
         if not callable(action):
             raise TypeError(f"action must be a function, not {type(action).__name__}.")
@@ -146,7 +148,8 @@ class Redaction:
                 )
             if target in _DATA:
                 raise ValueError(
-                    f"target must not be {target!r}, which has all data of an event: use a JSON path, such as $.email."
+                    f"target must not be {target!r}, which has all data of an event or of its entities: use a JSON path,"
+                    " such as $.email, or a hook."
                 )
             self._parameters += ((target, action),)
         else:
@@ -212,17 +215,23 @@ def _parsed(path: str) -> List[_Step]:
 
 
 def _redact_path(data: Any, path: List[_Step], action: Redact) -> None:
-    (anywhere, key), *others = path
-    for place in _places(data, key):
-        if others:
-            _redact_path(data[place], others, action)
-        else:
-            data[place] = _redacted(action, data[place])
-            if data[place] is None and isinstance(data, dict):
-                del data[place]
-    if anywhere:
-        for place in _places(data, "*"):
-            _redact_path(data[place], path, action)
+    # All places are found before the first is changed: each is redacted once, also if the path leads to it in two ways.
+    nodes = {id(data): data}
+    places: List[Tuple[Any, Any]] = []
+    for anywhere, key in path:
+        found = list(nodes.values())
+        if anywhere:
+            for node in found:  # it grows meanwhile, down to the leaves
+                found += [node[place] for place in _places(node, "*")]
+            found = list({id(node): node for node in found}.values())
+        places = [(node, place) for node in found for place in _places(node, key)]
+        nodes = {id(node[place]): node[place] for node, place in places}
+    for node, place in places:
+        node[place] = _redacted(action, node[place])
+    # From the end, so that the positions in a list stay right.
+    for node, place in reversed(places):
+        if node[place] is None:
+            del node[place]
 
 
 def _places(data: Any, key: Union[str, int]) -> List[Any]:

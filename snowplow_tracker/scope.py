@@ -6,8 +6,9 @@ requests. A scope carries what is known about the request to these functions:
     with Scope(user_id="user-7", page_url="https://shop.example.com/lamps"):
         tracker.track(StructuredEvent("shop", "add-to-basket"))   # has uid and url
 
-The values of an event take precedence over those of its scope, those of an inner scope over those of an outer one, and
-all of them over the tracker's subject, parameter by parameter. An event gets the entities of all of them.
+Parameter by parameter, an event and its subject take precedence over its scope, an inner scope over an outer one, and
+all of them over the tracker's subject. A scope changes nothing about the parameters that it does not have. An event gets
+the entities of all of them.
 
 A scope belongs to the context that opened it, as in `contextvars`: threads, asyncio tasks and greenlets that serve
 other requests never see it. asyncio tasks that are created inside see it, and so do functions that an asynchronous
@@ -96,7 +97,7 @@ PARAMETERS = {
 IDENTIFIERS = ("uid", "duid", "tnuid", "nuid", "sid", "vid", "ip")
 """The parameters that identify a person. Anonymous events have none of them."""
 
-# The parameters of a `Subject`. All others belong to the event, whose own values take precedence.
+# The parameters of a `Subject`, except those of the page, which belong to the event like all others.
 _OF_SUBJECT = frozenset(
     "p uid duid tnuid sid vid ip ua lang tz res vp cd cs ds cookie".split()  # noqa: SIM905
 )
@@ -117,10 +118,8 @@ class ScopeState:
     """
 
     __slots__ = (
-        "_blank",
-        "_filled",
-        "_names",
-        "_subject",
+        "_of_event",
+        "_of_subject",
         "_text",
         "anonymous",
         "entities",
@@ -138,76 +137,44 @@ class ScopeState:
         self.entities = entities
         self.anonymous = anonymous
         self.has_more = bool(entities or anonymous)
-        self._names = pairs.keys()
-        self._filled = {
-            name: value for name, value in pairs.items() if value is not None and value != ""
-        }
-        self._blank = tuple(name for name in pairs if name not in self._filled)
-        self._subject = {name: value for name, value in pairs.items() if name in _OF_SUBJECT}
+        self._of_subject = pairs.keys() & _OF_SUBJECT
+        self._of_event = {name: pairs[name] for name in pairs if name not in _OF_SUBJECT}
         self._text: Optional[Tuple[Optional[JsonEncoderFunction], str]] = None
 
-    def subject_over(self, subject: Optional[Subject]) -> Optional[Subject]:
-        """Return a subject with the parameters of the scope and of `subject`; those of the scope take precedence."""
-        if not self._subject:
+    def over(self, subject: Optional[Subject], event: Any) -> Optional[Subject]:
+        """Return the tracker's subject with the values of the scope over its own, to build an event with.
+
+        A subject overrides the event's own parameters, as in 1.1.0, but a scope does not. So where both the scope and the
+        event have a value, the subject gets that of the event.
+
+        Args:
+            subject: The tracker's subject. It is not changed.
+            event: The event, of any type.
+        """
+        if not self.pairs:
             return subject
+        around = {} if subject is None else subject.standard_nv_pairs
+        pairs = {**around, **self.pairs}
+        for name in self._of_event:
+            del pairs[name]
+        own = own_pairs(event)
+        if own and not self._of_subject.isdisjoint(own):
+            pairs.update([(name, own[name]) for name in own if name in self._of_subject])
         combined = Subject()
-        own = self._subject
-        combined.standard_nv_pairs = (
-            dict(own) if subject is None else {**subject.standard_nv_pairs, **own}
-        )
+        combined.standard_nv_pairs = pairs
         return combined
 
-    def put_over_subject(self, pairs: Dict[str, Any], event: Any) -> None:
-        """Add the parameters to the payload of an event that has no subject of its own.
+    def fill_in(self, pairs: Dict[str, Any], event: Any) -> None:
+        """Add the parameters that no `Subject` has, unless the event has them.
 
         Args:
-            pairs: The payload, built with the tracker's subject. It is changed.
-            event: The event, of one of our types.
-        """
-        # fast path: calls into C instead of a loop.
-        pairs.update(self._filled)
-        if self._blank:
-            for name in self._blank:
-                pairs.pop(name, None)
-        own = own_pairs(event)
-        if own and not self._names.isdisjoint(own):
-            names = self._names
-            for name, value in own.items():
-                if name in names:
-                    pairs[name] = value  # noqa: PERF403 - a comprehension is a call
-
-    def fill_in(self, pairs: Dict[str, Any], event: Any, subject: Optional[Subject]) -> None:
-        """Add the parameters to a payload that was built with the subject of `subject_over`.
-
-        Args:
-            pairs: The payload. It is changed.
+            pairs: The parameters of the event. They are changed.
             event: The event, of any type.
-            subject: The tracker's subject.
         """
-        own = own_pairs(event) or {}
-        event_subject = getattr(event, "event_subject", None)
-        said = {} if event_subject is None else event_subject.standard_nv_pairs
-        of_tracker = {} if subject is None else subject.standard_nv_pairs
-        for name, value in self._filled.items():
-            if name in own or name in said or name in self._subject:
-                continue
-            if name not in pairs or pairs[name] == of_tracker.get(name):
-                pairs[name] = value
-        if not self._names.isdisjoint(own):
-            # The tracker's subject overrides the event's own parameters, as in 1.1.0; a scope does not.
-            pairs.update(
-                [(name, own[name]) for name in own if name in self._subject and name not in said]
-            )
-
-    def fill_in_own(self, pairs: Dict[str, Any], said: Mapping[str, Any]) -> None:
-        """Add the parameters that do not belong to a subject.
-
-        Args:
-            pairs: The event's own parameters. They are changed.
-            said: The parameters of the event's subject.
-        """
-        for name, value in self._filled.items():
-            if name not in self._subject and name not in said:
+        event_subject = getattr(event, "event_subject", None) if self._of_event else None
+        said = {} if event_subject is None else event_subject.combine_subject(None)
+        for name, value in self._of_event.items():
+            if value is not None and value != "" and name not in said:
                 pairs.setdefault(name, value)
 
     def entities_text(self, json_encoder: Optional[JsonEncoderFunction]) -> str:
@@ -225,6 +192,12 @@ _CURRENT: ContextVar[Optional[Scope]] = ContextVar("snowplow_tracker.scope", def
 
 innermost: Callable[[], Optional[Scope]] = _CURRENT.get
 """Return the innermost open scope, or None. The tracker calls it for each event."""
+
+
+def surroundings() -> Optional[ScopeState]:
+    """Return the values and entities of all open scopes, or None outside of any scope."""
+    scope = _CURRENT.get()
+    return None if scope is None else scope.merged()
 
 
 def remove_identifiers(pairs: Dict[str, Any]) -> None:
@@ -424,16 +397,6 @@ class Scope:
             TypeError: `function` is not a function, or is a generator function: its scope would also apply to the
                 code that iterates.
         """
-        import inspect
-
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(
-                "A generator function cannot have a scope: open one inside of it, around what does not yield."
-            )
-        if not callable(function):
-            raise TypeError(
-                f"Scope decorates functions, not an object of type {type(function).__name__}."
-            )
         return _called_inside(self._copy, function)
 
     def _copy(self) -> Scope:
@@ -497,6 +460,10 @@ def propagate(function: _Function) -> _Function:
     Args:
         function: The function or coroutine function. It may run several times at once, and after the scope was closed.
 
+    Raises:
+        TypeError: `function` is not a function, or is a generator function: its scope would also apply to the code that
+            iterates.
+
     Example:
         >>> threading.Thread(target=propagate(send_invoice)).start()
         >>> pool.submit(propagate(send_invoice), order)
@@ -520,7 +487,17 @@ def _called_inside(context: Callable[[], ContextManager[object]], function: _Fun
     """Return a function or a coroutine function, each call of which runs in a context of its own."""
     import inspect
 
-    if inspect.iscoroutinefunction(function):
+    if not callable(function):
+        raise TypeError(
+            f"A scope is for functions, not an object of type {type(function).__name__}."
+        )
+    # An object that can be called may be of any of these kinds as well.
+    kinds = (function, type(function).__call__)
+    if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in kinds):
+        raise TypeError(
+            "A generator function cannot have a scope: open one inside of it, around what does not yield."
+        )
+    if any(map(inspect.iscoroutinefunction, kinds)):
 
         @wraps(function)
         async def call(*arguments: Any, **named: Any) -> Any:

@@ -49,9 +49,9 @@ from snowplow_tracker.events import PageView as PageView
 from snowplow_tracker.events import ScreenView as ScreenView
 from snowplow_tracker.events import SelfDescribing as SelfDescribing
 from snowplow_tracker.events import StructuredEvent as StructuredEvent
-from snowplow_tracker.events.event import build_detached
+from snowplow_tracker.events.event import PURE_BUILDERS, build_detached
 from snowplow_tracker.payload import Payload
-from snowplow_tracker.scope import ScopeState, innermost, remove_identifiers
+from snowplow_tracker.scope import ScopeState, innermost, remove_identifiers, surroundings
 from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
 from snowplow_tracker.subject import DEFAULT_PLATFORM
 from snowplow_tracker.subject import Subject as Subject
@@ -98,12 +98,6 @@ if TYPE_CHECKING:
     from snowplow_tracker.entities import GlobalContext
     from snowplow_tracker.hooks import AfterTrack, BeforeTrack, Pipeline, TrackerStats
     from snowplow_tracker.redaction import Redact
-
-
-# Our own ways to build a payload, which do not change the event.
-_PURE_BUILDERS = frozenset(
-    (Event.build_payload, SelfDescribing.build_payload, ScreenView.build_payload)
-)
 
 
 class Tracker(DeprecatedTracking):
@@ -293,32 +287,21 @@ class Tracker(DeprecatedTracking):
             TypeError: `event` is not an event, or it contains a value that has no JSON or no string form.
             ValueError: The data of the event contains itself, or is nested too deeply.
         """
-        scope = innermost()
-        around = None if scope is None else scope.merged()
+        around = None if innermost() is None else surroundings()
         pipeline = self._pipeline
         subject = self.subject
         if pipeline is not None and pipeline.is_resolved(event):
             # The hooks got the event with all that is added here, and may have removed some of it.
-            around = subject = None
-        if getattr(type(event), "build_payload", None) not in _PURE_BUILDERS:
-            if around is not None:
-                subject = around.subject_over(subject)
-            payload = self._build_payload_of_others(event, subject)
-            pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
-            if around is not None:
-                around.fill_in(pairs, event, self.subject)
-        elif around is None:
+            around, subject = None, event.event_subject
+        elif around is not None:
+            subject = around.over(subject, event)
+        if getattr(type(event), "build_payload", None) in PURE_BUILDERS:
             payload = event.build_payload(self.encode_base64, self.json_encoder, subject)
-            pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
-        elif event.event_subject is None:
-            payload = event.build_payload(self.encode_base64, self.json_encoder, subject)
-            pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
-            around.put_over_subject(pairs, event)
         else:
-            subject = around.subject_over(subject)
-            payload = event.build_payload(self.encode_base64, self.json_encoder, subject)
-            pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
-            around.fill_in(pairs, event, self.subject)
+            payload = self._build_payload_of_others(event, subject)
+        pairs = payload._pairs if type(payload) is Payload else payload.nv_pairs
+        if around is not None:
+            around.fill_in(pairs, event)
         if "eid" not in pairs or not _has_usable_id(pairs):
             pairs["eid"] = self.get_uuid()
         if "dtm" not in pairs:
@@ -504,7 +487,7 @@ class Tracker(DeprecatedTracking):
         Raises:
             TypeError: The action is not a function.
             ValueError: The target or the schema is invalid, or the target is a parameter without which the pipeline
-                refuses events, such as `"eid"`.
+                refuses events, such as `"eid"`, or one with all data of an event, such as `"ue_px"` or `"cx"`.
 
         New in version 1.2.0.
         """
@@ -652,8 +635,9 @@ class Tracker(DeprecatedTracking):
             defer = type(payload) is Payload
             deferred.CONTEXTS.extend(pairs, items, encode_base64=self.encode_base64, defer=defer)
             payload._deferred = defer or payload._deferred
-        scope = innermost()
-        if scope is not None and scope.merged().anonymous:
+        # Not `around`, which is None for an event from the hooks.
+        scopes = surroundings()
+        if scopes is not None and scopes.anonymous:
             remove_identifiers(pairs)
         if pipeline is not None:
             pipeline.redact(pairs)

@@ -18,20 +18,11 @@ import pytest
 import snowplow_tracker
 from support import locks
 from support.inside import locking, parameters
+from support.repetitions import FEW, repetitions
 from support.turns import turn
 
 # Set by CI: the wheel that users get has to be what is tested, not a checkout that is on the path too.
 MUST_BE_INSTALLED = "SNOWPLOW_TRACKER_TEST_INSTALLED"
-
-# How long a machine takes that is busy with other tests says nothing about the code. The examples are the same in each
-# run, so that a change is not blamed for what another one did; SNOWPLOW_TRACKER_RANDOM=1 looks for new ones.
-hypothesis.settings.register_profile(
-    "tests",
-    deadline=None,
-    derandomize=not os.environ.get("SNOWPLOW_TRACKER_RANDOM"),
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
-)
-hypothesis.settings.load_profile("tests")
 
 _package = Path(snowplow_tracker.__file__).resolve().parent
 _refused_addresses: List[str] = []
@@ -60,6 +51,22 @@ def _leaves_out_long_tests(config: pytest.Config) -> bool:
     return not chosen and not any(".py" in argument for argument in config.args)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how many random examples there are, before the tests are imported, which ask for it."""
+    if _leaves_out_long_tests(config):
+        os.environ.setdefault(FEW, "1")
+    # How long a machine takes that is busy with other tests says nothing about the code. The examples are the same in each
+    # run, so that a change is not blamed for what another one did; SNOWPLOW_TRACKER_RANDOM=1 looks for new ones.
+    hypothesis.settings.register_profile(
+        "tests",
+        max_examples=repetitions(100),
+        deadline=None,
+        derandomize=not os.environ.get("SNOWPLOW_TRACKER_RANDOM"),
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+    hypothesis.settings.load_profile("tests")
+
+
 def pytest_report_header() -> List[str]:
     return [f"snowplow_tracker {snowplow_tracker.__version__} from {_package}"]
 
@@ -69,7 +76,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if _leaves_out_long_tests(terminalreporter.config):
         terminalreporter.section("LONG TESTS WERE LEFT OUT", sep="!", bold=True)
         terminalreporter.line(
-            "They take minutes; pytest --all runs them, too, as CI does.", bold=True
+            "They take minutes; pytest --all runs them, too, as CI does, and more random examples.",
+            bold=True,
         )
     reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
     for reason, count in reasons.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from copy import copy
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, TypeVar
 
 from snowplow_tracker._protocol import parameters as protocol
 from snowplow_tracker._protocol.deferred import CONTEXTS
@@ -29,6 +29,18 @@ __all__ = [
     "SelfDescribingJson",
     "Subject",
 ]
+
+_Builder = TypeVar("_Builder", bound=Callable[..., Payload])
+
+PURE_BUILDERS: Set[Callable[..., Payload]] = set()
+"""The methods `build_payload` that do not change the event. A tracker calls any other one on a copy of the event."""
+
+
+def pure(build_payload: _Builder) -> _Builder:
+    """Mark a `build_payload` that does not change the event."""
+    # Not by an attribute, which a wrapper of the function would have as well.
+    PURE_BUILDERS.add(build_payload)
+    return build_payload
 
 
 class Event(ValueObject):
@@ -55,6 +67,8 @@ class Event(ValueObject):
     true_timestamp: Timestamp = None
     _context: List[SelfDescribingJson] = []  # noqa: RUF012 - replaced in an event, never changed
     _built_in_place = False
+    # Whether the event comes from the hooks of a tracker, and includes all that its scope and its tracker add.
+    _is_resolved = False
     # fast path: where it is not overridden, the list itself is used.
     _overrides_context = False
     # The attributes of a type besides parameters, for its `repr`.
@@ -92,9 +106,11 @@ class Event(ValueObject):
                 is tracked.
             created_timestamp: The time of creation by the device's clock, in the same forms.
                 Default: the time of `track()`.
-            parameters: More parameters of the tracker protocol, such as `{"uid": "me"}`. They take
-                precedence over those of the same name from anywhere else, except those that the
-                tracker itself sets.
+            parameters: More parameters of the tracker protocol, such as `{"tr_id": "7"}`. They
+                replace those of `dict_` and of the type of event, and take precedence over scopes.
+                A subject that has one of them takes precedence over it (as over `dict_` in 1.1.0),
+                except over `url`, `page` and `refr`: to set the user of one event, use
+                `event_subject`.
 
         Raises:
             ValueError: The context is not a list of `SelfDescribingJson`, the id is not a UUID, or
@@ -220,6 +236,7 @@ class Event(ValueObject):
         else:
             self._context = []
 
+    @pure
     def build_payload(
         self,
         encode_base64: bool,
@@ -285,7 +302,7 @@ class Event(ValueObject):
     def _state(self) -> Dict[str, object]:
         held = {**vars(self), "_Event__payload": self.payload, "_context": list(self.context)}
         held.pop("_Event__pairs", None)  # those of the payload, unless it was replaced
-        held.pop("_Event__is_resolved", None)
+        held.pop("_is_resolved", None)
         return held
 
     def __repr__(self) -> str:

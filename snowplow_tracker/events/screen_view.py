@@ -13,6 +13,7 @@ from snowplow_tracker.constants import SCHEMA_TAG as SCHEMA_TAG
 from snowplow_tracker.contracts import non_empty_string as non_empty_string
 from snowplow_tracker.events._parameter import Parameter
 from snowplow_tracker.events.event import Event as Event
+from snowplow_tracker.events.event import pure
 from snowplow_tracker.events.self_describing import SelfDescribing as SelfDescribing
 from snowplow_tracker.payload import Payload, add_enveloped
 from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
@@ -98,7 +99,7 @@ class ScreenView(Event):
                 milliseconds since 1970, a `datetime`, a `date`, or an ISO 8601 string.
             event_id: The id of the event, a UUID. Default: a new random one each time it is tracked.
             created_timestamp: The time of creation by the device's clock. Default: the time of `track()`.
-            parameters: More parameters of the tracker protocol, such as `{"uid": "me"}`.
+            parameters: More parameters of the tracker protocol, such as `{"tr_id": "7"}`.
 
         Raises:
             ValueError: Id or name is empty, the context is not a list of
@@ -122,6 +123,7 @@ class ScreenView(Event):
         self.previous_type = previous_type
         self.transition_type = transition_type
 
+    @pure
     def build_payload(
         self,
         encode_base64: bool,

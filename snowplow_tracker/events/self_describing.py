@@ -10,6 +10,7 @@ from snowplow_tracker.constants import UNSTRUCT_EVENT_SCHEMA as UNSTRUCT_EVENT_S
 from snowplow_tracker.contracts import contracts_enabled
 from snowplow_tracker.contracts import non_empty as non_empty
 from snowplow_tracker.events.event import Event as Event
+from snowplow_tracker.events.event import pure
 from snowplow_tracker.payload import Payload, add_enveloped
 from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
 from snowplow_tracker.subject import Subject as Subject
@@ -53,7 +54,7 @@ class SelfDescribing(Event):
                 milliseconds since 1970, a `datetime`, a `date`, or an ISO 8601 string.
             event_id: The id of the event, a UUID. Default: a new random one each time it is tracked.
             created_timestamp: The time of creation by the device's clock. Default: the time of `track()`.
-            parameters: More parameters of the tracker protocol, such as `{"uid": "me"}`.
+            parameters: More parameters of the tracker protocol, such as `{"tr_id": "7"}`.
 
         Raises:
             ValueError: `event_json` is not a `SelfDescribingJson`, the context is not a list of
@@ -77,6 +78,7 @@ class SelfDescribing(Event):
             raise ValueError(f"event_json must be a SelfDescribingJson, not {described(value)}.")
         self._event_json = value
 
+    @pure
     def build_payload(
         self,
         encode_base64: bool,

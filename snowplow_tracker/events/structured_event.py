@@ -53,7 +53,7 @@ class StructuredEvent(Event):
                 milliseconds since 1970, a `datetime`, a `date`, or an ISO 8601 string.
             event_id: The id of the event, a UUID. Default: a new random one each time it is tracked.
             created_timestamp: The time of creation by the device's clock. Default: the time of `track()`.
-            parameters: More parameters of the tracker protocol, such as `{"uid": "me"}`.
+            parameters: More parameters of the tracker protocol, such as `{"tr_id": "7"}`.
 
         Raises:
             ValueError: Category or action is empty, or the context is not a list of

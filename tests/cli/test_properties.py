@@ -15,11 +15,12 @@ from snowplow_tracker.__main__ import main
 from snowplow_tracker.testing import Collector
 from support.iglu import SCHEMAS
 from support.inside import json_input
+from support.repetitions import repetitions
 
 SCHEMA = "iglu:org.beta/product/jsonschema/1-0-0"
 GOOD = {"schema": SCHEMA, "data": {"id": 5}}
 FEW = settings(
-    max_examples=50,
+    max_examples=repetitions(50),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
@@ -86,7 +87,7 @@ def test_any_file_is_read_entry_by_entry(tmp_path, content):
 
 
 @pytest.mark.parametrize("options", [[], ["--schema", SCHEMA]], ids=["whole", "data"])
-@settings(FEW, max_examples=30)
+@settings(FEW, max_examples=repetitions(30))
 @given(content=files)
 def test_any_lines_are_tracked_or_said_to_be_wrong(collector, tmp_path, capsys, options, content):
     """Whatever the lines are, those that are events arrive, and the others are named; none ends the command early."""
@@ -124,7 +125,7 @@ def test_any_lines_are_validated(tmp_path, capsys, monkeypatch, content, stdin):
     assert "checked" in err
 
 
-@settings(FEW, max_examples=30)
+@settings(FEW, max_examples=repetitions(30))
 @given(
     argument=lines.map(lambda line: line.decode(errors="replace")) | st.text("@{}[]-x", max_size=3)
 )

@@ -25,7 +25,7 @@ Make = Callable[..., Any]
 def test_eight_threads_and_a_collector_that_fails_often(
     emitter_class: Type[Emitter], collector: CollectorWithFaults, threads: int
 ) -> None:
-    """8 threads x 5,000 events, 30 % of the requests fail: 40,000 distinct events arrive."""
+    """8 threads x 2,000 events, 30 % of the requests fail: 16,000 distinct events arrive."""
     options = {"thread_count": threads} if emitter_class is AsyncEmitter else {}
     collector.behaviour = fail_at_random(0.3, seed=threads)
     emitter = emitter_class(
@@ -38,7 +38,7 @@ def test_eight_threads_and_a_collector_that_fails_often(
     tracked: List[str] = []
 
     def work() -> None:
-        for _ in range(10):
+        for _ in range(4):
             tracked.extend(track_many(emitter, 500))
 
     workers = [threading.Thread(target=work) for _ in range(8)]
@@ -47,10 +47,10 @@ def test_eight_threads_and_a_collector_that_fails_often(
     for worker in workers:
         worker.join(60)
     assert emitter.sync_flush(timeout=30) == 0
-    assert len(tracked) == 40_000
+    assert len(tracked) == 16_000
     assert set(collector.arrived) == set(tracked)
     assert not collector.repeated
-    assert_counters_add_up(emitter, 40_000)
+    assert_counters_add_up(emitter, 16_000)
     emitter.close()
 
 
@@ -83,7 +83,7 @@ LEFT_BEHIND = """
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * resource.getpagesize() // 1024
 
-    few, many = (2_000, 10_000) if HOW == "unused" else (200, 1_000)
+    few, many = (2_000, 6_000) if HOW == "unused" else (200, 600)
     use(few)
     settle()
     before = memory()
@@ -98,7 +98,7 @@ LEFT_BEHIND = """
 def test_dropped_emitters_leave_nothing_behind(
     emitter_class: Type[Emitter], collector: CollectorWithFaults, how: str
 ) -> None:
-    """Thousands of emitters created and dropped leave no thread, socket or memory."""
+    """Hundreds of emitters that were used, or thousands that were not, leave no thread, socket or memory."""
     done = run_program(LEFT_BEHIND, emitter_class.__name__, collector.endpoint, how, deadline=60)
     assert done.status == 0, done
     threads, files, kilobytes = map(int, done.output.split())

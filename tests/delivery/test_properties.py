@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.inside import retry
+from support.repetitions import repetitions
 
 NOW = 1_700_000_000.0
 
@@ -56,7 +57,7 @@ values = (
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=repetitions(500))
 @given(value=values)
 def test_any_retry_after_is_a_delay_or_unreadable(value):
     """Any `Retry-After` is read as seconds from now, none of them negative, or as nothing."""
@@ -64,7 +65,7 @@ def test_any_retry_after_is_a_delay_or_unreadable(value):
     assert seconds is None or (seconds >= 0 and not math.isnan(seconds))
 
 
-@settings(max_examples=200)
+@settings(max_examples=repetitions(200))
 @given(value=values, max_delay=st.floats(0, 10**6))
 def test_no_retry_after_makes_us_wait_longer_than_the_maximum(value, max_delay):
     """Whatever a collector asks for, it is left alone no longer than the maximum."""

@@ -707,6 +707,8 @@ def test_a_handler_that_tracks_our_log_records_comes_to_an_end(
         tracker.track(PageView("https://example.com/"))
     finally:
         logging.getLogger("snowplow_tracker").removeHandler(handler)
+        if fault != "emitter":
+            emitter.close(timeout=0)
     assert len(seen) in range(1, 10)
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from snowplow_tracker import Emitter
 from support.inside import deadline, keep_alive, retry
 from support.inside import endpoint as endpoints
+from support.repetitions import repetitions
 
 LIMIT = 0.1
 """Seconds that a request may take where the other side does not end its answer."""
@@ -59,7 +60,7 @@ def attempt(make: Callable[[], Any]) -> Tuple[Any, str]:
         return None, str(error)
 
 
-@settings(max_examples=300)
+@settings(max_examples=repetitions(300))
 @given(
     endpoint=anything,
     protocol=st.sampled_from(["http", "https"]),
@@ -82,7 +83,7 @@ def test_an_endpoint_is_a_url_or_a_clear_error(endpoint, protocol, port, method,
     assert url.isprintable()
 
 
-@settings(max_examples=100)
+@settings(max_examples=repetitions(100))
 @given(
     place=st.sampled_from(
         ["{}@localhost", "http://{}@localhost:1/a", "https://{}@[::1]", "{}@h?q", "http://{}@ x"]
@@ -97,7 +98,7 @@ def test_no_error_shows_a_password(place, user, port):
     assert "hidden42" not in error
 
 
-@settings(max_examples=60)
+@settings(max_examples=repetitions(60))
 @given(endpoint=anything)
 def test_an_emitter_takes_an_endpoint_or_says_why_not(endpoint):
     """An emitter is made with any endpoint, or raises an error that names it."""
@@ -230,7 +231,7 @@ answers = st.one_of(
 )
 
 
-@settings(max_examples=250)
+@settings(max_examples=repetitions(250))
 @given(answer=answers, more=answers)
 def test_whatever_a_collector_answers_is_a_status_or_an_error(peer, answer, more):
     """Any bytes in place of an answer give a status, or one of the errors that a request may raise."""
@@ -248,7 +249,7 @@ def test_whatever_a_collector_answers_is_a_status_or_an_error(peer, answer, more
         client.close()
 
 
-@settings(max_examples=15)
+@settings(max_examples=repetitions(15))
 @given(answer=answers)
 def test_an_answer_without_end_is_given_up_in_time(peer, answer):
     """Any bytes after which nothing comes give a status or an error within the time limit."""

@@ -61,6 +61,7 @@ def output_of(folder, *command):
     return result.returncode, result.stdout + result.stderr
 
 
+@pytest.mark.long
 def test_mypy_takes_the_module_and_finds_wrong_use(folder):
     """In strict mode the module and its right use are clean, and each wrong use is an error in its own line."""
     pytest.importorskip("mypy")

@@ -14,6 +14,7 @@ from snowplow_tracker.integrations.wsgi import SnowplowMiddleware as WSGIMiddlew
 from snowplow_tracker.testing import RecordingEmitter
 from support import protocol
 from support.inside import request_cookies
+from support.repetitions import repetitions
 
 header_text = st.text(st.characters(max_codepoint=255), max_size=24)
 id_values = st.lists(
@@ -35,7 +36,7 @@ cookies = st.lists(
 ).map("; ".join)
 
 
-@settings(max_examples=70)
+@settings(max_examples=repetitions(70))
 @given(header=cookies | st.text(st.characters(), max_size=30))
 def test_any_cookie_header_gives_pairs(header):
     """Of any `Cookie` header come names and values without the characters that divide them."""
@@ -45,7 +46,7 @@ def test_any_cookie_header_gives_pairs(header):
         assert ";" not in value
 
 
-@settings(max_examples=150)
+@settings(max_examples=repetitions(150))
 @given(
     values=st.dictionaries(
         st.sampled_from(["_sp_id.a", "_sp_id.b", "_sp_id.", "sp"]), id_values, max_size=3
@@ -98,7 +99,7 @@ headers = st.lists(
 )
 
 
-@settings(max_examples=70)
+@settings(max_examples=repetitions(70))
 @given(
     headers=headers,
     path=st.text(max_size=8),
@@ -129,7 +130,7 @@ def test_any_headers_make_an_event_that_the_pipeline_takes(
         assert ipaddress.ip_address(event["ip"])
 
 
-@settings(max_examples=70)
+@settings(max_examples=repetitions(70))
 @given(peer=addresses, chain=st.lists(addresses, max_size=4), count=st.integers(0, 4))
 def test_no_forged_address_is_taken_for_a_proxys(peer, chain, count):
     """With a number of trusted proxies the address is the peer's, or that which the outermost of them wrote."""

@@ -9,7 +9,8 @@ import pytest
 
 from snowplow_tracker.emitters import Emitter
 from support.collector_with_faults import Answer, CollectorWithFaults
-from support.processes import Finished, run_program
+from support.processes import run_program
+from support.repetitions import repetitions
 
 START = """
     import atexit, os, sys, threading, time
@@ -18,7 +19,7 @@ START = """
 
     cls = {"Emitter": Emitter, "AsyncEmitter": AsyncEmitter}[sys.argv[1]]
     options = eval(sys.argv[3])
-    emitter = cls(sys.argv[2], protocol="http", exit_timeout=1, **options)
+    emitter = cls(sys.argv[2], protocol="http", **{"exit_timeout": 1, **options})
     tracker = Tracker("late", emitter)
     view = PageView("https://example.com/")
 """
@@ -104,18 +105,40 @@ WAYS = {
 }
 
 
-def run(way: str, cls: Type[Emitter], collector: CollectorWithFaults, options: str) -> Finished:
-    return run_program(START + WAYS[way], cls.__name__, collector.endpoint, options, deadline=20)
+# A tracker that tracks each event with three emitters, as three events.
+WITH_OTHERS = """
+    class Trackers:
+        def __init__(self, trackers):
+            self.trackers = trackers
+
+        def track(self, event):
+            for tracker in self.trackers:
+                tracker.track(event)
+
+        def flush(self):
+            for tracker in self.trackers:
+                tracker.flush()
+
+        def close(self):
+            for tracker in self.trackers:
+                tracker.close()
+
+    tracker = Trackers([tracker] + [
+        Tracker("late", cls(sys.argv[2], protocol="http", **options, **others))
+        for others in ({"batch_size": 1}, {"flush_interval": 0.05})
+    ])
+"""
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("options", ["{}", "{'batch_size': 1}", "{'flush_interval': 0.05}"])
 @pytest.mark.parametrize("way", WAYS)
 def test_the_process_ends_in_time(
-    emitter_class: Type[Emitter], collector: CollectorWithFaults, way: str, options: str
+    emitter_class: Type[Emitter], collector: CollectorWithFaults, way: str
 ) -> None:
     """Whatever tracks while the interpreter goes down hangs nothing and shows no traceback."""
-    done = run(way, emitter_class, collector, options)
+    program = START + WITH_OTHERS + WAYS[way]
+    options = "{'exit_timeout': 0.3}"
+    done = run_program(program, emitter_class.__name__, collector.endpoint, options, deadline=20)
     assert done.status == 0, done
     assert done.seconds < 5
     assert "Traceback" not in done.errors, done
@@ -134,7 +157,8 @@ def test_a_collector_that_is_gone_does_not_hold_up_the_end(
         collector.refuse()
     else:
         collector.behaviour = Answer(fault="silence")
-    done = run(way, emitter_class, collector, "{}")
+    program = START + WAYS[way]
+    done = run_program(program, emitter_class.__name__, collector.endpoint, "{}", deadline=20)
     assert done.status == 0, done
     assert done.seconds < 6
     assert "Traceback" not in done.errors, done
@@ -207,20 +231,21 @@ def test_many_processes_end_without_a_hang(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:
     """A process that ends while its thread starts or sends ends each time, not most times."""
-    program = """
+    count = repetitions(15)
+    program = f"""
     import subprocess
 
     if len(sys.argv) > 4:
         tracker.track(view)
     else:
-        for _ in range(15):
+        for _ in range({count}):
             subprocess.run([sys.executable, *sys.argv, "child"], check=True, timeout=10)
     """
     done = run_program(
         START + program, emitter_class.__name__, collector.endpoint, "{'batch_size': 1}"
     )
     assert (done.status, done.errors) == (0, ""), done
-    assert len(collector.arrived) == 15, sys.version
+    assert len(collector.arrived) == count, sys.version
 
 
 def test_a_finalizer_of_what_is_collected_with_its_emitter(

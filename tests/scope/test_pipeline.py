@@ -513,6 +513,49 @@ def test_networks(value, kept):
     assert cut_ip(value) == kept
 
 
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://user:p@ss@host/x?y", "https://host/x"),
+        ("//u:p@host/x", "//host/x"),
+        ("https://host/@user/a//b@c?d#e", "https://host/@user/a//b@c"),
+        ("https://host?mail=a@b", "https://host"),
+    ],
+)
+def test_a_url_is_cut(url, kept):
+    """Of a URL the host and the path are kept, and nothing of a password, whatever characters it has."""
+    assert cut_query(url) == kept
+
+
+@pytest.mark.parametrize(
+    ("path", "action", "data", "sent"),
+    [
+        ("$.tags[*]", remove, {"tags": ["a", "b"]}, {"tags": []}),
+        ("$.tags[0]", remove, {"tags": ["a", "b"]}, {"tags": ["b"]}),
+        (
+            "$..tags[*]",
+            lambda value: value or None,
+            {"tags": [0, 1, 0, {"tags": [0, 2]}]},
+            {"tags": [1, {"tags": [2]}]},
+        ),
+        ("$..a..b", lambda value: value + 1, {"a": {"a": {"b": 0}}}, {"a": {"a": {"b": 1}}}),
+        ("$..*..b", lambda value: value + 1, {"a": [{"a": {"b": 0}}]}, {"a": [{"a": {"b": 1}}]}),
+        ("$..a", lambda value: str(len(value)), {"a": {"a": "xyz"}}, {"a": "1"}),
+        (
+            "$..a",
+            remove,
+            {"a": {"a": 1}, "b": [{"a": 1}, [{"a": 1, "c": 2}]]},
+            {"b": [{}, [{"c": 2}]]},
+        ),
+    ],
+)
+def test_each_place_of_a_path_is_redacted_once(tracker, emitter, path, action, data, sent):
+    """A path that leads to a value in two ways changes it once, and a removed value leaves no null in a list."""
+    tracker.redact(path, action)
+    tracker.track(custom(**data))
+    assert emitter.events[0].data == sent
+
+
 def test_wrong_rules_are_refused(tracker):
     """A path that is not understood, a schema without a path and an action that is none are refused by name."""
     for path in ("$", "$.", "$.a[", "$a", "$.a[?(@.b)]"):
@@ -529,9 +572,9 @@ def test_wrong_rules_are_refused(tracker):
         hashed("")
 
 
-@pytest.mark.parametrize("target", ["e", "eid", "p", "tv", "ue_pr", "ue_px"])
+@pytest.mark.parametrize("target", ["e", "eid", "p", "tv", "ue_pr", "ue_px", "co", "cx"])
 def test_what_each_event_must_have_cannot_be_redacted(target):
-    """A rule that would make every event a failed one is refused at the call."""
+    """A rule that would make events failed ones, or would see data encoded, is refused at the call."""
     with pytest.raises(ValueError, match=f"target must not be '{target}'"):
         Tracker("n", RecordingEmitter()).redact(target, lambda value: None)
 

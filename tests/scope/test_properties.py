@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from snowplow_tracker import PageView, Tracker
 from snowplow_tracker.sqlite_event_store import SQLiteStoreError
+from support.repetitions import repetitions
 
 FEW = settings(
-    max_examples=150,
+    max_examples=repetitions(150),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 LOOPBACK = "http://127.0.0.1:9"

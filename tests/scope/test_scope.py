@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import enum
+import functools
 import json
 import subprocess
 import sys
@@ -264,13 +265,41 @@ def test_decorated_functions():
     assert "uid" not in tracked()
 
 
-def test_generator_functions_cannot_be_decorated():
-    """A generator would share its scope with whoever iterates over it, so it is refused."""
-    with pytest.raises(TypeError, match="generator"):
+def rows():
+    yield 1
 
-        @Scope(user_id="u")
-        def rows():
-            yield 1
+
+async def rows_later():
+    yield 1
+
+
+class Rows:
+    def __call__(self):
+        yield 1
+
+
+@pytest.mark.parametrize("put_in", [propagate, Scope(user_id="u")])
+def test_generator_functions_cannot_be_put_into_a_scope(put_in):
+    """A generator would share its scope with whoever iterates over it, or run outside of it, so it is refused."""
+    for function in (rows, rows_later, functools.partial(rows), Rows()):
+        with pytest.raises(TypeError, match="generator"):
+            put_in(function)
+    with pytest.raises(TypeError, match="A scope is for functions, not an object of type int"):
+        put_in(5)
+
+
+@pytest.mark.parametrize("put_in", [propagate, Scope(user_id="u")])
+def test_an_object_with_an_asynchronous_call_runs_in_the_scope(put_in):
+    """An object that is called like a coroutine function runs in the scope as such a function does."""
+
+    class Task:
+        async def __call__(self):
+            await asyncio.sleep(0)
+            return tracked()
+
+    with Scope(user_id="u"):
+        task = put_in(Task())
+    assert asyncio.run(task())["uid"] == "u"
 
 
 def test_an_exception_closes_the_scope():

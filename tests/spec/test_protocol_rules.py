@@ -24,9 +24,12 @@ from snowplow_tracker import (
 )
 from support import protocol
 from support.recorder import Recorder
+from support.repetitions import repetitions
 
 FEW = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=repetitions(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 # Every text that Python can hold, lone surrogates included.

@@ -17,11 +17,12 @@ from snowplow_tracker.sqlite_event_store import SQLiteEventStore, SQLiteStoreErr
 from support.inside import bodies as event_bodies
 from support.inside import identity, sqlite_file
 from support.redis_server import redis_server
+from support.repetitions import repetitions
 
 LIMIT = 5.0
 """Seconds that whatever is done with a damaged file may take: it must not hang."""
 FEW = settings(
-    max_examples=80,
+    max_examples=repetitions(80),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
@@ -53,7 +54,7 @@ def read(body):
     return event if isinstance(event, dict) else None
 
 
-@settings(max_examples=400)
+@settings(max_examples=repetitions(400))
 @given(bodies=bodies | st.lists(st.none() | st.integers() | texts, max_size=4))
 @example(bodies=['{"a":1', '"b":2},{}'])
 @example(bodies=['{"a":[0', '{"e":"pv"}', "0]},{},{}"])
@@ -160,7 +161,7 @@ def test_a_damaged_file_is_refused_or_used(whole, paths, damage):
     shutil.rmtree(path.parent)
 
 
-@settings(FEW, max_examples=30)
+@settings(FEW, max_examples=repetitions(30))
 @given(damage=damages(), of_log=st.booleans(), interval=st.sampled_from([0.0, 60.0]))
 def test_damage_while_a_file_is_open_never_raises(
     whole, paths, monkeypatch, damage, of_log, interval
@@ -252,7 +253,7 @@ def as_text(entry):
 
 
 @pytest.mark.parametrize("decodes", [False, True], ids=["bytes", "text"])
-@settings(FEW, max_examples=30)
+@settings(FEW, max_examples=repetitions(30))
 @given(entries=entries)
 def test_entries_of_strangers_do_no_harm(server, decodes, entries):
     """Whatever others write into the stream, our events come out, and what is no event is cleared away."""
@@ -279,7 +280,7 @@ def test_entries_of_strangers_do_no_harm(server, decodes, entries):
         assert client.xlen(store.stream) == 0
 
 
-@settings(FEW, max_examples=10)
+@settings(FEW, max_examples=repetitions(10))
 @given(value=st.sampled_from(["string", "list", "hash"]), text=st.text(max_size=3))
 def test_a_key_of_another_type_never_raises(server, value, text):
     """Where somebody keeps something else under the stream's name, using the store raises nothing but errors of Redis."""

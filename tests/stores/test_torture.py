@@ -22,7 +22,7 @@ import snowplow_tracker
 from snowplow_tracker.testing import Collector
 from support.redis_server import redis_server
 
-SECONDS = float(os.environ.get("SNOWPLOW_TRACKER_TORTURE", "4"))
+SECONDS = float(os.environ.get("SNOWPLOW_TRACKER_TORTURE", "2.5"))
 
 PRODUCER = """
     import os, sys, time

@@ -30,6 +30,8 @@ from selenium.webdriver.chrome.service import Service  # noqa: E402 (only where 
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
 
+# A browser takes seconds to start.
+pytestmark = pytest.mark.long
 # A machine that is busy with other tests needs longer than the second that a user sees.
 DEADLINE = 20
 ORDER = "iglu:com.acme/order/jsonschema/1-0-0"

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from snowplow_tracker.testing import Collector
 from snowplow_tracker.testing.live_collector import LiveCollector
+from support.repetitions import repetitions
 
 TP2 = b"/com.snowplowanalytics.snowplow/tp2"
 PAYLOAD_DATA = "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4"
 EVENT = {"e": "pv", "p": "srv", "tv": "test", "eid": "6dd4ac4d-1a2a-4a4c-8a1a-4d1d4a9c9b11"}
 FEW = settings(
-    max_examples=60,
+    max_examples=repetitions(60),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -25,9 +25,10 @@ from snowplow_tracker import (
 )
 from support import protocol
 from support.recorder import Recorder
+from support.repetitions import repetitions
 
 FEW = settings(
-    max_examples=60,
+    max_examples=repetitions(60),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 SCHEMA = "iglu:com.acme/order/jsonschema/1-0-0"
@@ -271,7 +272,7 @@ cookies = st.lists(
 ).map(".".join)
 
 
-@settings(max_examples=120)
+@settings(max_examples=repetitions(120))
 @given(cookie=cookies | values)
 @example(cookie=b"a.1.2.3.4.5")
 def test_any_id_cookie_gives_what_the_pipeline_takes(cookie):
