@@ -140,7 +140,10 @@ class EmitterConfiguration:
             if chosen[name] is not _DEFAULT:
                 setattr(self, name, chosen[name])
         self.custom_retry_codes = dict(custom_retry_codes or {})
-        if thread_count is not None and not issubclass(emitter_class, AsyncEmitter):
+        self._check_thread_count()
+
+    def _check_thread_count(self) -> None:
+        if self.thread_count is not None and not issubclass(self.emitter_class, AsyncEmitter):
             raise ValueError(
                 "thread_count needs emitter_class=AsyncEmitter: an Emitter sends in the caller's thread."
             )
@@ -183,6 +186,7 @@ class EmitterConfiguration:
         Raises:
             TypeError, ValueError: As the constructor of the emitter.
         """
+        self._check_thread_count()
         options = {name: getattr(self, name) for name in CHECKS}
         chosen = {name: value for name, value in options.items() if value is not None}
         if "flush_interval" in vars(self):

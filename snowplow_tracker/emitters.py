@@ -7,17 +7,15 @@ import threading
 import time
 import weakref
 from os import getpid
-from types import TracebackType
-from typing import Any, Callable, Dict, Literal, Mapping, Optional, Type, TypeVar
+from typing import Any, Callable, Dict, Literal, Mapping, Optional, TypeVar
 
 from snowplow_tracker._checks import whole_number
 from snowplow_tracker._compat.keywords import takes_keyword
 from snowplow_tracker._compat.queue import LegacyQueue
-from snowplow_tracker._compat.requester import Requester as Requester
+from snowplow_tracker._compat.requester import Requester
 from snowplow_tracker._compat.sending import LegacySending
 from snowplow_tracker._delivery.engine import Engine
-from snowplow_tracker._delivery.flush_timer import FlushTimer as FlushTimer
-from snowplow_tracker._delivery.flush_timer import RetryTimer
+from snowplow_tracker._delivery.flush_timer import FlushTimer, RetryTimer
 from snowplow_tracker._delivery.flushing import AutomaticFlush
 from snowplow_tracker._delivery.options import (
     CHECKS,
@@ -30,40 +28,37 @@ from snowplow_tracker._delivery.options import (
     described_as_in,
     is_disabled_by_environment,
 )
-from snowplow_tracker._delivery.outcome import NO_ANSWER, HttpStatus, is_success, read_status
+from snowplow_tracker._delivery.outcome import is_success
+from snowplow_tracker._delivery.request import as_query_parameters, request
 from snowplow_tracker._delivery.sender import DropCallback, Owner, Timeout
 from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
-from snowplow_tracker._http.deadline import DEADLINE, clip
 from snowplow_tracker._http.endpoint import (
-    GET_PATH,
     METHODS,
     PROTOCOLS,
+    as_post_url,
     collector_uri,
-    is_this_machine,
-    post_path,
     redact,
+    warn_of_plain_http,
 )
-from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
-from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._process.unpicklable import Unpicklable
 from snowplow_tracker._protocol import deferred
-from snowplow_tracker._protocol.bodies import PAYLOAD_DATA_SCHEMA as PAYLOAD_DATA_SCHEMA
-from snowplow_tracker._protocol.text import plain, well_formed
-from snowplow_tracker.contracts import one_of as one_of
-from snowplow_tracker.event_store import DEFAULT_BUFFER_CAPACITY
-from snowplow_tracker.event_store import EventStore as EventStore
-from snowplow_tracker.event_store import InMemoryEventStore as InMemoryEventStore
-from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
-from snowplow_tracker.typing import EmitterProtocol as EmitterProtocol
-from snowplow_tracker.typing import FailureCallback as FailureCallback
-from snowplow_tracker.typing import HttpProtocol as HttpProtocol
-from snowplow_tracker.typing import Method as Method
-from snowplow_tracker.typing import PayloadDict as PayloadDict
-from snowplow_tracker.typing import PayloadDictList as PayloadDictList
-from snowplow_tracker.typing import Session
-from snowplow_tracker.typing import SuccessCallback as SuccessCallback
+from snowplow_tracker._protocol.bodies import PAYLOAD_DATA_SCHEMA
+from snowplow_tracker._protocol.text import plain
+from snowplow_tracker.contracts import one_of
+from snowplow_tracker.event_store import DEFAULT_BUFFER_CAPACITY, EventStore, InMemoryEventStore
+from snowplow_tracker.self_describing_json import SelfDescribingJson
+from snowplow_tracker.typing import (
+    EmitterProtocol,
+    FailureCallback,
+    HttpProtocol,
+    Method,
+    PayloadDict,
+    PayloadDictList,
+    Session,
+    SuccessCallback,
+)
 
 __all__ = [
     "DEFAULT_MAX_LENGTH",
@@ -247,7 +242,15 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
                 "enqueue_only needs an event_store that another process can send from, not one in memory."
             )
         if event_store is None:
-            event_store = self._new_store(buffer_capacity, buffer_bytes)
+            if buffer_bytes is None:
+                buffer_bytes = DEFAULT_BUFFER_BYTES if buffer_capacity is None else 0
+            event_store = InMemoryEventStore(
+                logger,
+                DEFAULT_BUFFER_CAPACITY if buffer_capacity is None else buffer_capacity,
+                overflow="drop_newest" if overflow == "wait" else overflow,
+                overflow_timeout=overflow_timeout,
+                buffer_bytes=buffer_bytes,
+            )
         self.event_store = event_store
         # Imported by the thread that makes the emitter: imported with the package, it would more than double the import
         # time.
@@ -262,42 +265,8 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
                 self.set_flush_timer(flush_interval)
         logger.debug("Emitter initialized with endpoint %s", redact(self.endpoint))
 
-    def _new_store(
-        self, buffer_capacity: Optional[int], buffer_bytes: Optional[int]
-    ) -> InMemoryEventStore:
-        if buffer_bytes is None:
-            buffer_bytes = DEFAULT_BUFFER_BYTES if buffer_capacity is None else 0
-        return InMemoryEventStore(
-            logger,
-            DEFAULT_BUFFER_CAPACITY if buffer_capacity is None else buffer_capacity,
-            overflow="drop_newest" if self.overflow == "wait" else self.overflow,
-            overflow_timeout=self.overflow_timeout,
-            buffer_bytes=buffer_bytes,
-        )
-
     def _thread_count(self) -> int:
         return 0
-
-    @staticmethod
-    def as_collector_uri(
-        endpoint: str,
-        protocol: HttpProtocol = "https",
-        port: Optional[int] = None,
-        method: Method = "post",
-    ) -> str:
-        """Build the URL that requests go to.
-
-        Args:
-            endpoint: A host, with or without a port, or a URL.
-            protocol: Used where the endpoint has none.
-            port: Used where the endpoint has none.
-            method: `"post"` or `"get"`: they have different paths.
-
-        Raises:
-            TypeError: The endpoint is not a string.
-            ValueError: The endpoint is empty, or does not make a URL.
-        """
-        return collector_uri(endpoint, protocol, port, method, None)
 
     @property
     def event_store(self) -> EventStore:
@@ -306,28 +275,7 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
 
     @event_store.setter
     def event_store(self, store: EventStore) -> None:
-        reference = weakref.ref(self)
-
-        def on_overflow(events: PayloadDictList) -> None:
-            emitter = reference()
-            if emitter is not None:
-                emitter._engine.overflowed(events)
-
-        def on_lost(count: int, what: str) -> None:
-            emitter = reference()
-            if emitter is not None:
-                emitter._engine.lost(count, what)
-
-        self._engine.use_store(store, on_overflow, on_lost, as_text=self.method == "post")
-
-    @property
-    def retry_delay(self) -> float:
-        """Seconds from the last failed attempt to the next; 0 if the last attempt succeeded."""
-        return self._engine.core.breaker.delay
-
-    @retry_delay.setter
-    def retry_delay(self, seconds: float) -> None:
-        self._engine.core.set_delay(seconds)
+        self._engine.use_store(store, as_text=self.method == "post")
 
     @property
     def state(self) -> EmitterState:
@@ -349,8 +297,9 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         # Debuggers show it in the middle of `__init__` of a subclass, too.
         known = vars(self)
         engine = known.get("_engine")
-        state = engine.state.value if engine is not None else "not ready"
-        state = state if engine is None or known.get("enabled", True) else "disabled"
+        state = "not ready" if engine is None else engine.state.value
+        if engine is not None and not known.get("enabled", True):
+            state = "disabled"
         return f"<{type(self).__name__} {redact(str(known.get('endpoint')))}: {known.get('method')}, {state}>"
 
     @deferred.takes_deferred
@@ -366,7 +315,11 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         if not self.enabled:
             return
         if self.byte_limit is not None or not engine.store.copies:
-            payload = self._own_copy(payload)
+            payload = engine.store.as_handed_out(payload)
+            if self.byte_limit is not None:
+                size = engine.size_in_bytes(payload)
+                with self.lock:
+                    self.bytes_queued = (self.bytes_queued or 0) + size
         try:
             if engine.add(payload):
                 if self.reached_limit():
@@ -382,29 +335,8 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
             self._finish_at_exit(self.exit_timeout)
             engine.abandon()
         except BaseException:
-            engine.core.release_leaked_lock()
+            engine.end_call()
             raise
-
-    def _own_copy(self, payload: PayloadDict) -> PayloadDict:
-        event = payload.copy()
-        deferred.complete(event)
-        if self.method == "post":
-            for name, value in payload.items():
-                if value.__class__ is not str:
-                    event[name] = str(event[name])
-        if self.byte_limit is not None:
-            self._count_bytes(event)
-        return event
-
-    def _count_bytes(self, event: PayloadDict) -> None:
-        try:
-            size = len(self._engine.encode(event))
-        except Exception as error:  # it will be dropped, with a reason, when it is sent
-            if is_interrupt(error):
-                raise
-            return
-        with self.lock:
-            self.bytes_queued = (self.bytes_queued or 0) + size
 
     def reached_limit(self) -> bool:
         """Return whether the queue holds a full batch, by events or by bytes."""
@@ -434,14 +366,12 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
 
         Changed in version 1.2.0: `timeout` and the result.
         """
-        self._check_flush(timeout)
-        if self.enqueue_only or not self.enabled:
+        if not self._begin_flush(timeout):
             return self._engine.unsent()
-        self._reset_bytes()
         try:
             return self._engine.flush_here(timeout)
         finally:
-            self._engine.core.release_leaked_lock()
+            self._engine.end_call()
             self._schedule_retry()
 
     def sync_flush(self, *, timeout: Optional[float] = None) -> int:
@@ -455,15 +385,14 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         """
         if timeout is None:
             rest: Optional[int] = self.flush()
-        elif _is_own_flush(self.flush) or takes_keyword(self.flush, "timeout"):
+        elif getattr(self.flush, "__func__", None) is Emitter.flush or takes_keyword(
+            self.flush, "timeout"
+        ):
             rest = self.flush(timeout=timeout)
         else:  # an override as in 1.1.0
             self.flush()
             rest = self._engine.flush_here(timeout)
         return self._engine.unsent() if rest is None else rest  # an override may return nothing
-
-    def async_flush(self) -> None:
-        """Do nothing, as in 1.1.0. To send in the background, use `flush` of an `AsyncEmitter`."""
 
     def close(self, timeout: Optional[float] = None) -> int:
         """Send what is queued and end: threads, timers and connections. Events tracked afterwards are dropped.
@@ -478,25 +407,20 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
 
         New in version 1.2.0.
         """
-        self._check_flush(timeout)
+        self._begin_flush(timeout)
         self.timer.cancel()
         self.retry_timer.cancel()
         try:
             unsent = self._engine.close(self.exit_timeout if timeout is None else timeout)
         finally:
-            self._engine.core.release_leaked_lock()
+            self._engine.end_call()
         self._transport.close()
         return unsent
 
     def __enter__(self: _SomeEmitter) -> _SomeEmitter:
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def http_post(self, data: str) -> int:
@@ -512,10 +436,10 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         """
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("Sending POST request to %s: %s", redact(self.endpoint), data)
+        # With method GET, events that are too long for a URL are posted.
+        url = as_post_url(self.endpoint, self.path) if self.method == "get" else self.endpoint
         headers = {**self._headers(), "Content-Type": "application/json; charset=utf-8"}
-        return self._request(
-            self.request_method.post, self._post_endpoint(), data=data, headers=headers
-        )
+        return self._request(self.request_method.post, url, data=data, headers=headers)
 
     def http_get(self, payload: PayloadDict) -> int:
         """Make a GET request for one event, in the session of the user or over a kept connection.
@@ -528,41 +452,20 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         """
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("Sending GET request to %s: %s", redact(self.endpoint), payload)
-        parameters = {_encodable(name): _encodable(value) for name, value in payload.items()}
         headers = self._headers()
-        if headers:
-            return self._request(
-                self.request_method.get, self.endpoint, params=parameters, headers=headers
-            )
-        return self._request(self.request_method.get, self.endpoint, params=parameters)
+        more = {"headers": headers} if headers else {}
+        parameters = as_query_parameters(payload)
+        return self._request(self.request_method.get, self.endpoint, params=parameters, **more)
 
-    def _request(self, function: Callable[..., Any], url: str, **options: Any) -> HttpStatus:
+    def _request(self, function: Callable[..., Any], url: str, **options: Any) -> int:
         timeout = DEFAULT_REQUEST_TIMEOUT if self.request_timeout is None else self.request_timeout
-        token = DEADLINE.set(self._engine.deadline())
-        try:
-            # A redirect turns a POST into a GET without its body, which the collector answers with 200.
-            response = function(url, timeout=clip(timeout), allow_redirects=False, **options)
-        except Exception as error:
-            if is_interrupt(error):
-                raise
-            status = HttpStatus(NO_ANSWER)
-            status.error = error
-            return status
-        finally:
-            DEADLINE.reset(token)
-        return read_status(response)
+        return request(function, url, timeout=timeout, deadline=self._engine.deadline(), **options)
 
     def _headers(self) -> Dict[str, str]:
         headers = dict(self.headers)
         if self.server_anonymisation:
             headers["SP-Anonymous"] = "*"
         return headers
-
-    def _post_endpoint(self) -> str:
-        """Where POST goes: with method GET, events that are too long for a URL are posted."""
-        if self.method == "get" and self.endpoint.endswith(GET_PATH):
-            return self.endpoint[: -len(GET_PATH)] + post_path(self.path)
-        return self.endpoint
 
     is_good_status_code = staticmethod(is_success)
 
@@ -575,8 +478,8 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         try:
             self._engine.deliver(evts)
         finally:
-            self._engine.core.release_leaked_lock()
-            if self._engine.core.breaker.failing:
+            self._engine.end_call()
+            if self._engine.is_failing:
                 self._schedule_retry()
 
     @staticmethod
@@ -603,65 +506,40 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         """Stop the repeated flush."""
         self.timer.cancel()
 
-    def _check_flush(self, timeout: Optional[float]) -> None:
+    def _begin_flush(self, timeout: Optional[float]) -> bool:
+        """Check the timeout, and count queued bytes anew; return False if this process does not send."""
         if timeout is not None:
             check_seconds("timeout", timeout, zero=True, forever=True)
         if getpid() != fork.process_id:
             fork.check()
+        if self.enqueue_only or not self.enabled:
+            return False
+        if self.bytes_queued is not None:
+            with self.lock:
+                self.bytes_queued = 0
+        return True
 
     def _flush_by_timer(self) -> None:
-        """Flush, unless the delay after a failure is not over; then schedule the retry."""
-        core = self._engine.core
-        if not (core.breaker.failing and core.breaker.wait(forced=False) > 0):
-            with AutomaticFlush(core):
-                self.flush()
+        self._engine.flush_by_timer(self.flush)
         self._schedule_retry()
 
     def _schedule_retry(self) -> None:
         """Have a background thread retry."""
-        if process_exit.is_exiting:  # the exit hook retries itself, and no thread may start now
-            return
-        if self._engine.retry_pending() and self.state is not EmitterState.CLOSED:
-            self.retry_timer.start(max(0.01, self._engine.core.breaker.wait(forced=False)))
-
-    def _reset_bytes(self) -> None:
-        if self.bytes_queued is not None:
-            with self.lock:
-                self.bytes_queued = 0
+        self._engine.schedule_retry(self.retry_timer.start)
 
     def _flush_at_exit(self) -> bool:
-        """Start to send without waiting, so that several emitters send at the same time; False where there is no thread."""
-        return False
+        return self._engine.begin_to_finish()
 
     def _try_at_exit(self, timeout: float) -> None:
-        """Send what is queued within `timeout` seconds, and keep the rest."""
-        if self._engine.sends and self.state is not EmitterState.CLOSED:
-            self._engine.close(timeout, final=False)
+        self._engine.try_to_finish(timeout)
 
     def _finish_at_exit(self, timeout: float) -> None:
-        """Send what is queued within `timeout` seconds, and report what could not be sent."""
-        engine = self._engine
-        if not engine.sends or self.state is EmitterState.CLOSED or engine.is_inside():
-            return
-        deadline = monotonic() + timeout
-        while True:
-            # Other threads may still track events, and rely on this one to send them.
-            unsent = engine.close(max(0.0, deadline - monotonic()), final=False)
-            if not unsent or monotonic() >= deadline:
-                break
-        if unsent:
-            engine.warn_unsent("The program ends", unsent)
-            engine.abandon()
-        self._transport.close()  # now: connections that the interpreter closes later warn on stderr
+        if self._engine.finish(timeout):
+            self._transport.close()  # now: connections that the interpreter closes later warn on stderr
 
     def _after_fork(self) -> None:
-        engine: Optional[Engine] = self.__dict__.get("_engine")
-        if (
-            engine is None or "request_method" not in self.__dict__
-        ):  # __init__ never ran, or not to its end
-            return
         self.lock = threading.RLock()
-        engine.after_fork()
+        self._engine.after_fork()
         self._transport.after_fork()
         self.retry_timer.after_fork()
         self.timer.after_fork()
@@ -732,7 +610,7 @@ class AsyncEmitter(Emitter):
         CHECKS["thread_count"]("thread_count", thread_count)
         self.thread_count = thread_count
         super().__init__(**arguments)
-        _warn_of_plain_http(endpoint, protocol, self.endpoint)
+        warn_of_plain_http(endpoint, protocol, self.endpoint)
 
     def _thread_count(self) -> int:
         return self.thread_count
@@ -748,10 +626,8 @@ class AsyncEmitter(Emitter):
 
         Changed in version 1.2.0: `timeout` and the result.
         """
-        self._check_flush(timeout)
-        if self.enqueue_only or not self.enabled:
+        if not self._begin_flush(timeout):
             return self._engine.unsent()
-        self._reset_bytes()
         if timeout is None:
             return self._engine.flush_soon()
         return self._engine.flush_by_workers(lambda: None, timeout)
@@ -768,8 +644,7 @@ class AsyncEmitter(Emitter):
         Returns:
             How many events are not delivered yet: 0 when all is done.
         """
-        self._check_flush(timeout)
-        if self.enqueue_only or not self.enabled:
+        if not self._begin_flush(timeout):
             return self._engine.unsent()
         return self._engine.flush_by_workers(self.flush, timeout)
 
@@ -785,39 +660,10 @@ class AsyncEmitter(Emitter):
 
     def _schedule_retry(self) -> None:
         """Have the worker threads retry a full batch; without any, retry here once the delay after a failure is over."""
-        engine = self._engine
-        if not engine.retry_pending() or self.state is EmitterState.CLOSED:
-            return
-        if not self.reached_limit() or engine.ask_for_retry():
-            return
-        if engine.core.breaker.wait(forced=False) <= 0:
-            with AutomaticFlush(engine.core, one_batch=True):
-                engine.flush_here(None)
-
-    def _flush_at_exit(self) -> bool:
-        if self._engine.sends:
-            self._engine.request_flush()
-        return True
-
-
-def _is_own_flush(flush: object) -> bool:
-    return getattr(flush, "__func__", None) is Emitter.flush
+        self._engine.retry_full_batch(self.reached_limit)
 
 
 def _batch_size(batch_size: Optional[int], buffer_capacity: Optional[int], method: str) -> int:
     if batch_size is None:
         batch_size = DEFAULT_MAX_LENGTH if method == "post" else 1
     return whole_number(batch_size if buffer_capacity is None else min(batch_size, buffer_capacity))
-
-
-def _warn_of_plain_http(endpoint: str, protocol: str, url: str) -> None:
-    if protocol == "http" and "://" not in endpoint and not is_this_machine(url):
-        logger.warning(
-            "Events go to %s over plain http, the default of AsyncEmitter: pass protocol='https' or a full URL to "
-            "encrypt them, or an endpoint with http:// to confirm.",
-            url,
-        )
-
-
-def _encodable(value: Any) -> Any:
-    return well_formed(value) if isinstance(value, str) else value

@@ -376,9 +376,8 @@ class _Worker:
         with self._counting:
             self._dropped += count
         if self._gate.lost_listener is not None:
-            self._gate.lost_listener(
-                count, what
-            )  # the counters of the emitter, which are the metrics
+            # The counters of the emitter, which are the metrics.
+            self._gate.lost_listener(count, what)
 
 
 class _CannotServeError(Exception):

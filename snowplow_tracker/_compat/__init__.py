@@ -3,7 +3,7 @@
 In this package: `tracking` (the deprecated `track_*` methods of `Tracker`), `queue` (the former `AsyncEmitter.queue`),
 `requester` (the pair of functions that make requests, and that programs replace), `event_buffer` (the list of waiting
 events that subclasses of the store in memory change), `store_in_use` (the store as overrides of `send_events` see it),
-`sending` (private methods that copies of 1.1.0's `send_events` call).
+`sending` (methods that only 1.1.0 needed, some of which copies of its `send_events` call).
 
 Seams: what users override or replace. It must be looked up on `self`, the class or the module each time.
 

@@ -21,7 +21,8 @@ The life of an event
 
 The modules, from the bottom up; imports run in this direction only:
 
-- `stats`, `counts`, `outcome`, `retry`: values and pure functions. `options`: the options, their checks and meanings.
+- `stats`, `counts`, `outcome`, `retry`: values and pure functions. `options`: the checks of the options, whose meanings
+  stand in the docstring of `Emitter`. `request`: one request.
 - `sender`: what the engine uses of an emitter.
 - `state`: `Ledger`, `CircuitBreaker` and `Demand`, state machines without threads and stores, each with its invariant in
   its docstring and tests with a fake clock; and `Core`, which owns them, the permits and the one lock over all of it.
@@ -29,7 +30,7 @@ The modules, from the bottom up; imports run in this direction only:
 - `settlement`: one interface for all stores, and what becomes of events.
 - `sending`: a batch and its requests. `flushing`: waiting for it.
 - `threads`, `flush_timer`: worker threads, and the timers that flush and retry.
-- `engine`: connects them. An emitter calls the engine, and reads the state in its `core`.
+- `engine`: connects them. An emitter calls the engine; `input`, which is hot, also reads its `core`.
 
 Below them all are `_process.atomic` and `_process.locking`: code that relies on one call being atomic, and locks that an
 interrupt cannot leave locked.

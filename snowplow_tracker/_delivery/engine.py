@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import weakref
 from functools import partial
 from typing import Any, Callable, Optional, cast
 
@@ -95,22 +96,25 @@ class Engine:
         """The state of the emitter."""
         return self.core.life
 
-    def use_store(
-        self,
-        store: EventStore,
-        on_overflow: Callable[[PayloadDictList], None],
-        on_lost: Callable[[int, str], None],
-        *,
-        as_text: bool,
-    ) -> None:
+    def use_store(self, store: EventStore, *, as_text: bool) -> None:
         """Set the store. What waits in an earlier one in memory, which nothing would send any more, moves to it.
 
         Args:
             store: The store.
-            on_overflow: Called with events that it dropped to make room. It must not keep the emitter alive.
-            on_lost: Called with the number of events that it lost, and how. It must not keep the emitter alive.
             as_text: Whether the values of events have to become strings.
         """
+        reference = weakref.ref(self)  # the store may outlive the emitter
+
+        def on_overflow(events: PayloadDictList) -> None:
+            engine = reference()
+            if engine is not None and not engine.is_collected():
+                engine.overflowed(events)
+
+        def on_lost(count: int, what: str) -> None:
+            engine = reference()
+            if engine is not None and not engine.is_collected():
+                engine.lost(count, what)
+
         earlier: Optional[StoreAccess] = getattr(self, "store", None)
         self.store = self._settlement.store = StoreAccess(
             store, on_overflow, on_lost, as_text=as_text
@@ -151,9 +155,18 @@ class Engine:
         self._settlement.failed(None, self.core.breaker.generation)
         self._settlement.count_failed_attempts(1)
 
-    def encode(self, event: PayloadDict) -> str:
-        """Return an event as it is written in a POST."""
-        return self._dispatch.encoder.encode(event)
+    def note_success(self) -> None:
+        """Note that an attempt that a user made succeeded."""
+        self.core.succeeded()
+
+    def size_in_bytes(self, event: PayloadDict) -> int:
+        """Return the size of an event in a POST; 0 if it cannot be encoded, and will be dropped when it is sent."""
+        try:
+            return len(self._dispatch.encoder.encode(event))
+        except Exception as error:
+            if passes_on(error):
+                raise
+            return 0
 
     def after_fork(self) -> None:
         """Start again in a forked child, without what the parent is sending."""
@@ -546,3 +559,75 @@ class Engine:
         """Return whether events wait for a timer: for the next attempt after a failure, or left by an automatic flush."""
         core = self.core
         return (core.breaker.failing or core.has_backlog) and core.demand.phase is not Phase.ASLEEP
+
+    def schedule_retry(self, start_timer: Callable[[float], object]) -> None:
+        """Start a timer with the seconds until the next attempt, if one is pending."""
+        if process_exit.is_exiting:  # the exit hook retries itself, and no thread may start now
+            return
+        if self.retry_pending() and self.state is not EmitterState.CLOSED:
+            start_timer(max(0.01, self.core.breaker.wait(forced=False)))
+
+    def retry_full_batch(self, is_full: Callable[[], bool]) -> None:
+        """Have the worker threads retry a full batch; without any, retry here once the delay after a failure is over."""
+        if not self.retry_pending() or self.state is EmitterState.CLOSED:
+            return
+        if is_full() and not self.ask_for_retry() and self.core.breaker.wait(forced=False) <= 0:
+            with AutomaticFlush(self.core, one_batch=True):
+                self.flush_here(None)
+
+    def flush_by_timer(self, flush: Callable[[], object]) -> None:
+        """Flush, unless the delay after a failure is not over."""
+        if not (self.core.breaker.failing and self.core.breaker.wait(forced=False) > 0):
+            with AutomaticFlush(self.core):
+                flush()
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last attempt failed."""
+        return self.core.breaker.failing
+
+    @property
+    def retry_delay(self) -> float:
+        """Seconds from the last failed attempt to the next; 0 if the last attempt succeeded."""
+        return self.core.breaker.delay
+
+    @retry_delay.setter
+    def retry_delay(self, seconds: float) -> None:
+        self.core.set_delay(seconds)
+
+    def end_call(self) -> None:
+        """End a call from outside: release the lock if an interrupt has just left it locked."""
+        self.core.release_leaked_lock()
+
+    # The end of the program
+
+    def begin_to_finish(self) -> bool:
+        """Start to send without waiting, so that several emitters send at the same time; return False without threads."""
+        if self.workers is None:
+            return False
+        self.request_flush()
+        return True
+
+    def try_to_finish(self, timeout: float) -> None:
+        """Send what is queued within `timeout` seconds, and keep the rest."""
+        if self.sends and self.state is not EmitterState.CLOSED:
+            self.close(timeout, final=False)
+
+    def finish(self, timeout: float) -> bool:
+        """Send what is queued within `timeout` seconds, and report what could not be sent.
+
+        Returns:
+            False if there is nothing to finish, or it is being sent by the calling code.
+        """
+        if not self.sends or self.state is EmitterState.CLOSED or self.is_inside():
+            return False
+        deadline = self._clock() + timeout
+        while True:
+            # Other threads may still track events, and rely on this one to send them.
+            unsent = self.close(max(0.0, deadline - self._clock()), final=False)
+            if not unsent or self._clock() >= deadline:
+                break
+        if unsent:
+            self.warn_unsent("The program ends", unsent)
+            self.abandon()
+        return True

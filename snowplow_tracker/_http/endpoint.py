@@ -12,16 +12,16 @@ from snowplow_tracker.contracts import one_of
 from snowplow_tracker.typing import HttpProtocol
 
 __all__ = [
-    "GET_PATH",
     "METHODS",
     "PROTOCOLS",
+    "as_post_url",
     "check_port",
     "collector_uri",
     "default_protocol",
     "is_this_machine",
-    "post_path",
     "printable",
     "redact",
+    "warn_of_plain_http",
 ]
 
 logger = logging.getLogger("snowplow_tracker.emitters")
@@ -136,6 +136,16 @@ def is_this_machine(endpoint: str) -> bool:
     return re.fullmatch(_THIS_MACHINE, host) is not None
 
 
+def warn_of_plain_http(endpoint: str, protocol: str, url: str) -> None:
+    """Warn of events that cross a network unencrypted, because the endpoint of an `AsyncEmitter` has no protocol."""
+    if protocol == "http" and "://" not in endpoint and not is_this_machine(url):
+        logger.warning(
+            "Events go to %s over plain http, the default of AsyncEmitter: pass protocol='https' or a full URL to "
+            "encrypt them, or an endpoint with http:// to confirm.",
+            url,
+        )
+
+
 def default_protocol(endpoint: str) -> HttpProtocol:
     """Return the protocol for an endpoint without one, in the commands and in `Tracker.from_environment`.
 
@@ -163,6 +173,11 @@ def check_port(name: str, port: Any) -> None:
 def post_path(path: Optional[str]) -> str:
     """Return the path of POST requests."""
     return _POST_PATH if path is None else "/" + path.strip("/")
+
+
+def as_post_url(url: str, path: Optional[str]) -> str:
+    """Return where POST requests go, from the URL for GET requests. Another URL is returned as it is."""
+    return url[: -len(GET_PATH)] + post_path(path) if url.endswith(GET_PATH) else url
 
 
 def _shown(endpoint: str) -> str:

@@ -150,9 +150,8 @@ class EventEncoder:
             values = {key: event[key] for key in event if key in KNOWN_KEYS}.values()
         try:
             text = shape.template % (*map(_escape, values),)
-        except (
-            TypeError
-        ):  # a custom store or a direct input() may contain values that are not strings
+        except TypeError:
+            # A custom store or a direct input() may contain values that are not strings.
             text = shape.template % tuple(_escape(str(value)) for value in values)
         if "\\ud" in text:  # half of a surrogate pair, or a harmless emoji
             text = shape.template % tuple(_escape(well_formed(str(value))) for value in values)

@@ -171,9 +171,8 @@ class RedisStream:
             found.bodies.extend(entries.bodies)
             if cursor == "0-0" or len(found.ids) >= count:
                 break
-        if (
-            deleted
-        ):  # Redis 6.2 claims entries that are no longer in the stream; 7.0 removes them by itself
+        if deleted:
+            # Redis 6.2 claims entries that are no longer in the stream; 7.0 removes them by itself.
             self._forget_deleted(
                 [_text(row["message_id"]) for row in self._pending("-", self._consumer)]
             )

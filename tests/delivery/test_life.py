@@ -805,6 +805,18 @@ def test_a_configuration_refuses_by_name(option: str, value: object) -> None:
     assert getattr(config, option) == before
 
 
+def test_threads_need_an_emitter_that_has_some() -> None:
+    """A number of threads for an `Emitter` is an error that says what to do, whenever it was set."""
+    with pytest.raises(ValueError, match="thread_count needs emitter_class=AsyncEmitter"):
+        EmitterConfiguration(thread_count=2)
+    config = EmitterConfiguration()
+    config.thread_count = 2
+    with pytest.raises(ValueError, match="thread_count needs emitter_class=AsyncEmitter"):
+        config.make_emitter("localhost", "post")
+    config.emitter_class = AsyncEmitter
+    assert config.make_emitter("http://localhost", "post").thread_count == 2
+
+
 def test_none_in_a_configuration_is_the_default_of_the_emitter() -> None:
     """An option that is set to None is as one that is not set; only as a flush interval None is a choice."""
     names = set(options.CHECKS) - {"flush_interval"}

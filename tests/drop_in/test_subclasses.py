@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import typing
 from typing import Any, Callable, Dict, List, Optional
 from unittest import mock
@@ -54,6 +55,45 @@ def test_names_of_their_own(name: str) -> None:
     assert getattr(event, name) == ["mine"]
     assert event == Own("u")
     assert "u" in repr(event)
+
+
+def test_names_of_their_own_in_emitters_and_stores() -> None:
+    """Names that sound like the work of a store or an emitter are free for a user's subclass."""
+    used: List[str] = []
+
+    class OwnStore(InMemoryEventStore):
+        hands_out_text = keeps_room = "mine"
+
+        def requeue(self, event: str) -> None:
+            used.append(event)
+
+        acknowledge = hand_out = count_waiting = requeue
+
+    class OwnEmitter(Emitter):
+        max_batch_events = request_seconds = "mine"
+
+    emitter = OwnEmitter(
+        "127.0.0.1:1", "http", event_store=OwnStore(logging.getLogger(__name__)), batch_size=1
+    )
+    emitter.input({"e": "pv"})
+    assert (emitter.stats().queued, emitter.stats().retried, used) == (1, 1, [])
+    emitter.close(timeout=0)
+
+
+def test_a_configuration_with_a_property_of_its_own() -> None:
+    """An option that a subclass of the configuration computes reaches the emitter; other attributes do not."""
+
+    class Config(EmitterConfiguration):
+        @property  # type: ignore[override]
+        def batch_size(self) -> int:
+            return 50
+
+        @batch_size.setter
+        def batch_size(self, value: Optional[int]) -> None:
+            self.asked_for = value
+
+    config = Config(batch_size=3)
+    assert (config.make_emitter("h", "post").batch_size, config.asked_for) == (50, 3)
 
 
 def test_a_constructor_starts_afresh() -> None:

@@ -248,6 +248,11 @@ configuration = EmitterConfiguration()
 configuration.batch_size = 20
 configuration.on_failure = on_failure
 known: bool = configuration.set_retry_code(429, retry=True)
+interval: Optional[float] = configuration.flush_interval
+emitter_of_it: Emitter = configuration.emitter_class("collector.example.com")
+configuration.exit_timeout = None
+configuration.exit_timeout = "5"  # type: ignore[assignment]
+configuration.exit_time = 5.0  # type: ignore[attr-defined]
 found: Optional[Tracker] = Snowplow.get_tracker("jobs")
 if found is not None:
     found.track(view)
