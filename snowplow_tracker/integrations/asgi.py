@@ -20,6 +20,7 @@ from typing import (
     Dict,
     MutableMapping,
     Optional,
+    cast,
 )
 from urllib.parse import quote
 
@@ -261,9 +262,9 @@ def _send_and_keep(tracker: Tracker) -> None:
     tracker.flush(timeout=sum(getattr(each, "exit_timeout", 2.0) for each in emitters))
     for emitter in emitters:
         if isinstance(emitter, Emitter):
-            engine, write = emitter._engine, getattr(emitter.event_store, "_finish_at_exit", None)  # noqa: SLF001
-            if write is not None:  # the store may hold events that Redis does not have yet
-                write(emitter.event_store.exit_timeout)
+            engine, store = emitter._engine, cast("Any", emitter.event_store)  # noqa: SLF001
+            if hasattr(store, "_finish_at_exit"):  # it may hold events that Redis does not have yet
+                store._finish_at_exit(store.exit_timeout)  # noqa: SLF001
             unsent = engine.unsent() if engine.sends else 0
             if unsent:
                 engine.warn_unsent("The server shuts down", unsent)
