@@ -4,11 +4,13 @@
 
 Every event that is tracked during a request gets its user agent, language, URL, referrer, IP address and the ids in its
 cookies. When the server shuts down, the queued events are sent, since uvicorn and hypercorn end without
-running Python's exit hooks.
+running Python's exit hooks. The tracker stays open: an adapter for AWS Lambda shuts down after each invocation, and a test
+client after each test.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -18,10 +20,13 @@ from typing import (
     Dict,
     MutableMapping,
     Optional,
+    cast,
 )
 from urllib.parse import quote
 
+from snowplow_tracker.emitters import Emitter
 from snowplow_tracker.integrations._request import RequestOptions, RequestTracking
+from snowplow_tracker.integrations._threads import in_thread
 from snowplow_tracker.typing import Unpack
 
 if TYPE_CHECKING:
@@ -41,13 +46,15 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 class SnowplowMiddleware:
     """An ASGI application that wraps another one and opens a scope for each of its requests and WebSockets.
 
-    It closes the tracker when the server shuts down, even if the other application has no lifespan.
+    When the server shuts down, it sends the queued events of the tracker, within the `exit_timeout` of each emitter, even
+    if the other application has no lifespan.
 
     Args:
         app: The application to wrap.
-        tracker: Tracks page views and exceptions, and is closed at shutdown. It is not needed for scopes, which apply
+        tracker: Tracks page views and exceptions, and is flushed at shutdown. It is not needed for scopes, which apply
             to all trackers.
-        close_tracker: Whether to close the tracker at shutdown.
+        close_tracker: Whether to close the tracker at shutdown, in a process that starts the application only once.
+            What could not be sent is then dropped, which `on_drop` is told, and so are all later events. Default False.
         **options: See below. Your functions are called with the ASGI connection scope.
 
     Options (keyword arguments):
@@ -81,12 +88,12 @@ class SnowplowMiddleware:
         app: Application,
         tracker: Optional[Tracker] = None,
         *,
-        close_tracker: bool = True,
+        close_tracker: bool = False,
         **options: Unpack[RequestOptions],
     ) -> None:
         self.app = app
         self._tracking: RequestTracking = RequestTracking(tracker, **options)
-        self._closes = tracker if close_tracker else None
+        self._closes_tracker = close_tracker
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -111,7 +118,7 @@ class SnowplowMiddleware:
                 raise
 
     async def _live(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        """Run the application's lifespan, and close the tracker before the server learns that shutdown is complete."""
+        """Run the application's lifespan, and send before the server learns that shutdown is complete."""
         asked = False
 
         async def receive_and_note() -> Message:
@@ -119,13 +126,13 @@ class SnowplowMiddleware:
             asked = True
             return await receive()
 
-        async def send_after_closing(message: Message) -> None:
+        async def send_after_events(message: Message) -> None:
             if message["type"].startswith("lifespan.shutdown"):
-                await self._close()
+                await self._shut_down()
             await send(message)
 
         try:
-            await self.app(scope, receive_and_note, send_after_closing)
+            await self.app(scope, receive_and_note, send_after_events)
         except Exception:
             if asked:
                 raise
@@ -138,13 +145,14 @@ class SnowplowMiddleware:
             if message["type"] == "lifespan.startup":
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
-                await self._close()
+                await self._shut_down()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    async def _close(self) -> None:
-        if self._closes is not None:
-            await self._closes.aclose()
+    async def _shut_down(self) -> None:
+        tracker = self._tracking.tracker
+        if tracker is not None:
+            await (tracker.aclose() if self._closes_tracker else _send_queued(tracker))
 
 
 class ASGIRequest:
@@ -218,12 +226,13 @@ def _tracking_page_views(send: Send, request: ASGIRequest, tracking: RequestTrac
 
 
 def lifespan(*trackers: Tracker) -> Callable[[Any], AbstractAsyncContextManager[None]]:
-    """Return a lifespan for Starlette and FastAPI that closes trackers when the server shuts down.
+    """Return a lifespan for Starlette and FastAPI that sends the queued events when the server shuts down.
 
-    Use it in applications without the middleware, which does the same.
+    Use it in applications without the middleware, which does the same. The trackers stay open; to close one as well, call
+    `await tracker.aclose()` in a lifespan of your own.
 
     Args:
-        *trackers: The trackers to close.
+        *trackers: The trackers to flush, each within the `exit_timeout` of its emitters.
 
     Example:
         >>> app = FastAPI(lifespan=lifespan(tracker))
@@ -233,11 +242,29 @@ def lifespan(*trackers: Tracker) -> Callable[[Any], AbstractAsyncContextManager[
     from contextlib import asynccontextmanager
 
     @asynccontextmanager
-    async def close_at_the_end(app: Any) -> AsyncIterator[None]:  # noqa: ARG001 - as Starlette calls it
+    async def send_at_the_end(app: Any) -> AsyncIterator[None]:  # noqa: ARG001 - as Starlette calls it
         try:
             yield
         finally:
             for tracker in trackers:
-                await tracker.aclose()
+                await _send_queued(tracker)
 
-    return close_at_the_end
+    return send_at_the_end
+
+
+async def _send_queued(tracker: Tracker) -> None:
+    await in_thread(partial(_send_and_keep, tracker))
+
+
+def _send_and_keep(tracker: Tracker) -> None:
+    """Do what the exit hooks do, but keep what could not be sent: the process may go on."""
+    emitters = list(tracker.emitters)
+    tracker.flush(timeout=sum(getattr(each, "exit_timeout", 2.0) for each in emitters))
+    for emitter in emitters:
+        if isinstance(emitter, Emitter):
+            engine, store = emitter._engine, cast("Any", emitter.event_store)  # noqa: SLF001
+            if hasattr(store, "_finish_at_exit"):  # it may hold events that Redis does not have yet
+                store._finish_at_exit(store.exit_timeout)  # noqa: SLF001
+            unsent = engine.unsent() if engine.sends else 0
+            if unsent:
+                engine.warn_unsent("The server shuts down", unsent)

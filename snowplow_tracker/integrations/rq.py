@@ -52,6 +52,8 @@ class SnowplowJob(Job):  # type: ignore[misc]  # RQ may be missing where types a
     def create(cls, *arguments: Any, **options: Any) -> Any:
         """Create a job with the values of the current scope."""
         job = super().create(*arguments, **options)
+        # A copy: RQ keeps the caller's dictionary, which may be that of several jobs.
+        job.meta = {name: value for name, value in job.meta.items() if name != _KEY}
         scope = innermost()
         if cls.propagate_scope and scope is not None:
             try:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
-from snowplow_tracker import StructuredEvent, Tracker
+from snowplow_tracker import AsyncEmitter, Emitter, StructuredEvent, Tracker
 from snowplow_tracker.integrations.asgi import SnowplowMiddleware as ASGIMiddleware
+from snowplow_tracker.integrations.asgi import lifespan
 from snowplow_tracker.integrations.wsgi import SnowplowMiddleware
-from snowplow_tracker.testing import RecordingEmitter
+from snowplow_tracker.redis_event_store import RedisEventStore
+from snowplow_tracker.testing import Collector, RecordingEmitter
 from support.frameworks import need_module
 from support.processes import run_program
+from support.redis_server import redis_server
 
 
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
@@ -90,14 +94,67 @@ def run_lifespan(app):
 
 
 def test_an_application_without_a_lifespan():
-    """The middleware answers the lifespan itself, and closes the tracker before shutdown is complete."""
+    """The middleware answers the lifespan itself; it closes the tracker before shutdown is complete only if asked to."""
     emitter = RecordingEmitter()
     sent = run_lifespan(ASGIMiddleware(no_lifespan, Tracker("n", emitter)))
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert (emitter.flush_count, emitter.closed) == (1, False)
+    run_lifespan(ASGIMiddleware(no_lifespan, Tracker("n", emitter), close_tracker=True))
     assert emitter.closed
-    emitter = RecordingEmitter()
-    run_lifespan(ASGIMiddleware(no_lifespan, Tracker("n", emitter), close_tracker=False))
-    assert not emitter.closed
+
+
+def by_middleware(tracker):
+    return ASGIMiddleware(no_lifespan, tracker)
+
+
+def by_lifespan(tracker):
+    async def app(scope, receive, send):
+        async with lifespan(tracker)(None):
+            await receive()
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    return app
+
+
+@pytest.mark.parametrize("make_app", [by_middleware, by_lifespan])
+@pytest.mark.parametrize("kind", [Emitter, AsyncEmitter])
+def test_an_application_that_starts_again_goes_on_tracking(make_app, kind):
+    """Each shutdown sends what was tracked until then, as in Mangum and test clients, which shut down again and again."""
+    with Collector() as collector:
+        tracker = Tracker("n", kind(collector.endpoint, batch_size=100))
+        for number in range(3):
+            tracker.track(StructuredEvent("a", str(number)))
+            assert run_lifespan(make_app(tracker))[-1] == "lifespan.shutdown.complete"
+            assert [event["se_ac"] for event in collector.events] == ["0", "1", "2"][: number + 1]
+        tracker.close()
+
+
+@pytest.mark.parametrize("kind", [Emitter, AsyncEmitter])
+def test_a_shutdown_without_a_collector(kind, caplog):
+    """It ends after `exit_timeout`, says what is left, and keeps it."""
+    tracker = Tracker("n", kind("http://127.0.0.1:9", batch_size=100, exit_timeout=0.3))
+    tracker.track(StructuredEvent("a", "b"))
+    started = time.monotonic()
+    run_lifespan(by_middleware(tracker))
+    assert 0.2 < time.monotonic() - started < 5
+    assert "The server shuts down with 1 event that could not be sent" in caplog.text
+    assert tracker.stats().emitters[0].queued == 1
+    tracker.close(timeout=0)
+
+
+def test_a_shutdown_writes_what_a_store_holds_in_memory(tmp_path, monkeypatch):
+    """Events that Redis does not have yet are written before shutdown is complete."""
+    need_module("redis")
+    with redis_server(tmp_path) as server:
+        store = RedisEventStore(server.url, write_behind=True)
+        monkeypatch.setattr(store._writer, "wake", lambda: None)
+        tracker = Tracker("n", Emitter("127.0.0.1", event_store=store, enqueue_only=True))
+        tracker.track(StructuredEvent("a", "b"))
+        assert store._writer.unwritten == 1
+        run_lifespan(by_middleware(tracker))
+        assert store._writer.unwritten == 0
+        tracker.close()
 
 
 def test_a_start_that_fails_is_not_hidden():

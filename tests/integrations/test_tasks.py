@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from snowplow_tracker import Scope
 from support.frameworks import APPS, need_module
 
 
@@ -117,3 +118,43 @@ def test_rq(collector, broker, worker_class):
     ends = [(event["se_ac"], event.get("uid")) for event in events if event["se_ca"] == "rq"]
     assert sum(action == "task_done" for action, _ in ends) == 9
     assert ("task_failed", "failed") in ends
+
+
+def test_rq_jobs_that_share_meta(broker):
+    """Each job has the scope in which it was created, and the caller's dictionary stays as it was."""
+    need_module("rq")
+    from redis import Redis
+
+    from snowplow_tracker.integrations.rq import SnowplowJob
+
+    shared = {"priority": "low"}
+    jobs = []
+    for user in ("alice", "bob"):
+        with Scope(user_id=user):
+            jobs.append(SnowplowJob.create(print, connection=Redis.from_url(broker), meta=shared))
+    users = [job.meta["snowplow_scope"]["parameters"]["uid"] for job in jobs]
+    assert (users, shared) == (["alice", "bob"], {"priority": "low"})
+    outside = SnowplowJob.create(print, connection=Redis.from_url(broker), meta=jobs[0].meta)
+    assert outside.meta == {"priority": "low"}
+
+
+def test_celery_tasks_that_share_headers():
+    """Each message has the scope in which its task was called, and the caller's dictionary stays as it was."""
+    celery = need_module("celery")
+    from snowplow_tracker.integrations.celery import setup_celery
+
+    app = celery.Celery(broker="memory://")
+    setup_celery(propagate_scope=True)
+    sent = []
+    celery.signals.after_task_publish.connect(
+        lambda headers, **_: sent.append(headers.get("snowplow_scope")), weak=False
+    )
+    shared = {"priority": "low"}
+    signature = app.signature("work", headers=shared)
+    with Scope(user_id="alice"):
+        signature.apply_async()
+    signature.apply_async()
+    with Scope(user_id="bob"):
+        signature.apply_async(headers=shared)
+    assert ["alice" in (sent[0] or ""), sent[1], "bob" in (sent[2] or "")] == [True, None, True]
+    assert shared == {"priority": "low"}
