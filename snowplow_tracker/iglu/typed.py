@@ -8,7 +8,18 @@ from __future__ import annotations
 import ast
 import functools
 import sys
-from typing import Any, Callable, ClassVar, Dict, List, Literal, NamedTuple, Optional, Tuple
+from typing import (
+    Any,
+    Callable,
+    ClassVar,
+    Dict,
+    Iterator,
+    List,
+    Literal,
+    NamedTuple,
+    Optional,
+    Tuple,
+)
 
 from snowplow_tracker._messages import choice_text
 from snowplow_tracker._protocol import text
@@ -119,22 +130,60 @@ def _rules(cls: type) -> List[_Rule]:
     rules = []
     for name in code.co_varnames[first : first + code.co_kwonlyargcount]:
         annotation = str(write.__annotations__.get(name, ""))
-        # `str(Optional[str])` has no "None" in it.
-        may_be_none = any(word in annotation for word in ("None", "Optional", "Any"))
+        may_be_none, choices = _read(annotation, sys.modules.get(cls.__module__))
         is_required = name not in defaults and not may_be_none
-        choices = _choices(annotation.replace(" | None", ""), sys.modules.get(cls.__module__))
         if is_required or choices:
             rules.append(_Rule(name, is_required, choices))
     return rules
 
 
-def _choices(annotation: str, module: object) -> Tuple[Any, ...]:
-    """Return the values of a `Literal`, written out or by the name that its module has for it."""
-    if annotation.startswith("Literal["):
-        values = ast.literal_eval(annotation[len("Literal[") : -1])
-        return values if isinstance(values, tuple) else (values,)
-    found: Any = getattr(module, annotation, None)
-    return getattr(found, "__args__", ()) if getattr(found, "__origin__", None) is Literal else ()
+def _read(annotation: str, module: object) -> Tuple[bool, Tuple[Any, ...]]:
+    """Read an annotation: whether it allows None, and the values that it has a list of, if it is such a list alone."""
+    try:
+        alternatives = list(_alternatives(ast.parse(annotation, mode="eval").body))
+    except SyntaxError:  # the representation of a class
+        return False, ()
+    types = [each for each in alternatives if not _is_none(each)]
+    may_be_none = len(types) < len(alternatives) or any(_name(each) == "Any" for each in types)
+    if len(types) != 1:
+        return may_be_none, ()
+    only = types[0]
+    if isinstance(only, ast.Subscript) and _name(only.value) == "Literal":
+        choices = ast.literal_eval(_index(only))
+        choices = choices if isinstance(choices, tuple) else (choices,)
+    else:
+        found: Any = getattr(module, _name(only), None)
+        is_literal = getattr(found, "__origin__", None) is Literal
+        choices = found.__args__ if is_literal else ()
+    return may_be_none or None in choices, choices
+
+
+def _alternatives(node: ast.expr) -> Iterator[ast.expr]:
+    """Return the types of a union, in any of its forms."""
+    if isinstance(node, ast.BinOp):
+        yield from _alternatives(node.left)
+        yield from _alternatives(node.right)
+    elif isinstance(node, ast.Subscript) and _name(node.value) in ("Optional", "Union"):
+        index = _index(node)
+        for each in index.elts if isinstance(index, ast.Tuple) else [index]:
+            yield from _alternatives(each)
+        if _name(node.value) == "Optional":
+            yield ast.Constant(None)
+    else:
+        yield node
+
+
+def _index(node: ast.Subscript) -> ast.expr:
+    # Python 3.8 has a node around it.
+    return getattr(node.slice, "value", node.slice) if sys.version_info < (3, 9) else node.slice
+
+
+def _name(node: ast.expr) -> str:
+    return str(getattr(node, "id", getattr(node, "attr", "")))
+
+
+def _is_none(node: ast.expr) -> bool:
+    return (isinstance(node, ast.Constant) and node.value is None) or _name(node) == "NoneType"
 
 
 class TypedEntity(TypedData, SelfDescribingJson):
@@ -231,7 +280,12 @@ class SpecifiedEvent(TypedEvent):
 
     @context.setter
     def context(self, value: Optional[List[SelfDescribingJson]]) -> None:
-        others = [each for each in value or () if each is not self.SPECIFICATION]
+        # By its schema: a hook gets copies.
+        others = [
+            each
+            for each in value or ()
+            if getattr(each, "schema", None) != self.SPECIFICATION.schema
+        ]
         vars(Event)["context"].__set__(self, [*others, self.SPECIFICATION])
 
 
