@@ -14,13 +14,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ipaddress
-import os
 import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Iterator, List, Optional, TextIO
 
-from snowplow_tracker._cli.common import knows_codes, port, say, whole_number
+from snowplow_tracker._cli.common import knows_codes, port, say, silence, whole_number
 
 if TYPE_CHECKING:
     from snowplow_tracker.testing._journal import Entry
@@ -137,12 +136,8 @@ class _Output:
 
     def _lose(self) -> None:
         # The output is closed. The collector continues, for the page and for tests.
-        stream, self._stream = self._stream, None
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            # The buffered output would fail again at the end of the process.
-            descriptor = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(descriptor, stream.fileno())  # type: ignore[union-attr]
-            os.close(descriptor)
+        silence(self._stream)
+        self._stream = None
 
 
 def _columns(width: int) -> List[int]:

@@ -31,6 +31,15 @@ def say(command: str, text: str, status: int) -> int:
     return status
 
 
+def silence(stream: Any) -> None:
+    """Discard what is written to a stream from now on: whoever read it is gone, or its disk is full."""
+    with suppress(OSError, ValueError, AttributeError):
+        # What is in its buffer would fail again at the end of the process.
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(descriptor, stream.fileno())
+        os.close(descriptor)
+
+
 def naming_default(value: str, variable: str) -> ContextManager[None]:
     """Return a context in which an error names the environment variable that an argument comes from, if any."""
     return naming(variable) if value == os.environ.get(variable) else nullcontext()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import sys
 from pathlib import Path
-from typing import Any, Iterator, NamedTuple, TextIO
+from typing import Any, Iterable, Iterator, NamedTuple, TextIO
 
 
 class Entry(NamedTuple):
@@ -80,32 +81,24 @@ def entries_of(file: str) -> Iterator[Entry]:
         yield from _lines("-", sys.stdin)
         return
     with Path(file).open(encoding="utf-8-sig", errors="replace") as stream:
-        first = stream.readline()
-        try:
-            # If the first line is a complete value, each line is a value.
-            json_from(first)
-            in_lines = True
-        except ValueError:
-            in_lines = False
-        stream.seek(0)
-        if in_lines and not first.lstrip("\ufeff").lstrip().startswith("["):
-            yield from _lines(file, stream)
+        # It may be a pipe, which can be read once.
+        head = list(_up_to_the_first_value(stream))
+        first = head[-1] if head else ""
+        if _is_json(first) and not first.lstrip("\ufeff").lstrip().startswith("["):
+            # The first line is a complete value, so each line is one.
+            yield from _lines(file, itertools.chain(head, stream))
             return
-        text = stream.read()
+        text = "".join(head) + stream.read()
     try:
         whole = json_from(text)
     except ValueError as error:
-        if first.strip():
-            # Either lines with an invalid first one, or one invalid document: read as lines to show the place.
-            lines = [line for line in text.splitlines() if line.strip()]
-            if len(lines) > 1 and all(
-                line.lstrip()[:1] == "{" and line.rstrip()[-1:] == "}" for line in lines[1:]
-            ):
-                for number, line in enumerate(text.splitlines(), 1):
-                    if line.strip():
-                        yield _entry(f"{file}:{number}", line)
-                return
-        yield Entry(file, None, str(error))
+        # Either lines with an invalid first one, or one invalid document: read as lines to show the place.
+        lines = text.split("\n")
+        others = [line for line in lines if line.strip()][1:]
+        if others and all(line.lstrip()[0] == "{" and line.rstrip()[-1] == "}" for line in others):
+            yield from _lines(file, lines)
+        else:
+            yield Entry(file, None, str(error))
         return
     if isinstance(whole, list):
         for number, value in enumerate(whole):
@@ -114,8 +107,24 @@ def entries_of(file: str) -> Iterator[Entry]:
         yield Entry(file, whole)
 
 
-def _lines(name: str, stream: TextIO) -> Iterator[Entry]:
-    for number, line in enumerate(stream, 1):
+def _up_to_the_first_value(stream: TextIO) -> Iterator[str]:
+    """Yield blank lines, and the first other one."""
+    for line in stream:
+        yield line
+        if line.strip():
+            return
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json_from(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _lines(name: str, lines: Iterable[str]) -> Iterator[Entry]:
+    for number, line in enumerate(lines, 1):
         if line.strip():
             yield _entry(f"{name}:{number}", line)
 

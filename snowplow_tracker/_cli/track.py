@@ -21,6 +21,7 @@ from snowplow_tracker._cli.common import (
     resolver_from,
     say,
     seconds,
+    silence,
 )
 
 if TYPE_CHECKING:
@@ -236,7 +237,13 @@ class _Run:
             self._show(final=True)
         # However it ended: who reads of bad lines wants to know what became of the others.
         wrong = f", {self._wrong:,} not sent since the input is wrong" if self._wrong else ""
-        print(f"{stats.sent:,} {'event' if stats.sent == 1 else 'events'} delivered{wrong}")
+        try:
+            print(
+                f"{stats.sent:,} {'event' if stats.sent == 1 else 'events'} delivered{wrong}",
+                flush=True,
+            )
+        except OSError:
+            silence(sys.stdout)  # the exit status is about the events
         left = stats.queued + stats.in_flight
         if stats.dropped:
             reasons = ", ".join(

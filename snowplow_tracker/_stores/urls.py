@@ -67,8 +67,7 @@ def open_store(url: str) -> Union[SQLiteEventStore, RedisEventStore]:
 
 def missing_file(url: str) -> str:
     """Return the path of the file that `open_store` would create for a URL; empty if it would not."""
-    scheme, _, rest = url.partition(":")
-    path = rest.partition("?")[0][3:]
+    scheme, _, path = url.partition("?")[0].partition(":///")
     return path if scheme.lower() == "sqlite" and path and not os.path.exists(path) else ""  # noqa: PTH110 - it does not raise
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -124,6 +125,50 @@ def test_many_come_line_by_line(collector, tmp_path, capsys):
         True
     ] * 6
     assert len(said) == 6
+
+
+def _line(number):
+    return json.dumps({"schema": SCHEMA, "data": {"id": number}})
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers", "status"),
+    [
+        (f"{_line(1)}\n{_line(2)}\n", [1, 2], 0),
+        (f"\n  \n{_line(1)}\n\n{_line(2)}", [1, 2], 0),
+        (f"\ufeff{_line(1)}\r\n{_line(2)}\r\n", [1, 2], 0),
+        (f'no json\n{_line(1)[:-2]}, "more": "\u2028"}}}}\n{_line(2)}\n', [1, 2], 1),
+        (f"no json\n{_line(1)}\n{_line(2)}\n", [1, 2], 1),
+        (f"[\n{_line(1)},\n{_line(2)}\n]", [1, 2], 0),
+    ],
+)
+@pytest.mark.parametrize("way", ["file", "pipe"])
+@pytest.mark.skipif(os.name == "nt", reason="pipes have names on POSIX")
+def test_lines_come_from_files_and_pipes(collector, tmp_path, way, text, numbers, status):
+    """A pipe is read as a file is, and neither blank lines, line ends nor a bad first line cost the others."""
+    file = tmp_path / "a.jsonl"
+    if way == "file":
+        file.write_bytes(text.encode())
+        assert track(collector, "self-describing", "--lines", file) == status
+    else:
+        os.mkfifo(file)
+        with ThreadPoolExecutor() as pool:
+            pool.submit(file.write_bytes, text.encode())
+            assert track(collector, "self-describing", "--lines", file) == status
+    assert sorted(each.data["id"] for each in collector.good) == numbers
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
+def test_the_status_is_about_the_events_and_not_about_who_reads_the_result(collector):
+    """Events that were delivered are no failure where the result cannot be written: a script would send them again."""
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        command = [sys.executable, "-m", "snowplow_tracker", "track", "--endpoint"]
+        arguments = [collector.endpoint, "page-view", "https://shop.example/"]
+        ended = subprocess.run(
+            [*command, *arguments], check=False, stdout=full, stderr=subprocess.PIPE, timeout=60
+        )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert len(collector.good) == 1
 
 
 ID = "c6ef9d6b-8d7b-5f4e-9d0c-0f3b3a1d7a11"

@@ -474,6 +474,7 @@ def test_a_variable_with_a_wrong_value_is_named(variables, text, tmp_path, monke
         ([], 2, "--store, --endpoint"),
         (["--store", "mysql://host/db", "--endpoint", "host"], 2, "'mysql://host/db' is not the"),
         (["--store", "sqlite://", "--endpoint", "host"], 2, "names no file"),
+        (["--store", "sqlite://w.db", "--endpoint", "host", "--exit-when-empty"], 2, "names no"),
         (["--store", "sqlite:///x?color=red", "--endpoint", "host"], 2, "'color' is not an option"),
         (["--store", "redis://h/0?claim_after=x", "--endpoint", "h"], 2, "claim_after must be a"),
         (["--store", "redis://h/0", "--endpoint", "ftp://host"], 2, "http or https"),
