@@ -82,6 +82,8 @@ _MAX_URL = 10000
 _MAX_LANGUAGE = 255
 _MAX_NETWORK_ID = 128
 
+_MAPPED_PREFIX = 96  # the length of ::ffff:0:0/96, the network of IPv4-mapped addresses
+
 _SITE = r"[A-Za-z][A-Za-z0-9+.-]*://(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 _PLACE = r"(?:[A-Za-z0-9/:?@!$&'()*+,;=~._-]|%[0-9A-Fa-f]{2})*"
 _URL = re.compile(rf"{_SITE}(?:[/?]{_PLACE})?(?:#{_PLACE})?")
@@ -103,6 +105,10 @@ class IncomingRequest(Protocol):
     @property
     def peer(self) -> Optional[str]:
         """The IP address of the peer of the connection."""
+
+    @property
+    def method(self) -> Optional[str]:
+        """The HTTP method, in capital letters."""
 
     def header(self, name: str) -> Optional[str]:
         """Return a header by its lower-case name. Several with the same name are joined by commas."""
@@ -197,6 +203,8 @@ class RequestTracking:
             content_type: The `Content-Type` of the response.
         """
         if not 200 <= status < 300 or not (content_type or "").startswith("text/html"):
+            return
+        if request.method in ("HEAD", "OPTIONS"):  # nobody sees a page
             return
         wanted = self._options["page_views"]
         if callable(wanted) and not _guarded("page_views", wanted, request.raw):
@@ -324,11 +332,24 @@ def _checked_proxies(
             "trusted_proxies must be the number of proxies in front of the application, or a list of their addresses"
             f" and networks, not {proxies!r}."
         )
-    return 0, [ip_network(network, strict=False) for network in proxies]
+    return 0, [_plain_network(ip_network(network, strict=False)) for network in proxies]
+
+
+def _plain_network(network: Union[IPv4Network, IPv6Network]) -> Union[IPv4Network, IPv6Network]:
+    """Return the IPv4 network that a network of IPv4-mapped addresses stands for, or else the network itself."""
+    from ipaddress import IPv4Network
+
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < _MAPPED_PREFIX:
+        return network
+    return IPv4Network(f"{mapped}/{network.prefixlen - _MAPPED_PREFIX}")
 
 
 def _plain_address(text: Optional[str]) -> Optional[str]:
-    """Return an IP address without port, brackets, zone and spaces, or None if it is not an IP address."""
+    """Return an IP address without port, brackets, zone and spaces, or None if it is not an IP address.
+
+    A server whose socket takes IPv4 and IPv6 gives an IPv4 address as `::ffff:192.0.2.1`.
+    """
     if not text:
         return None
     address = text.strip()
@@ -342,9 +363,10 @@ def _plain_address(text: Optional[str]) -> Optional[str]:
     elif address.count(":") == 1:
         address = address.partition(":")[0]
     try:
-        return str(ip_address(address.partition("%")[0]))
+        known = ip_address(address.partition("%")[0])
     except ValueError:
         return None
+    return str(getattr(known, "ipv4_mapped", None) or known)
 
 
 def _cut(text: Optional[str], length: int) -> Optional[str]:

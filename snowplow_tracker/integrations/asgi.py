@@ -4,8 +4,8 @@
 
 Every event that is tracked during a request gets its user agent, language, URL, referrer, IP address and the ids in its
 cookies. When the server shuts down, the queued events are sent, since uvicorn and hypercorn end without
-running Python's exit hooks. The tracker stays open: an adapter for AWS Lambda shuts down after each invocation, and a test
-client after each test.
+running Python's exit hooks. The tracker stays open: an adapter for AWS Lambda shuts down after each invocation, and a
+test client after each test.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 class SnowplowMiddleware:
     """An ASGI application that wraps another one and opens a scope for each of its requests and WebSockets.
 
-    When the server shuts down, it sends the queued events of the tracker, within the `exit_timeout` of each emitter, even
-    if the other application has no lifespan.
+    When the server shuts down, it sends the queued events of the tracker, within the `exit_timeout` of each emitter,
+    even if the other application has no lifespan.
 
     Args:
         app: The application to wrap.
@@ -68,8 +68,8 @@ class SnowplowMiddleware:
         * `privacy_signals`: add no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`. Default True.
         * `is_anonymous(scope)`: returns whether to add no identifiers to events of this request.
         * `user_id(scope)`: returns the user id; called when the first event is tracked. It must not block.
-        * `page_views`: track a `PageView` for each HTML page with a 2xx response: True, or a function that is called
-          with the connection scope and returns whether to track. Default False.
+        * `page_views`: track a `PageView` for each HTML page with a 2xx response, but not for `HEAD` and `OPTIONS`:
+          True, or a function that is called with the connection scope and returns whether to track. Default False.
         * `exceptions`: track an `application_error` for each unhandled exception of the application. Default False.
 
     Raises:
@@ -170,6 +170,11 @@ class ASGIRequest:
         client = self.raw.get("client")
         return client[0] if client else None
 
+    @property
+    def method(self) -> Optional[str]:
+        """The HTTP method."""
+        return self.raw.get("method")
+
     def header(self, name: str) -> Optional[str]:
         """Return a header by its lower-case name. Several with the same name are joined as in HTTP."""
         headers = self._headers
@@ -228,8 +233,8 @@ def _tracking_page_views(send: Send, request: ASGIRequest, tracking: RequestTrac
 def lifespan(*trackers: Tracker) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     """Return a lifespan for Starlette and FastAPI that sends the queued events when the server shuts down.
 
-    Use it in applications without the middleware, which does the same. The trackers stay open; to close one as well, call
-    `await tracker.aclose()` in a lifespan of your own.
+    Use it in applications without the middleware, which does the same. The trackers stay open; to close one as well,
+    call `await tracker.aclose()` in a lifespan of your own.
 
     Args:
         *trackers: The trackers to flush, each within the `exit_timeout` of its emitters.

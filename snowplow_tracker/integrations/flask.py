@@ -40,8 +40,8 @@ class SnowplowExtension:
         * `privacy_signals`: add no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`. Default True.
         * `is_anonymous(request)`: returns whether to add no identifiers to events of this request.
         * `user_id(request)`: returns the user id; called when the first event is tracked.
-        * `page_views`: track a `PageView` for each HTML page with a 2xx response: True, or a function that is called
-          with the request and returns whether to track. Default False.
+        * `page_views`: track a `PageView` for each HTML page with a 2xx response, but not for `HEAD` and `OPTIONS`:
+          True, or a function that is called with the request and returns whether to track. Default False.
         * `exceptions`: track an `application_error` for each exception without an error handler. Default False.
 
     Raises:

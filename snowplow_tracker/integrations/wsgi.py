@@ -51,8 +51,8 @@ class SnowplowMiddleware:
         * `privacy_signals`: add no identifiers for requests with `DNT: 1` or `Sec-GPC: 1`. Default True.
         * `is_anonymous(environ)`: returns whether to add no identifiers to events of this request.
         * `user_id(environ)`: returns the user id; called when the first event is tracked.
-        * `page_views`: track a `PageView` for each HTML page with a 2xx response: True, or a function that is called
-          with the environment and returns whether to track. Default False.
+        * `page_views`: track a `PageView` for each HTML page with a 2xx response, but not for `HEAD` and `OPTIONS`:
+          True, or a function that is called with the environment and returns whether to track. Default False.
         * `exceptions`: track an `application_error` for each unhandled exception of the application. Default False.
 
     Raises:
@@ -105,6 +105,11 @@ class WSGIRequest:
     def peer(self) -> Optional[str]:
         """The IP address of the peer of the connection."""
         return self._environ.get("REMOTE_ADDR")
+
+    @property
+    def method(self) -> Optional[str]:
+        """The HTTP method."""
+        return self._environ.get("REQUEST_METHOD")
 
     def header(self, name: str) -> Optional[str]:
         """Return a header by its lower-case name."""

@@ -160,7 +160,8 @@ def _readings(text):
     found = set()
     for each in candidates:
         try:
-            found.add(str(ipaddress.ip_address(each.partition("%")[0])))
+            known = ipaddress.ip_address(each.partition("%")[0])
+            found.add(str(getattr(known, "ipv4_mapped", None) or known))
         except ValueError:
             continue
     return found

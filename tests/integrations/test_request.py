@@ -59,6 +59,12 @@ def tracked(environ=None, view=None, **options):
         ("10.0.0.1", "unknown", ["10.0.0.1"], None),
         ("", "6.6.6.6", 0, None),
         ("::1", "203.0.113.7", ["::1/128"], "203.0.113.7"),
+        ("::ffff:192.0.2.1", None, 0, "192.0.2.1"),
+        ("::ffff:10.0.0.1", "203.0.113.7", ["10.0.0.0/8"], "203.0.113.7"),
+        ("::ffff:10.0.0.1", "203.0.113.7", ["::ffff:10.0.0.0/104"], "203.0.113.7"),
+        ("10.0.0.1", "203.0.113.7, ::ffff:10.0.0.2", ["10.0.0.0/8"], "203.0.113.7"),
+        ("10.0.0.1", "[::ffff:203.0.113.7]:443", 1, "203.0.113.7"),
+        ("::ffff:192.0.2.1", "6.6.6.6", ["10.0.0.0/8", "::/0"], "192.0.2.1"),
     ],
 )
 def test_the_address_behind_proxies(peer, forwarded, trusted, address):
@@ -77,6 +83,11 @@ def test_the_address_behind_proxies(peer, forwarded, trusted, address):
         ({"HTTP_X_FORWARDED_PROTO": "https"}, 1, "https://a.example/"),
         ({"HTTP_X_FORWARDED_PROTO": "javascript"}, 1, "http://a.example/"),
         ({"HTTP_X_FORWARDED_PROTO": "https"}, ["10.0.0.0/8"], "https://a.example/"),
+        (
+            {"HTTP_X_FORWARDED_PROTO": "https", "REMOTE_ADDR": "::ffff:10.0.0.1"},
+            ["10.0.0.0/8"],
+            "https://a.example/",
+        ),
         ({"SCRIPT_NAME": "/shop", "PATH_INFO": "/\xc3\xa4"}, 0, "http://a.example/shop/%C3%A4"),
         ({"QUERY_STRING": 'q="<x>|'}, 0, "http://a.example/?q=%22%3Cx%3E%7C"),
         ({"HTTP_HOST": "", "SERVER_NAME": "s", "SERVER_PORT": "81"}, 0, "http://s:81/"),

@@ -128,7 +128,9 @@ def test_concurrent_users_mix_nothing(server, collector):
 
 
 def test_page_views_and_exceptions(server, collector):
-    """Where they are asked for, an HTML page is a page view and an exception an application_error, each once."""
+    """Where asked for, an HTML page that a user sees is a page view and an exception an application_error, each once."""
+    for method in ("HEAD", "OPTIONS"):
+        server.get("/page", BROWSER, method)
     server.get("/page", BROWSER)
     server.get("/fail", BROWSER)
     # The view is tracked when the answer ends: by then its client may have made the next request.

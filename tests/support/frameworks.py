@@ -49,10 +49,12 @@ class Server:
                 pytest.fail(f"the server does not listen:\n{self.stop()}")
             time.sleep(0.05)
 
-    def get(self, path: str, headers: Optional[Dict[str, str]] = None) -> bytes:
+    def get(
+        self, path: str, headers: Optional[Dict[str, str]] = None, method: str = "GET"
+    ) -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            connection.request("GET", path, headers=headers or {})
+            connection.request(method, path, headers=headers or {})
             response = connection.getresponse()
             body = response.read()
             assert response.status < 500 or path.startswith("/fail"), body
