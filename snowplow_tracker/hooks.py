@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from copy import copy, deepcopy
+from copy import copy
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from snowplow_tracker._delivery.stats import DeliveryStats
@@ -208,10 +208,8 @@ def _detached(event: Event) -> Event:
     """Return a copy of an event that shares no mutable data with it."""
     twin = copy(event)
     for name, value in vars(twin).items():
-        if type(value) in (dict, list):
+        if isinstance(value, (dict, list)) or hasattr(value, "to_data"):
             vars(twin)[name] = copy_of_data(value)
-        elif hasattr(value, "to_data"):  # an instance of a generated class
-            vars(twin)[name] = deepcopy(value)
     if event.context:
         twin.context = [_copy_of_entity(entity) for entity in event.context]
     if isinstance(event, SelfDescribing) and type(event).event_json is SelfDescribing.event_json:

@@ -26,7 +26,7 @@ from snowplow_tracker.typing import PayloadDict
 __all__ = ["Redact", "cut", "cut_ip", "cut_query", "hashed", "remove"]
 
 Redact = Callable[[Any], Any]
-"""Called with a value. Returns the value to send instead, or None to send none."""
+"""Called with a value, which is never None: null stays null. Returns the value to send instead, or None to send none."""
 
 logger = logging.getLogger("snowplow_tracker.tracker")
 
@@ -170,7 +170,13 @@ class Redaction:
                     pairs[name] = value
         if self._paths:
             for envelope in (deferred.UNSTRUCT_EVENT, deferred.CONTEXTS):
-                envelope.change(pairs, self._apply_to_data)
+                try:
+                    envelope.change(pairs, self._apply_to_data)
+                except (ValueError, TypeError, KeyError, AttributeError) as error:
+                    # It was given as text, which is no self-describing JSON.
+                    logger.warning("Data that cannot be read for redaction is not sent: %s", error)
+                    for name in (envelope.encoded_name, envelope.plain_name):
+                        pairs.pop(name, None)
 
     def _apply_to_data(self, text: str) -> str:
         """Redact a self-describing JSON, or a list of them."""
@@ -226,6 +232,7 @@ def _redact_path(data: Any, path: List[_Step], action: Redact) -> None:
             found = list({id(node): node for node in found}.values())
         places = [(node, place) for node in found for place in _places(node, key)]
         nodes = {id(node[place]): node[place] for node, place in places}
+    places = [(node, place) for node, place in places if node[place] is not None]
     for node, place in places:
         node[place] = _redacted(action, node[place])
     # From the end, so that the positions in a list stay right.

@@ -483,6 +483,16 @@ def propagate(function: _Function) -> _Function:
     return _called_inside(current_again, function)
 
 
+_NO_GENERATOR = (
+    "A generator function cannot have a scope: open one inside of it, around what does not yield."
+)
+
+
+async def _awaited_inside(context: Callable[[], ContextManager[object]], result: Any) -> Any:
+    with context():
+        return await result
+
+
 def _called_inside(context: Callable[[], ContextManager[object]], function: _Function) -> _Function:
     """Return a function or a coroutine function, each call of which runs in a context of its own."""
     import inspect
@@ -494,9 +504,7 @@ def _called_inside(context: Callable[[], ContextManager[object]], function: _Fun
     # An object that can be called may be of any of these kinds as well.
     kinds = (function, type(function).__call__)
     if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in kinds):
-        raise TypeError(
-            "A generator function cannot have a scope: open one inside of it, around what does not yield."
-        )
+        raise TypeError(_NO_GENERATOR)
     if any(map(inspect.iscoroutinefunction, kinds)):
 
         @wraps(function)
@@ -509,7 +517,13 @@ def _called_inside(context: Callable[[], ContextManager[object]], function: _Fun
         @wraps(function)
         def call(*arguments: Any, **named: Any) -> Any:
             with context():
-                return function(*arguments, **named)
+                result = function(*arguments, **named)
+            # A decorator below may hide what kind of function it is.
+            if inspect.iscoroutine(result):
+                return _awaited_inside(context, result)
+            if inspect.isgenerator(result) or inspect.isasyncgen(result):
+                raise TypeError(_NO_GENERATOR)
+            return result
 
     return cast("_Function", call)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from copy import deepcopy
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from snowplow_tracker._protocol.json import dumps
 from snowplow_tracker.typing import JsonEncoderFunction, PayloadDict
@@ -62,7 +63,9 @@ class KeptEntity:
 
 
 def copy_of_data(data: Any) -> Any:
-    """Return a deep copy of dictionaries, lists and tuples. Other objects in them are shared.
+    """Return a deep copy of mappings, lists, tuples and objects of generated classes, as plain dictionaries and lists.
+
+    Other objects in them are shared.
 
     Raises:
         ValueError: The data contains itself, or is nested too deeply.
@@ -74,10 +77,11 @@ def copy_of_data(data: Any) -> Any:
 
 
 def _copy(data: Any) -> Any:
-    kind = type(data)
-    if kind is dict:
+    if isinstance(data, (str, int, float)):
+        return data
+    if isinstance(data, (dict, Mapping)):
         copied: Dict[Any, Any] = {name: _copy(value) for name, value in data.items()}
         return copied
-    if kind is list or kind is tuple:
+    if isinstance(data, (list, tuple)):
         return [_copy(value) for value in data]
-    return data
+    return deepcopy(data) if hasattr(data, "to_data") else data

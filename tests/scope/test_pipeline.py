@@ -7,7 +7,7 @@ import json
 import logging
 import signal
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict, defaultdict
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -31,6 +31,7 @@ from snowplow_tracker.entities import (
     application_entity,
     host_entity,
 )
+from snowplow_tracker.iglu.typed import TypedData, TypedEvent
 from snowplow_tracker.payload import Payload
 from snowplow_tracker.redaction import cut, cut_ip, cut_query, hashed, remove
 from snowplow_tracker.testing import RecordingEmitter
@@ -624,3 +625,83 @@ def test_a_dictionary_is_no_entity(caplog):
     tracker.track(PageView("https://example.com/"))
     assert len(emitter.events) == 1
     assert "an entity must be a SelfDescribingJson, not dict" in caplog.text
+
+
+class Item(TypedData):
+    """Data inside of an event, as it is generated from a schema."""
+
+    def __init__(self, *, sku):
+        self.sku = sku
+
+    def to_data(self):
+        return {"sku": self.sku}
+
+
+class Order(TypedEvent):
+    """An event with such data, as it is generated from a schema."""
+
+    SCHEMA = "iglu:com.acme.shop/order/jsonschema/1-0-0"
+
+    def __init__(self, *, items):
+        super().__init__()
+        self.items = items
+
+    def to_data(self):
+        return {"items": [each.to_data() for each in self.items]}
+
+
+@pytest.mark.parametrize("kind", [dict, OrderedDict, lambda x: defaultdict(int, x)])
+@pytest.mark.parametrize("raises", [True, False])
+def test_a_hook_changes_nothing_of_the_program(tracker, emitter, kind, raises):
+    """Whatever containers the data is in, a hook gets a copy, and a hook that raises leaves no trace of its changes."""
+    data = kind({"email": "a@b", "inner": kind({"x": 1}), "items": [(kind({"y": 1}),)]})
+    order = Order(items=[Item(sku="a")])
+    before = copy.deepcopy((data, order))
+
+    @tracker.before_track
+    def change(event):
+        if isinstance(event, Order):
+            event.items[0].sku = "changed"
+        else:
+            held = event.event_json.data
+            held["inner"]["x"] = held["items"][0][0]["y"] = 2
+        if raises:
+            raise ValueError
+        return event
+
+    tracker.track(SelfDescribing(SelfDescribingJson(Order.SCHEMA, data)))
+    tracker.track(order)
+    assert (data, order) == before
+    first, second = (event.data for event in emitter.events)
+    assert first["inner"] == {"x": 1 if raises else 2}
+    assert second == {"items": [{"sku": "a" if raises else "changed"}]}
+
+
+def test_an_entity_that_is_kept_follows_no_later_change(tracker, emitter):
+    """The data of global and scope entities is copied when it is given, from any mapping."""
+    data = OrderedDict(items=1)
+    tracker.add_global_contexts([SelfDescribingJson(SCHEMA, data)])
+    with Scope(entities=[SelfDescribingJson(SCHEMA, data)]):
+        data["items"] = 2
+        tracker.track(PageView("https://e.example"))
+    assert datas(emitter.events[-1]) == [{"items": 1}] * 2
+
+
+@pytest.mark.parametrize("action", [hashed("key"), cut(3), cut_ip])
+def test_null_stays_null(tracker, emitter, action):
+    """A value that is not there is no value to hide: its hash would look like that of a person."""
+    tracker.redact("$.user", action)
+    tracker.track(custom(user=None))
+    assert emitter.events[-1].data == {"user": None}
+
+
+@pytest.mark.parametrize("text", ["no json", "[1", "[]", "{}", '{"data": 5}', '{"data": [1]}'])
+@pytest.mark.parametrize("name", ["ue_pr", "ue_px", "co", "cx"])
+def test_data_that_cannot_be_read_is_not_sent_past_a_rule(tracker, caplog, name, text):
+    """Text that is no self-describing JSON raises nothing, and what a rule should protect in it is not sent."""
+    arrived = []
+    tracker.add_emitter(type("Taker", (), {"input": lambda _, payload: arrived.append(payload)})())
+    tracker.redact("$..email", remove)
+    tracker.track(Event({"e": "ue", name: text}))
+    assert name not in arrived[0]
+    assert "cannot be read" in caplog.text

@@ -302,6 +302,32 @@ def test_an_object_with_an_asynchronous_call_runs_in_the_scope(put_in):
     assert asyncio.run(task())["uid"] == "u"
 
 
+def decorated(function):
+    """Return a function that hides what kind of function it calls."""
+
+    @functools.wraps(function)
+    def call(*arguments):
+        return function(*arguments)
+
+    return call
+
+
+@pytest.mark.parametrize("put_in", [propagate, Scope(user_id="u")])
+def test_a_decorated_function_runs_in_the_scope_as_well(put_in):
+    """A coroutine is awaited in the scope, and a generator refused, where a decorator hides that there is one."""
+
+    @decorated
+    async def task():
+        await asyncio.sleep(0)
+        return tracked()
+
+    with Scope(user_id="u"):
+        task, iterate = put_in(task), put_in(decorated(rows))
+    assert asyncio.run(task())["uid"] == "u"
+    with pytest.raises(TypeError, match="generator"):
+        iterate()
+
+
 def test_an_exception_closes_the_scope():
     """A scope that is left by an exception is over, and the exception comes out."""
     with pytest.raises(LookupError), Scope(user_id="u"):
