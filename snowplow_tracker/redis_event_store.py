@@ -402,6 +402,9 @@ class RedisEventStore(DurableStore):
         self._writer.wake()
         return True
 
+    def _try_at_exit(self, timeout: float) -> None:
+        self._writer.flush(timeout)
+
     def _finish_at_exit(self, timeout: float) -> None:
         if not self._writer.flush(timeout) and self._writer.unwritten:
             unreported.warn(

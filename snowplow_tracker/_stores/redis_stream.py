@@ -17,6 +17,7 @@ from typing import (
     TypeVar,
 )
 
+from snowplow_tracker._process.interrupts import suppress
 from snowplow_tracker._stores.redis_clients import (
     Undecoded,
     decodes,
@@ -83,15 +84,18 @@ class RedisStream:
         self._consumer = consumer
         self._claim_after = max(1, int(claim_after * 1000))
         self._has_autoclaim = True
+        self._may_lack_group = True
 
     def add(self, body: str) -> None:
         """Add an event at the end."""
+        self._ensure_group()
         self._client.execute_command("XADD", self._stream, "*", _FIELD, body)
 
     def add_all(self, bodies: Sequence[str]) -> List[Optional[Exception]]:
         """Add events at the end; return for each the error of Redis, or None if it was added."""
         if not bodies:
             return []
+        self._ensure_group()
         with self._client.pipeline(transaction=False) as pipeline:
             for body in bodies:
                 pipeline.execute_command("XADD", self._stream, "*", _FIELD, body)
@@ -334,13 +338,23 @@ class RedisStream:
         except self._response_error as error:
             if not str(error).startswith("NOGROUP"):
                 raise
+        self._create_group()
+        return operation()
+
+    def _create_group(self) -> None:
         try:
             # From the beginning of the stream, since delivered events are no longer in it.
             self._client.xgroup_create(self._stream, self._group, id="0", mkstream=True)
         except self._response_error as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
-        return operation()
+
+    def _ensure_group(self) -> None:
+        """Create the group with the first event, because a Redis without memory creates none."""
+        if self._may_lack_group:
+            with suppress(self._response_error):  # a user who may only add, for example
+                self._create_group()
+            self._may_lack_group = False
 
 
 def _nothing_there(error: Exception) -> bool:

@@ -137,11 +137,19 @@ class RedisWriter:
         return (self._writing and self._writing()) or ()
 
     def _write(self, chunk: _Chunk) -> bool:
+        errors: List[Optional[Exception]] = []
+
+        def add() -> None:
+            errors[:] = self._stream.add_all([body for (body,) in chunk[:room]])
+            refused = [error for error in errors if error is not None]
+            if len(refused) == len(errors):
+                raise refused[0]
+
         try:
-            room = self._link.call(lambda: self._room(len(chunk)))
-            errors = self._link.call(
-                lambda: self._stream.add_all([body for (body,) in chunk[:room]]), adds=True
-            )
+            # It asks Redis only now and then, so it is no sign that Redis works.
+            room = self._room(len(chunk))
+            if room:
+                self._link.call(add, adds=True)
         except self._link.failures as error:
             if is_interrupt(error):
                 raise
@@ -184,7 +192,7 @@ class RedisWriter:
         )
 
     def write_settled(self) -> bool:
-        """Write the results to Redis; return whether there were any, and they were written."""
+        """Write results to Redis; return whether any were written."""
         settled: _Settled = {}
         turn = _Turn()
         self._take_back_lost()
@@ -193,9 +201,10 @@ class RedisWriter:
             with suppress(KeyError):  # another thread was faster
                 while self._settled:
                     settled.update((self._settled.popitem(),))
-            if not settled:
-                return False
-            self._write_settled(settled)
+            count = len(settled)
+            if settled:
+                self._write_settled(settled)
+            return len(settled) < count
         except self._link.failures as error:
             if is_interrupt(error):
                 raise
@@ -203,7 +212,6 @@ class RedisWriter:
         finally:
             self._take_back(settled)
             self._on_change(self.is_busy)
-        return True
 
     def _take_back(self, settled: _Settled) -> None:
         for entry_id, event in settled.items():

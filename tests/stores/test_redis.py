@@ -18,6 +18,7 @@ from snowplow_tracker import AsyncEmitter, DropReason, Emitter, PageView, Tracke
 from snowplow_tracker.redis_event_store import RedisEventStore
 from snowplow_tracker.testing import Collector, Response
 from support.inside import redis_clients, redis_leases
+from support.processes import run_program
 from support.redis_server import redis_server
 
 LOGGER = "snowplow_tracker.emitters"
@@ -681,6 +682,70 @@ def test_a_redis_without_memory_takes_each_event_once_and_still_delivers(
         assert len(eids) == 700
     # What is delivered makes room, which may be full again: each time is told once.
     assert caplog.text.count("accepts no events") == caplog.text.count("accepts events again")
+
+
+@pytest.mark.parametrize("kind", ["sync", "threaded", "enqueue_only"])
+def test_a_redis_without_memory_is_told_of_once(tmp_path, make_store, caplog, kind):
+    """However often it refuses events, its outage has one begin and one end in the log."""
+    options = {"enqueue_only": True} if kind == "enqueue_only" else {"max_retry_delay_seconds": 0.1}
+    kind_of_emitter = AsyncEmitter if kind == "threaded" else Emitter
+    with redis_server(tmp_path, "--maxmemory-policy", "noeviction") as server:
+        store = make_store(server)
+        emitter = kind_of_emitter("http://127.0.0.1:9", event_store=store, **options)
+        tracker = Tracker("test", emitter)
+        tracker.track(PageView("https://example.com"))
+        with server.client() as client:
+            until(lambda: client.xlen("snowplow:events") == 1)
+            client.config_set("maxmemory", 100_000)
+            for _ in range(40):
+                tracker.track(PageView("https://example.com"))
+                time.sleep(0.05)
+            assert store.failing
+            client.config_set("maxmemory", 0)
+            until(lambda: client.xlen("snowplow:events") == 41)
+            until(lambda: "accepts events again" in caplog.text)
+        told = [each.getMessage() for each in caplog.records if "Redis" in each.getMessage()]
+        assert ["accepts no events" in told[0], "accepts events again" in told[-1]] == [True, True]
+        assert len(told) == 2
+        emitter.close(timeout=0)
+
+
+def test_an_outage_of_redis_ends_when_redis_answers(tmp_path, make_store, caplog):
+    """While Redis is down nothing says that it is back, whatever is known without asking it."""
+    with redis_server(tmp_path) as server:
+        store = make_store(server)
+        add(store, 1)
+        write_all(store)
+        server.kill()
+        for _ in range(40):
+            store.add_event(event())
+            time.sleep(0.05)
+        assert caplog.text.count("cannot be used") == 1
+        assert "is back" not in caplog.text
+        server.start()
+        write_all(store)
+        assert caplog.text.count("is back") == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_signal_after_which_the_program_goes_on_keeps_what_is_in_memory():
+    """SIGHUP with a handler of the program: what Redis does not take stays, and the handler is called."""
+    ended = run_program(
+        """
+        import os, signal
+        from snowplow_tracker import Emitter, PageView, Tracker, flush_on_sigterm
+        from snowplow_tracker.redis_event_store import RedisEventStore
+
+        signal.signal(signal.SIGHUP, lambda *_: print("the program's handler"))
+        flush_on_sigterm(signal.SIGHUP)
+        store = RedisEventStore("redis://127.0.0.1:1/0", write_behind=True, exit_timeout=0.1)
+        emitter = Emitter("127.0.0.1", event_store=store, enqueue_only=True, exit_timeout=0.1)
+        Tracker("n", emitter).track(PageView("https://e.example"))
+        os.kill(os.getpid(), signal.SIGHUP)
+        print("goes on with", emitter.stats().queued)
+        """
+    )
+    assert ended.output.splitlines() == ["the program's handler", "goes on with 1"]
 
 
 def test_an_entry_that_cannot_be_read_is_lost_alone(server, make_store, caplog):
