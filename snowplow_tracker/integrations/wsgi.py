@@ -13,7 +13,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, Optional, Tuple
 from urllib.parse import quote
 
-from snowplow_tracker.integrations._request import RequestOptions, RequestScope, RequestTracking
+from snowplow_tracker.integrations._request import (
+    TRACKED,
+    RequestOptions,
+    RequestScope,
+    RequestTracking,
+)
 from snowplow_tracker.typing import Unpack
 
 if TYPE_CHECKING:
@@ -84,7 +89,7 @@ class SnowplowMiddleware:
             try:
                 body = self.app(environ, start_response)
             except Exception as error:
-                tracking.track_exception(error)
+                _track_exception(error, tracking, request)
                 raise
         if answer is None and type(body) in (list, tuple):
             return body  # no code of the application runs after this
@@ -181,7 +186,7 @@ class _Body:
             except StopIteration:
                 raise
             except Exception as error:
-                self._tracking.track_exception(error)
+                _track_exception(error, self._tracking, self._request)
                 raise
 
     def close(self) -> None:
@@ -194,7 +199,16 @@ class _Body:
             finally:
                 close = getattr(self._body, "close", None)
                 if close is not None:
-                    close()
+                    try:
+                        close()
+                    except Exception as error:
+                        _track_exception(error, self._tracking, self._request)
+                        raise
+
+
+def _track_exception(error: Exception, tracking: RequestTracking, request: WSGIRequest) -> None:
+    if request.raw.get(TRACKED) is not error:
+        tracking.track_exception(error)
 
 
 class _SizedBody(_Body):
