@@ -77,8 +77,8 @@ class SnowplowExtension:
         app.wsgi_app = SnowplowMiddleware(app.wsgi_app, self._tracker, **options)
         app.extensions["snowplow_tracker"] = self
         if options.get("exceptions"):
-            # Flask answers exceptions of views with a page, so the middleware sees only those of streamed responses, and
-            # in tests and debuggers all.
+            # Flask answers exceptions of views with a page, so the middleware sees only those of streamed responses,
+            # and in tests and debuggers all.
             app.teardown_request(self._track_exception)
 
     def _track_exception(self, error: Optional[BaseException]) -> None:
