@@ -54,7 +54,14 @@ if TYPE_CHECKING:
 else:
     RequestOptions = Dict[str, Any]
 
-__all__ = ["DEFAULTS", "IncomingRequest", "RequestOptions", "RequestScope", "RequestTracking"]
+__all__ = [
+    "DEFAULTS",
+    "TRACKED",
+    "IncomingRequest",
+    "RequestOptions",
+    "RequestScope",
+    "RequestTracking",
+]
 
 DEFAULTS: RequestOptions = {
     "trusted_proxies": 0,
@@ -73,6 +80,9 @@ DEFAULTS: RequestOptions = {
     "exceptions": False,
 }
 """The options that every middleware has, and their defaults."""
+
+TRACKED = "snowplow_tracker.exception"
+"""The key in a WSGI environment of an exception that was tracked before the middleware sees it."""
 
 logger = logging.getLogger("snowplow_tracker.integrations")
 

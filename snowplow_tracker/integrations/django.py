@@ -11,7 +11,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Iterable, Iterator, Optional
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import (
+    BadRequest,
+    ImproperlyConfigured,
+    PermissionDenied,
+    SuspiciousOperation,
+)
+from django.http import Http404
+from django.http.multipartparser import MultiPartParserError
 from django.utils.module_loading import import_string
 
 from snowplow_tracker.integrations._request import DEFAULTS, RequestScope, RequestTracking
@@ -32,6 +39,14 @@ if TYPE_CHECKING:
     from snowplow_tracker.tracker import Tracker
 
 __all__ = ["SnowplowMiddleware"]
+
+_ANSWERED_WITH_4XX = (
+    BadRequest,
+    Http404,
+    MultiPartParserError,
+    PermissionDenied,
+    SuspiciousOperation,
+)
 
 
 class SnowplowMiddleware:
@@ -56,7 +71,8 @@ class SnowplowMiddleware:
         * `user_id(request)`: returns the user id, instead of `user`. Under ASGI it must not query the database.
         * `page_views`: track a `PageView` for each HTML page with a 2xx response, but not for `HEAD` and `OPTIONS`:
           True, or a function that is called with the request and returns whether to track. Default False.
-        * `exceptions`: track an `application_error` for each exception of a view. Default False.
+        * `exceptions`: track an `application_error` for each exception of a view or a streamed response, except those
+          that Django answers with a 4xx status, such as `Http404`. Default False.
 
     Raises:
         ImproperlyConfigured: The setting is invalid; the message gives the reason.
@@ -103,14 +119,14 @@ class SnowplowMiddleware:
         with self._tracking.scope(incoming) as scope:
             response = self.get_response(request)
             self._track_page_view(incoming, response)
-        return _with_streams(response, scope)
+        return _with_streams(response, scope, self._tracking)
 
     async def _answer(self, request: Any) -> Any:
         incoming = DjangoRequest(request)
         with self._tracking.scope(incoming) as scope:
             response = await self.get_response(request)
             self._track_page_view(incoming, response)
-        return _with_streams(response, scope)
+        return _with_streams(response, scope, self._tracking)
 
     def _track_page_view(self, request: DjangoRequest, response: Any) -> None:
         if self._tracking.tracks_page_views:
@@ -119,7 +135,8 @@ class SnowplowMiddleware:
             )
 
     def _track_exception(self, request: Any, exception: BaseException) -> None:  # noqa: ARG002
-        self._tracking.track_exception(exception)
+        if not isinstance(exception, _ANSWERED_WITH_4XX):
+            self._tracking.track_exception(exception)
 
     def _remember_user(self, request: Any, view: Any, *_: Any) -> None:
         """Read the user before an asynchronous view, which must not wait for the database."""
@@ -168,18 +185,20 @@ def _remembered_user_id(request: Any) -> Any:
     return getattr(request, "_snowplow_user_id", None)
 
 
-def _with_streams(response: Any, scope: RequestScope) -> Any:
-    """Make a streaming response run inside the scope."""
+def _with_streams(response: Any, scope: RequestScope, tracking: RequestTracking) -> Any:
+    """Make a streaming response run inside the scope, and track its exceptions: Django tells no middleware of them."""
     if not getattr(response, "streaming", False) or hasattr(response, "file_to_stream"):
         return response
     if getattr(response, "is_async", False):
-        response.streaming_content = _in_scope_async(response.streaming_content, scope)
+        response.streaming_content = _in_scope_async(response.streaming_content, scope, tracking)
     else:
-        response.streaming_content = _in_scope(response.streaming_content, scope)
+        response.streaming_content = _in_scope(response.streaming_content, scope, tracking)
     return response
 
 
-def _in_scope(parts: Iterable[Any], scope: RequestScope) -> Iterator[Any]:
+def _in_scope(
+    parts: Iterable[Any], scope: RequestScope, tracking: RequestTracking
+) -> Iterator[Any]:
     iterator = iter(parts)
     while True:
         with scope:
@@ -187,10 +206,15 @@ def _in_scope(parts: Iterable[Any], scope: RequestScope) -> Iterator[Any]:
                 part = next(iterator)
             except StopIteration:
                 return
+            except Exception as error:
+                tracking.track_exception(error)
+                raise
         yield part
 
 
-async def _in_scope_async(parts: Any, scope: RequestScope) -> AsyncIterator[Any]:
+async def _in_scope_async(
+    parts: Any, scope: RequestScope, tracking: RequestTracking
+) -> AsyncIterator[Any]:
     iterator = parts.__aiter__()
     while True:
         with scope:
@@ -198,4 +222,7 @@ async def _in_scope_async(parts: Any, scope: RequestScope) -> AsyncIterator[Any]
                 part = await iterator.__anext__()
             except StopAsyncIteration:
                 return
+            except Exception as error:
+                tracking.track_exception(error)
+                raise
         yield part

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, cast
 
 from flask import Flask, has_request_context, request
 
-from snowplow_tracker.integrations._request import RequestOptions, RequestTracking
+from snowplow_tracker.integrations._request import TRACKED, RequestOptions, RequestTracking
 from snowplow_tracker.integrations.errors import track_exception
 from snowplow_tracker.integrations.wsgi import SnowplowMiddleware
 from snowplow_tracker.typing import Unpack
@@ -42,7 +42,8 @@ class SnowplowExtension:
         * `user_id(request)`: returns the user id; called when the first event is tracked.
         * `page_views`: track a `PageView` for each HTML page with a 2xx response, but not for `HEAD` and `OPTIONS`:
           True, or a function that is called with the request and returns whether to track. Default False.
-        * `exceptions`: track an `application_error` for each exception without an error handler. Default False.
+        * `exceptions`: track an `application_error` for each exception without an error handler, those of streamed
+          responses included. Default False.
 
     Raises:
         TypeError: An option is unknown or has the wrong type, or an option needs a tracker.
@@ -73,17 +74,18 @@ class SnowplowExtension:
         for name in _CALLED_WITH_REQUEST:
             if callable(options.get(name)):
                 options[name] = _with_request(app, options[name])
-        tracks_exceptions = options.pop("exceptions", False)
-        middleware = SnowplowMiddleware(app.wsgi_app, self._tracker, **options)
-        app.wsgi_app = middleware
+        app.wsgi_app = SnowplowMiddleware(app.wsgi_app, self._tracker, **options)
         app.extensions["snowplow_tracker"] = self
-        if tracks_exceptions:
-            # Flask answers every exception with a page, so a middleware does not see them.
+        if options.get("exceptions"):
+            # Flask answers exceptions of views with a page, so the middleware sees only those of streamed responses,
+            # and in tests and debuggers all.
             app.teardown_request(self._track_exception)
 
     def _track_exception(self, error: Optional[BaseException]) -> None:
-        if self._tracker is not None and error is not None:
+        # A client that goes away while a body is streamed raises GeneratorExit, which is none.
+        if self._tracker is not None and isinstance(error, Exception):
             track_exception(self._tracker, error)
+            request.environ[TRACKED] = error
 
 
 def _with_request(app: Flask, function: Callable[[Any], Any]) -> Callable[[Dict[str, Any]], Any]:

@@ -13,7 +13,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, Optional, Tuple
 from urllib.parse import quote
 
-from snowplow_tracker.integrations._request import RequestOptions, RequestScope, RequestTracking
+from snowplow_tracker.integrations._request import (
+    TRACKED,
+    RequestOptions,
+    RequestScope,
+    RequestTracking,
+)
 from snowplow_tracker.typing import Unpack
 
 if TYPE_CHECKING:
@@ -53,7 +58,8 @@ class SnowplowMiddleware:
         * `user_id(environ)`: returns the user id; called when the first event is tracked.
         * `page_views`: track a `PageView` for each HTML page with a 2xx response, but not for `HEAD` and `OPTIONS`:
           True, or a function that is called with the environment and returns whether to track. Default False.
-        * `exceptions`: track an `application_error` for each unhandled exception of the application. Default False.
+        * `exceptions`: track an `application_error` for each exception that the application raises, also while its
+          response is streamed. Default False. Bottle answers exceptions itself: use `track_exception` there.
 
     Raises:
         TypeError: An option is unknown or has the wrong type, or an option needs a tracker.
@@ -84,7 +90,7 @@ class SnowplowMiddleware:
             try:
                 body = self.app(environ, start_response)
             except Exception as error:
-                tracking.track_exception(error)
+                _track_exception(error, tracking, request)
                 raise
         if answer is None and type(body) in (list, tuple):
             return body  # no code of the application runs after this
@@ -181,7 +187,7 @@ class _Body:
             except StopIteration:
                 raise
             except Exception as error:
-                self._tracking.track_exception(error)
+                _track_exception(error, self._tracking, self._request)
                 raise
 
     def close(self) -> None:
@@ -194,7 +200,16 @@ class _Body:
             finally:
                 close = getattr(self._body, "close", None)
                 if close is not None:
-                    close()
+                    try:
+                        close()
+                    except Exception as error:
+                        _track_exception(error, self._tracking, self._request)
+                        raise
+
+
+def _track_exception(error: Exception, tracking: RequestTracking, request: WSGIRequest) -> None:
+    if request.raw.get(TRACKED) is not error:
+        tracking.track_exception(error)
 
 
 class _SizedBody(_Body):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 import pytest
@@ -186,3 +187,62 @@ def test_a_typo_in_the_setting_of_django():
     assert (
         "traker is not an option. The options are: tracker, user, trusted_proxies," in done.output
     )
+
+
+@pytest.mark.parametrize("propagate", [False, True])
+@pytest.mark.parametrize("path", ["/view", "/stream", "/stream-with-context", "/close"])
+def test_flask_tells_of_each_exception_once(path, propagate):
+    """Whether Flask answers it, raises it as in tests, or meets it while or after a body is streamed, it is one event."""
+    flask = need_module("flask")
+    from snowplow_tracker.integrations.flask import SnowplowExtension
+
+    emitter = RecordingEmitter()
+    app = flask.Flask("shop")
+    app.config["PROPAGATE_EXCEPTIONS"] = propagate
+    SnowplowExtension(app, Tracker("n", emitter), exceptions=True)
+
+    def fail():
+        raise LookupError(path)
+
+    def parts():
+        yield "a"
+        fail()
+
+    def answer_and_fail_at_close():
+        response = flask.Response("a")
+        response.call_on_close(fail)
+        return response
+
+    app.add_url_rule("/view", "view", fail)
+    app.add_url_rule("/stream", "stream", lambda: flask.Response(parts()))
+    app.add_url_rule(
+        "/stream-with-context",
+        "context",
+        lambda: flask.Response(flask.stream_with_context(parts())),
+    )
+    app.add_url_rule("/close", "close", answer_and_fail_at_close)
+    with contextlib.suppress(LookupError):
+        app.test_client().get(path, buffered=True).close()
+    assert [event.data["message"] for event in emitter.events] == [path]
+
+
+def test_a_client_of_flask_that_goes_away_is_no_exception():
+    """A streamed response that its client does not read to the end is not tracked."""
+    flask = need_module("flask")
+    from snowplow_tracker.integrations.flask import SnowplowExtension
+
+    emitter = RecordingEmitter()
+    app = flask.Flask("shop")
+    SnowplowExtension(app, Tracker("n", emitter), exceptions=True)
+    app.add_url_rule(
+        "/", "index", lambda: flask.Response(flask.stream_with_context(iter_letters()))
+    )
+    response = app.test_client().get("/")
+    assert next(response.response) == b"a"
+    response.close()
+    assert emitter.events == []
+
+
+def iter_letters():
+    yield "a"
+    yield "b"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 from concurrent.futures import ThreadPoolExecutor
 
@@ -144,6 +145,24 @@ def test_page_views_and_exceptions(server, collector):
     assert "not to be sent" not in str(error.data.get("message"))
     server.stop()
     assert len(collector.events) == 2
+
+
+# FastAPI streams as Starlette does.
+@pytest.mark.parametrize("server", sorted(set(SERVERS) - {"fastapi, uvicorn"}), indirect=True)
+def test_an_exception_while_a_body_is_streamed(server, collector):
+    """It is tracked once, inside the scope, and an exception that the framework answers with 4xx is not tracked."""
+    for path in ("/missing", "/forbidden"):
+        server.get(path, BROWSER)
+    paths = (
+        ["/fail-late", "/async-fail-late"] if server.name == "django, uvicorn" else ["/fail-late"]
+    )
+    for path in paths:
+        with contextlib.suppress(http.client.HTTPException, OSError):
+            server.get(path, BROWSER)
+    events = collector.wait_for(len(paths))
+    server.stop()
+    assert [event.data["message"] for event in collector.events] == ["too late"] * len(paths)
+    assert [event["url"] for event in events] == [f"https://shop.example{path}" for path in paths]
 
 
 def test_the_user_of_django(serve, collector, tmp_path):

@@ -3,7 +3,8 @@ import os
 import django
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.http import HttpResponse, StreamingHttpResponse
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.urls import path
 from tracking import serve_user, tracker
 
@@ -82,6 +83,30 @@ def stream(request):
     return StreamingHttpResponse(parts(), content_type="text/plain")
 
 
+def fail_late(request):
+    def parts():
+        yield "a"
+        raise LookupError("too late")
+
+    return StreamingHttpResponse(parts(), content_type="text/plain")
+
+
+async def async_fail_late(request):
+    async def parts():
+        yield "a"
+        raise LookupError("too late")
+
+    return StreamingHttpResponse(parts(), content_type="text/plain")
+
+
+def missing(request):
+    raise Http404
+
+
+def forbidden(request):
+    raise PermissionDenied
+
+
 def fail(request):
     raise LookupError("no such thing")
 
@@ -102,6 +127,10 @@ urlpatterns = [
     path("async-plain", async_plain),
     path("stream", stream),
     path("fail", fail),
+    path("fail-late", fail_late),
+    path("async-fail-late", async_fail_late),
+    path("missing", missing),
+    path("forbidden", forbidden),
     path("login", log_in),
 ]
 

@@ -1,6 +1,6 @@
 import os
 
-from flask import Flask, Response
+from flask import Flask, Response, abort
 from tracking import serve_user, tracker
 
 from snowplow_tracker import StructuredEvent, current_scope
@@ -42,6 +42,20 @@ def stream():
         yield "b"
 
     return Response(parts())
+
+
+@app.route("/fail-late")
+def fail_late():
+    def parts():
+        yield "a"
+        raise LookupError("too late")
+
+    return Response(parts())
+
+
+@app.route("/missing")
+def missing():
+    abort(404)
 
 
 @app.route("/fail")

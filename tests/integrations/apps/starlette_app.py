@@ -2,6 +2,7 @@ import asyncio
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import HTMLResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Route
@@ -46,6 +47,18 @@ async def stream(request):
     return StreamingResponse(parts(), media_type="text/plain")
 
 
+async def fail_late(request):
+    async def parts():
+        yield "a"
+        raise LookupError("too late")
+
+    return StreamingResponse(parts(), media_type="text/plain")
+
+
+async def missing(request):
+    raise HTTPException(404)
+
+
 async def fail(request):
     raise LookupError("no such thing")
 
@@ -63,6 +76,8 @@ app = Starlette(
         Route("/stream", stream),
         Route("/plain", plain),
         Route("/fail", fail),
+        Route("/fail-late", fail_late),
+        Route("/missing", missing),
     ],
     middleware=[
         Middleware(
