@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Type
 
-from snowplow_tracker._delivery.options import CHECKS, Check, described_as_in
+from snowplow_tracker._delivery.options import CHECKS, Check, described_as_in, retry_codes
 from snowplow_tracker._delivery.sender import DropCallback, Timeout
 from snowplow_tracker.emitters import AsyncEmitter, Emitter, Overflow
 from snowplow_tracker.event_store import EventStore
@@ -139,7 +139,7 @@ class EmitterConfiguration:
         for name in _CHECKS:
             if chosen[name] is not _DEFAULT:
                 setattr(self, name, chosen[name])
-        self.custom_retry_codes = dict(custom_retry_codes or {})
+        self.custom_retry_codes = retry_codes(custom_retry_codes)
         self._check_thread_count()
 
     def _check_thread_count(self) -> None:

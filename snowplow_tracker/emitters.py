@@ -27,6 +27,7 @@ from snowplow_tracker._delivery.options import (
     check_seconds,
     described_as_in,
     is_disabled_by_environment,
+    retry_codes,
 )
 from snowplow_tracker._delivery.outcome import is_success
 from snowplow_tracker._delivery.request import as_query_parameters, request
@@ -224,7 +225,7 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         self.max_retry_delay_seconds = (
             60 if max_retry_delay_seconds is None else max_retry_delay_seconds
         )
-        self.custom_retry_codes: Dict[int, bool] = dict(custom_retry_codes or {})
+        self.custom_retry_codes: Dict[int, bool] = retry_codes(custom_retry_codes)
         self.lock = threading.RLock()
         self.timer = FlushTimer(emitter=self, repeating=True)
         sends = self.enabled and not enqueue_only

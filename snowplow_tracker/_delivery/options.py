@@ -90,10 +90,16 @@ def _check_retry_codes(name: str, value: Any) -> None:
             f"{name} must be a mapping of statuses to bools, got {type(value).__name__}."
         )
     for status, retry in value.items():
-        if isinstance(status, bool) or not isinstance(status, int):
+        is_number = isinstance(status, str) and status.strip().lstrip("-").isdigit()
+        if isinstance(status, bool) or not (isinstance(status, int) or is_number):
             raise TypeError(f"{name}: a status must be an integer, got {status!r}.")
         if not isinstance(retry, (bool, int)):
             raise TypeError(f"{name}[{status}] must be a bool, got {retry!r}.")
+
+
+def retry_codes(value: Any) -> Dict[int, bool]:
+    """Return retry codes by number: JSON has only strings as names, which 1.1.0 accepted, to no effect."""
+    return {int(status): retry for status, retry in (value or {}).items()}
 
 
 def _optional(check: Check) -> Check:

@@ -316,6 +316,16 @@ def test_no_retry_codes() -> None:
     assert EmitterConfiguration(custom_retry_codes=codes).custom_retry_codes == {}
 
 
+def test_retry_codes_from_a_json_file_have_an_effect() -> None:
+    """JSON has only strings as names: they are read as numbers, where 1.1.0 accepted them to no effect."""
+    codes: Any = {"503": False, "-1": True}
+    for made in (
+        Emitter("h", custom_retry_codes=codes),
+        EmitterConfiguration(custom_retry_codes=codes),
+    ):
+        assert made.custom_retry_codes == {503: False, -1: True}
+
+
 class Store(FourMethodStore):
     """A store with the four methods of the protocol, which keeps what it was told."""
 

@@ -55,7 +55,7 @@ class OwnEncoder(json.JSONEncoder):
         (lambda: Tracker("n", EMITTER, json_encoder=5), "json_encoder must be a function, not int."),
         (lambda: Tracker("n", EMITTER, json_encoder=OwnEncoder), "json_encoder must be a function, not the class OwnEncoder: its method OwnEncoder().default is one."),
         (lambda: TrackerConfiguration(json_encoder="x"), "json_encoder must be a function, not str."),
-        (lambda: Emitter("h", custom_retry_codes={"503": True}), "custom_retry_codes: a status must be an integer, got '503'."),
+        (lambda: Emitter("h", custom_retry_codes={"5xx": True}), "custom_retry_codes: a status must be an integer, got '5xx'."),
         (lambda: Emitter("h", custom_retry_codes={503: "yes"}), "custom_retry_codes[503] must be a bool, got 'yes'."),
         (lambda: EmitterConfiguration(custom_retry_codes=[503]), "custom_retry_codes must be a mapping of statuses to bools, got list."),
         (lambda: Tracker("n", EMITTER).set_subject("me"), "subject must be a Subject, not str."),
