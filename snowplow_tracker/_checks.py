@@ -5,8 +5,6 @@ import sys
 import threading
 from typing import Any
 
-__all__ = ["check_callable", "check_number", "check_seconds", "shown", "whole_number"]
-
 
 def check_number(name: str, value: Any, *, kind: Any = int, zero: bool = False) -> None:
     """Check a number that must be above zero, or may be zero.

@@ -4,8 +4,6 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Iterable, Iterator
 
-__all__ = ["ADD_PUBLIC", "choice_text", "escaped", "events_text", "naming"]
-
 ADD_PUBLIC = "if it is public, add its registry, such as https://iglucentral.com"
 """The advice about a schema of a vendor of which no other schema is known."""
 

@@ -3,7 +3,7 @@
 from typing import List
 
 from snowplow_tracker._version import __version__
-from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
+from snowplow_tracker.self_describing_json import SelfDescribingJson
 
 __all__ = [
     "BASE_SCHEMA_PATH",

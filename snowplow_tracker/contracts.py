@@ -11,8 +11,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Sized
 
 from snowplow_tracker._messages import choice_text
 from snowplow_tracker._protocol.text import has_string_form, plain, type_name
-from snowplow_tracker.typing import FORM_NODE_NAMES as FORM_NODE_NAMES
-from snowplow_tracker.typing import FORM_TYPES as FORM_TYPES
+from snowplow_tracker.typing import FORM_NODE_NAMES, FORM_TYPES
 
 __all__ = [
     "FORM_NODE_NAMES",

@@ -7,8 +7,7 @@ from typing import Any, Dict, Optional
 from snowplow_tracker._protocol import deferred, parameters
 from snowplow_tracker._protocol.json import dumps
 from snowplow_tracker._protocol.value_object import ValueObject
-from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
-from snowplow_tracker.typing import PayloadDict as PayloadDict
+from snowplow_tracker.typing import JsonEncoderFunction, PayloadDict
 
 __all__ = ["JsonEncoderFunction", "Payload", "PayloadDict"]
 

@@ -8,9 +8,8 @@ from snowplow_tracker._protocol.json import dumps
 from snowplow_tracker._protocol.parameters import check_schema, known_schemas
 from snowplow_tracker._protocol.text import plain
 from snowplow_tracker._protocol.value_object import ValueObject
-from snowplow_tracker.contracts import non_empty_string as non_empty_string
-from snowplow_tracker.typing import PayloadDict as PayloadDict
-from snowplow_tracker.typing import PayloadDictList as PayloadDictList
+from snowplow_tracker.contracts import non_empty_string
+from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 __all__ = ["PayloadDict", "PayloadDictList", "SelfDescribingJson", "non_empty_string"]
 

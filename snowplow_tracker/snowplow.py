@@ -7,12 +7,12 @@ from typing import Any, Dict, Optional
 
 from snowplow_tracker._protocol.text import described
 from snowplow_tracker.contracts import contracts_enabled
-from snowplow_tracker.emitter_configuration import EmitterConfiguration as EmitterConfiguration
-from snowplow_tracker.emitters import Emitter as Emitter
+from snowplow_tracker.emitter_configuration import EmitterConfiguration
+from snowplow_tracker.emitters import Emitter
 from snowplow_tracker.subject import Subject
-from snowplow_tracker.tracker import Tracker as Tracker
-from snowplow_tracker.tracker_configuration import TrackerConfiguration as TrackerConfiguration
-from snowplow_tracker.typing import Method as Method
+from snowplow_tracker.tracker import Tracker
+from snowplow_tracker.tracker_configuration import TrackerConfiguration
+from snowplow_tracker.typing import Method
 
 __all__ = [
     "Emitter",

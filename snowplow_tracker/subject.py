@@ -10,12 +10,8 @@ from snowplow_tracker._protocol.cookies import parse_id_cookie
 from snowplow_tracker._protocol.parameters import pixels, sent_value
 from snowplow_tracker._protocol.text import plain
 from snowplow_tracker._protocol.value_object import ValueObject
-from snowplow_tracker.contracts import contracts_enabled
-from snowplow_tracker.contracts import greater_than as greater_than
-from snowplow_tracker.contracts import one_of as one_of
-from snowplow_tracker.typing import SUPPORTED_PLATFORMS as SUPPORTED_PLATFORMS
-from snowplow_tracker.typing import PayloadDict as PayloadDict
-from snowplow_tracker.typing import SupportedPlatform as SupportedPlatform
+from snowplow_tracker.contracts import contracts_enabled, greater_than, one_of
+from snowplow_tracker.typing import SUPPORTED_PLATFORMS, PayloadDict, SupportedPlatform
 
 __all__ = [
     "DEFAULT_PLATFORM",

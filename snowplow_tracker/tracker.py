@@ -23,7 +23,7 @@ from typing import (
     cast,
     overload,
 )
-from warnings import warn as warn
+from warnings import warn
 
 from snowplow_tracker._checks import check_seconds
 from snowplow_tracker._compat.keywords import takes_keyword
@@ -34,35 +34,37 @@ from snowplow_tracker._protocol import deferred, text
 from snowplow_tracker._protocol.event_ids import new_id
 from snowplow_tracker._protocol.json import check_json_encoder
 from snowplow_tracker._protocol.parameters import canonical_uuid, sent_value, warn_once
-from snowplow_tracker.constants import BASE_SCHEMA_PATH as BASE_SCHEMA_PATH
-from snowplow_tracker.constants import DEFAULT_ENCODE_BASE64 as DEFAULT_ENCODE_BASE64
-from snowplow_tracker.constants import SCHEMA_TAG as SCHEMA_TAG
-from snowplow_tracker.constants import VERSION as VERSION
-from snowplow_tracker.contracts import contracts_enabled
-from snowplow_tracker.contracts import form_element as form_element
-from snowplow_tracker.contracts import non_empty as non_empty
-from snowplow_tracker.contracts import non_empty_string as non_empty_string
-from snowplow_tracker.contracts import one_of as one_of
-from snowplow_tracker.events import Event as Event
-from snowplow_tracker.events import PagePing as PagePing
-from snowplow_tracker.events import PageView as PageView
-from snowplow_tracker.events import ScreenView as ScreenView
-from snowplow_tracker.events import SelfDescribing as SelfDescribing
-from snowplow_tracker.events import StructuredEvent as StructuredEvent
+from snowplow_tracker.constants import BASE_SCHEMA_PATH, DEFAULT_ENCODE_BASE64, SCHEMA_TAG, VERSION
+from snowplow_tracker.contracts import (
+    contracts_enabled,
+    form_element,
+    non_empty,
+    non_empty_string,
+    one_of,
+)
+from snowplow_tracker.events import (
+    Event,
+    PagePing,
+    PageView,
+    ScreenView,
+    SelfDescribing,
+    StructuredEvent,
+)
 from snowplow_tracker.events.event import PURE_BUILDERS, build_detached
 from snowplow_tracker.payload import Payload
 from snowplow_tracker.scope import ScopeState, innermost, remove_identifiers, surroundings
-from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
-from snowplow_tracker.subject import DEFAULT_PLATFORM
-from snowplow_tracker.subject import Subject as Subject
-from snowplow_tracker.typing import FORM_NODE_NAMES as FORM_NODE_NAMES
-from snowplow_tracker.typing import FORM_TYPES as FORM_TYPES
-from snowplow_tracker.typing import ElementClasses as ElementClasses
-from snowplow_tracker.typing import EmitterProtocol as EmitterProtocol
-from snowplow_tracker.typing import FormClasses as FormClasses
-from snowplow_tracker.typing import FormNodeName as FormNodeName
-from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
-from snowplow_tracker.typing import PayloadDict
+from snowplow_tracker.self_describing_json import SelfDescribingJson
+from snowplow_tracker.subject import DEFAULT_PLATFORM, Subject
+from snowplow_tracker.typing import (
+    FORM_NODE_NAMES,
+    FORM_TYPES,
+    ElementClasses,
+    EmitterProtocol,
+    FormClasses,
+    FormNodeName,
+    JsonEncoderFunction,
+    PayloadDict,
+)
 
 __all__ = [
     "BASE_SCHEMA_PATH",

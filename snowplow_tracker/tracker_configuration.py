@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Optional
 
 from snowplow_tracker._protocol.json import check_json_encoder
-from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
+from snowplow_tracker.typing import JsonEncoderFunction
 
 __all__ = ["JsonEncoderFunction", "TrackerConfiguration"]
 

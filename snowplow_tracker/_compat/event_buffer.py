@@ -7,8 +7,6 @@ from typing import Any, Callable, Iterable, List, Tuple
 
 from snowplow_tracker.typing import PayloadDict
 
-__all__ = ["EventBuffer"]
-
 _CHANGES = (
     "append",
     "clear",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-__all__ = ["names_parameter", "takes_keyword"]
-
 
 def names_parameter(function: Callable[..., Any], name: str) -> bool:
     """Return whether a function has a parameter of that name; False if that is unknown."""

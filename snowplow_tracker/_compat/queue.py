@@ -6,8 +6,6 @@ from typing import Any, Callable
 
 from snowplow_tracker.typing import PayloadDictList
 
-__all__ = ["LegacyQueue"]
-
 
 class LegacyQueue:
     """Presents an emitter as if there were a queue between its store and its threads.

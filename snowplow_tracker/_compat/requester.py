@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-__all__ = ["Requester"]
-
 
 class Requester:
     """The two functions with which an emitter makes its requests.

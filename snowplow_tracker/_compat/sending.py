@@ -10,8 +10,6 @@ from snowplow_tracker._delivery.outcome import Verdict, classify, read_status
 from snowplow_tracker._http.endpoint import collector_uri
 from snowplow_tracker.typing import HttpProtocol, Method, PayloadDictList
 
-__all__ = ["LegacySending"]
-
 
 class LegacySending:
     """Methods for subclasses that copied `send_events` of 1.1.0 and call them, and for programs that look inside.

@@ -6,8 +6,6 @@ from typing import Any, Callable
 
 from snowplow_tracker.typing import PayloadDictList
 
-__all__ = ["StoreInUse"]
-
 
 class StoreInUse:
     """A store whose `cleanup` goes through the engine, which has to know what became of the events.

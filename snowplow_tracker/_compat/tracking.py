@@ -42,8 +42,6 @@ else:
         return mark
 
 
-__all__ = ["DeprecatedTracking"]
-
 _Context = Optional[List[SelfDescribingJson]]
 
 

@@ -7,8 +7,6 @@ from typing import Mapping, NamedTuple, Optional
 from snowplow_tracker._delivery.stats import DropReason
 from snowplow_tracker.typing import PayloadDict
 
-__all__ = ["NOTHING", "Checkpoint", "Counts", "Progress", "Tally", "dropped"]
-
 _NONE_DROPPED: Mapping[DropReason, int] = MappingProxyType({})
 
 

@@ -31,8 +31,6 @@ from snowplow_tracker._process.event_loops import in_event_loop
 from snowplow_tracker.event_store import EventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
-__all__ = ["Engine"]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 

@@ -10,8 +10,6 @@ import sys
 from types import FrameType
 from typing import Iterator, Optional
 
-__all__ = ["is_from_log_record"]
-
 _PACKAGE = __name__.partition(".")[0]
 
 

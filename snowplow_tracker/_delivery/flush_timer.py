@@ -11,8 +11,6 @@ from snowplow_tracker._delivery.threads import Starting, start_daemon
 from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.locking import LockOrder, Signal, new_lock
 
-__all__ = ["FlushTimer", "RetryTimer"]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 

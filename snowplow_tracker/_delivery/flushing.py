@@ -13,8 +13,6 @@ from snowplow_tracker._delivery.settlement import Settlement
 from snowplow_tracker._delivery.state import Core, Phase
 from snowplow_tracker._delivery.stats import EmitterState
 
-__all__ = ["AutomaticFlush", "Flushing"]
-
 _PATIENCE = 2.0
 """Seconds after which a flush without a deadline stops asking a store that holds events and returns none."""
 

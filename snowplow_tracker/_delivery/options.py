@@ -14,23 +14,6 @@ from snowplow_tracker._messages import choice_text
 from snowplow_tracker.contracts import one_of
 from snowplow_tracker.event_store import OVERFLOW_POLICIES
 
-__all__ = [
-    "CHECKS",
-    "DEFAULT_BUFFER_BYTES",
-    "DEFAULT_FLUSH_INTERVAL",
-    "DEFAULT_MAX_REQUEST_EVENTS",
-    "DEFAULT_REQUEST_TIMEOUT",
-    "SWITCHED_OFF",
-    "SWITCHED_ON",
-    "Check",
-    "check_arguments",
-    "check_number",
-    "check_seconds",
-    "check_timeout",
-    "described_as_in",
-    "is_disabled_by_environment",
-]
-
 Check = Callable[[str, Any], None]
 """Raises TypeError or ValueError for an invalid value; called with the name of the parameter and the value."""
 

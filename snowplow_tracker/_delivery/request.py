@@ -10,8 +10,6 @@ from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._protocol.text import well_formed
 from snowplow_tracker.typing import PayloadDict
 
-__all__ = ["as_query_parameters", "request"]
-
 
 def request(
     function: Callable[..., Any],

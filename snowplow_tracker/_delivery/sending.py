@@ -25,8 +25,6 @@ from snowplow_tracker._protocol.bodies import EventEncoder
 from snowplow_tracker._protocol.text import well_formed
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
-__all__ = ["Dispatch", "Sending", "Step"]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 _MAX_URL_BYTES = 16_000

@@ -29,8 +29,6 @@ from snowplow_tracker._protocol import deferred
 from snowplow_tracker.event_store import EventStore, InMemoryEventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
-__all__ = ["Settlement", "StoreAccess", "in_worker", "passes_on"]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 in_worker: ContextVar[bool] = ContextVar("snowplow_tracker_worker", default=False)

@@ -21,17 +21,6 @@ from snowplow_tracker._delivery.stats import DropReason, EmitterState
 from snowplow_tracker._process.locking import LockOrder, Signal, new_lock, release_if_leaked
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
-__all__ = [
-    "Batch",
-    "CircuitBreaker",
-    "Core",
-    "Demand",
-    "Ledger",
-    "Permit",
-    "Phase",
-    "permit_in_use",
-]
-
 
 class Batch:
     """Events that were taken out of the store.

@@ -19,8 +19,6 @@ from snowplow_tracker._process.locking import (
     release_if_leaked,
 )
 
-__all__ = ["Workers", "start_daemon"]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 _START_AGAIN_SECONDS = 1.0

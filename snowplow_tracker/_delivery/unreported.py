@@ -11,8 +11,6 @@ from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
 from snowplow_tracker._protocol import parameters
 
-__all__ = ["is_heard", "note", "take_summary", "warn", "warn_once"]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 _unreported: Dict[str, Tuple[Dict[DropReason, int], str]] = {}

@@ -22,8 +22,6 @@ from urllib.parse import urlencode
 from snowplow_tracker._http.keep_alive import Origin
 from snowplow_tracker._process.interrupts import is_interrupt
 
-__all__ = ["Plan", "is_replaced", "knows_requests", "plan", "prepare", "tls_context"]
-
 _PLAIN_URL = re.compile(
     r"(https?)://([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::([0-9]{1,5}))?(/[A-Za-z0-9._~/-]*)",
     re.ASCII,

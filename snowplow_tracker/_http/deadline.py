@@ -5,8 +5,6 @@ from typing import Any, NamedTuple, Optional
 
 from snowplow_tracker._process.clock import monotonic
 
-__all__ = ["DEADLINE", "Limits", "clip", "limits_of"]
-
 DEADLINE: ContextVar[Optional[float]] = ContextVar("snowplow_tracker_deadline", default=None)
 """When the flush, `close()` or exit that makes a request ends, in monotonic seconds; the request ends by then."""
 

@@ -11,19 +11,6 @@ from snowplow_tracker._protocol.parameters import warn_once
 from snowplow_tracker.contracts import one_of
 from snowplow_tracker.typing import HttpProtocol
 
-__all__ = [
-    "METHODS",
-    "PROTOCOLS",
-    "as_post_url",
-    "check_port",
-    "collector_uri",
-    "default_protocol",
-    "is_this_machine",
-    "printable",
-    "redact",
-    "warn_of_plain_http",
-]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 PROTOCOLS = {"http", "https"}

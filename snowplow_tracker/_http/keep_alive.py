@@ -16,8 +16,6 @@ from snowplow_tracker._http.sockets import Response, connect, set_read_by
 from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt
 
-__all__ = ["Answer", "KeepAliveClient", "Origin"]
-
 _MAX_READ = 65_536
 """Maximum bytes of an answer that are read so that its connection can be used again. They are not looked at."""
 _MAX_IDLE_SECONDS = 60.0

@@ -18,8 +18,6 @@ from typing import Any, Dict, List, Optional, Tuple
 from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt
 
-__all__ = ["Response", "connect", "set_read_by"]
-
 _MIN_SECONDS = 0.001
 _INFORMATIONAL = range(100, 200)
 _SWITCHING_PROTOCOLS = 101

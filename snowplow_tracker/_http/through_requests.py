@@ -10,8 +10,6 @@ from snowplow_tracker._http.deadline import Limits, limits_of
 from snowplow_tracker._http.sockets import Response, connect, set_read_by
 from snowplow_tracker._process.clock import monotonic
 
-__all__ = ["ThroughRequests", "import_late_parts"]
-
 _MAX_READ = 65_536
 _MAX_IDLE_SECONDS = 60.0
 _MAX_IDLE = 100

@@ -13,8 +13,6 @@ from snowplow_tracker._http.through_requests import ThroughRequests, import_late
 from snowplow_tracker._process.interrupts import is_interrupt, unwrapped
 from snowplow_tracker.typing import Session
 
-__all__ = ["Transport"]
-
 _abandoned: List[Any] = []
 """Pools of a parent process, kept for the reason given in `through_requests`."""
 

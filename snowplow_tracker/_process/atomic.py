@@ -13,8 +13,6 @@ from itertools import islice, repeat, starmap
 from operator import methodcaller
 from typing import Any, Callable, Deque, List
 
-__all__ = ["all_at_once", "move_back", "move_oldest"]
-
 _call = methodcaller("__call__")
 
 

@@ -11,8 +11,6 @@ import time
 from functools import partial
 from typing import Callable
 
-__all__ = ["monotonic", "wall_clock"]
-
 
 def _call(name: str) -> float:
     return float(getattr(time, name)())

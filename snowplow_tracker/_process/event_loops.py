@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["in_event_loop"]
-
 
 def in_event_loop() -> bool:
     """Return whether asyncio, trio or Twisted is running in the calling thread. It imports none of them."""

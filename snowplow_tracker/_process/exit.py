@@ -25,19 +25,6 @@ from snowplow_tracker._process import fork, libraries, signals
 from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt
 
-__all__ = [
-    "begin",
-    "finish",
-    "flush_all",
-    "flush_on_sigterm",
-    "hold",
-    "is_exiting",
-    "prepare",
-    "register_last",
-    "release",
-    "resume",
-]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 is_exiting = False

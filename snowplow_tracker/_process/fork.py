@@ -24,8 +24,6 @@ from typing import Any, Callable, Dict, List
 
 from snowplow_tracker._process.interrupts import is_interrupt
 
-__all__ = ["check", "register", "register_function"]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 process_id = os.getpid()

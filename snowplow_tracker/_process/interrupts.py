@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Iterator, List, Optional, Tuple, Type
 
-__all__ = ["is_interrupt", "suppress", "unwrapped"]
-
 _WAITING = (
     "email",
     "eventlet",

@@ -16,8 +16,6 @@ from snowplow_tracker._process import fork
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._process.signals import Ending, handle_if_nobody_does
 
-__all__ = ["hook"]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 _hooked: Dict[str, Tuple[int, Any]] = {}

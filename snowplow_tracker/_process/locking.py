@@ -21,9 +21,6 @@ from typing import Any, Callable, Collection, ContextManager, Iterator, List, Op
 
 from snowplow_tracker._process.clock import monotonic
 
-__all__ = ["Lock", "LockOrder", "Signal", "hold", "is_running", "new_lock", "release_if_leaked"]
-
-
 _WITH_IS_SAFE = (3, 11) <= sys.version_info < (3, 14)
 """Whether an interrupt cannot occur between `with` and its body, nor between the body and the release, for a lock of C."""
 

@@ -7,8 +7,6 @@ import threading
 from types import FrameType
 from typing import Any, Callable, NamedTuple, Optional, Sequence
 
-__all__ = ["Ending", "handle", "handle_if_nobody_does"]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 _PACKAGE = __name__.partition(".")[0] + "."

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NoReturn, Tuple, TypeVar, Union
 
-__all__ = ["Unpicklable"]
-
 
 class Unpicklable:
     """An object whose queue, connections and threads a pickle or a deep copy would not have.

@@ -8,8 +8,6 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from snowplow_tracker._protocol.json import dumps
 from snowplow_tracker.typing import JsonEncoderFunction, PayloadDict
 
-__all__ = ["KeptEntity", "copy_of_data"]
-
 
 class KeptEntity:
     """A copy of an entity: later changes of its data have no effect on events.

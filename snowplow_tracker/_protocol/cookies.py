@@ -6,8 +6,6 @@ from typing import Dict, Iterator, List, Optional, Tuple
 
 from snowplow_tracker._protocol.parameters import canonical_uuid
 
-__all__ = ["id_cookie_values", "parse_cookies", "parse_id_cookie"]
-
 _MAX_ID_LENGTH = 128
 _MAX_INDEX = 2**31 - 1
 

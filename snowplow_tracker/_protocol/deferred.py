@@ -17,18 +17,6 @@ from snowplow_tracker._protocol.json import dumps
 from snowplow_tracker.constants import CONTEXT_SCHEMA, UNSTRUCT_EVENT_SCHEMA
 from snowplow_tracker.typing import PayloadDict
 
-__all__ = [
-    "CONTEXTS",
-    "DEFERRED_NAMES",
-    "UNSTRUCT_EVENT",
-    "Envelope",
-    "complete",
-    "completed",
-    "takes_deferred",
-    "takes_deferred_values",
-    "to_base64",
-]
-
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _MARK = b"\0"

@@ -8,8 +8,6 @@ Lambda SnapStart, Firecracker), which no process id and no clock tells for certa
 import errno
 import os
 
-__all__ = ["new_id"]
-
 # The variant keeps two random bits of a digit, and sets the others: 8, 9, a or b.
 _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4))
 

@@ -25,8 +25,6 @@ from snowplow_tracker._protocol.text import (
 )
 from snowplow_tracker.typing import JsonEncoderFunction
 
-__all__ = ["MAX_DEPTH", "check_json_encoder", "dumps"]
-
 MAX_DEPTH = 500
 """Maximum depth of data that is converted, or if the recursion limit is too high to stop the encoder in time."""
 

@@ -19,25 +19,6 @@ from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._protocol.text import note, plain, type_name
 from snowplow_tracker.typing import PayloadDict
 
-__all__ = [
-    "COLLECTIONS",
-    "LONG",
-    "MAX_LENGTHS",
-    "SCHEMA_URI",
-    "add",
-    "canonical_uuid",
-    "check_schema",
-    "check_url",
-    "is_first",
-    "known_schemas",
-    "milliseconds",
-    "pixels",
-    "point_in_time",
-    "recent_origins",
-    "sent_value",
-    "warn_once",
-]
-
 logger = logging.getLogger("snowplow_tracker.events")
 
 MAX_LENGTHS: Dict[str, int] = {

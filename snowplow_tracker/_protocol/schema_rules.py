@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Iterable, List, Optional, Union
 
-__all__ = ["RuleSet", "SchemaRule", "event_schema"]
-
 _PART = "[A-Za-z0-9_-]+"
 _NAME = "[A-Za-z0-9_.-]+"
 _NUMBER = "[0-9]+"

@@ -12,17 +12,6 @@ from typing import Any
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker.typing import PayloadDict
 
-__all__ = [
-    "STEADY_TYPES",
-    "described",
-    "has_string_form",
-    "note",
-    "plain",
-    "resolve",
-    "type_name",
-    "well_formed",
-]
-
 STEADY_TYPES = frozenset({str, bytes, bool, int, float, type(None)})
 """Types whose string form never changes."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from copy import copy
 from typing import Any, Dict, Mapping, TypeVar
 
-__all__ = ["ValueObject"]
-
 
 class ValueObject:
     """An object that equals another one of its type with equal contents."""

@@ -7,8 +7,6 @@ from typing import Any, Optional
 
 from snowplow_tracker.typing import PayloadDict
 
-__all__ = ["decode", "encode"]
-
 encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 """Encode an event as one line of ASCII."""
 

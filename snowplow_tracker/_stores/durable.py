@@ -14,8 +14,6 @@ from snowplow_tracker.contracts import one_of
 from snowplow_tracker.event_store import OVERFLOW_POLICIES, EventStore, Overflow
 from snowplow_tracker.typing import PayloadDictList
 
-__all__ = ["DurableStore"]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 

@@ -12,8 +12,6 @@ from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._stores.bodies import decode
 from snowplow_tracker.typing import PayloadDict
 
-__all__ = ["HandedOut", "LeaseKeeper", "LeasedEvent"]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 _ABANDONED_AFTER = 2.0

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["redact"]
-
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*:/*"
 # Up to the last @, since an unquoted password may contain any character.
 _USERINFO_OF_URL = re.compile(rf"^({_SCHEME}).*@", re.DOTALL)

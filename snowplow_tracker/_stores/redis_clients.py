@@ -14,18 +14,6 @@ from snowplow_tracker._process.locking import hold
 from snowplow_tracker._protocol.parameters import warn_once
 from snowplow_tracker._stores.redaction import redact
 
-__all__ = [
-    "LazyCluster",
-    "Undecoded",
-    "check_client",
-    "connect",
-    "decodes",
-    "is_cluster",
-    "is_many",
-    "pools",
-    "redis_module",
-]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 _SCHEMES = ("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")

@@ -9,8 +9,6 @@ from snowplow_tracker._process.interrupts import suppress
 from snowplow_tracker._stores.redis_link import RedisLink
 from snowplow_tracker._stores.redis_stream import RedisStream
 
-__all__ = ["RedisCounts"]
-
 _LOOK_AT_LENGTH_EVERY = 100
 _LOOK_AT_LENGTH_INTERVAL = 1.0
 _NEARLY_FULL = 0.9

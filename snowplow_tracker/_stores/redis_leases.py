@@ -14,8 +14,6 @@ from snowplow_tracker._stores.redis_stream import Entries, RedisStream
 from snowplow_tracker._stores.redis_writer import RedisWriter
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
-__all__ = ["RedisLeases"]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 _CLAIM_INTERVAL = 1.0

@@ -14,8 +14,6 @@ from snowplow_tracker._process.locking import hold, is_running
 from snowplow_tracker._stores.redaction import redact
 from snowplow_tracker._stores.redis_clients import LazyCluster, pools, redis_module
 
-__all__ = ["Breaker", "RedisLink"]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 _POLICY = RetryPolicy(first_window=0.2, growth=2.0)

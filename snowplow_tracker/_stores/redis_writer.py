@@ -20,8 +20,6 @@ from snowplow_tracker._stores.redis_link import RedisLink
 from snowplow_tracker._stores.redis_stream import RedisStream
 from snowplow_tracker.typing import PayloadDict
 
-__all__ = ["RedisWriter"]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 _Settled = Dict[str, Optional[PayloadDict]]

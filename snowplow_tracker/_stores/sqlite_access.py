@@ -21,8 +21,6 @@ from snowplow_tracker._process.locking import hold, is_running
 from snowplow_tracker._stores.sqlite_file import SQLiteFile, SQLiteStoreError, is_locked, rollback
 from snowplow_tracker._stores.sqlite_leases import SQLiteLeases
 
-__all__ = ["FAILURES", "LOCK_TIMEOUT_WHILE_FAILING", "ReenteredError", "SQLiteAccess"]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 FAILURES = (sqlite3.Error, SQLiteStoreError)

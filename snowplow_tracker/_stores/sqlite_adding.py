@@ -10,8 +10,6 @@ from snowplow_tracker._stores.sqlite_access import LOCK_TIMEOUT_WHILE_FAILING, S
 from snowplow_tracker._stores.sqlite_file import MAX_WAL_BYTES, SQLiteStoreError, is_full
 from snowplow_tracker._stores.sqlite_leases import WAITING, oldest_waiting, remove
 
-__all__ = ["SQLiteAdding"]
-
 # One statement, and so one commit (fast path).
 _ADD = f"INSERT INTO event (body) SELECT ? WHERE {WAITING} < ?"
 

@@ -12,16 +12,6 @@ from typing import Any, Callable, List, Optional, Tuple
 from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt, suppress
 
-__all__ = [
-    "SQLiteFile",
-    "SQLiteStoreError",
-    "is_damage",
-    "is_full",
-    "is_locked",
-    "pragma",
-    "rollback",
-]
-
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 PAGE_BYTES = 4_096

@@ -11,8 +11,6 @@ from snowplow_tracker._process.identity import is_gone
 from snowplow_tracker._stores.leasing import HandedOut
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
-__all__ = ["WAITING", "Lease", "Row", "SQLiteLeases", "oldest_waiting", "remove"]
-
 WAITING = "(SELECT events FROM total) - (SELECT coalesce(sum(events), 0) FROM lease)"
 """SQL for the number of queued events."""
 _BEYOND_ALL_IDS = 1 << 62

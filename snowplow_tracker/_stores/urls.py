@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from snowplow_tracker.redis_event_store import RedisEventStore
     from snowplow_tracker.sqlite_event_store import SQLiteEventStore
 
-__all__ = ["FORMS", "missing_file", "missing_stream", "open_store"]
-
 FORMS = (
     "sqlite:///relative/path, sqlite:////absolute/path, redis://[[user]:password@]host[:port]/db, "
     "rediss://... (TLS), unix:///path/of/socket?db=0, redis+sentinel://host:port,host:port/service/db or "

@@ -1,10 +1,10 @@
 """The types of events."""
 
-from snowplow_tracker.events.event import Event as Event
-from snowplow_tracker.events.page_ping import PagePing as PagePing
-from snowplow_tracker.events.page_view import PageView as PageView
-from snowplow_tracker.events.screen_view import ScreenView as ScreenView
-from snowplow_tracker.events.self_describing import SelfDescribing as SelfDescribing
-from snowplow_tracker.events.structured_event import StructuredEvent as StructuredEvent
+from snowplow_tracker.events.event import Event
+from snowplow_tracker.events.page_ping import PagePing
+from snowplow_tracker.events.page_view import PageView
+from snowplow_tracker.events.screen_view import ScreenView
+from snowplow_tracker.events.self_describing import SelfDescribing
+from snowplow_tracker.events.structured_event import StructuredEvent
 
 __all__ = ["Event", "PagePing", "PageView", "ScreenView", "SelfDescribing", "StructuredEvent"]

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from snowplow_tracker.events.event import Event
 
-__all__ = ["Parameter", "parameters_of", "required_string"]
-
 _Value = TypeVar("_Value")
 _OF_PAYLOAD: Callable[[Event], Dict[str, Any]] = attrgetter("payload.nv_pairs")
 

@@ -11,15 +11,13 @@ from snowplow_tracker._protocol.deferred import CONTEXTS
 from snowplow_tracker._protocol.parameters import LONG
 from snowplow_tracker._protocol.text import described, type_name
 from snowplow_tracker._protocol.value_object import ValueObject
-from snowplow_tracker.constants import CONTEXT_SCHEMA as CONTEXT_SCHEMA
+from snowplow_tracker.constants import CONTEXT_SCHEMA
 from snowplow_tracker.contracts import contracts_enabled
 from snowplow_tracker.events._parameter import parameters_of
 from snowplow_tracker.payload import Payload, add_enveloped
-from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
-from snowplow_tracker.subject import Subject as Subject
-from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
-from snowplow_tracker.typing import PayloadDict as PayloadDict
-from snowplow_tracker.typing import Timestamp
+from snowplow_tracker.self_describing_json import SelfDescribingJson
+from snowplow_tracker.subject import Subject
+from snowplow_tracker.typing import JsonEncoderFunction, PayloadDict, Timestamp
 
 __all__ = [
     "CONTEXT_SCHEMA",

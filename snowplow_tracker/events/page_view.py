@@ -6,11 +6,11 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from snowplow_tracker._protocol import parameters as protocol
 from snowplow_tracker._protocol.parameters import LONG
-from snowplow_tracker.contracts import non_empty_string as non_empty_string
+from snowplow_tracker.contracts import non_empty_string
 from snowplow_tracker.events._parameter import Parameter, required_string
-from snowplow_tracker.events.event import Event as Event
-from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
-from snowplow_tracker.subject import Subject as Subject
+from snowplow_tracker.events.event import Event
+from snowplow_tracker.self_describing_json import SelfDescribingJson
+from snowplow_tracker.subject import Subject
 from snowplow_tracker.typing import Timestamp
 
 __all__ = ["Event", "PageView", "SelfDescribingJson", "Subject", "non_empty_string"]

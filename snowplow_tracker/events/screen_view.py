@@ -8,18 +8,15 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional
 from snowplow_tracker._protocol.deferred import UNSTRUCT_EVENT
 from snowplow_tracker._protocol.event_ids import new_id
 from snowplow_tracker._protocol.parameters import canonical_uuid, warn_once
-from snowplow_tracker.constants import MOBILE_SCHEMA_PATH as MOBILE_SCHEMA_PATH
-from snowplow_tracker.constants import SCHEMA_TAG as SCHEMA_TAG
-from snowplow_tracker.contracts import non_empty_string as non_empty_string
+from snowplow_tracker.constants import MOBILE_SCHEMA_PATH, SCHEMA_TAG
+from snowplow_tracker.contracts import non_empty_string
 from snowplow_tracker.events._parameter import Parameter
-from snowplow_tracker.events.event import Event as Event
-from snowplow_tracker.events.event import pure
-from snowplow_tracker.events.self_describing import SelfDescribing as SelfDescribing
+from snowplow_tracker.events.event import Event, pure
+from snowplow_tracker.events.self_describing import SelfDescribing
 from snowplow_tracker.payload import Payload, add_enveloped
-from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
-from snowplow_tracker.subject import Subject as Subject
-from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
-from snowplow_tracker.typing import Timestamp
+from snowplow_tracker.self_describing_json import SelfDescribingJson
+from snowplow_tracker.subject import Subject
+from snowplow_tracker.typing import JsonEncoderFunction, Timestamp
 
 __all__ = [
     "MOBILE_SCHEMA_PATH",

@@ -6,16 +6,13 @@ from typing import Any, List, Mapping, Optional
 
 from snowplow_tracker._protocol.deferred import UNSTRUCT_EVENT
 from snowplow_tracker._protocol.text import described
-from snowplow_tracker.constants import UNSTRUCT_EVENT_SCHEMA as UNSTRUCT_EVENT_SCHEMA
-from snowplow_tracker.contracts import contracts_enabled
-from snowplow_tracker.contracts import non_empty as non_empty
-from snowplow_tracker.events.event import Event as Event
-from snowplow_tracker.events.event import pure
+from snowplow_tracker.constants import UNSTRUCT_EVENT_SCHEMA
+from snowplow_tracker.contracts import contracts_enabled, non_empty
+from snowplow_tracker.events.event import Event, pure
 from snowplow_tracker.payload import Payload, add_enveloped
-from snowplow_tracker.self_describing_json import SelfDescribingJson as SelfDescribingJson
-from snowplow_tracker.subject import Subject as Subject
-from snowplow_tracker.typing import JsonEncoderFunction as JsonEncoderFunction
-from snowplow_tracker.typing import Timestamp
+from snowplow_tracker.self_describing_json import SelfDescribingJson
+from snowplow_tracker.subject import Subject
+from snowplow_tracker.typing import JsonEncoderFunction, Timestamp
 
 __all__ = [
     "UNSTRUCT_EVENT_SCHEMA",

@@ -54,15 +54,6 @@ if TYPE_CHECKING:
 else:
     RequestOptions = Dict[str, Any]
 
-__all__ = [
-    "DEFAULTS",
-    "TRACKED",
-    "IncomingRequest",
-    "RequestOptions",
-    "RequestScope",
-    "RequestTracking",
-]
-
 DEFAULTS: RequestOptions = {
     "trusted_proxies": 0,
     "useragent": True,

@@ -7,8 +7,6 @@ import contextvars
 import threading
 from typing import Any, Callable, TypeVar
 
-__all__ = ["in_thread"]
-
 _Result = TypeVar("_Result")
 
 

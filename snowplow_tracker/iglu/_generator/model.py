@@ -11,22 +11,6 @@ from urllib.parse import unquote
 from snowplow_tracker.iglu._generator.names import class_name, property_names, singular, unique
 from snowplow_tracker.iglu.schema_key import SchemaKey
 
-__all__ = [
-    "ANY",
-    "NULL",
-    "ClassModel",
-    "DictOf",
-    "Hint",
-    "ListOf",
-    "LiteralOf",
-    "Object",
-    "Plain",
-    "Property",
-    "UnionOf",
-    "UnusableSchemaError",
-    "classes_of",
-]
-
 _MAX_LITERALS = 500
 """A type of more values is slow in every type checker, and nobody reads it."""
 _MAX_ALTERNATIVES = 30

@@ -7,8 +7,6 @@ import re
 import unicodedata
 from typing import Dict, Iterable, List, Set
 
-__all__ = ["class_name", "property_names", "singular", "unique"]
-
 _TAKEN_PROPERTIES = frozenset(
     {
         # The attributes of the base classes (a test compares them), and the names that generated methods use.

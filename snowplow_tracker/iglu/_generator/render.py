@@ -23,8 +23,6 @@ from snowplow_tracker.iglu._generator.model import (
     UnionOf,
 )
 
-__all__ = ["Specification", "module_text"]
-
 _WIDTH = 88
 _INDENT = "    "
 # These characters are written as escapes: they do not print, or change how the text around them is shown. They are

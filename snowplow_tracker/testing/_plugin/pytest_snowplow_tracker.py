@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from snowplow_tracker import Tracker
     from snowplow_tracker.testing import Collector, RecordingEmitter
 
-__all__ = ["snowplow_collector", "snowplow_emitter", "snowplow_tracker"]
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options of the configuration file.
