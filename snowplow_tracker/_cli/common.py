@@ -6,9 +6,9 @@ import argparse
 import math
 import os
 import sys
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ContextManager, Optional, TextIO
+from typing import TYPE_CHECKING, Any, ContextManager, Iterator, Optional, TextIO
 
 from snowplow_tracker._messages import escaped, naming
 
@@ -26,9 +26,28 @@ def program() -> str:
 
 def say(command: str, text: str, status: int) -> int:
     """Say on standard error what is wrong; return the exit status that it leads to."""
-    if sys.stderr is not None:
-        print(f"{program()} {command}: {escaped(text)}", file=sys.stderr)
+    show(f"{program()} {command}: {escaped(text)}", sys.stderr)
     return status
+
+
+def show(text: str, stream: Optional[TextIO]) -> None:
+    """Print a line. If that fails, all that follows is discarded, since the exit status is about the work."""
+    if stream is None:
+        return
+    with writing_to(stream):
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+
+
+@contextmanager
+def writing_to(stream: TextIO) -> Iterator[None]:
+    """Have an error of a stream discard what is written there, and say so unless its reader is gone, as after `head`."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # a ValueError if it is closed
+        silence(stream)
+        if stream is not sys.stderr and not isinstance(error, BrokenPipeError):
+            show(f"{program()}: the output cannot be written: {error}", sys.stderr)
 
 
 def silence(stream: Any) -> None:

@@ -7,7 +7,7 @@ import sys
 import uuid
 from typing import TYPE_CHECKING, List, Optional
 
-from snowplow_tracker._cli.common import SWITCHED_OFF, say
+from snowplow_tracker._cli.common import SWITCHED_OFF, say, show, writing_to
 
 if TYPE_CHECKING:
     from snowplow_tracker.tracker import Tracker
@@ -34,7 +34,7 @@ def run(_args: argparse.Namespace) -> int:
     if is_disabled_by_environment():
         return say("demo", f"{SWITCHED_OFF}: unset it to see events arrive", 2)
     with Collector() as collector:
-        print(f"A collector listens on {collector.endpoint}")
+        show(f"A collector listens on {collector.endpoint}", sys.stdout)
         subject = Subject().set_platform("srv").set_user_id("visitor-7").set_lang("en")
         tracker = Snowplow.create_tracker(
             namespace="demo",
@@ -47,19 +47,20 @@ def run(_args: argparse.Namespace) -> int:
                 sent = _track_one_of_each(tracker)
         finally:
             Snowplow.remove_tracker(tracker)
-        print(f"{len(sent)} events were tracked. This is what arrived:\n")
+        show(f"{len(sent)} events were tracked. This is what arrived:\n", sys.stdout)
         try:
             collector.wait_for(len(sent), 10.0)
         except EventsMissingError as error:
-            print(error, file=sys.stderr)
+            show(str(error), sys.stderr)
             return 1
-        collector.print_events()
+        with writing_to(sys.stdout):
+            collector.print_events()
         arrived = {event.event_id for event in collector.good}
         missing = [each for each in sent if each not in arrived]
         if missing:
-            print(f"Not valid: {', '.join(map(str, missing))}", file=sys.stderr)
+            show(f"Not valid: {', '.join(map(str, missing))}", sys.stderr)
             return 1
-    print("All of them arrived, and all are valid.")
+    show("All of them arrived, and all are valid.", sys.stdout)
     return 0
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional
 
-from snowplow_tracker._cli.common import add_schema_arguments, resolver_from, say
+from snowplow_tracker._cli.common import add_schema_arguments, resolver_from, say, show, silence
 
 if TYPE_CHECKING:
     from snowplow_tracker.iglu.resolver import Resolver
@@ -106,7 +106,14 @@ def run(args: argparse.Namespace) -> int:
         _say(f"{key}: no class, since {reason}", INCOMPLETE)
     status = INCOMPLETE if generated.problems else DONE
     if args.out == "-":
-        sys.stdout.buffer.write(generated.text.encode())
+        if sys.stdout is None:
+            return _say("the standard output is closed", USAGE)
+        try:
+            sys.stdout.buffer.write(generated.text.encode())
+            sys.stdout.flush()
+        except OSError as error:
+            silence(sys.stdout)
+            return _say(f"the standard output: {error}", USAGE)
         return status
     out = Path(args.out)
     try:
@@ -123,8 +130,9 @@ def run(args: argparse.Namespace) -> int:
             out.write_bytes(generated.text.encode())
         except OSError as error:
             return _say(str(error), USAGE)
-    print(
-        f"{out}: {len(generated.classes):,} {'class' if len(generated.classes) == 1 else 'classes'}"
+    show(
+        f"{out}: {len(generated.classes):,} {'class' if len(generated.classes) == 1 else 'classes'}",
+        sys.stdout,
     )
     return status
 

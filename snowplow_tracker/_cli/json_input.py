@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Iterable, Iterator, NamedTuple, TextIO
 
@@ -52,13 +53,13 @@ def value_of(argument: str) -> Any:
     try:
         if argument == "-":
             source = "the standard input"
-            return json_from(sys.stdin.read())
+            return json_from(_standard_input("strict").read())
         if argument.startswith("@"):
             source = argument[1:]
             return json_from(Path(source).read_text(encoding="utf-8-sig"))
         return json_from(argument)
     except OSError as error:
-        raise ValueError(f"{source}: {error.strerror}") from error
+        raise ValueError(f"{source}: {error.strerror or error}") from error
     except UnicodeDecodeError:
         raise ValueError(f"{source}: it is not text in UTF-8") from None
     except ValueError as error:
@@ -75,10 +76,7 @@ def entries_of(file: str) -> Iterator[Entry]:
         OSError: the file cannot be read.
     """
     if file == "-":
-        if isinstance(sys.stdin, io.TextIOWrapper) and sys.stdin.errors != "replace":
-            # As for files: an undecodable line is an error of that line only.
-            sys.stdin.reconfigure(errors="replace")
-        yield from _lines("-", sys.stdin)
+        yield from _lines("-", _standard_input("replace"))
         return
     with Path(file).open(encoding="utf-8-sig", errors="replace") as stream:
         # It may be a pipe, which can be read once.
@@ -92,10 +90,10 @@ def entries_of(file: str) -> Iterator[Entry]:
     try:
         whole = json_from(text)
     except ValueError as error:
-        # Either lines with an invalid first one, or one invalid document: read as lines to show the place.
+        # Either lines with an invalid first one, or one invalid document, which begins with a bracket in its own line.
         lines = text.split("\n")
-        others = [line for line in lines if line.strip()][1:]
-        if others and all(line.lstrip()[0] == "{" and line.rstrip()[-1] == "}" for line in others):
+        is_document = first.lstrip().startswith("[") or first.strip() == "{"
+        if not is_document and any(line.lstrip()[:1] == "{" and _is_json(line) for line in lines):
             yield from _lines(file, lines)
         else:
             yield Entry(file, None, str(error))
@@ -105,6 +103,16 @@ def entries_of(file: str) -> Iterator[Entry]:
             yield Entry(f"{file}[{number}]", value)
     else:
         yield Entry(file, whole)
+
+
+def _standard_input(errors: str) -> TextIO:
+    """Return the standard input, which is read as files are, whatever the locale says."""
+    if sys.stdin is None:
+        raise OSError("the standard input is closed")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        with suppress(OSError):  # it has been read
+            sys.stdin.reconfigure(encoding="utf-8-sig", errors=errors)
+    return sys.stdin
 
 
 def _up_to_the_first_value(stream: TextIO) -> Iterator[str]:

@@ -21,7 +21,7 @@ from snowplow_tracker._cli.common import (
     resolver_from,
     say,
     seconds,
-    silence,
+    show,
 )
 
 if TYPE_CHECKING:
@@ -54,11 +54,12 @@ pip install "snowplow-tracker[schemas]".
 Exit status:
   {DELIVERED}    every event was delivered, or SNOWPLOW_DISABLED=1 switches tracking off: then nothing is sent, and
        standard error says so
-  {BAD_INPUT}    some events are invalid and were not sent; all others were delivered
-  {USAGE}    the arguments are invalid, a file cannot be read, or the extra is missing
+  {BAD_INPUT}    some events are invalid, or a file could be read in part only; all others were delivered
+  {USAGE}    the arguments are invalid, a file cannot be read, or the extra is missing; nothing was sent
   {NOT_IN_TIME}    some events could not be delivered in time (--timeout): they are lost
   {DROPPED}    the collector refused some events for good: they are lost
   130  it was interrupted
+It is about the events: it does not change if the output cannot be written, or whoever reads it ends first.
 
 Environment:
   SNOWPLOW_ENDPOINT stands for --endpoint.
@@ -237,13 +238,10 @@ class _Run:
             self._show(final=True)
         # However it ended: who reads of bad lines wants to know what became of the others.
         wrong = f", {self._wrong:,} not sent since the input is wrong" if self._wrong else ""
-        try:
-            print(
-                f"{stats.sent:,} {'event' if stats.sent == 1 else 'events'} delivered{wrong}",
-                flush=True,
-            )
-        except OSError:
-            silence(sys.stdout)  # the exit status is about the events
+        show(
+            f"{stats.sent:,} {'event' if stats.sent == 1 else 'events'} delivered{wrong}",
+            sys.stdout,
+        )
         left = stats.queued + stats.in_flight
         if stats.dropped:
             reasons = ", ".join(
@@ -306,11 +304,18 @@ class _Run:
     def _lines(self) -> Iterator[_Tracked]:
         from snowplow_tracker._cli.json_input import entries_of
 
-        for entry in entries_of(self._args.lines):
-            if entry.error:
-                yield _Tracked(None, entry.place, entry.error)
-            else:
-                yield self._tracked(partial(self._custom, entry.value), entry.place)
+        place = ""
+        try:
+            for entry in entries_of(self._args.lines):
+                place = entry.place
+                if entry.error:
+                    yield _Tracked(None, place, entry.error)
+                else:
+                    yield self._tracked(partial(self._custom, entry.value), place)
+        except OSError as error:
+            if not place:
+                raise
+            yield _Tracked(None, place, f"what follows cannot be read: {error.strerror}")
 
     def _tracked(self, make: Callable[[], Event], place: str = "") -> _Tracked:
         try:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Iterator, Tuple
 
-from snowplow_tracker._cli.common import add_schema_arguments, resolver_from, say
+from snowplow_tracker._cli.common import add_schema_arguments, resolver_from, say, show
 from snowplow_tracker._messages import escaped
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ Exit status:
   {INVALID}    some are not, or their schemas were not found; one line describes each problem
   {USAGE}    the arguments are invalid, a file cannot be read, or the extra is missing:
        pip install "snowplow-tracker[schemas]"
+It does not change if the output cannot be written, or whoever reads it ends first.
 """
 _PAYLOAD_DATA = "iglu:com.snowplowanalytics.snowplow/payload_data/"
 
@@ -54,15 +55,15 @@ def run(args: argparse.Namespace) -> int:
                 checked += 1
                 if entry.error:
                     wrong += 1
-                    print(f"{entry.place}: {entry.error}")
+                    show(escaped(f"{entry.place}: {entry.error}"), sys.stdout)
                     continue
                 problems = list(_problems(entry.value, resolver))
                 wrong += bool(problems)
                 for where, problem in problems:
-                    print(f"{entry.place}{where}: {escaped(str(problem))}")
+                    show(escaped(f"{entry.place}{where}: {problem}"), sys.stdout)
     except (ValueError, OSError, SchemaExtraMissingError) as error:
         return say("validate", str(error), USAGE)
-    print(f"{checked:,} checked, {wrong:,} not valid", file=sys.stderr)
+    show(f"{checked:,} checked, {wrong:,} not valid", sys.stderr)
     return INVALID if wrong else VALID
 
 

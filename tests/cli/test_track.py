@@ -13,6 +13,7 @@ import pytest
 from snowplow_tracker.__main__ import main
 from snowplow_tracker.testing import Collector, Response
 from support.iglu import SCHEMAS
+from support.inside import json_input
 
 SCHEMA = "iglu:org.beta/product/jsonschema/1-0-0"
 
@@ -139,6 +140,9 @@ def _line(number):
         (f"\ufeff{_line(1)}\r\n{_line(2)}\r\n", [1, 2], 0),
         (f'no json\n{_line(1)[:-2]}, "more": "\u2028"}}}}\n{_line(2)}\n', [1, 2], 1),
         (f"no json\n{_line(1)}\n{_line(2)}\n", [1, 2], 1),
+        (f"no json\n{_line(1)}\nno json\n{_line(2)}\n{_line(3)[:-9]}", [1, 2], 1),
+        (f"{_line(3)[:-9]}\n{_line(1)}\n\n{_line(2)}\n[", [1, 2], 1),
+        (f"[\n{_line(1)}\n{_line(2)}\n]", [], 1),
         (f"[\n{_line(1)},\n{_line(2)}\n]", [1, 2], 0),
     ],
 )
@@ -158,17 +162,34 @@ def test_lines_come_from_files_and_pipes(collector, tmp_path, way, text, numbers
     assert sorted(each.data["id"] for each in collector.good) == numbers
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
-def test_the_status_is_about_the_events_and_not_about_who_reads_the_result(collector):
-    """Events that were delivered are no failure where the result cannot be written: a script would send them again."""
-    with open("/dev/full", "w") as full:  # noqa: PTH123
-        command = [sys.executable, "-m", "snowplow_tracker", "track", "--endpoint"]
-        arguments = [collector.endpoint, "page-view", "https://shop.example/"]
-        ended = subprocess.run(
-            [*command, *arguments], check=False, stdout=full, stderr=subprocess.PIPE, timeout=60
-        )
-    assert (ended.returncode, ended.stderr) == (0, b"")
+def test_what_a_file_has_no_more_is_no_reason_to_send_the_rest_again(
+    collector, tmp_path, capsys, monkeypatch
+):
+    """Where a file can be read in part only, the events of that part are delivered and the status says that it was so."""
+
+    def entries(_file):
+        yield json_input.Entry("a.jsonl:1", json.loads(_line(1)))
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(json_input, "entries_of", entries)
+    assert track(collector, "self-describing", "--lines", "a.jsonl") == 1
+    assert "a.jsonl:1: what follows cannot be read: Input/output error" in capsys.readouterr().err
     assert len(collector.good) == 1
+
+
+@pytest.mark.parametrize("text", ["\ufeff", ""], ids=["mark", "plain"])
+def test_the_standard_input_is_utf_8_as_files_are(collector, monkeypatch, text):
+    """The locale of a shell does not change letters, and a byte order mark is no error, in one event or in lines."""
+    for arguments in (["-"], ["--lines", "-"]):
+        collector.clear()
+        content = f'{text}{_line(1)[:-2]}, "more": "ü"}}}}\n'.encode()
+        stream = io.TextIOWrapper(io.BytesIO(content), encoding="latin-1")
+        monkeypatch.setattr(sys, "stdin", stream)
+        assert track(collector, "self-describing", *arguments) == 0
+        assert collector.good[0].data["more"] == "ü"
+    for arguments in (["-"], ["--lines", "-"]):
+        monkeypatch.setattr(sys, "stdin", None)
+        assert track(collector, "self-describing", *arguments) != 0
 
 
 ID = "c6ef9d6b-8d7b-5f4e-9d0c-0f3b3a1d7a11"
