@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from snowplow_tracker.iglu.typed import TypedData, TypedEntity, TypedEvent
+from snowplow_tracker.iglu.typed import TypedData, TypedEntity, TypedEvent, plain
 from snowplow_tracker.self_describing_json import SelfDescribingJson
 from snowplow_tracker.subject import Subject
 from snowplow_tracker.typing import Timestamp
@@ -605,7 +605,7 @@ class SubmitForm(TypedEvent):
         if self.form_classes is not None:
             data["formClasses"] = self.form_classes
         if self.elements is not None:
-            data["elements"] = [each.to_data() for each in self.elements]
+            data["elements"] = plain(self.elements)
         return data
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
-from snowplow_tracker.iglu._generator.model import ClassModel, classes_of
+from snowplow_tracker.iglu._generator.model import ClassModel, UnusableSchemaError, classes_of
 from snowplow_tracker.iglu._generator.render import module_text
-from snowplow_tracker.iglu.resolver import Resolver
+from snowplow_tracker.iglu.resolver import Resolver, SchemaNotFoundError
 from snowplow_tracker.iglu.schema_key import SchemaKey
 
 __all__ = ["Generated", "generate", "specifications_from"]
@@ -43,7 +43,7 @@ def generate(
         specifications: Event specifications as `specifications_from` returns them.
 
     Raises:
-        SchemaNotFoundError: A schema was not found.
+        SchemaNotFoundError: A schema was not found. One that is there and cannot be read is among the problems.
         ValueError: A specification is of a class that there is not, or that is an entity; or a pattern matches none of
             the schemas.
     """
@@ -51,8 +51,18 @@ def generate(
         for pattern in patterns:
             if not any(_is_like(key, pattern) for key in keys):
                 raise ValueError(f"no schema is like {pattern!r}, which names {kind}")
-    schemas: Dict[SchemaKey, Dict[str, Any]] = {key: resolver.resolve(key) for key in keys}
-    classes, problems = classes_of(schemas)
+    listed = set(resolver.keys())
+
+    def read(key: SchemaKey) -> Dict[str, Any]:
+        try:
+            return resolver.resolve(key)
+        except SchemaNotFoundError as error:
+            # A registry that cannot be reached must not remove classes from the module; a broken file is one schema.
+            if key not in listed:
+                raise
+            raise UnusableSchemaError(str(error).replace(str(key), "it", 1)) from error
+
+    classes, problems = classes_of(keys, read)
     bases = {model.name: _base(model.key, events, entities) for model in classes if model.key}
     by_name: Dict[str, Dict[str, object]] = {}
     for name, specification in specifications.items():
@@ -61,7 +71,10 @@ def generate(
             None,
         )
         if model is None:
-            raise ValueError(f"there is no class {name!r} for its event specification")
+            reasons = [f"{key} has no class, since {reason}" for key, reason in problems.items()]
+            raise ValueError(
+                "; ".join([f"there is no class {name!r} for its event specification", *reasons])
+            )
         if bases[model.name] == "TypedEntity":
             raise ValueError(f"{name!r} is an entity, which has no event specification")
         by_name[model.name] = specification

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ast
 import functools
+import reprlib
 import sys
+from collections.abc import Mapping
 from typing import (
     Any,
     Callable,
@@ -50,8 +52,9 @@ class TypedData:
     Its attributes may be changed until the event is tracked. Two objects of one class with equal
     attributes are equal.
 
-    A required attribute that is None, or one that is not among the values of its schema, is a `ValueError` when the data is
-    used: in `track()`, or in `to_data()`.
+    When the data is used, in `track()` or in `to_data()`, an attribute is a `ValueError` if it is required and None, or not
+    among the values of its schema, and a `TypeError` if it is a dictionary where an object of a class belongs, or no list or
+    dictionary of such objects. Strings and numbers are not checked: type checkers and `validate` do that.
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -82,9 +85,13 @@ class TypedData:
         return f"{type(self).__name__}({shown})"
 
 
+_Test = Callable[[Any], bool]
+
+
 class _Rule(NamedTuple):
     name: str
-    is_required: bool
+    annotation: str
+    accepts: _Test
     choices: Tuple[Any, ...]
 
 
@@ -110,52 +117,101 @@ def _checking(cls: type, write: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _check(cls: type, rule: _Rule, value: object) -> None:
+    if rule.accepts(value):
+        return
+    name = f"{rule.name} of {cls.__name__}"
     if value is None:
-        if rule.is_required:
-            raise ValueError(
-                f"{rule.name} of {cls.__name__} must not be None: its schema requires it."
-            )
-    elif rule.choices and text.plain(value) not in rule.choices:  # an Enum is sent as its value
-        raise ValueError(f"{rule.name} of {cls.__name__} {choice_text(rule.choices, value)}")
+        raise ValueError(f"{name} must not be None: its schema requires it.")
+    if rule.choices:
+        raise ValueError(f"{name} {choice_text(rule.choices, value)}")
+    raise TypeError(f"{name} must be {rule.annotation}, got {reprlib.repr(value)}.")
 
 
 def _rules(cls: type) -> List[_Rule]:
-    """Read from the annotations of a constructor which attributes are required, and which have a list of values."""
+    """Read from the annotations of a constructor which values the attributes may have."""
     write: Any = cls.__dict__.get("__init__")
     code = getattr(write, "__code__", None)
     if code is None:
         return []
     first = code.co_argcount
-    defaults = write.__kwdefaults__ or {}
+    module = sys.modules.get(cls.__module__)
     rules = []
     for name in code.co_varnames[first : first + code.co_kwonlyargcount]:
-        annotation = str(write.__annotations__.get(name, ""))
-        may_be_none, choices = _read(annotation, sys.modules.get(cls.__module__))
-        is_required = name not in defaults and not may_be_none
-        if is_required or choices:
-            rules.append(_Rule(name, is_required, choices))
+        annotation = str(write.__annotations__.get(name, "Any"))
+        try:
+            types = list(_alternatives(ast.parse(annotation, mode="eval").body))
+        except SyntaxError:  # the representation of a class
+            continue
+        if name in (write.__kwdefaults__ or ()):
+            types.append(ast.Constant(None))
+        accepts = _test_of(types, module)
+        if accepts is not _anything:
+            others = [each for each in types if not _is_none(each)]
+            choices = _choices(others[0], module) if len(others) == 1 else ()
+            rules.append(_Rule(name, annotation, accepts, choices))
     return rules
 
 
-def _read(annotation: str, module: object) -> Tuple[bool, Tuple[Any, ...]]:
-    """Read an annotation: whether it allows None, and the values that it has a list of, if it is such a list alone."""
-    try:
-        alternatives = list(_alternatives(ast.parse(annotation, mode="eval").body))
-    except SyntaxError:  # the representation of a class
-        return False, ()
-    types = [each for each in alternatives if not _is_none(each)]
-    may_be_none = len(types) < len(alternatives) or any(_name(each) == "Any" for each in types)
-    if len(types) != 1:
-        return may_be_none, ()
-    only = types[0]
-    if isinstance(only, ast.Subscript) and _name(only.value) == "Literal":
-        choices = ast.literal_eval(_index(only))
-        choices = choices if isinstance(choices, tuple) else (choices,)
-    else:
-        found: Any = getattr(module, _name(only), None)
-        is_literal = getattr(found, "__origin__", None) is Literal
-        choices = found.__args__ if is_literal else ()
-    return may_be_none or None in choices, choices
+def _test_of(types: List[ast.expr], module: object) -> _Test:
+    """Return a function that finds out whether a value is of one of these types. Strings and numbers are not checked."""
+    tests = [_test_of_type(each, module) for each in types]
+    if _anything in tests or (_something in tests and _nothing in tests):
+        return _anything
+    if _something in tests:
+        return _something
+    return tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)
+
+
+def _test_of_type(node: ast.expr, module: object) -> _Test:
+    if _is_none(node):
+        return _nothing
+    if _name(node) == "Any":
+        return _anything
+    choices = _choices(node, module)
+    if choices:
+        return lambda value: _is_one_of(choices, value)
+    found = getattr(module, _name(node), None)
+    if isinstance(found, type) and issubclass(found, TypedData):
+        kind = found
+        return lambda value: isinstance(value, kind)
+    if not isinstance(node, ast.Subscript):
+        return _something
+    *_, item = getattr(_index(node), "elts", [_index(node)])
+    test = _test_of(list(_alternatives(item)), module)
+    if _name(node.value) in ("dict", "Dict"):
+        return lambda value: isinstance(value, Mapping) and all(map(test, value.values()))
+    if test in (_anything, _something):
+        return _something
+    return lambda value: isinstance(value, (list, tuple)) and all(map(test, value))
+
+
+def _anything(_value: object) -> bool:
+    return True
+
+
+def _something(value: object) -> bool:
+    return value is not None
+
+
+def _nothing(value: object) -> bool:
+    return value is None
+
+
+def _is_one_of(choices: Tuple[Any, ...], value: object) -> bool:
+    value = text.plain(value)  # an Enum is sent as its value
+    # In Python 1 is True, in JSON it is not.
+    return any(
+        each == value and isinstance(each, bool) == isinstance(value, bool) for each in choices
+    )
+
+
+def _choices(node: ast.expr, module: object) -> Tuple[Any, ...]:
+    """Return the values of a `Literal`, which may have a name in the module."""
+    if isinstance(node, ast.Subscript) and _name(node.value) == "Literal":
+        choices = ast.literal_eval(_index(node))
+        return choices if isinstance(choices, tuple) else (choices,)
+    found: Any = getattr(module, _name(node), None)
+    return found.__args__ if getattr(found, "__origin__", None) is Literal else ()
 
 
 def _alternatives(node: ast.expr) -> Iterator[ast.expr]:

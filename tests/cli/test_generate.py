@@ -84,6 +84,21 @@ def test_some_schemas_are_chosen(tmp_path, capsys):
         assert wanted in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("content", [b"{not json", b"\xff", b"[]", b"", b"null", b"[" * 100_000])
+def test_a_broken_file_costs_its_own_class_only(tmp_path, capsys, content):
+    """A file that is no schema is named with the reason, and each other class is written under its own name."""
+    folder = tmp_path / "com.acme/order/jsonschema"
+    folder.mkdir(parents=True)
+    (folder / "1-0-0").write_text('{"type": "object", "properties": {"id": {"type": "string"}}}')
+    (folder / "2-0-0").write_bytes(content)
+    out = tmp_path / "a.py"
+    assert generate("--schemas", tmp_path, "--out", out) == 1
+    error = capsys.readouterr().err
+    assert "com.acme/order/jsonschema/2-0-0: no class, since it cannot be read from" in error
+    assert error.count("\n") == 1
+    assert "class OrderV1_0_0(" in out.read_text()
+
+
 @pytest.mark.parametrize("option", ["--events", "--entities"])
 def test_a_pattern_that_matches_nothing_is_named(tmp_path, capsys, option):
     """A typo in a pattern is status 2 and writes nothing, instead of a module with other classes."""

@@ -87,6 +87,28 @@ def test_data_goes_through_the_classes_unchanged(generated, module, path, data):
     assert repr(typed).startswith(f"{model.name}(")
 
 
+def test_data_in_place_of_a_generated_object_is_a_clear_error(module):
+    """A dictionary where an object of a class belongs is refused by the name of the property, at each depth."""
+    with pytest.raises(
+        TypeError, match=r"^items of OrderPlaced must be list\[OrderPlacedItem\], got"
+    ):
+        order(module, items=[{"sku": "a", "quantity": 1}]).to_data()
+    with pytest.raises(TypeError, match=r"^home of Person must be PersonA1b25, got {'street'"):
+        module.Person(name="Ada", home={"street": "a"}).to_data()
+    with pytest.raises(TypeError, match=r"^additional of Preferences must be dict"):
+        module.Preferences(additional=["a"]).to_data()
+
+
+def test_names_of_long_enumerations_do_not_clash(tmp_path):
+    """Two properties whose names differ by a number alone have a type each, and every valid value is accepted."""
+    values = {key: f"{key} {'x' * 90}" for key in ("a_b", "aB", "aB2", "a_b_2")}
+    properties = {key: {"enum": [value]} for key, value in values.items()}
+    text = made(tmp_path, {"type": "object", "properties": properties}).text
+    module = imported(text, tmp_path / "aliases.py")
+    names = {"a_b": "a_b", "a_b_2": "a_b_2", "a_b2": "aB2", "a_b_3": "aB"}
+    assert module.Made(**{name: values[key] for name, key in names.items()}).to_data() == values
+
+
 def test_every_schema_has_a_class(generated):
     """No construct of the schemas stands in the way of a class, and the names are those that were decided."""
     assert generated.problems == []

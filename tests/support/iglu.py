@@ -233,9 +233,9 @@ def _fits(hint: Any, value: Any) -> bool:
     if isinstance(hint, models.LiteralOf):
         return any(value == each and type(value) is type(each) for each in hint.values)
     if isinstance(hint, models.ListOf):
-        return isinstance(value, list)
+        return isinstance(value, list) and all(_fits(hint.item, each) for each in value)
     if isinstance(hint, models.DictOf):
-        return isinstance(value, dict)
+        return isinstance(value, dict) and all(_fits(hint.value, each) for each in value.values())
     if isinstance(hint, models.UnionOf):
         return any(_fits(each, value) for each in hint.members)
     assert isinstance(hint, models.Plain)

@@ -5,7 +5,20 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Sequence, Set, Tuple, Union
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    FrozenSet,
+    Iterable,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+)
 from urllib.parse import unquote
 
 from snowplow_tracker.iglu._generator.names import class_name, property_names, singular, unique
@@ -101,19 +114,24 @@ class ClassModel:
 
 
 def classes_of(
-    schemas: Dict[SchemaKey, Dict[str, Any]],
+    keys: Iterable[SchemaKey], read: Callable[[SchemaKey], Dict[str, Any]]
 ) -> Tuple[List[ClassModel], Dict[SchemaKey, str]]:
     """Return a class for each schema, and the reason for each schema that has none.
 
     The class of the latest version is named like the schema; those of earlier versions have the version in the name.
     If several vendors use the same name, the vendor is in the name.
+
+    Args:
+        keys: The schemas.
+        read: Returns a schema, or raises `UnusableSchemaError`.
     """
-    names = _names_of(sorted(schemas))
+    ordered = sorted(set(keys))
+    names = _names_of(ordered)
     taken: Set[str] = set(names.values())
     classes, problems = [], {}
-    for key in sorted(schemas):
+    for key in ordered:
         try:
-            classes.append(_Reader(schemas[key], key, names[key], taken).read())
+            classes.append(_Reader(read(key), key, names[key], taken).read())
         except UnusableSchemaError as error:
             problems[key] = str(error)
         except RecursionError:

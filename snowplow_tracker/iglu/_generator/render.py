@@ -22,6 +22,7 @@ from snowplow_tracker.iglu._generator.model import (
     Property,
     UnionOf,
 )
+from snowplow_tracker.iglu._generator.names import unique
 
 _WIDTH = 88
 _INDENT = "    "
@@ -79,6 +80,7 @@ class _Writer:
     def __init__(self) -> None:
         self._typing: Set[str] = set()
         self._typed: Set[str] = set()
+        self._aliases: Set[str] = set()
         self._events = False
         self._contexts = False
 
@@ -182,10 +184,7 @@ class _Writer:
         others = [each for each in model.properties if not each.required]
         start = []
         if model.additional is not None:
-            holds_objects = _holds_objects(model.additional)
-            if holds_objects:
-                self._typed.add("plain")
-            start.append(f"**{'plain' if holds_objects else ''}(self.additional or {{}}),")
+            start.append(f"**({self._converted(model.additional, 'self.additional or {}')}),")
         start += [
             f"{_quoted(each.key)}: {self._converted(each.hint, f'self.{each.name}')},"
             for each in model.properties
@@ -204,17 +203,12 @@ class _Writer:
         for each in others:
             attribute = f"self.{each.name}"
             yield f"{_INDENT * 2}if {attribute} is not None:"
-            value = self._converted(_without_null(each.hint), attribute)
-            yield f"{_INDENT * 3}data[{_quoted(each.key)}] = {value}"
+            yield f"{_INDENT * 3}data[{_quoted(each.key)}] = {self._converted(each.hint, attribute)}"
         yield f"{_INDENT * 2}return data"
 
     def _converted(self, hint: Hint, value: str) -> str:
         if not _holds_objects(hint):
             return value
-        if isinstance(hint, Object):
-            return f"{value}.to_data()"
-        if isinstance(hint, ListOf) and isinstance(hint.item, Object):
-            return f"[each.to_data() for each in {value}]"
         self._typed.add("plain")
         return f"plain({value})"
 
@@ -245,7 +239,7 @@ class _Writer:
             return hint
         words = "".join(word[:1].upper() + word[1:] for word in each.name.split("_"))
         # The underscore keeps it apart from the names of all classes.
-        name = f"_{model.name}_{words}"
+        name = unique(f"_{model.name}_{words}", self._aliases, join="_")
         self._typing.add("Literal")
         before.append(f"{name} = Literal[")
         before.extend(f"{_INDENT}{_literal(value)}," for value in hint.values)
@@ -324,13 +318,6 @@ def _optional(hint: Hint) -> Hint:
         return hint
     members = hint.members if isinstance(hint, UnionOf) else (hint,)
     return hint if NULL in members else UnionOf((*members, NULL))
-
-
-def _without_null(hint: Hint) -> Hint:
-    if not isinstance(hint, UnionOf) or NULL not in hint.members:
-        return hint
-    members = tuple(each for each in hint.members if each != NULL)
-    return members[0] if len(members) == 1 else UnionOf(members)
 
 
 def _holds_objects(hint: Hint) -> bool:
