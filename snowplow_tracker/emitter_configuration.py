@@ -14,11 +14,11 @@ from snowplow_tracker.typing import FailureCallback, HttpProtocol, Session, Succ
 __all__ = ["EmitterConfiguration", "EventStore", "FailureCallback", "SuccessCallback"]
 
 
-def _check_size(name: str, value: Any, *, least: int = 0) -> None:
+def _check_size(name: str, value: Any, *, minimum: int = 0) -> None:
     # The messages are those of 1.1.0.
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"{name} must be of type int")
-    if value < least:
+    if value < minimum:
         raise ValueError(f"{name} must greater than 0")
 
 
@@ -36,7 +36,7 @@ _CHECKS: Dict[str, Check] = {
     **CHECKS,
     "batch_size": _check_size,
     "byte_limit": _check_size,
-    "buffer_capacity": partial(_check_size, least=1),
+    "buffer_capacity": partial(_check_size, minimum=1),
     "request_timeout": _check_timeout,
     "emitter_class": _check_class,
 }

@@ -316,7 +316,7 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         if not self.enabled:
             return
         if self.byte_limit is not None or not engine.store.copies:
-            payload = engine.store.as_handed_out(payload)
+            payload = engine.store.as_returned(payload)
             if self.byte_limit is not None:
                 size = engine.size_in_bytes(payload)
                 with self.lock:

@@ -237,7 +237,7 @@ class InMemoryEventStore(EventStore):
         self.overflow: Overflow = overflow
         self.overflow_timeout = overflow_timeout
         self.overflow_listener: Optional[Callable[[PayloadDictList], None]] = None
-        self._hands_out_text = False
+        self._returns_text = False
         """Whether values become strings when events are taken out: the tracking thread need not do it."""
         self._keeps_room = False
         """Whether events that are being sent count until their `cleanup`, so that there is room to requeue them."""
@@ -344,10 +344,10 @@ class InMemoryEventStore(EventStore):
     def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
         """Return the oldest events: all of them, or at most `max_events`."""
         batch: PayloadDictList = []
-        self._hand_out(max_events, lambda events: partial(batch.extend, events))
+        self._take(max_events, lambda events: partial(batch.extend, events))
         return batch
 
-    def _hand_out(
+    def _take(
         self,
         max_events: Optional[int],
         receiver: Callable[[PayloadDictList], Callable[[], object]],
@@ -493,7 +493,7 @@ class InMemoryEventStore(EventStore):
 
     def _events(self, items: List[Any]) -> PayloadDictList:
         """Put events together from their items."""
-        as_text = self._hands_out_text
+        as_text = self._returns_text
         events: PayloadDictList = []
         start = 0
         while start < len(items):
@@ -595,20 +595,20 @@ class InMemoryEventStore(EventStore):
         """Report dropped events to the listener."""
         while self._evicted:
             events: PayloadDictList = []
-            is_told = False
+            is_reported = False
             try:
                 # Each is taken by one thread only.
                 events.extend(starmap(self._evicted.pop, repeat((0,), len(self._evicted))))
-                is_told = True
+                is_reported = True
                 if self.overflow_listener is not None:
                     self.overflow_listener(events)
                 elif events:
                     self._log(len(events))
             except IndexError:
-                if is_told:
+                if is_reported:
                     raise
             finally:
-                if not is_told:
+                if not is_reported:
                     self._evicted.extend(events)
 
     def _log(self, count: int) -> None:

@@ -242,7 +242,7 @@ class RedisEventStore(DurableStore):
                 logger.error(
                     "%d entries of %s hold no event and were dropped.", broken, self.stream
                 )
-                self._tell_lost(broken, "hold no event")
+                self._report_lost(broken, "hold no event")
                 if not self._writer.write_settled():
                     self._writer.wake()
             return events
@@ -307,10 +307,10 @@ class RedisEventStore(DurableStore):
         if not self._link.may_try():
             time.sleep(min(timeout, max(0.01, self._link.whole.wait())))
             return False
-        longest = min(timeout, self._link.longest_block())
+        seconds = min(timeout, self._link.max_block())
         self._counts.changed()
         with suppress(*self._link.failures):
-            return self._link.call(lambda: self._stream.wait(int(longest * 1000)))
+            return self._link.call(lambda: self._stream.wait(int(seconds * 1000)))
         return False
 
     def reset_after_fork(self) -> None:

@@ -139,7 +139,7 @@ class SQLiteEventStore(DurableStore):
             synchronous=_SYNCHRONOUS[durability],
             lease_seconds=lease_seconds,
             lock_timeout=lock_timeout,
-            on_lost=self._tell_lost,
+            on_lost=self._report_lost,
             on_start=self._start,
         )
         access.perform(lambda _: None)
@@ -193,7 +193,7 @@ class SQLiteEventStore(DurableStore):
         with self._access.failures_logged("No events could be read from"):
             # A read does not block processes that add events.
             if self._access.perform(lambda connection: self._count_in(connection, _SIZE)):
-                events, unreadable = self._access.leases.hand_out(*self._grant(wanted))
+                events, unreadable = self._access.leases.events_of(*self._grant(wanted))
                 if unreadable:
                     self._report_unreadable(unreadable)
                     if not events:
@@ -331,7 +331,7 @@ class SQLiteEventStore(DurableStore):
             events_text(count),
             self.path,
         )
-        self._tell_lost(count, "cannot be read")
+        self._report_lost(count, "cannot be read")
 
     def _write_settled(self) -> None:
         if not self._access.leases.has_settled:

@@ -152,6 +152,8 @@ class Tracker(DeprecatedTracking):
         Raises:
             TypeError: An argument has the wrong type, such as an endpoint instead of an emitter.
             ValueError: The list of emitters is empty, or `validate` has an unknown value.
+
+        Changed in version 1.2.0: `validate` and `schemas`.
         """
         if contracts_enabled():
             _check_names(namespace, app_id)
@@ -337,6 +339,8 @@ class Tracker(DeprecatedTracking):
         Raises:
             TypeError: The timeout is not a number.
             ValueError: The timeout is negative, or `is_async` is set, too.
+
+        Changed in version 1.2.0: `timeout`.
         """
         if is_async and timeout is not None:
             raise ValueError(
@@ -351,6 +355,8 @@ class Tracker(DeprecatedTracking):
         Args:
             timeout: Maximum seconds to wait, for all emitters together. Default: the default of
                 each emitter.
+
+        New in version 1.2.0.
         """
         self._call_emitters(("close", "sync_flush"), timeout)
         return self

@@ -232,11 +232,11 @@ class Engine:
             logger.exception(
                 "The event store raised an error in add_event(): the event was dropped."
             )
-            event = self.store.as_handed_out(event)
+            event = self.store.as_returned(event)
             self._settlement.refuse([event], DropReason.STORE_FAILED)
             return False
         if taken is False and not self._add_when_there_is_room(event):
-            self._settlement.overflowed([self.store.as_handed_out(event)], queued=False)
+            self._settlement.overflowed([self.store.as_returned(event)], queued=False)
         elif overflowing and overflowing == core.overflowing:
             self._settlement.overflow_ended()  # nothing was dropped for this event
         if core.demand.phase is not Phase.AWAKE:
@@ -290,7 +290,7 @@ class Engine:
             return False
         sender = self._owner.get()
         settled = core.ledger.counts().settled
-        give_up_at = self._clock() + request_seconds(sender)
+        deadline = self._clock() + request_seconds(sender)
 
         def has_changed() -> bool:
             return core.breaker.failing or core.ledger.counts().settled != settled
@@ -303,7 +303,7 @@ class Engine:
                 return False
             else:
                 core.want(1)
-                core.changed.wait(has_changed, give_up_at - self._clock())
+                core.changed.wait(has_changed, deadline - self._clock())
             try:
                 if self.store.add(event) is not False:
                     return True
@@ -313,8 +313,8 @@ class Engine:
                 return False
             if core.ledger.counts().settled != settled:
                 settled = core.ledger.counts().settled
-                give_up_at = self._clock() + request_seconds(sender)
-            elif not self._has_workers() or self._clock() >= give_up_at:
+                deadline = self._clock() + request_seconds(sender)
+            elif not self._has_workers() or self._clock() >= deadline:
                 return False
         return False
 
@@ -330,7 +330,7 @@ class Engine:
         first, self._warned_closed = not self._warned_closed, True
         if first:
             logger.warning("The emitter is closed: events tracked from now on are dropped.")
-        event = self.store.as_handed_out(event)
+        event = self.store.as_returned(event)
         self._settlement.refuse([event], DropReason.EXIT, "tracked after close()", log=False)
 
     def _wake(self) -> None:

@@ -79,7 +79,7 @@ class StoreAccess:
         self._memory: Optional[InMemoryEventStore] = None
         if type(store) is InMemoryEventStore and _is_own(store, "add_event"):
             self._memory = store
-            store._hands_out_text = as_text
+            store._returns_text = as_text
             store._keeps_room = True
         self.copies = self._memory is not None
         """Whether the store keeps its own copy, with values in the right form."""
@@ -128,7 +128,7 @@ class StoreAccess:
         for _ in range(count):
             self._tally.add()
 
-    def as_handed_out(self, event: PayloadDict) -> PayloadDict:
+    def as_returned(self, event: PayloadDict) -> PayloadDict:
         """Return an event that the store refused in the form in which it would have come out."""
         event = event.copy()
         deferred.complete(event)
@@ -137,7 +137,7 @@ class StoreAccess:
     def take(self, batch: Batch, max_events: int) -> None:
         """Take events out into a batch: at most `max_events`, if the store supports a limit."""
         if self._memory is not None and _is_own(self._memory, "get_events_batch"):
-            self._memory._hand_out(max_events, batch.receiving)
+            self._memory._take(max_events, batch.receiving)
             return
         get: Callable[..., Any] = self.store.get_events_batch
         if self._takes_limit is None:

@@ -459,9 +459,8 @@ class Core:
             if permit.batch.failed:
                 self.last_failed = max(self.last_failed, permit.number)
                 self.demand.want(1)
-            if (
-                not permit.batch.progress.open
-            ):  # else `take_back_lost` finds the events that are left
+            # Where events are left, `take_back_lost` finds them.
+            if not permit.batch.progress.open:
                 self.ledger.close(permit.batch)
             permit.ended = True
             self.permits_out.pop(permit.number, None)

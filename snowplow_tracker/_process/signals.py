@@ -92,16 +92,16 @@ class _Handler:
         self._previous = previous
         self._ending = ending
         self._is_calling = False
-        self._was_told = False
+        self._was_signalled = False
 
     def __call__(self, number: int, frame: Optional[FrameType]) -> None:
         if self._previous is signal.SIG_IGN or self._is_calling:
             return  # the latter if the earlier handler calls this one, because another handler was chained to it
-        told, self._was_told = self._was_told, True
-        may_send = not told and not _interrupts_tracker(frame) and not _is_in_event_loop()
+        repeated, self._was_signalled = self._was_signalled, True
+        may_send = not repeated and not _interrupts_tracker(frame) and not _is_in_event_loop()
         if callable(self._previous):
             self._call_previous(number, frame, may_send=may_send)
-        elif told:  # a repeated signal: do not wait
+        elif repeated:  # a repeated signal: do not wait
             self._end(number)
         elif self._ending.is_flushing():
             pass  # the process is already ending: a worker of a pool that is stopped and terminated at the same time
@@ -123,7 +123,7 @@ class _Handler:
             self._ending.resume()  # it may be caught; if not, the exit hooks run
             raise
         finally:
-            self._is_calling = self._was_told = False
+            self._is_calling = self._was_signalled = False
         if number not in _LAST:
             self._ending.resume()
 

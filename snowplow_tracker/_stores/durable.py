@@ -71,8 +71,8 @@ class DurableStore(EventStore):
         events: List[Any] = [event for event in map(decode, bodies) if event is not None]
         self.overflow_listener(events)
         if len(events) < len(bodies):
-            self._tell_lost(len(bodies) - len(events), "cannot be read")
+            self._report_lost(len(bodies) - len(events), "cannot be read")
 
-    def _tell_lost(self, count: int, what: str) -> None:
+    def _report_lost(self, count: int, what: str) -> None:
         if self.lost_listener is not None:
             self.lost_listener(count, what)

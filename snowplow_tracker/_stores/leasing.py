@@ -34,7 +34,7 @@ class LeasedEvent(Dict[str, Any]):
         return dict, (dict(self),)
 
 
-class HandedOut:
+class LeasedEvents:
     """Keeps track of leased events, and of those that were abandoned.
 
     An interrupt may occur after a store has leased events and before its caller has them. Such events would never be
@@ -50,7 +50,7 @@ class HandedOut:
     def __contains__(self, entry_id: Hashable) -> bool:
         return entry_id in self._out
 
-    def hand_out(
+    def add(
         self, bodies: Sequence[Tuple[Hashable, Any]], event_class: Type[LeasedEvent] = LeasedEvent
     ) -> Tuple[List[LeasedEvent], List[Any]]:
         """Decode leased events, and record them.

@@ -7,7 +7,7 @@ from typing import List, Tuple, Type
 
 from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt, suppress
-from snowplow_tracker._stores.leasing import HandedOut, LeasedEvent, LeaseKeeper
+from snowplow_tracker._stores.leasing import LeasedEvent, LeasedEvents, LeaseKeeper
 from snowplow_tracker._stores.redaction import redact
 from snowplow_tracker._stores.redis_link import RedisLink
 from snowplow_tracker._stores.redis_stream import Entries, RedisStream
@@ -26,7 +26,7 @@ _GONE: PayloadDict = {}
 class RedisLeases:
     """Leases entries of the stream, and ensures that each is settled, renewed, or requeued.
 
-    Invariant: an entry that Redis delivered to this consumer is in `_handed_out`, or recorded in the writer as settled;
+    Invariant: an entry that Redis delivered to this consumer is in `_leased`, or recorded in the writer as settled;
     or `has_strays` is set, because an interrupt may have prevented that.
 
     Args:
@@ -50,7 +50,7 @@ class RedisLeases:
         self._writer = writer
         self._claim_after = claim_after
         self._event_class = event_class
-        self._handed_out = HandedOut()
+        self._leased = LeasedEvents()
         self._keeper = LeaseKeeper(self._keep, claim_after / 3)
         self._renew_at = 0.0
         self._claim_at = 0.0
@@ -69,7 +69,7 @@ class RedisLeases:
             Exception: One of the link's `failures`.
         """
         try:
-            return self._hand_out(self._take(max_events))
+            return self._leased_events(self._take(max_events))
         except BaseException as error:
             # Redis may have delivered entries that never arrived here.
             self._has_strays = True
@@ -111,13 +111,13 @@ class RedisLeases:
                 logger.debug("Dead consumers could not be removed: %s", redact(str(error)))
         return entries
 
-    def _hand_out(self, entries: Entries) -> Tuple[PayloadDictList, int]:
+    def _leased_events(self, entries: Entries) -> Tuple[PayloadDictList, int]:
         bodies = [
             (entry_id, body)
             for entry_id, body in zip(entries.ids, entries.bodies)
             if not self._writer.is_settled(entry_id)
         ]
-        events, broken = self._handed_out.hand_out(bodies, self._event_class)
+        events, broken = self._leased.add(bodies, self._event_class)
         for entry_id in broken:
             self._writer.settle(entry_id, None)
         if events:
@@ -136,11 +136,11 @@ class RedisLeases:
         foreign: List[PayloadDict] = []
         settled = False
         for event in batch:
-            entry_id = self._handed_out.find(event)
+            entry_id = self._leased.find(event)
             if entry_id is not None:
                 # Recorded first: after an interrupt here it is settled twice, which has no effect.
                 self._writer.settle(entry_id, event if need_retry else None)
-                self._handed_out.remove(entry_id)
+                self._leased.remove(entry_id)
                 settled = True
             elif getattr(event, "entry_id", None) is None:
                 foreign.append(event)
@@ -158,7 +158,7 @@ class RedisLeases:
             self._renew_all()
 
     def _renew_all(self) -> None:
-        held = set(self._handed_out.entry_ids())
+        held = set(self._leased.entry_ids())
         if not held:
             return
         with suppress(*self._link.failures):
@@ -166,16 +166,16 @@ class RedisLeases:
 
     def _keep(self) -> bool:
         """Renew the leases, in a thread, and return whether there are any."""
-        for entry_id in self._handed_out.abandoned():
+        for entry_id in self._leased.abandoned():
             self._writer.settle(entry_id, _GONE)
-            self._handed_out.remove(entry_id)
+            self._leased.remove(entry_id)
         if self._link.may_try():
             if self._writer.is_busy:
                 self._writer.wake()
             if self._has_strays:
                 self._give_strays_back()
             self._renew_all()
-        return bool(len(self._handed_out)) or self._has_strays
+        return bool(len(self._leased)) or self._has_strays
 
     def _give_strays_back(self) -> None:
         """Requeue entries that Redis delivered to us and that never arrived because of an interrupt."""
@@ -183,11 +183,11 @@ class RedisLeases:
             strays = [
                 each
                 for each in self._link.call(lambda: self._stream.owned(_STRAY_AFTER))
-                if each not in self._handed_out and not self._writer.is_settled(each)
+                if each not in self._leased and not self._writer.is_settled(each)
             ]
             if strays:
                 self._link.call(lambda: self._stream.give_back(strays))
             else:
                 self._has_strays = bool(self._link.call(lambda: self._stream.owned(0.0))) and (
-                    len(self._handed_out) == 0
+                    len(self._leased) == 0
                 )

@@ -17,7 +17,7 @@ from snowplow_tracker._stores.redis_clients import LazyCluster, pools, redis_mod
 logger = logging.getLogger("snowplow_tracker.emitters")
 
 _POLICY = RetryPolicy(first_window=0.2, growth=2.0)
-_LONGEST_RETRY = 1.0
+_MAX_DELAY = 1.0
 
 _Result = TypeVar("_Result")
 
@@ -50,7 +50,7 @@ class Breaker:
             if self._backoff.wait(forced=False) > 0:
                 return False
             # No other caller tries until the result is known.
-            self._backoff.failed(_LONGEST_RETRY)
+            self._backoff.failed(_MAX_DELAY)
             return True
 
     def failed(self) -> bool:
@@ -59,7 +59,7 @@ class Breaker:
             first = self._since is None
             if first:
                 self._since = monotonic()
-            self._backoff.failed(_LONGEST_RETRY)
+            self._backoff.failed(_MAX_DELAY)
         return first
 
     def succeeded(self) -> Optional[float]:
@@ -184,7 +184,7 @@ class RedisLink:
         if isinstance(self.client, LazyCluster):
             self.client.forget()
 
-    def longest_block(self) -> float:
+    def max_block(self) -> float:
         """Return the maximum seconds for which a call may block within the client's own timeout."""
         timeouts = [
             getattr(pool, "connection_kwargs", {}).get("socket_timeout")

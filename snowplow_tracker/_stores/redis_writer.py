@@ -29,7 +29,7 @@ _WRITTEN_AT_ONCE = 500
 _IDLE_THREAD_ENDS_AFTER = 5.0
 _PAUSE = 0.005
 _PAUSE_WITHOUT_ROOM = 0.05
-_LONGEST_PAUSE = 1.0
+_MAX_PAUSE = 1.0
 
 
 class _Turn:
@@ -273,7 +273,7 @@ class RedisWriter:
             pause = max(pause, due, _PAUSE)
         if (self._settled or self._in_progress) and self._link.may_try() and self.write_settled():
             return 0.0
-        return min(max(pause, _PAUSE), _LONGEST_PAUSE)
+        return min(max(pause, _PAUSE), _MAX_PAUSE)
 
     def end_thread(self, wakes: queue.SimpleQueue[None]) -> None:
         """End the idle thread, and start another one if there is something to do after all."""
@@ -312,7 +312,7 @@ def _run(reference: weakref.ref[RedisWriter], wakes: queue.SimpleQueue[None]) ->
             pause = writer.work(wakes)
         except Exception:
             logger.exception("The thread that writes to Redis failed; it continues.")
-            pause = _LONGEST_PAUSE
+            pause = _MAX_PAUSE
         if pause is None:
             return
         if pause < _IDLE_THREAD_ENDS_AFTER:

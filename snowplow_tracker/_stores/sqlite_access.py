@@ -26,7 +26,7 @@ logger = logging.getLogger("snowplow_tracker.emitters")
 FAILURES = (sqlite3.Error, SQLiteStoreError)
 LOCK_TIMEOUT_WHILE_FAILING = 0.05
 """Seconds."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.025
+_FIRST_PAUSE, _MAX_PAUSE = 0.001, 0.025
 """Seconds between two attempts to use a locked file."""
 
 _Result = TypeVar("_Result")
@@ -122,10 +122,10 @@ class SQLiteAccess:
                     raise
                 # Without the lock, so that other threads and signal handlers need not wait for it.
                 time.sleep(min(pause, deadline - now))
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                pause = min(pause * 2, _MAX_PAUSE)
             else:
                 if self._lost:
-                    self._tell_of_lost_files()
+                    self._report_lost_files()
                 return result
 
     def _enter(self, operation: Callable[[sqlite3.Connection], _Result]) -> _Result:
@@ -249,7 +249,7 @@ class SQLiteAccess:
         # Not here: the lock is held, and a listener may do anything.
         self._lost.append((count, what))
 
-    def _tell_of_lost_files(self) -> None:
+    def _report_lost_files(self) -> None:
         self.leases.forget_file()
         while self._lost:
             self._on_lost(*self._lost.popleft())

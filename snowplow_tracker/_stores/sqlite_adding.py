@@ -15,7 +15,7 @@ _ADD = f"INSERT INTO event (body) SELECT ? WHERE {WAITING} < ?"
 
 _EVICTED_AT_ONCE = 16
 """Events to drop if the file, not the capacity, is the limit: about as many as one or two pages contain."""
-_MOST_EVICTED_AT_ONCE = 1_000
+_MAX_EVICTED_AT_ONCE = 1_000
 _LOOK_AT_LOG_EVERY = 64
 
 
@@ -104,7 +104,7 @@ class SQLiteAdding:
     def _evict(self, connection: sqlite3.Connection) -> List[bytes]:
         waiting: int = connection.execute(f"SELECT {WAITING}").fetchone()[0]
         excess = waiting - self._capacity + 1
-        count = min(excess, _MOST_EVICTED_AT_ONCE) if excess > 0 else _EVICTED_AT_ONCE
+        count = min(excess, _MAX_EVICTED_AT_ONCE) if excess > 0 else _EVICTED_AT_ONCE
         rows, runs = oldest_waiting(connection, count)
         remove(connection, runs)
         return [body for _, body in rows]

@@ -8,7 +8,7 @@ from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tu
 
 from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.identity import is_gone
-from snowplow_tracker._stores.leasing import HandedOut
+from snowplow_tracker._stores.leasing import LeasedEvents
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 WAITING = "(SELECT events FROM total) - (SELECT coalesce(sum(events), 0) FROM lease)"
@@ -61,7 +61,7 @@ class SQLiteLeases:
     """
 
     def __init__(self, holder: str, lease_seconds: float) -> None:
-        self.handed_out = HandedOut()
+        self.leased = LeasedEvents()
         self._holder = holder
         self._seconds = lease_seconds
         self._numbers = count(1)
@@ -97,11 +97,9 @@ class SQLiteLeases:
                 self._write(connection, lease, runs)
         return lease, rows
 
-    def hand_out(self, lease: Lease, rows: Sequence[Row]) -> Tuple[PayloadDictList, int]:
+    def events_of(self, lease: Lease, rows: Sequence[Row]) -> Tuple[PayloadDictList, int]:
         """Return the events of a lease, and the number of those that cannot be read, which are removed."""
-        events, unreadable = self.handed_out.hand_out(
-            [((lease.number, row), body) for row, body in rows]
-        )
+        events, unreadable = self.leased.add([((lease.number, row), body) for row, body in rows])
         self._settled += [Settled(number, row, forget=True) for number, row in unreadable]
         return [*events], len(unreadable)
 
@@ -127,14 +125,14 @@ class SQLiteLeases:
 
     def settle(self, event: PayloadDict, *, forget: bool) -> Optional[int]:
         """Record the result of an event; return the generation of its file, or None if it is not leased."""
-        entry_id = self.handed_out.find(event)
+        entry_id = self.leased.find(event)
         if entry_id is None:
             return None
         number, row = entry_id
         lease = self._leases.get(number)
         # Recorded first: after an interrupt here it is settled twice, which has no effect.
         self._settled.append(Settled(number, row, forget))
-        self.handed_out.remove(entry_id)
+        self.leased.remove(entry_id)
         return None if lease is None else lease.generation
 
     @property
@@ -151,9 +149,9 @@ class SQLiteLeases:
                 continue
             for row in [*lease.open]:
                 key = (lease.number, row)
-                if key not in noted and self.handed_out.is_abandoned(key):
+                if key not in noted and self.leased.is_abandoned(key):
                     self._settled.append(Settled(*key, forget=False))
-                    self.handed_out.remove(key)
+                    self.leased.remove(key)
 
     def write_settled(
         self, connection: sqlite3.Connection, limit: Optional[int] = None

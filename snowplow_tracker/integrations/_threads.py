@@ -30,15 +30,15 @@ async def in_thread(function: Callable[[], _Result]) -> _Result:
         try:
             result = context.run(function)
         except BaseException as error:  # noqa: BLE001 - the caller raises it
-            _tell(loop, settle, future.set_exception, error)
+            _call_in_loop(loop, settle, future.set_exception, error)
         else:
-            _tell(loop, settle, future.set_result, result)
+            _call_in_loop(loop, settle, future.set_result, result)
 
     threading.Thread(target=run, name="snowplow-await", daemon=True).start()
     return await future
 
 
-def _tell(loop: asyncio.AbstractEventLoop, *call: Any) -> None:
+def _call_in_loop(loop: asyncio.AbstractEventLoop, *call: Any) -> None:
     try:
         loop.call_soon_threadsafe(*call)
     except RuntimeError:

@@ -548,10 +548,10 @@ def test_a_signal_handler_that_tracks(
     emitter = getattr(snowplow_tracker, sys.argv[1])(sys.argv[2], protocol="http", **{options!r})
     tracker = Tracker("signals", emitter)
     store = emitter.event_store
-    store._hands_out_text = False  # so that the text is asked for by the queue, below
+    store._returns_text = False  # so that the text is asked for by the queue, below
     for _ in range(2):
         tracker.track(PageView("https://example.com/", page_title=Interrupting()))
-    store._hands_out_text = True
+    store._returns_text = True
     emitter.sync_flush(timeout=5)
     assert emitter.sync_flush(timeout=5) == 0
     stats = emitter.stats()

@@ -222,7 +222,7 @@ def test_late_values_come_out_complete(
 ) -> None:
     """A late value is complete when it is looked at, handed out, put back and handed out again."""
     store = InMemoryEventStore(LOGGER)
-    store._hands_out_text = as_text
+    store._returns_text = as_text
     store.add_event({**late, "dtm": 5})
     store.add_event({"dtm": 5, **late})
     wanted = completed({**late, "dtm": "5" if as_text else 5})
@@ -246,7 +246,7 @@ def test_a_late_name_alone_makes_no_late_value() -> None:
 def test_the_oldest_is_thrown_out_complete(as_text: bool) -> None:
     """An event that makes room for a newer one is reported with complete values."""
     store = InMemoryEventStore(LOGGER, 1, overflow="drop_oldest")
-    store._hands_out_text = as_text
+    store._returns_text = as_text
     evicted: List[Dict[str, Any]] = []
     store.overflow_listener = evicted.extend
     store.add_event({**LATE, "dtm": 1})
@@ -260,7 +260,7 @@ def test_the_oldest_is_thrown_out_complete(as_text: bool) -> None:
 def test_what_does_not_fit_back_is_thrown_out_complete(overflow: Any, as_text: bool) -> None:
     """An event for which there is no room when others come back is reported with complete values."""
     store = InMemoryEventStore(LOGGER, 2, overflow=overflow)
-    store._hands_out_text = as_text
+    store._returns_text = as_text
     evicted: List[Dict[str, Any]] = []
     store.overflow_listener = evicted.extend
     events = [{**LATE, "dtm": number} for number in range(4)]
@@ -519,7 +519,7 @@ def test_an_event_that_comes_in_while_the_newest_is_thrown_out(overflow: Any) ->
             return "3-c"
 
     store = InMemoryEventStore(LOGGER, 3, overflow=overflow)
-    store._hands_out_text = True
+    store._returns_text = True
     evicted: List[Dict[str, Any]] = []
     store.overflow_listener = evicted.extend
     adder = _PausedAdder(store)
@@ -552,7 +552,7 @@ def test_an_interrupt_while_taking_loses_nothing(monkeypatch: pytest.MonkeyPatch
             return "x"
 
     store = InMemoryEventStore(LOGGER)
-    store._hands_out_text = True
+    store._returns_text = True
     events = [{"eid": str(number), "url": Interrupting("x")} for number in range(5)]
     for event in events:
         store.add_event(dict(event))
@@ -574,7 +574,7 @@ def test_a_value_without_a_text_harms_no_other_event() -> None:
 
     bad = Bad()
     store = InMemoryEventStore(LOGGER)
-    store._hands_out_text = True
+    store._returns_text = True
     store.add_event({"eid": "1", "n": 1})
     store.add_event({"eid": "2", "x": bad, "z": 1})
     store.add_event({"eid": "3"})
