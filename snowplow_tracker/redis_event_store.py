@@ -23,7 +23,7 @@ from snowplow_tracker._stores.redaction import redact
 from snowplow_tracker._stores.redis_clients import check_client, connect
 from snowplow_tracker._stores.redis_counts import RedisCounts
 from snowplow_tracker._stores.redis_leases import RedisLeases
-from snowplow_tracker._stores.redis_link import RedisLink
+from snowplow_tracker._stores.redis_link import Kind, RedisLink
 from snowplow_tracker._stores.redis_stream import RedisStream
 from snowplow_tracker._stores.redis_writer import RedisWriter
 from snowplow_tracker.event_store import Overflow
@@ -42,6 +42,7 @@ _MAX_EVENTS = 500
 _LOOK_FOR_ROOM_INTERVAL = 0.05
 """Seconds between checks for room, since nothing wakes this process when another one makes room."""
 _LOOK_FOR_MEMORY_INTERVAL = 0.002
+_MIN_PAUSE = 0.01
 
 
 class StreamEvent(LeasedEvent):
@@ -95,7 +96,7 @@ class RedisEventStore(DurableStore):
     +cluster|shards +cluster|myid +command +readonly +info``::
 
         ACL SETUSER snowplow on >password resetkeys ~snowplow:events -@all
-            +hello +auth +select +ping +multi +exec +xadd +xlen +xrange +xread +xdel +xreadgroup +xack +xclaim
+            +hello +auth +select +ping +xadd +xlen +xrange +xread +xdel +xreadgroup +xack +xclaim
             +xautoclaim +xpending +xinfo|consumers +xinfo|groups +xgroup|create +xgroup|delconsumer +eval
 
     Args:
@@ -232,9 +233,9 @@ class RedisEventStore(DurableStore):
             return []
         if self._writer.unwritten and not self._link.failing:
             self._writer.flush(self.socket_timeout)
-        if not self._link.may_try():
-            return []
         self._writer.write_settled()
+        if not self._link.may_try(Kind.LEASE):
+            return []
         with suppress(*self._link.failures):
             events, broken = self._leases.take(_MAX_EVENTS if max_events is None else max_events)
             self._counts.changed()
@@ -257,7 +258,7 @@ class RedisEventStore(DurableStore):
         self._check_process()
         settled, foreign = self._leases.settle(batch, need_retry=need_retry)
         self._counts.changed()
-        if settled and not (self._link.may_try() and self._writer.write_settled()):
+        if settled and not self._writer.write_settled():
             self._writer.wake()
         if need_retry:
             for event in foreign:
@@ -304,8 +305,10 @@ class RedisEventStore(DurableStore):
             Whether there are some. Events that other workers requeue or abandon do not end the wait.
         """
         self._check_process()
-        if not self._link.may_try():
-            time.sleep(min(timeout, max(0.01, self._link.whole.wait())))
+        # Events that cannot be leased are not worth waking for.
+        if self._link.wait(Kind.LEASE) > 0 or not self._link.may_try(Kind.READ):
+            pause = max(self._link.wait(Kind.LEASE), self._link.wait(Kind.READ), _MIN_PAUSE)
+            time.sleep(min(timeout, pause))
             return False
         seconds = min(timeout, self._link.max_block())
         self._counts.changed()
@@ -338,7 +341,7 @@ class RedisEventStore(DurableStore):
 
     @property
     def failing(self) -> bool:
-        """Whether the last access to Redis failed, or Redis accepted no events."""
+        """Whether Redis is away, or refuses to be read, to hand out events, to settle them or to add them."""
         return self._link.failing
 
     # Adding
@@ -346,10 +349,10 @@ class RedisEventStore(DurableStore):
     def _may_add_now(self) -> bool:
         if self.write_behind or self._writer.unwritten or self._link.is_calling():
             return False
-        if not self._link.failing:
+        if not self._link.is_failing(Kind.ADD):
             return True
         # Otherwise the thread of the writer checks whether Redis is back: callers wait only once.
-        return not self.spill_capacity and self._link.may_add()
+        return not self.spill_capacity and self._link.may_try(Kind.ADD)
 
     def _add_now(self, body: str) -> bool:
         def has_room() -> bool:
@@ -360,7 +363,7 @@ class RedisEventStore(DurableStore):
         ):
             self._report_full()
             return False
-        self._link.call(lambda: self._stream.add(body), adds=True)
+        self._link.call(lambda: self._stream.add(body), Kind.ADD)
         self._counts.added()
         return True
 

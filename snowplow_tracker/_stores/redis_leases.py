@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from typing import List, Tuple, Type
+from typing import Callable, List, Tuple, Type, TypeVar
 
 from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt, suppress
 from snowplow_tracker._stores.leasing import LeasedEvent, LeasedEvents, LeaseKeeper
 from snowplow_tracker._stores.redaction import redact
-from snowplow_tracker._stores.redis_link import RedisLink
+from snowplow_tracker._stores.redis_link import Kind, RedisLink
 from snowplow_tracker._stores.redis_stream import Entries, RedisStream
 from snowplow_tracker._stores.redis_writer import RedisWriter
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 logger = logging.getLogger("snowplow_tracker.emitters")
+
+_Result = TypeVar("_Result")
 
 _CLAIM_INTERVAL = 1.0
 _DEAD_CONSUMER_AFTER = 3_600.0
@@ -84,7 +86,9 @@ class RedisLeases:
             entries = self._claim(max_events)
         if len(entries.ids) < max_events:
             try:
-                new = self._link.call(lambda: self._stream.read(max_events - len(entries.ids)))
+                new = self._link.call(
+                    lambda: self._stream.read(max_events - len(entries.ids)), Kind.LEASE
+                )
             except self._link.failures as error:
                 if not entries.ids or is_interrupt(error):
                     raise
@@ -97,7 +101,10 @@ class RedisLeases:
     def _claim(self, max_events: int) -> Entries:
         if self._has_strays:
             self._give_strays_back()
-        entries = self._link.call(lambda: self._stream.claim(max_events))
+        # Before Redis 6.2, nothing is claimed unless something is found.
+        entries = self._call(lambda: self._stream.claim(max_events))
+        if entries.ids:
+            self._link.note_accepted(Kind.LEASE)
         now = monotonic()
         # Requeued events are sent before new ones.
         self._claim_at = now if len(entries.ids) >= max_events else now + _CLAIM_INTERVAL
@@ -153,7 +160,7 @@ class RedisLeases:
     def renew(self) -> None:
         """Renew all leases, but not too often."""
         now = monotonic()
-        if now >= self._renew_at and self._link.may_try():
+        if now >= self._renew_at and self._link.may_try(Kind.LEASE):
             self._renew_at = now + self._claim_after / 6
             self._renew_all()
 
@@ -162,16 +169,16 @@ class RedisLeases:
         if not held:
             return
         with suppress(*self._link.failures):
-            self._link.call(lambda: self._stream.renew(held))
+            self._call(lambda: self._stream.renew(held))
 
     def _keep(self) -> bool:
         """Renew the leases, in a thread, and return whether there are any."""
         for entry_id in self._leased.abandoned():
             self._writer.settle(entry_id, _GONE)
             self._leased.remove(entry_id)
-        if self._link.may_try():
-            if self._writer.is_busy:
-                self._writer.wake()
+        if self._writer.is_busy:
+            self._writer.wake()
+        if self._link.may_try(Kind.LEASE):
             if self._has_strays:
                 self._give_strays_back()
             self._renew_all()
@@ -182,12 +189,16 @@ class RedisLeases:
         with suppress(*self._link.failures):
             strays = [
                 each
-                for each in self._link.call(lambda: self._stream.owned(_STRAY_AFTER))
+                for each in self._call(lambda: self._stream.owned(_STRAY_AFTER))
                 if each not in self._leased and not self._writer.is_settled(each)
             ]
             if strays:
-                self._link.call(lambda: self._stream.give_back(strays))
+                self._call(lambda: self._stream.give_back(strays))
             else:
-                self._has_strays = bool(self._link.call(lambda: self._stream.owned(0.0))) and (
+                self._has_strays = bool(self._call(lambda: self._stream.owned(0.0))) and (
                     len(self._leased) == 0
                 )
+
+    def _call(self, operation: Callable[[], _Result]) -> _Result:
+        """Make a call about leases that may only read: that it works does not show that Redis hands out events."""
+        return self._link.call(operation, Kind.LEASE, is_proof=False)

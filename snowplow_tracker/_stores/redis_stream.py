@@ -21,7 +21,6 @@ from snowplow_tracker._process.interrupts import suppress
 from snowplow_tracker._stores.redis_clients import (
     Undecoded,
     decodes,
-    is_cluster,
     redis_module,
 )
 
@@ -227,17 +226,12 @@ class RedisStream:
 
     def settle(self, ids: Sequence[str]) -> None:
         """Acknowledge and delete events."""
-        if is_cluster(self._client):
-            # Older redis-py has no transactions there. In this order nothing is left over if only the first command
-            # is executed: pending entries that are no longer in the stream are removed, see `claim`.
-            with self._client.pipeline(transaction=False) as pipeline:
-                pipeline.xdel(self._stream, *ids)
-                pipeline.xack(self._stream, self._group, *ids)
-                pipeline.execute()
-            return
-        with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.xack(self._stream, self._group, *ids)
+        # Not as a transaction, which a Redis without memory refuses, although this makes room. In this order nothing is
+        # left over if only the first command is executed: pending entries that are no longer in the stream are removed,
+        # see `claim`.
+        with self._client.pipeline(transaction=False) as pipeline:
             pipeline.xdel(self._stream, *ids)
+            pipeline.xack(self._stream, self._group, *ids)
             pipeline.execute()
 
     def give_back(self, ids: Sequence[str]) -> Set[str]:

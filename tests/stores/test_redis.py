@@ -710,6 +710,78 @@ def test_a_redis_without_memory_is_told_of_once(tmp_path, make_store, caplog, ki
         emitter.close(timeout=0)
 
 
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        (["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
+        (
+            ["CONFIG", "SET", "min-replicas-to-write", 1],
+            ["CONFIG", "SET", "min-replicas-to-write", 0],
+        ),
+        (["ACL", "SETUSER", "default", "-xadd"], ["ACL", "SETUSER", "default", "+xadd"]),
+        (["ACL", "SETUSER", "default", "-xlen"], ["ACL", "SETUSER", "default", "+xlen"]),
+        (
+            ["ACL", "SETUSER", "default", "-xreadgroup"],
+            ["ACL", "SETUSER", "default", "+xreadgroup"],
+        ),
+        (["SET", "snowplow:events", "mine"], ["DEL", "snowplow:events"]),
+        (["CONFIG", "SET", "requirepass", "x"], ["CONFIG", "SET", "requirepass", ""]),
+    ],
+    ids=[
+        "read only",
+        "no replicas",
+        "no XADD",
+        "no XLEN",
+        "no XREADGROUP",
+        "wrong type",
+        "password",
+    ],
+)
+def test_what_redis_refuses_has_one_begin_and_one_end_in_the_log(
+    tmp_path, make_store, caplog, begin, end
+):
+    """Whatever Redis refuses, and whatever it still accepts, its outage is neither told again nor said to be over early."""
+    with redis_server(tmp_path) as server, Collector() as collector, server.client() as client:
+        store = make_store(server)
+        emitter = Emitter(collector.endpoint, event_store=store, max_retry_delay_seconds=0.1)
+        tracker = Tracker("test", emitter)
+        tracker.track(PageView("https://example.com"))
+        client.execute_command(*begin)
+        client.client_kill_filter(_type="normal", skipme=True)
+        failing = []
+        for _ in range(30):
+            tracker.track(PageView("https://example.com"))
+            store.size()
+            failing.append(store.failing)
+            time.sleep(0.05)
+        first = failing.index(True)
+        assert all(failing[first:])
+        client.execute_command(*end)
+
+        def is_over():
+            tracker.track(PageView("https://example.com"))
+            return not emitter.flush(timeout=1) and not store.failing
+
+        until(is_over)
+        told = [each.getMessage() for each in caplog.records if "Redis" in each.getMessage()]
+        assert len(told) == 2
+        assert any(text in told[0] for text in ("accepts no", "refuses commands", "cannot be used"))
+        assert any(text in told[1] for text in ("again after", "is back after"))
+        emitter.close()
+
+
+def test_delivered_events_make_room_in_a_redis_without_memory(tmp_path, make_store):
+    """Redis that accepts no events hands them out, and removes those that are delivered."""
+    with redis_server(tmp_path, "--maxmemory-policy", "noeviction") as server:
+        store = make_store(server)
+        add(store, 3)
+        with server.client() as client:
+            client.config_set("maxmemory", 100_000)
+            store.cleanup(store.get_events_batch(), need_retry=False)
+            assert store.remaining() == 0
+            assert not store.failing
+
+
 def test_an_outage_of_redis_ends_when_redis_answers(tmp_path, make_store, caplog):
     """While Redis is down nothing says that it is back, whatever is known without asking it."""
     with redis_server(tmp_path) as server:
