@@ -65,10 +65,10 @@ class RedisEventStore(DurableStore):
     - When `add_event` returns True, Redis has the event. It is then as safe as the persistence of Redis: with
       ``appendonly yes`` and ``appendfsync everysec`` a crash of its machine may lose the last second, with ``always``
       nothing; without persistence, a restart of Redis loses everything.
-    - While Redis cannot be reached or refuses writes, up to `spill_capacity` events are kept in memory, and `add_event`
+    - While Redis cannot be reached or accepts no events, up to `spill_capacity` events are kept in memory, and `add_event`
       returns True for them too. They are written, in order, when Redis is back, and at the end of the program within
       `exit_timeout`. They are lost if the program is killed during the outage. With `spill_capacity=0` nothing is kept
-      in memory, and `add_event` returns False instead.
+      in memory, and `add_event` returns False instead. An outage is logged once when it begins and once when it ends.
     - With `write_behind`, events are always kept in memory first: `add_event` takes microseconds, and a thread writes
       to Redis, usually within a millisecond.
     - `add_event` never raises. It waits for Redis for about `socket_timeout` (twice that to reconnect), and only once
@@ -77,6 +77,12 @@ class RedisEventStore(DurableStore):
       `claim_after` seconds, with the same event ids. A live worker keeps its events, however long it takes.
     - An event that could not be sent keeps its place: all workers take such events first, in their order, from the next
       `get_events_batch` or within a second. (They are pending entries of a consumer named ``returned``.)
+
+    - Events that vanish from Redis (``FLUSHALL``, ``XTRIM``, an eviction, a restart without persistence) are not counted
+      as dropped: a missing entry may as well have been delivered by another worker, and Redis keeps no account of that.
+      A worker logs once that its group is gone. Events that a worker is sending at that time are not lost. To detect
+      losses, compare `DeliveryStats.tracked` of all programs with `DeliveryStats.sent` of all workers, and set
+      ``maxmemory-policy noeviction``.
 
     An entry of the stream has one field, ``event``, with the event as JSON. An entry without it, or one that is not
     UTF-8, is dropped, counted and logged. This also works with a client that has ``decode_responses``, since the store

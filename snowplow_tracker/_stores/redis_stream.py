@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import (
     Any,
     Callable,
@@ -23,6 +24,8 @@ from snowplow_tracker._stores.redis_clients import (
     decodes,
     redis_module,
 )
+
+logger = logging.getLogger("snowplow_tracker.emitters")
 
 Text = Any
 """`bytes`, or `str` if the client cannot be prevented from decoding."""
@@ -84,6 +87,7 @@ class RedisStream:
         self._claim_after = max(1, int(claim_after * 1000))
         self._has_autoclaim = True
         self._may_lack_group = True
+        self._had_group = False
 
     def add(self, body: str) -> None:
         """Add an event at the end."""
@@ -328,12 +332,22 @@ class RedisStream:
     def _with_group(self, operation: Callable[[], _Result]) -> _Result:
         """Call an operation that needs the group; create the group first if it does not exist."""
         try:
-            return operation()
+            result = operation()
         except self._response_error as error:
             if not str(error).startswith("NOGROUP"):
                 raise
-        self._create_group()
-        return operation()
+            if self._had_group:
+                self._had_group = False
+                logger.warning(
+                    "The group %s of the stream %s is gone from Redis and is created again; events that were in the "
+                    "stream may be lost.",
+                    self._group,
+                    self._stream,
+                )
+            self._create_group()
+            result = operation()
+        self._had_group = True
+        return result
 
     def _create_group(self) -> None:
         try:

@@ -450,6 +450,24 @@ def test_a_redis_that_forgot_everything_is_told_again(tmp_path, make_store):
         assert sorted(ids(store.get_events_batch())) == sorted(eids)
 
 
+def test_what_vanishes_from_redis_is_told_by_the_worker_that_misses_it(server, make_store, caplog):
+    """A stream that is deleted with its group is logged once, and not counted: others may have delivered its events."""
+    store = make_store(server)
+    lost = []
+    store.lost_listener = lambda count, what: lost.append(count)
+    add(store, 2)
+    batch = store.get_events_batch(max_events=1)
+    with server.client() as client:
+        client.flushall()
+    eids = add(store, 1)
+    assert ids(store.get_events_batch()) == eids
+    assert store.get_events_batch() == []
+    store.cleanup(batch, need_retry=True)
+    assert ids(store.get_events_batch()) == ids(batch)
+    assert caplog.text.count("is gone from Redis") == 1
+    assert lost == []
+
+
 @pytest.mark.alone
 def test_an_outage_costs_the_caller_one_timeout(own_server, make_store, caplog):
     """While Redis hangs, the first call waits for the timeout, the others do not; it is said once."""
