@@ -243,7 +243,7 @@ class RedisEventStore(DurableStore):
         if not self._link.may_try(Kind.LEASE):
             return []
         with suppress(*self._link.failures):
-            events, broken = self._leases.take(_MAX_EVENTS if max_events is None else max_events)
+            events, broken = self._leases.lease(_MAX_EVENTS if max_events is None else max_events)
             self._counts.changed()
             if broken:
                 logger.error(
@@ -347,7 +347,7 @@ class RedisEventStore(DurableStore):
 
     @property
     def failing(self) -> bool:
-        """Whether Redis is away, or refuses to be read, to hand out events, to settle them or to add them."""
+        """Whether Redis is away, or refuses to read, lease, settle or add events."""
         return self._link.failing
 
     # Adding

@@ -24,7 +24,7 @@ class RedisCounts:
         link: The link to Redis.
         stream: The stream.
         capacity: Maximum number of events in the stream.
-        on_evict: Called with the bodies of the oldest events, which were removed to make room; None if none are removed.
+        on_drop: Called with the bodies of the oldest events, which were removed to make room; None if none are removed.
     """
 
     def __init__(
@@ -32,12 +32,12 @@ class RedisCounts:
         link: RedisLink,
         stream: RedisStream,
         capacity: int,
-        on_evict: Optional[Callable[[List[Any]], None]],
+        on_drop: Optional[Callable[[List[Any]], None]],
     ) -> None:
         self._link = link
         self._stream = stream
         self._capacity = capacity
-        self._on_evict = on_evict
+        self._on_drop = on_drop
         self._length, self._added, self._looked_at = 0, 0, float("-inf")
         # The last number of queued events, which is valid for a moment unless events leave; its time; the number of changes.
         self._waiting, self._counted_at, self._changes = 0, float("-inf"), 0
@@ -85,16 +85,16 @@ class RedisCounts:
         excess = self._length + wanted - self._capacity
         if excess <= 0:
             return wanted
-        if self._on_evict is not None:
+        if self._on_drop is not None:
             # A few at once: dropping takes two calls, which would be slow for each event.
-            evicted = self._evict(max(excess, self._capacity // 1_000))
-            if evicted:
-                self._on_evict(evicted)
+            dropped = self._drop_oldest(max(excess, self._capacity // 1_000))
+            if dropped:
+                self._on_drop(dropped)
             return wanted
         self._added = max(0, wanted - excess)
         return self._added
 
-    def _evict(self, count: int) -> List[Any]:
+    def _drop_oldest(self, count: int) -> List[Any]:
         oldest = self._call(lambda: self._stream.oldest_waiting(count))
         if not oldest.ids:
             return []

@@ -28,7 +28,7 @@ _GONE: PayloadDict = {}
 class RedisLeases:
     """Leases entries of the stream, and ensures that each is settled, renewed, or requeued.
 
-    Invariant: an entry that Redis delivered to this consumer is in `_leased`, or recorded in the writer as settled;
+    Invariant: an entry that this consumer has leased is in `_leased`, or recorded in the writer as settled;
     or `has_strays` is set, because an interrupt may have prevented that.
 
     Args:
@@ -59,9 +59,9 @@ class RedisLeases:
         self._tidy_at = monotonic() + claim_after
         self._has_strays = False
 
-    # Taking
+    # Leasing
 
-    def take(self, max_events: int) -> Tuple[PayloadDictList, int]:
+    def lease(self, max_events: int) -> Tuple[PayloadDictList, int]:
         """Lease the oldest events: first those that were requeued or abandoned, then new ones.
 
         Returns:
@@ -71,15 +71,15 @@ class RedisLeases:
             Exception: One of the link's `failures`.
         """
         try:
-            return self._leased_events(self._take(max_events))
+            return self._record(self._lease(max_events))
         except BaseException as error:
-            # Redis may have delivered entries that never arrived here.
+            # Redis may have leased entries to us that never arrived here.
             self._has_strays = True
             if is_interrupt(error) or not isinstance(error, self._link.failures):
                 self._keeper.ensure_running()
             raise
 
-    def _take(self, max_events: int) -> Entries:
+    def _lease(self, max_events: int) -> Entries:
         claimed = monotonic() >= self._claim_at
         entries = Entries([], [])
         if claimed:
@@ -100,7 +100,7 @@ class RedisLeases:
 
     def _claim(self, max_events: int) -> Entries:
         if self._has_strays:
-            self._give_strays_back()
+            self._requeue_strays()
         # Before Redis 6.2, nothing is claimed unless something is found.
         entries = self._call(lambda: self._stream.claim(max_events))
         if entries.ids:
@@ -118,7 +118,7 @@ class RedisLeases:
                 logger.debug("Dead consumers could not be removed: %s", redact(str(error)))
         return entries
 
-    def _leased_events(self, entries: Entries) -> Tuple[PayloadDictList, int]:
+    def _record(self, entries: Entries) -> Tuple[PayloadDictList, int]:
         bodies = [
             (entry_id, body)
             for entry_id, body in zip(entries.ids, entries.bodies)
@@ -155,7 +155,7 @@ class RedisLeases:
             self._claim_at = 0.0
         return settled, foreign
 
-    # The time that leases last
+    # Renewing
 
     def renew(self) -> None:
         """Renew all leases, but not too often."""
@@ -180,12 +180,12 @@ class RedisLeases:
             self._writer.wake()
         if self._link.may_try(Kind.LEASE):
             if self._has_strays:
-                self._give_strays_back()
+                self._requeue_strays()
             self._renew_all()
         return bool(len(self._leased)) or self._has_strays
 
-    def _give_strays_back(self) -> None:
-        """Requeue entries that Redis delivered to us and that never arrived because of an interrupt."""
+    def _requeue_strays(self) -> None:
+        """Requeue entries that Redis leased to us and that never arrived because of an interrupt."""
         with suppress(*self._link.failures):
             strays = [
                 each
@@ -193,12 +193,12 @@ class RedisLeases:
                 if each not in self._leased and not self._writer.is_settled(each)
             ]
             if strays:
-                self._call(lambda: self._stream.give_back(strays))
+                self._call(lambda: self._stream.requeue(strays))
             else:
                 self._has_strays = bool(self._call(lambda: self._stream.owned(0.0))) and (
                     len(self._leased) == 0
                 )
 
     def _call(self, operation: Callable[[], _Result]) -> _Result:
-        """Make a call about leases that may only read: that it works does not show that Redis hands out events."""
+        """Make a call about leases that may only read: that it works does not show that Redis leases events."""
         return self._link.call(operation, Kind.LEASE, is_proof=False)

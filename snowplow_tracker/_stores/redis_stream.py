@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import (
     Any,
     Callable,
@@ -26,9 +27,6 @@ from snowplow_tracker._stores.redis_clients import (
 )
 
 logger = logging.getLogger("snowplow_tracker.emitters")
-
-Text = Any
-"""`bytes`, or `str` if the client cannot be prevented from decoding."""
 
 RETURNED = "returned"
 """The consumer that owns requeued entries. No process uses this name, so every consumer may claim from it at once."""
@@ -57,10 +55,10 @@ return forgotten
 
 
 class Entries(NamedTuple):
-    """Entries of the stream, in its order. The body is None if an entry has no event."""
+    """Entries of the stream, in its order. A body is `bytes` (`str` if the client cannot but decode), or None without an event."""
 
     ids: List[str]
-    bodies: List[Optional[Text]]
+    bodies: List[Any]
 
 
 class RedisStream:
@@ -228,8 +226,8 @@ class RedisStream:
         if gone:
             self._client.xack(self._stream, self._group, *gone)
 
-    def settle(self, ids: Sequence[str]) -> None:
-        """Acknowledge and delete events."""
+    def acknowledge(self, ids: Sequence[str]) -> None:
+        """Delete events, and acknowledge them."""
         # Not as a transaction, which a Redis without memory refuses, although this makes room. In this order nothing is
         # left over if only the first command is executed: pending entries that are no longer in the stream are removed,
         # see `claim`.
@@ -238,7 +236,7 @@ class RedisStream:
             pipeline.xack(self._stream, self._group, *ids)
             pipeline.execute()
 
-    def give_back(self, ids: Sequence[str]) -> Set[str]:
+    def requeue(self, ids: Sequence[str]) -> Set[str]:
         """Requeue events in their old place. Return those that Redis still has."""
         return {
             _text(each)
@@ -271,7 +269,7 @@ class RedisStream:
         owned: List[Tuple[str, int]] = []
         start = "-"
         while True:
-            rows = self._with_group(lambda first=start: self._pending(first, self._consumer))  # type: ignore[misc]
+            rows = self._with_group(partial(self._pending, start, self._consumer))
             owned += [(_text(row["message_id"]), row["time_since_delivered"]) for row in rows]
             if len(rows) < _PENDING_AT_ONCE:
                 return owned
@@ -289,13 +287,13 @@ class RedisStream:
             if not _nothing_there(consumers):
                 raise consumers
             consumers = []
-        out = sum(each["pending"] for each in consumers)
+        leased = sum(each["pending"] for each in consumers)
         stale = sum(
             each["pending"]
             for each in consumers
             if _text(each["name"]) == RETURNED or each["idle"] >= self._claim_after
         )
-        return int(max(0, length - out) + stale)
+        return int(max(0, length - leased) + stale)
 
     def wait(self, milliseconds: int) -> bool:
         """Block until there is a new event, without leasing it."""
@@ -384,7 +382,7 @@ def _next_id(entry_id: str) -> str:
 def _entries(reply: Any) -> Entries:
     """Parse entries, whose form depends on the version of redis-py and on the protocol."""
     ids: List[str] = []
-    bodies: List[Optional[Text]] = []
+    bodies: List[Any] = []
     for entry_id, fields in _flat(reply):
         if entry_id is None:
             continue  # deleted from the stream in the meantime

@@ -9,6 +9,7 @@ import time
 import weakref
 from _thread import RLock
 from collections import deque
+from functools import partial
 from itertools import islice
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
@@ -167,7 +168,7 @@ class RedisWriter:
         with hold(self._lock):
             for item in items:
                 with suppress(ValueError):
-                    self._spill.remove(item)  # it is at the front, or behind failed ones
+                    self._spill.remove(item)  # it is at the front, or behind refused ones
 
     # Results of leased events
 
@@ -187,25 +188,21 @@ class RedisWriter:
         )
 
     def write_settled(self) -> bool:
-        """Write results to Redis, if it accepts them; return whether any were written."""
+        """Write results to Redis, unless it refuses them; return whether there were any, and all are written."""
         if not (self._settled or self._in_progress) or not self._link.may_try(Kind.SETTLE):
             return False
         settled: _Settled = {}
         turn = _Turn()
-        self._take_back_lost()
+        self._take_back_interrupted()
         try:
             self._in_progress[id(settled)] = (weakref.ref(turn), settled)
             with suppress(KeyError):  # another thread was faster
                 while self._settled:
                     settled.update((self._settled.popitem(),))
             count = len(settled)
-            if settled:
+            with suppress(*self._link.failures):
                 self._write_settled(settled)
-            return len(settled) < count
-        except self._link.failures as error:
-            if is_interrupt(error):
-                raise
-            return False
+            return count > 0 and not settled
         finally:
             self._take_back(settled)
             self._on_change(self.is_busy)
@@ -215,24 +212,20 @@ class RedisWriter:
             self._settled.setdefault(entry_id, event)
         self._in_progress.pop(id(settled), None)
 
-    def _take_back_lost(self) -> None:
+    def _take_back_interrupted(self) -> None:
         """Take back events whose writer was interrupted."""
         for turn, settled in [*self._in_progress.values()]:
             if turn() is None:
                 self._take_back(settled)
 
     def _write_settled(self, settled: _Settled) -> None:
-        while True:
-            forget = [each for each, event in settled.items() if event is None][:_WRITTEN_AT_ONCE]
-            if not forget:
-                break
-            self._link.call(lambda ids=forget: self._stream.settle(ids), Kind.SETTLE)  # type: ignore[misc]
-            for each in forget:
+        while ids := [each for each, event in settled.items() if event is None][:_WRITTEN_AT_ONCE]:
+            self._link.call(partial(self._stream.acknowledge, ids), Kind.SETTLE)
+            for each in ids:
                 del settled[each]
-        while settled:
-            again = [*islice(settled, _WRITTEN_AT_ONCE)]
-            known = self._link.call(lambda ids=again: self._stream.give_back(ids), Kind.SETTLE)  # type: ignore[misc]
-            for each in again:
+        while ids := [*islice(settled, _WRITTEN_AT_ONCE)]:
+            known = self._link.call(partial(self._stream.requeue, ids), Kind.SETTLE)
+            for each in ids:
                 event = settled.pop(each)
                 # Redis may have lost its data since they were leased; they are still here.
                 if each not in known and event:
