@@ -35,7 +35,7 @@ class Kind(enum.Enum):
 class _Outage(NamedTuple):
     """A reason for which calls fail, since when, and what the log says when the last kind of call works again."""
 
-    reason: Tuple[str, ...]
+    reason: str
     since: float
     end: str
 
@@ -230,8 +230,10 @@ class RedisLink:
             self._note_failure(self._whole, error, "cannot be used", "is back")
 
     def _note_failure(self, breaker: _Breaker, error: Exception, what: str, end: str) -> None:
-        # Of its words the first one is the code of the error, if redis-py has no class for it.
-        reason = (type(error).__name__, *str(error).split(maxsplit=1)[:1])
+        reason = type(error).__name__
+        if type(error) is self._response_error:
+            # redis-py has no class for it. Then the answer begins with a code, and redis-py may name the command before it.
+            reason = str(error).rpartition("caused error: ")[2].partition(" ")[0]
         with hold(self._lock):
             known = self._outages()
             outage = known.get(reason) or _Outage(reason, monotonic(), end)
@@ -264,7 +266,7 @@ class RedisLink:
             logger.warning("Redis %s after %.1f seconds.", outage.end, monotonic() - outage.since)
         self._on_return()
 
-    def _outages(self) -> Dict[Tuple[str, ...], _Outage]:
+    def _outages(self) -> Dict[str, _Outage]:
         outages = [breaker.outage for breaker in self._breakers]
         return {each.reason: each for each in outages if each is not None}
 

@@ -788,6 +788,29 @@ def test_what_redis_refuses_has_one_begin_and_one_end_in_the_log(
         emitter.close()
 
 
+def test_all_that_a_replica_refuses_is_one_outage(server, make_store, caplog):
+    """Adding, leasing, acknowledging and requeueing fail for one reason, and the last that works again ends the outage."""
+    store = make_store(server)
+    eids = add(store, 3)
+    first, second = store.get_events_batch(max_events=1), store.get_events_batch(max_events=1)
+    with server.client() as client:
+        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        try:
+            eids += add(store, 1)
+            store.cleanup(first, need_retry=False)
+            store.cleanup(second, need_retry=True)
+            assert store.get_events_batch() == []
+            assert store.remaining() == 4
+            time.sleep(0.5)
+            assert len([each for each in caplog.records if "Redis" in each.getMessage()]) == 1
+        finally:
+            client.execute_command("REPLICAOF", "NO", "ONE")
+        write_all(store)
+        until(lambda: ids(store.get_events_batch()) == eids[1:])
+    assert not store.failing
+    assert len([each for each in caplog.records if "Redis" in each.getMessage()]) == 2
+
+
 def test_delivered_events_make_room_in_a_redis_without_memory(tmp_path, make_store):
     """Redis that accepts no events hands them out, and removes those that are delivered."""
     with redis_server(tmp_path, "--maxmemory-policy", "noeviction") as server:
