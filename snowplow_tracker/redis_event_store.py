@@ -23,7 +23,7 @@ from snowplow_tracker._stores.redaction import redact
 from snowplow_tracker._stores.redis_clients import check_client, connect
 from snowplow_tracker._stores.redis_counts import RedisCounts
 from snowplow_tracker._stores.redis_leases import RedisLeases
-from snowplow_tracker._stores.redis_link import RedisLink
+from snowplow_tracker._stores.redis_link import Kind, RedisLink
 from snowplow_tracker._stores.redis_stream import RedisStream
 from snowplow_tracker._stores.redis_writer import RedisWriter
 from snowplow_tracker.event_store import Overflow
@@ -42,6 +42,7 @@ _MAX_EVENTS = 500
 _LOOK_FOR_ROOM_INTERVAL = 0.05
 """Seconds between checks for room, since nothing wakes this process when another one makes room."""
 _LOOK_FOR_MEMORY_INTERVAL = 0.002
+_MIN_PAUSE = 0.01
 
 
 class StreamEvent(LeasedEvent):
@@ -64,10 +65,10 @@ class RedisEventStore(DurableStore):
     - When `add_event` returns True, Redis has the event. It is then as safe as the persistence of Redis: with
       ``appendonly yes`` and ``appendfsync everysec`` a crash of its machine may lose the last second, with ``always``
       nothing; without persistence, a restart of Redis loses everything.
-    - While Redis cannot be reached or refuses writes, up to `spill_capacity` events are kept in memory, and `add_event`
+    - While Redis cannot be reached or accepts no events, up to `spill_capacity` events are kept in memory, and `add_event`
       returns True for them too. They are written, in order, when Redis is back, and at the end of the program within
       `exit_timeout`. They are lost if the program is killed during the outage. With `spill_capacity=0` nothing is kept
-      in memory, and `add_event` returns False instead.
+      in memory, and `add_event` returns False instead. An outage is logged once when it begins and once when it ends.
     - With `write_behind`, events are always kept in memory first: `add_event` takes microseconds, and a thread writes
       to Redis, usually within a millisecond.
     - `add_event` never raises. It waits for Redis for about `socket_timeout` (twice that to reconnect), and only once
@@ -76,6 +77,12 @@ class RedisEventStore(DurableStore):
       `claim_after` seconds, with the same event ids. A live worker keeps its events, however long it takes.
     - An event that could not be sent keeps its place: all workers take such events first, in their order, from the next
       `get_events_batch` or within a second. (They are pending entries of a consumer named ``returned``.)
+
+    - Events that vanish from Redis (``FLUSHALL``, ``XTRIM``, an eviction, a restart without persistence) are not counted
+      as dropped: a missing entry may as well have been delivered by another worker, and Redis keeps no account of that.
+      A worker logs once that its group is gone. Events that a worker is sending at that time are not lost. To detect
+      losses, compare `DeliveryStats.tracked` of all programs with `DeliveryStats.sent` of all workers, and set
+      ``maxmemory-policy noeviction``.
 
     An entry of the stream has one field, ``event``, with the event as JSON. An entry without it, or one that is not
     UTF-8, is dropped, counted and logged. This also works with a client that has ``decode_responses``, since the store
@@ -95,7 +102,7 @@ class RedisEventStore(DurableStore):
     +cluster|shards +cluster|myid +command +readonly +info``::
 
         ACL SETUSER snowplow on >password resetkeys ~snowplow:events -@all
-            +hello +auth +select +ping +multi +exec +xadd +xlen +xrange +xread +xdel +xreadgroup +xack +xclaim
+            +hello +auth +select +ping +xadd +xlen +xrange +xread +xdel +xreadgroup +xack +xclaim
             +xautoclaim +xpending +xinfo|consumers +xinfo|groups +xgroup|create +xgroup|delconsumer +eval
 
     Args:
@@ -232,11 +239,11 @@ class RedisEventStore(DurableStore):
             return []
         if self._writer.unwritten and not self._link.failing:
             self._writer.flush(self.socket_timeout)
-        if not self._link.may_try():
-            return []
         self._writer.write_settled()
+        if not self._link.may_try(Kind.LEASE):
+            return []
         with suppress(*self._link.failures):
-            events, broken = self._leases.take(_MAX_EVENTS if max_events is None else max_events)
+            events, broken = self._leases.lease(_MAX_EVENTS if max_events is None else max_events)
             self._counts.changed()
             if broken:
                 logger.error(
@@ -257,7 +264,7 @@ class RedisEventStore(DurableStore):
         self._check_process()
         settled, foreign = self._leases.settle(batch, need_retry=need_retry)
         self._counts.changed()
-        if settled and not (self._link.may_try() and self._writer.write_settled()):
+        if settled and not self._writer.write_settled():
             self._writer.wake()
         if need_retry:
             for event in foreign:
@@ -304,8 +311,10 @@ class RedisEventStore(DurableStore):
             Whether there are some. Events that other workers requeue or abandon do not end the wait.
         """
         self._check_process()
-        if not self._link.may_try():
-            time.sleep(min(timeout, max(0.01, self._link.whole.wait())))
+        # Events that cannot be leased are not worth waking for.
+        if self._link.wait(Kind.LEASE) > 0 or not self._link.may_try(Kind.READ):
+            pause = max(self._link.wait(Kind.LEASE), self._link.wait(Kind.READ), _MIN_PAUSE)
+            time.sleep(min(timeout, pause))
             return False
         seconds = min(timeout, self._link.max_block())
         self._counts.changed()
@@ -338,7 +347,7 @@ class RedisEventStore(DurableStore):
 
     @property
     def failing(self) -> bool:
-        """Whether the last access to Redis failed, or Redis accepted no events."""
+        """Whether Redis is away, or refuses to read, lease, settle or add events."""
         return self._link.failing
 
     # Adding
@@ -346,10 +355,10 @@ class RedisEventStore(DurableStore):
     def _may_add_now(self) -> bool:
         if self.write_behind or self._writer.unwritten or self._link.is_calling():
             return False
-        if not self._link.failing:
+        if not self._link.is_failing(Kind.ADD):
             return True
         # Otherwise the thread of the writer checks whether Redis is back: callers wait only once.
-        return not self.spill_capacity and self._link.may_add()
+        return not self.spill_capacity and self._link.may_try(Kind.ADD)
 
     def _add_now(self, body: str) -> bool:
         def has_room() -> bool:
@@ -360,7 +369,7 @@ class RedisEventStore(DurableStore):
         ):
             self._report_full()
             return False
-        self._link.call(lambda: self._stream.add(body), adds=True)
+        self._link.call(lambda: self._stream.add(body), Kind.ADD)
         self._counts.added()
         return True
 

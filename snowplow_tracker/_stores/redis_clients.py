@@ -245,11 +245,6 @@ class LazyCluster:
         return current
 
 
-def is_cluster(client: Any) -> bool:
-    """Return whether a client, ours or a user's, is for a cluster."""
-    return isinstance(client, LazyCluster) or hasattr(client, "nodes_manager")
-
-
 def pools(client: Any) -> List[Any]:
     """Return the current connection pools of a client: a cluster has one for each node."""
     if isinstance(client, LazyCluster):

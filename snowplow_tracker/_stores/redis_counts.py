@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, List, Optional, TypeVar
 
 from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import suppress
-from snowplow_tracker._stores.redis_link import RedisLink
+from snowplow_tracker._stores.redis_link import Kind, RedisLink
 from snowplow_tracker._stores.redis_stream import RedisStream
+
+_Result = TypeVar("_Result")
 
 _LOOK_AT_LENGTH_EVERY = 100
 _LOOK_AT_LENGTH_INTERVAL = 1.0
@@ -22,7 +24,7 @@ class RedisCounts:
         link: The link to Redis.
         stream: The stream.
         capacity: Maximum number of events in the stream.
-        on_evict: Called with the bodies of the oldest events, which were removed to make room; None if none are removed.
+        on_drop: Called with the bodies of the oldest events, which were removed to make room; None if none are removed.
     """
 
     def __init__(
@@ -30,12 +32,12 @@ class RedisCounts:
         link: RedisLink,
         stream: RedisStream,
         capacity: int,
-        on_evict: Optional[Callable[[List[Any]], None]],
+        on_drop: Optional[Callable[[List[Any]], None]],
     ) -> None:
         self._link = link
         self._stream = stream
         self._capacity = capacity
-        self._on_evict = on_evict
+        self._on_drop = on_drop
         self._length, self._added, self._looked_at = 0, 0, float("-inf")
         # The last number of queued events, which is valid for a moment unless events leave; its time; the number of changes.
         self._waiting, self._counted_at, self._changes = 0, float("-inf"), 0
@@ -43,7 +45,7 @@ class RedisCounts:
     def waiting(self) -> int:
         """Return the number of queued events in the stream: the last known one while Redis cannot be reached."""
         now = monotonic()
-        if now - self._counted_at <= _WAITING_IS_FRESH or not self._link.may_try():
+        if now - self._counted_at <= _WAITING_IS_FRESH or not self._link.may_try(Kind.READ):
             return self._waiting
         changes = self._changes
         with suppress(*self._link.failures):
@@ -78,25 +80,29 @@ class RedisCounts:
         ):
             self._added += wanted
             return wanted
-        self._length = self._link.call(self._stream.length)
+        self._length = self._call(self._stream.length)
         self._looked_at, self._added = now, wanted
         excess = self._length + wanted - self._capacity
         if excess <= 0:
             return wanted
-        if self._on_evict is not None:
+        if self._on_drop is not None:
             # A few at once: dropping takes two calls, which would be slow for each event.
-            evicted = self._evict(max(excess, self._capacity // 1_000))
-            if evicted:
-                self._on_evict(evicted)
+            dropped = self._drop_oldest(max(excess, self._capacity // 1_000))
+            if dropped:
+                self._on_drop(dropped)
             return wanted
         self._added = max(0, wanted - excess)
         return self._added
 
-    def _evict(self, count: int) -> List[Any]:
-        oldest = self._link.call(lambda: self._stream.oldest_waiting(count))
+    def _drop_oldest(self, count: int) -> List[Any]:
+        oldest = self._call(lambda: self._stream.oldest_waiting(count))
         if not oldest.ids:
             return []
         # Another program may make room at the same time: each dropped event is reported by only one of them.
-        deleted = self._link.call(lambda: self._stream.delete(oldest.ids))
+        deleted = self._call(lambda: self._stream.delete(oldest.ids))
         self._looked_at = float("-inf")
         return [body for body, gone in zip(oldest.bodies, deleted) if gone and body is not None]
+
+    def _call(self, operation: Callable[[], _Result]) -> _Result:
+        """Make a call without which no event can be added; that it works does not show that one can."""
+        return self._link.call(operation, Kind.ADD, is_proof=False)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from typing import List, Tuple, Type
+from typing import Callable, List, Tuple, Type, TypeVar
 
 from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt, suppress
 from snowplow_tracker._stores.leasing import LeasedEvent, LeasedEvents, LeaseKeeper
 from snowplow_tracker._stores.redaction import redact
-from snowplow_tracker._stores.redis_link import RedisLink
+from snowplow_tracker._stores.redis_link import Kind, RedisLink
 from snowplow_tracker._stores.redis_stream import Entries, RedisStream
 from snowplow_tracker._stores.redis_writer import RedisWriter
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 logger = logging.getLogger("snowplow_tracker.emitters")
+
+_Result = TypeVar("_Result")
 
 _CLAIM_INTERVAL = 1.0
 _DEAD_CONSUMER_AFTER = 3_600.0
@@ -26,7 +28,7 @@ _GONE: PayloadDict = {}
 class RedisLeases:
     """Leases entries of the stream, and ensures that each is settled, renewed, or requeued.
 
-    Invariant: an entry that Redis delivered to this consumer is in `_leased`, or recorded in the writer as settled;
+    Invariant: an entry that this consumer has leased is in `_leased`, or recorded in the writer as settled;
     or `has_strays` is set, because an interrupt may have prevented that.
 
     Args:
@@ -57,9 +59,9 @@ class RedisLeases:
         self._tidy_at = monotonic() + claim_after
         self._has_strays = False
 
-    # Taking
+    # Leasing
 
-    def take(self, max_events: int) -> Tuple[PayloadDictList, int]:
+    def lease(self, max_events: int) -> Tuple[PayloadDictList, int]:
         """Lease the oldest events: first those that were requeued or abandoned, then new ones.
 
         Returns:
@@ -69,22 +71,24 @@ class RedisLeases:
             Exception: One of the link's `failures`.
         """
         try:
-            return self._leased_events(self._take(max_events))
+            return self._record(self._lease(max_events))
         except BaseException as error:
-            # Redis may have delivered entries that never arrived here.
+            # Redis may have leased entries to us that never arrived here.
             self._has_strays = True
             if is_interrupt(error) or not isinstance(error, self._link.failures):
                 self._keeper.ensure_running()
             raise
 
-    def _take(self, max_events: int) -> Entries:
+    def _lease(self, max_events: int) -> Entries:
         claimed = monotonic() >= self._claim_at
         entries = Entries([], [])
         if claimed:
             entries = self._claim(max_events)
         if len(entries.ids) < max_events:
             try:
-                new = self._link.call(lambda: self._stream.read(max_events - len(entries.ids)))
+                new = self._link.call(
+                    lambda: self._stream.read(max_events - len(entries.ids)), Kind.LEASE
+                )
             except self._link.failures as error:
                 if not entries.ids or is_interrupt(error):
                     raise
@@ -96,8 +100,11 @@ class RedisLeases:
 
     def _claim(self, max_events: int) -> Entries:
         if self._has_strays:
-            self._give_strays_back()
-        entries = self._link.call(lambda: self._stream.claim(max_events))
+            self._requeue_strays()
+        # Before Redis 6.2, nothing is claimed unless something is found.
+        entries = self._call(lambda: self._stream.claim(max_events))
+        if entries.ids:
+            self._link.note_accepted(Kind.LEASE)
         now = monotonic()
         # Requeued events are sent before new ones.
         self._claim_at = now if len(entries.ids) >= max_events else now + _CLAIM_INTERVAL
@@ -111,7 +118,7 @@ class RedisLeases:
                 logger.debug("Dead consumers could not be removed: %s", redact(str(error)))
         return entries
 
-    def _leased_events(self, entries: Entries) -> Tuple[PayloadDictList, int]:
+    def _record(self, entries: Entries) -> Tuple[PayloadDictList, int]:
         bodies = [
             (entry_id, body)
             for entry_id, body in zip(entries.ids, entries.bodies)
@@ -148,12 +155,12 @@ class RedisLeases:
             self._claim_at = 0.0
         return settled, foreign
 
-    # The time that leases last
+    # Renewing
 
     def renew(self) -> None:
         """Renew all leases, but not too often."""
         now = monotonic()
-        if now >= self._renew_at and self._link.may_try():
+        if now >= self._renew_at and self._link.may_try(Kind.LEASE):
             self._renew_at = now + self._claim_after / 6
             self._renew_all()
 
@@ -162,32 +169,36 @@ class RedisLeases:
         if not held:
             return
         with suppress(*self._link.failures):
-            self._link.call(lambda: self._stream.renew(held))
+            self._call(lambda: self._stream.renew(held))
 
     def _keep(self) -> bool:
         """Renew the leases, in a thread, and return whether there are any."""
         for entry_id in self._leased.abandoned():
             self._writer.settle(entry_id, _GONE)
             self._leased.remove(entry_id)
-        if self._link.may_try():
-            if self._writer.is_busy:
-                self._writer.wake()
+        if self._writer.is_busy:
+            self._writer.wake()
+        if self._link.may_try(Kind.LEASE):
             if self._has_strays:
-                self._give_strays_back()
+                self._requeue_strays()
             self._renew_all()
         return bool(len(self._leased)) or self._has_strays
 
-    def _give_strays_back(self) -> None:
-        """Requeue entries that Redis delivered to us and that never arrived because of an interrupt."""
+    def _requeue_strays(self) -> None:
+        """Requeue entries that Redis leased to us and that never arrived because of an interrupt."""
         with suppress(*self._link.failures):
             strays = [
                 each
-                for each in self._link.call(lambda: self._stream.owned(_STRAY_AFTER))
+                for each in self._call(lambda: self._stream.owned(_STRAY_AFTER))
                 if each not in self._leased and not self._writer.is_settled(each)
             ]
             if strays:
-                self._link.call(lambda: self._stream.give_back(strays))
+                self._call(lambda: self._stream.requeue(strays))
             else:
-                self._has_strays = bool(self._link.call(lambda: self._stream.owned(0.0))) and (
+                self._has_strays = bool(self._call(lambda: self._stream.owned(0.0))) and (
                     len(self._leased) == 0
                 )
+
+    def _call(self, operation: Callable[[], _Result]) -> _Result:
+        """Make a call about leases that may only read: that it works does not show that Redis leases events."""
+        return self._link.call(operation, Kind.LEASE, is_proof=False)

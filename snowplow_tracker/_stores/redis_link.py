@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 import logging
 import threading
 from _thread import RLock
-from typing import Any, Callable, Optional, Set, Tuple, Type, TypeVar
+from typing import Any, Callable, Dict, NamedTuple, Optional, Set, Tuple, Type, TypeVar
 
 from snowplow_tracker._delivery.retry import Backoff, RetryPolicy, fresh_random
 from snowplow_tracker._process.clock import monotonic
@@ -22,63 +23,45 @@ _MAX_DELAY = 1.0
 _Result = TypeVar("_Result")
 
 
-class Breaker:
-    """A circuit breaker, for Redis as a whole and for adding events.
+class Kind(enum.Enum):
+    """What a call is for. Redis may refuse one kind, for example adding without free memory, and accept the others."""
 
-    Invariant: while it is failing, one caller per delay may try.
-    """
+    READ = "read"
+    LEASE = "lease"
+    SETTLE = "settle"
+    ADD = "add"
+
+
+class _Outage(NamedTuple):
+    """A reason for which calls fail, since when, and what the log says when the last kind of call works again."""
+
+    reason: str
+    since: float
+    end: str
+
+
+class _Breaker:
+    """A circuit breaker. Invariant: while it is failing, one caller per delay may try. The link holds its lock."""
 
     def __init__(self) -> None:
-        self._lock: Any = RLock()
-        self._backoff = Backoff(_POLICY, monotonic, fresh_random)
-        self._since: Optional[float] = None
-
-    @property
-    def failing(self) -> bool:
-        """Whether the last attempt failed."""
-        return self._since is not None
+        self.backoff = Backoff(_POLICY, monotonic, fresh_random)
+        self.outage: Optional[_Outage] = None
 
     def wait(self) -> float:
         """Return the seconds until the next attempt is allowed."""
-        return self._backoff.wait(forced=False) if self._since is not None else 0.0
-
-    def may_try(self) -> bool:
-        """Return whether an attempt is allowed. While failing, this takes the permit for it."""
-        if self._since is None:
-            return True
-        with hold(self._lock):
-            if self._backoff.wait(forced=False) > 0:
-                return False
-            # No other caller tries until the result is known.
-            self._backoff.failed(_MAX_DELAY)
-            return True
-
-    def failed(self) -> bool:
-        """Record a failure; return whether it is the first."""
-        with hold(self._lock):
-            first = self._since is None
-            if first:
-                self._since = monotonic()
-            self._backoff.failed(_MAX_DELAY)
-        return first
-
-    def succeeded(self) -> Optional[float]:
-        """Record a success; return the seconds since the first failure, or None if there was none."""
-        if self._since is None:
-            return None
-        with hold(self._lock):
-            since, self._since = self._since, None
-            self._backoff.succeeded()
-        return None if since is None else monotonic() - since
+        return self.backoff.wait(forced=False) if self.outage is not None else 0.0
 
 
 class RedisLink:
     """Calls Redis for one store in one process.
 
+    Invariant: only an answer of Redis ends an outage: any answer if it was away, an accepted call of the same kind if it
+    refused that kind. Kinds of calls that fail for the same reason have one outage, which is logged at its begin and end.
+
     Args:
         client: A client of redis-py.
         is_own: Whether the store created the client, and so may close its connections.
-        on_return: Called when Redis is back, or accepts events again.
+        on_return: Called when calls work again.
         kept_events: Maximum number of events in memory while Redis is away, for the log.
     """
 
@@ -94,19 +77,24 @@ class RedisLink:
             errors.RedisClusterException,
         )
         self._connection_error: Type[Exception] = errors.ConnectionError
+        self._response_error: Type[Exception] = errors.ResponseError
         self._is_own = is_own
         self._on_return = on_return
         self._kept_events = kept_events
-        self.whole = Breaker()
-        """The breaker for Redis as a whole: it does not answer, or refuses everything."""
-        self.adding = Breaker()
-        """The breaker for adding: Redis answers, but accepts no events, for example without free memory."""
+        self._lock: Any = RLock()
+        self._whole = _Breaker()
+        self._kinds = {kind: _Breaker() for kind in Kind}
+        self._breakers = (self._whole, *self._kinds.values())
         self._calling: Set[int] = set()
 
     @property
     def failing(self) -> bool:
-        """Whether the last access to Redis failed, or Redis accepted no events."""
-        return self.whole.failing or self.adding.failing
+        """Whether Redis is away, or refuses any kind of call."""
+        return any(breaker.outage is not None for breaker in self._breakers)
+
+    def is_failing(self, kind: Kind) -> bool:
+        """Return whether Redis is away, or refuses this kind of call."""
+        return self._whole.outage is not None or self._kinds[kind].outage is not None
 
     def is_calling(self) -> bool:
         """Whether this thread is in a call: then a signal handler must not use redis-py, which has locks."""
@@ -118,22 +106,40 @@ class RedisLink:
         self._calling.discard(me)  # an interrupt ended the call before it could do this
         return False
 
-    def may_try(self) -> bool:
-        """Return whether Redis works, or whether the caller may probe it."""
-        return not self.is_calling() and self.whole.may_try()
+    def wait(self, kind: Kind) -> float:
+        """Return the seconds until the next call of this kind is allowed."""
+        return max(self._whole.wait(), self._kinds[kind].wait())
 
-    def may_add(self) -> bool:
-        """Return whether events may be added now."""
-        return self.may_try() and self.adding.may_try()
+    def may_try(self, kind: Kind) -> bool:
+        """Return whether a call of this kind is allowed now. While such calls fail, this takes the permit for it."""
+        if self.is_calling():
+            return False
+        if not self.is_failing(kind):
+            return True
+        with hold(self._lock):
+            if self.wait(kind) > 0:
+                return False
+            for breaker in (self._whole, self._kinds[kind]):
+                if breaker.outage is not None:
+                    # No other caller tries until the result is known.
+                    breaker.backoff.failed(_MAX_DELAY)
+            return True
 
-    def call(self, operation: Callable[[], _Result], *, adds: bool = False) -> _Result:
+    def call(
+        self,
+        operation: Callable[[], _Result],
+        kind: Kind = Kind.READ,
+        *,
+        is_proof: bool = True,
+    ) -> _Result:
         """Call Redis, and record whether it is available.
 
         If a kept connection turns out to be dead, the call is retried once with a new one.
 
         Args:
             operation: The call.
-            adds: Whether it adds events: Redis may refuse only that.
+            kind: What it is for.
+            is_proof: Whether Redis accepts this kind of call if the operation returns.
 
         Raises:
             Exception: One of `failures`. It is already logged and counted.
@@ -149,14 +155,14 @@ class RedisLink:
                 result = operation()
         except BaseException as error:
             if isinstance(error, self.failures) and not is_interrupt(error):
-                self.note_failure(error, adds=adds)
+                self._note_error(kind, error)
                 raise
             self._forget_connections()
             interrupt = unwrapped(error)
         else:
-            self._note_success(self.whole, "is back")
-            if adds:
-                self._note_success(self.adding, "accepts events again")
+            self._note_success(self._whole)
+            if is_proof:
+                self.note_accepted(kind)
             return result
         finally:
             self._calling.discard(me)
@@ -203,34 +209,66 @@ class RedisLink:
         else:
             self.client.connection_pool.disconnect()
 
-    def note_failure(self, error: Exception, *, adds: bool) -> None:
-        """Record a failure of Redis.
+    def note_accepted(self, kind: Kind) -> None:
+        """Record that Redis accepted a call of this kind."""
+        self._note_success(self._kinds[kind])
 
-        Args:
-            error: The error.
-            adds: Whether the call was to add events.
-        """
-        # If Redis refuses more events, it may still deliver events, which makes room.
-        out_of_memory = adds and "maxmemory" in str(error)
-        breaker = self.adding if out_of_memory else self.whole
-        first = breaker.failed()
-        if self._is_own and not out_of_memory:
+    def note_refused(self, kind: Kind, error: Exception) -> None:
+        """Record that Redis answered a call of this kind with an error."""
+        what, end = (
+            ("accepts no events", "accepts events again")
+            if kind is Kind.ADD
+            else ("refuses commands", "accepts commands again")
+        )
+        self._note_failure(self._kinds[kind], error, what, end)
+
+    def _note_error(self, kind: Kind, error: Exception) -> None:
+        if isinstance(error, self._response_error):
+            self._note_success(self._whole)
+            self.note_refused(kind, error)
+        else:
+            self._note_failure(self._whole, error, "cannot be used", "is back")
+
+    def _note_failure(self, breaker: _Breaker, error: Exception, what: str, end: str) -> None:
+        reason = type(error).__name__
+        if type(error) is self._response_error:
+            # redis-py has no class for it. Then the answer begins with a code, and redis-py may name the command before it.
+            reason = str(error).rpartition("caused error: ")[2].partition(" ")[0]
+        with hold(self._lock):
+            known = self._outages()
+            outage = known.get(reason) or _Outage(reason, monotonic(), end)
+            begins = breaker.outage is None and reason not in known
+            breaker.outage = breaker.outage or outage
+            breaker.backoff.failed(_MAX_DELAY)
+        if self._is_own and "maxmemory" not in str(error):
             # After a failover, kept connections lead to a former master, which is now a replica.
             self._disconnect_idle()
-        if first:
+        if begins:
+            keeps = breaker in (self._whole, self._kinds[Kind.ADD])
             logger.warning(
-                "Redis %s (%s: %s); up to %d events are kept in memory meanwhile.",
-                "accepts no events" if out_of_memory else "cannot be used",
+                "Redis %s (%s: %s)%s.",
+                what,
                 type(error).__name__,
                 redact(str(error)),
-                self._kept_events,
+                f"; up to {self._kept_events} events are kept in memory meanwhile" if keeps else "",
             )
 
-    def _note_success(self, breaker: Breaker, what: str) -> None:
-        seconds = breaker.succeeded()
-        if seconds is not None:
-            logger.warning("Redis %s after %.1f seconds.", what, seconds)
-            self._on_return()
+    def _note_success(self, breaker: _Breaker) -> None:
+        if breaker.outage is None:
+            return
+        with hold(self._lock):
+            outage, breaker.outage = breaker.outage, None
+            breaker.backoff.succeeded()
+            ends = outage is not None and outage.reason not in self._outages()
+        if outage is None:
+            return
+        if ends:
+            logger.warning("Redis %s after %.1f seconds.", outage.end, monotonic() - outage.since)
+        self._on_return()
+
+    def _outages(self) -> Dict[str, _Outage]:
+        outages = [breaker.outage for breaker in self._breakers]
+        return {each.reason: each for each in outages if each is not None}
 
 
 _CALL = (RedisLink.call.__code__,)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from typing import (
     Any,
     Callable,
@@ -21,12 +23,10 @@ from snowplow_tracker._process.interrupts import suppress
 from snowplow_tracker._stores.redis_clients import (
     Undecoded,
     decodes,
-    is_cluster,
     redis_module,
 )
 
-Text = Any
-"""`bytes`, or `str` if the client cannot be prevented from decoding."""
+logger = logging.getLogger("snowplow_tracker.emitters")
 
 RETURNED = "returned"
 """The consumer that owns requeued entries. No process uses this name, so every consumer may claim from it at once."""
@@ -55,10 +55,10 @@ return forgotten
 
 
 class Entries(NamedTuple):
-    """Entries of the stream, in its order. The body is None if an entry has no event."""
+    """Entries of the stream, in its order. A body is `bytes` (`str` if the client cannot but decode), or None without an event."""
 
     ids: List[str]
-    bodies: List[Optional[Text]]
+    bodies: List[Any]
 
 
 class RedisStream:
@@ -85,6 +85,7 @@ class RedisStream:
         self._claim_after = max(1, int(claim_after * 1000))
         self._has_autoclaim = True
         self._may_lack_group = True
+        self._had_group = False
 
     def add(self, body: str) -> None:
         """Add an event at the end."""
@@ -225,22 +226,17 @@ class RedisStream:
         if gone:
             self._client.xack(self._stream, self._group, *gone)
 
-    def settle(self, ids: Sequence[str]) -> None:
-        """Acknowledge and delete events."""
-        if is_cluster(self._client):
-            # Older redis-py has no transactions there. In this order nothing is left over if only the first command
-            # is executed: pending entries that are no longer in the stream are removed, see `claim`.
-            with self._client.pipeline(transaction=False) as pipeline:
-                pipeline.xdel(self._stream, *ids)
-                pipeline.xack(self._stream, self._group, *ids)
-                pipeline.execute()
-            return
-        with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.xack(self._stream, self._group, *ids)
+    def acknowledge(self, ids: Sequence[str]) -> None:
+        """Delete events, and acknowledge them."""
+        # Not as a transaction, which a Redis without memory refuses, although this makes room. In this order nothing is
+        # left over if only the first command is executed: pending entries that are no longer in the stream are removed,
+        # see `claim`.
+        with self._client.pipeline(transaction=False) as pipeline:
             pipeline.xdel(self._stream, *ids)
+            pipeline.xack(self._stream, self._group, *ids)
             pipeline.execute()
 
-    def give_back(self, ids: Sequence[str]) -> Set[str]:
+    def requeue(self, ids: Sequence[str]) -> Set[str]:
         """Requeue events in their old place. Return those that Redis still has."""
         return {
             _text(each)
@@ -273,7 +269,7 @@ class RedisStream:
         owned: List[Tuple[str, int]] = []
         start = "-"
         while True:
-            rows = self._with_group(lambda first=start: self._pending(first, self._consumer))  # type: ignore[misc]
+            rows = self._with_group(partial(self._pending, start, self._consumer))
             owned += [(_text(row["message_id"]), row["time_since_delivered"]) for row in rows]
             if len(rows) < _PENDING_AT_ONCE:
                 return owned
@@ -291,13 +287,13 @@ class RedisStream:
             if not _nothing_there(consumers):
                 raise consumers
             consumers = []
-        out = sum(each["pending"] for each in consumers)
+        leased = sum(each["pending"] for each in consumers)
         stale = sum(
             each["pending"]
             for each in consumers
             if _text(each["name"]) == RETURNED or each["idle"] >= self._claim_after
         )
-        return int(max(0, length - out) + stale)
+        return int(max(0, length - leased) + stale)
 
     def wait(self, milliseconds: int) -> bool:
         """Block until there is a new event, without leasing it."""
@@ -334,12 +330,22 @@ class RedisStream:
     def _with_group(self, operation: Callable[[], _Result]) -> _Result:
         """Call an operation that needs the group; create the group first if it does not exist."""
         try:
-            return operation()
+            result = operation()
         except self._response_error as error:
             if not str(error).startswith("NOGROUP"):
                 raise
-        self._create_group()
-        return operation()
+            if self._had_group:
+                self._had_group = False
+                logger.warning(
+                    "The group %s of the stream %s is gone from Redis and is created again; events that were in the "
+                    "stream may be lost.",
+                    self._group,
+                    self._stream,
+                )
+            self._create_group()
+            result = operation()
+        self._had_group = True
+        return result
 
     def _create_group(self) -> None:
         try:
@@ -376,7 +382,7 @@ def _next_id(entry_id: str) -> str:
 def _entries(reply: Any) -> Entries:
     """Parse entries, whose form depends on the version of redis-py and on the protocol."""
     ids: List[str] = []
-    bodies: List[Optional[Text]] = []
+    bodies: List[Any] = []
     for entry_id, fields in _flat(reply):
         if entry_id is None:
             continue  # deleted from the stream in the meantime

@@ -9,6 +9,7 @@ import time
 import weakref
 from _thread import RLock
 from collections import deque
+from functools import partial
 from itertools import islice
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
@@ -16,7 +17,7 @@ from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt, suppress
 from snowplow_tracker._process.locking import hold, is_running
 from snowplow_tracker._stores.bodies import encode
-from snowplow_tracker._stores.redis_link import RedisLink
+from snowplow_tracker._stores.redis_link import Kind, RedisLink
 from snowplow_tracker._stores.redis_stream import RedisStream
 from snowplow_tracker.typing import PayloadDict
 
@@ -136,26 +137,23 @@ class RedisWriter:
 
     def _write(self, chunk: _Chunk) -> bool:
         errors: List[Optional[Exception]] = []
-
-        def add() -> None:
-            errors[:] = self._stream.add_all([body for (body,) in chunk[:room]])
-            refused = [error for error in errors if error is not None]
-            if len(refused) == len(errors):
-                raise refused[0]
-
         try:
-            # It asks Redis only now and then, so it is no sign that Redis works.
             room = self._room(len(chunk))
             if room:
-                self._link.call(add, adds=True)
+                bodies = [body for (body,) in chunk[:room]]
+                errors = self._link.call(
+                    lambda: self._stream.add_all(bodies), Kind.ADD, is_proof=False
+                )
         except self._link.failures as error:
             if is_interrupt(error):
                 raise
             self._write_at = monotonic() + _PAUSE_WITHOUT_ROOM
             return False
-        failed = [error for error in errors if error is not None]
-        if failed:
-            self._link.note_failure(failed[0], adds=True)
+        refused = [error for error in errors if error is not None]
+        if refused:
+            self._link.note_refused(Kind.ADD, refused[0])
+        elif errors:
+            self._link.note_accepted(Kind.ADD)
         # Only events that Redis has are removed; the others keep their order.
         gone = [item for item, error in zip(chunk, errors) if error is None]
         dropped = chunk[room:] if self._on_drop is not None else []
@@ -170,7 +168,7 @@ class RedisWriter:
         with hold(self._lock):
             for item in items:
                 with suppress(ValueError):
-                    self._spill.remove(item)  # it is at the front, or behind failed ones
+                    self._spill.remove(item)  # it is at the front, or behind refused ones
 
     # Results of leased events
 
@@ -190,23 +188,21 @@ class RedisWriter:
         )
 
     def write_settled(self) -> bool:
-        """Write results to Redis; return whether any were written."""
+        """Write results to Redis, unless it refuses them; return whether there were any, and all are written."""
+        if not (self._settled or self._in_progress) or not self._link.may_try(Kind.SETTLE):
+            return False
         settled: _Settled = {}
         turn = _Turn()
-        self._take_back_lost()
+        self._take_back_interrupted()
         try:
             self._in_progress[id(settled)] = (weakref.ref(turn), settled)
             with suppress(KeyError):  # another thread was faster
                 while self._settled:
                     settled.update((self._settled.popitem(),))
             count = len(settled)
-            if settled:
+            with suppress(*self._link.failures):
                 self._write_settled(settled)
-            return len(settled) < count
-        except self._link.failures as error:
-            if is_interrupt(error):
-                raise
-            return False
+            return count > 0 and not settled
         finally:
             self._take_back(settled)
             self._on_change(self.is_busy)
@@ -216,24 +212,20 @@ class RedisWriter:
             self._settled.setdefault(entry_id, event)
         self._in_progress.pop(id(settled), None)
 
-    def _take_back_lost(self) -> None:
+    def _take_back_interrupted(self) -> None:
         """Take back events whose writer was interrupted."""
         for turn, settled in [*self._in_progress.values()]:
             if turn() is None:
                 self._take_back(settled)
 
     def _write_settled(self, settled: _Settled) -> None:
-        while True:
-            forget = [each for each, event in settled.items() if event is None][:_WRITTEN_AT_ONCE]
-            if not forget:
-                break
-            self._link.call(lambda ids=forget: self._stream.settle(ids))  # type: ignore[misc]
-            for each in forget:
+        while ids := [each for each, event in settled.items() if event is None][:_WRITTEN_AT_ONCE]:
+            self._link.call(partial(self._stream.acknowledge, ids), Kind.SETTLE)
+            for each in ids:
                 del settled[each]
-        while settled:
-            again = [*islice(settled, _WRITTEN_AT_ONCE)]
-            known = self._link.call(lambda ids=again: self._stream.give_back(ids))  # type: ignore[misc]
-            for each in again:
+        while ids := [*islice(settled, _WRITTEN_AT_ONCE)]:
+            known = self._link.call(partial(self._stream.requeue, ids), Kind.SETTLE)
+            for each in ids:
                 event = settled.pop(each)
                 # Redis may have lost its data since they were leased; they are still here.
                 if each not in known and event:
@@ -265,15 +257,14 @@ class RedisWriter:
             return None
         if not self.is_busy:
             return _IDLE_THREAD_ENDS_AFTER
-        pause = self._link.whole.wait()
-        if self._spill:
-            due = max(self._write_at - monotonic(), self._link.adding.wait())
-            if due <= 0 and self._link.may_add() and self.write_some():
-                return 0.0
-            pause = max(pause, due, _PAUSE)
-        if (self._settled or self._in_progress) and self._link.may_try() and self.write_settled():
+        due = max(self._write_at - monotonic(), self._link.wait(Kind.ADD))
+        may_add = self._spill and due <= 0 and self._link.may_try(Kind.ADD)
+        if (may_add and self.write_some()) or self.write_settled():
             return 0.0
-        return min(max(pause, _PAUSE), _MAX_PAUSE)
+        pauses = [self._link.wait(Kind.SETTLE)] if self._settled or self._in_progress else []
+        if self._spill:
+            pauses.append(max(self._write_at - monotonic(), self._link.wait(Kind.ADD)))
+        return min(max(min(pauses, default=0.0), _PAUSE), _MAX_PAUSE)
 
     def end_thread(self, wakes: queue.SimpleQueue[None]) -> None:
         """End the idle thread, and start another one if there is something to do after all."""
@@ -288,9 +279,9 @@ class RedisWriter:
         while True:
             if not self.is_busy:
                 return True
-            if self._link.may_try() and (
-                self.write_settled() or (self._link.adding.may_try() and self.write_some())
-            ):
+            if self.write_settled():
+                continue
+            if self._spill and self._link.may_try(Kind.ADD) and self.write_some():
                 continue
             rest = deadline - monotonic()
             # A signal handler would wait for the write that it interrupted.

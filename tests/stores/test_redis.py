@@ -450,6 +450,24 @@ def test_a_redis_that_forgot_everything_is_told_again(tmp_path, make_store):
         assert sorted(ids(store.get_events_batch())) == sorted(eids)
 
 
+def test_what_vanishes_from_redis_is_told_by_the_worker_that_misses_it(server, make_store, caplog):
+    """A stream that is deleted with its group is logged once, and not counted: others may have delivered its events."""
+    store = make_store(server)
+    lost = []
+    store.lost_listener = lambda count, what: lost.append(count)
+    add(store, 2)
+    batch = store.get_events_batch(max_events=1)
+    with server.client() as client:
+        client.flushall()
+    eids = add(store, 1)
+    assert ids(store.get_events_batch()) == eids
+    assert store.get_events_batch() == []
+    store.cleanup(batch, need_retry=True)
+    assert ids(store.get_events_batch()) == ids(batch)
+    assert caplog.text.count("is gone from Redis") == 1
+    assert lost == []
+
+
 @pytest.mark.alone
 def test_an_outage_costs_the_caller_one_timeout(own_server, make_store, caplog):
     """While Redis hangs, the first call waits for the timeout, the others do not; it is said once."""
@@ -708,6 +726,101 @@ def test_a_redis_without_memory_is_told_of_once(tmp_path, make_store, caplog, ki
         assert ["accepts no events" in told[0], "accepts events again" in told[-1]] == [True, True]
         assert len(told) == 2
         emitter.close(timeout=0)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        (["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
+        (
+            ["CONFIG", "SET", "min-replicas-to-write", 1],
+            ["CONFIG", "SET", "min-replicas-to-write", 0],
+        ),
+        (["ACL", "SETUSER", "default", "-xadd"], ["ACL", "SETUSER", "default", "+xadd"]),
+        (["ACL", "SETUSER", "default", "-xlen"], ["ACL", "SETUSER", "default", "+xlen"]),
+        (
+            ["ACL", "SETUSER", "default", "-xreadgroup"],
+            ["ACL", "SETUSER", "default", "+xreadgroup"],
+        ),
+        (["SET", "snowplow:events", "mine"], ["DEL", "snowplow:events"]),
+        (["CONFIG", "SET", "requirepass", "x"], ["CONFIG", "SET", "requirepass", ""]),
+    ],
+    ids=[
+        "read only",
+        "no replicas",
+        "no XADD",
+        "no XLEN",
+        "no XREADGROUP",
+        "wrong type",
+        "password",
+    ],
+)
+def test_what_redis_refuses_has_one_begin_and_one_end_in_the_log(
+    tmp_path, make_store, caplog, begin, end
+):
+    """Whatever Redis refuses, and whatever it still accepts, its outage is neither told again nor said to be over early."""
+    with redis_server(tmp_path) as server, Collector() as collector, server.client() as client:
+        store = make_store(server)
+        emitter = Emitter(collector.endpoint, event_store=store, max_retry_delay_seconds=0.1)
+        tracker = Tracker("test", emitter)
+        tracker.track(PageView("https://example.com"))
+        client.execute_command(*begin)
+        client.client_kill_filter(_type="normal", skipme=True)
+        failing = []
+        for _ in range(30):
+            tracker.track(PageView("https://example.com"))
+            store.size()
+            failing.append(store.failing)
+            time.sleep(0.05)
+        first = failing.index(True)
+        assert all(failing[first:])
+        client.execute_command(*end)
+
+        def is_over():
+            tracker.track(PageView("https://example.com"))
+            return not emitter.flush(timeout=1) and not store.failing
+
+        until(is_over)
+        told = [each.getMessage() for each in caplog.records if "Redis" in each.getMessage()]
+        assert len(told) == 2
+        assert any(text in told[0] for text in ("accepts no", "refuses commands", "cannot be used"))
+        assert any(text in told[1] for text in ("again after", "is back after"))
+        emitter.close()
+
+
+def test_all_that_a_replica_refuses_is_one_outage(server, make_store, caplog):
+    """Adding, leasing, acknowledging and requeueing fail for one reason, and the last that works again ends the outage."""
+    store = make_store(server)
+    eids = add(store, 3)
+    first, second = store.get_events_batch(max_events=1), store.get_events_batch(max_events=1)
+    with server.client() as client:
+        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        try:
+            eids += add(store, 1)
+            store.cleanup(first, need_retry=False)
+            store.cleanup(second, need_retry=True)
+            assert store.get_events_batch() == []
+            assert store.remaining() == 4
+            time.sleep(0.5)
+            assert len([each for each in caplog.records if "Redis" in each.getMessage()]) == 1
+        finally:
+            client.execute_command("REPLICAOF", "NO", "ONE")
+        write_all(store)
+        until(lambda: ids(store.get_events_batch()) == eids[1:])
+    assert not store.failing
+    assert len([each for each in caplog.records if "Redis" in each.getMessage()]) == 2
+
+
+def test_delivered_events_make_room_in_a_redis_without_memory(tmp_path, make_store):
+    """Redis that accepts no events hands them out, and removes those that are delivered."""
+    with redis_server(tmp_path, "--maxmemory-policy", "noeviction") as server:
+        store = make_store(server)
+        add(store, 3)
+        with server.client() as client:
+            client.config_set("maxmemory", 100_000)
+            store.cleanup(store.get_events_batch(), need_retry=False)
+            assert store.remaining() == 0
+            assert not store.failing
 
 
 def test_an_outage_of_redis_ends_when_redis_answers(tmp_path, make_store, caplog):

@@ -24,7 +24,6 @@ LEAST_RIGHTS = [
     "+auth",
     "+select",
     "+ping",
-    "+multi",
     "+exec",
     "+xadd",
     "+xlen",
