@@ -13,7 +13,9 @@ def check_number(name: str, value: Any, *, kind: Any = int, zero: bool = False) 
         TypeError: It is not a number of this kind.
         ValueError: It is out of range.
     """
-    if isinstance(value, bool) or not isinstance(value, kind):
+    # By their methods, which numbers of other libraries have, too.
+    converters = ("__index__",) if kind is int else ("__index__", "__float__")
+    if isinstance(value, bool) or not any(hasattr(type(value), name) for name in converters):
         what = "an integer" if kind is int else "a number"
         raise TypeError(f"{name} must be {what}, got {shown(value)}.")
     if not (value > 0 or (value == 0 and zero)):

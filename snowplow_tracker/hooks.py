@@ -208,7 +208,7 @@ def _detached(event: Event) -> Event:
     """Return a copy of an event that shares no mutable data with it."""
     twin = copy(event)
     for name, value in vars(twin).items():
-        if isinstance(value, (dict, list)) or hasattr(value, "to_data"):
+        if name != "_context" and not isinstance(value, tuple):
             vars(twin)[name] = copy_of_data(value)
     if event.context:
         twin.context = [_copy_of_entity(entity) for entity in event.context]

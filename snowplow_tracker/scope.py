@@ -521,7 +521,8 @@ def _called_inside(context: Callable[[], ContextManager[object]], function: _Fun
             # A decorator below may hide what kind of function it is.
             if inspect.iscoroutine(result):
                 return _awaited_inside(context, result)
-            if inspect.isgenerator(result) or inspect.isasyncgen(result):
+            ran = getattr(result, "gi_code", getattr(result, "ag_code", None))
+            if ran is not None and ran is getattr(inspect.unwrap(function), "__code__", None):
                 raise TypeError(_NO_GENERATOR)
             return result
 

@@ -95,7 +95,7 @@ class Engine:
         return self.core.life
 
     def use_store(self, store: EventStore, *, as_text: bool) -> None:
-        """Set the store. What waits in an earlier one in memory, which nothing would send any more, moves to it.
+        """Set the store. What waits in an earlier `InMemoryEventStore`, from which nothing would be sent, moves to it.
 
         Args:
             store: The store.
@@ -120,7 +120,7 @@ class Engine:
         if earlier is not None:
             counts, in_flight = self.core.snapshot()
             self.store.count_from_outside(counts.settled + in_flight)
-            if earlier.store is not store and not earlier.durable:
+            if earlier.store is not store and earlier.is_in_memory_alone():
                 self._move_events(earlier)
 
     def _move_events(self, earlier: StoreAccess) -> None:

@@ -73,7 +73,7 @@ def _check_retry_codes(name: str, value: Any) -> None:
             f"{name} must be a mapping of statuses to bools, got {type(value).__name__}."
         )
     for status, retry in value.items():
-        is_number = isinstance(status, str) and status.strip().lstrip("-").isdigit()
+        is_number = isinstance(status, str) and re.fullmatch("-?[0-9]+", status) is not None
         if isinstance(status, bool) or not (isinstance(status, int) or is_number):
             raise TypeError(f"{name}: a status must be an integer, got {status!r}.")
         if not isinstance(retry, (bool, int)):

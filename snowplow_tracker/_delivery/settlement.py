@@ -104,6 +104,7 @@ class StoreAccess:
                 store.size,
                 self._memory._count_waiting,
             )
+        self._overflow_listener = overflow_listener
         if hasattr(store, "overflow_listener"):
             store.overflow_listener = overflow_listener
         if hasattr(store, "lost_listener"):
@@ -122,6 +123,11 @@ class StoreAccess:
     def added(self) -> Optional[int]:
         """Return the number of events added here; None if it is the sum of those queued, in flight and settled."""
         return None if self._memory is not None else self._tally.read()
+
+    def is_in_memory_alone(self) -> bool:
+        """Return whether this is the package's own store in memory, which no other emitter has taken over."""
+        memory = self._memory
+        return memory is not None and memory.overflow_listener is self._overflow_listener
 
     def count_from_outside(self, count: int) -> None:
         """Count events that are sent without having been added."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-from typing import Any, Dict, Mapping, Optional, Tuple
+from copy import copy, deepcopy
+from types import MappingProxyType
+from typing import Any, Dict, Optional, Tuple
 
 from snowplow_tracker._protocol.json import dumps
 from snowplow_tracker.typing import JsonEncoderFunction, PayloadDict
@@ -61,9 +62,9 @@ class KeptEntity:
 
 
 def copy_of_data(data: Any) -> Any:
-    """Return a deep copy of mappings, lists, tuples and objects of generated classes, as plain dictionaries and lists.
+    """Return a deep copy of dictionaries, lists, tuples and objects of generated classes. Other objects are shared.
 
-    Other objects in them are shared.
+    Only their types are looked at: to look into a lazy object would evaluate it.
 
     Raises:
         ValueError: The data contains itself, or is nested too deeply.
@@ -75,11 +76,27 @@ def copy_of_data(data: Any) -> Any:
 
 
 def _copy(data: Any) -> Any:
-    if isinstance(data, (str, int, float)):
-        return data
-    if isinstance(data, (dict, Mapping)):
+    kind = type(data)
+    if kind is dict or kind is MappingProxyType:
         copied: Dict[Any, Any] = {name: _copy(value) for name, value in data.items()}
         return copied
-    if isinstance(data, (list, tuple)):
+    if kind is list or kind is tuple:
         return [_copy(value) for value in data]
-    return deepcopy(data) if hasattr(data, "to_data") else data
+    if issubclass(kind, (dict, list)):
+        return _copy_of_subclass(data)
+    if issubclass(kind, tuple):
+        make: Any = getattr(kind, "_make", None)  # of a namedtuple
+        return data if make is None else make([_copy(value) for value in data])
+    # A class that `generate` wrote. Objects of users may have such a method, too, and hold what cannot be copied.
+    return deepcopy(data) if getattr(kind, "_is_generated", False) else data
+
+
+def _copy_of_subclass(data: Any) -> Any:
+    """Return a copy of the same type: hooks may use what it has beside its items."""
+    twin = copy(data)
+    for place in list(twin) if isinstance(twin, dict) else range(len(twin)):
+        value = twin[place]
+        copied = _copy(value)
+        if copied is not value:
+            twin[place] = copied
+    return twin

@@ -9,7 +9,7 @@ import ast
 import functools
 import reprlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import (
     Any,
     Callable,
@@ -56,6 +56,9 @@ class TypedData:
     among the values of its schema, and a `TypeError` if it is a dictionary where an object of a class belongs, or no list or
     dictionary of such objects. Strings and numbers are not checked: type checkers and `validate` do that.
     """
+
+    _is_generated = True
+    """For code that copies data: its objects can be copied in depth."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Have the attributes checked before they become data."""
@@ -172,8 +175,7 @@ def _test_of_type(node: ast.expr, module: object) -> _Test:
         return lambda value: _is_one_of(choices, value)
     found = getattr(module, _name(node), None)
     if isinstance(found, type) and issubclass(found, TypedData):
-        kind = found
-        return lambda value: isinstance(value, kind)
+        return lambda value: hasattr(value, "to_data")
     if not isinstance(node, ast.Subscript):
         return _something
     *_, item = getattr(_index(node), "elts", [_index(node)])
@@ -182,7 +184,14 @@ def _test_of_type(node: ast.expr, module: object) -> _Test:
         return lambda value: isinstance(value, Mapping) and all(map(test, value.values()))
     if test in (_anything, _something):
         return _something
-    return lambda value: isinstance(value, (list, tuple)) and all(map(test, value))
+    return lambda value: _is_list_of(test, value)
+
+
+def _is_list_of(test: _Test, value: Any) -> bool:
+    """Return whether a value is sent as a list of such items. Those of a generator can be read only once."""
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        return False
+    return not isinstance(value, Collection) or all(map(test, value))
 
 
 def _anything(_value: object) -> bool:

@@ -235,7 +235,7 @@ def lifespan(*trackers: Tracker) -> Callable[[Any], AbstractAsyncContextManager[
     """Return a lifespan for Starlette and FastAPI that sends the queued events when the server shuts down.
 
     Use it in applications without the middleware, which does the same. The trackers stay open; to close one as well,
-    call `await tracker.aclose()` in a lifespan of your own.
+    call `await tracker.aclose()` in a lifespan of your own: then `on_drop` gets what could not be sent.
 
     Args:
         *trackers: The trackers to flush, each within the `exit_timeout` of its emitters.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
 from typing import Any, ClassVar, Literal
 
 import pytest
@@ -64,6 +65,15 @@ def test_annotations_in_any_form_are_understood(
     """Whatever types a property has, valid values are sent, and others are a `ValueError`, never another exception."""
     assert [outcome(annotation, value) for value in accepted] == accepted
     assert [outcome(annotation, value) for value in refused] == [ValueError] * len(refused)
+
+
+def test_a_list_may_be_any_collection_of_its_items() -> None:
+    """Sets, views, deques and generators are sent as lists; a string, a mapping and a wrong item are not."""
+    annotation = 'list[Literal["a", "b"]]'
+    for value in (["a"], ("b",), {"a"}, deque("ab"), {"a": 1}.keys(), iter(["a"])):
+        assert outcome(annotation, value) is value
+    for value in ("a", {"a": 1}, ["c"], {"c"}, 5):
+        assert outcome(annotation, value) is TypeError
 
 
 class Ordered(SpecifiedEvent):

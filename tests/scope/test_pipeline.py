@@ -9,6 +9,7 @@ import signal
 import threading
 from collections import Counter, OrderedDict, defaultdict
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import NamedTuple
 
 import pytest
 
@@ -675,6 +676,58 @@ def test_a_hook_changes_nothing_of_the_program(tracker, emitter, kind, raises):
     first, second = (event.data for event in emitter.events)
     assert first["inner"] == {"x": 1 if raises else 2}
     assert second == {"items": [{"sku": "a" if raises else "changed"}]}
+
+
+class Point(NamedTuple):
+    """A pair that a hook reads by the names of its items."""
+
+    x: float
+    y: float
+
+
+class Holder:
+    """An object of the program, with a method of that name and something that cannot be copied."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def to_data(self):
+        return "held"
+
+
+class Lazy:
+    """An object that must not be looked into before it is needed."""
+
+    __class__ = property(lambda self: self.look())
+
+    def __getattr__(self, name):
+        return self.look()
+
+    def look(self):
+        raise RuntimeError("Working outside of request context.")
+
+
+def test_a_copy_keeps_the_types_of_the_data(emitter):
+    """A hook finds what the program put in: named items, counters, objects; and no lazy object is looked into."""
+    tracker = Tracker("n", emitter, json_encoder=lambda value: value.to_data())
+    seen = []
+
+    @tracker.before_track
+    def look(event):
+        data = event.event_json.data
+        seen.append((data["point"].x, data["counter"].most_common(1), type(data["holder"])))
+        return event
+
+    data = {"point": Point(1, 2), "counter": Counter("aab"), "holder": Holder()}
+    tracker.track(custom(**data))
+    assert seen == [(1, [("a", 2)], Holder)]
+    assert emitter.events[-1].data == {
+        "point": [1, 2],
+        "counter": {"a": 2, "b": 1},
+        "holder": "held",
+    }
+    tracker.add_global_contexts([entity(tenant=Lazy())])
+    Scope(entities=[entity(tenant=Lazy())])
 
 
 def test_an_entity_that_is_kept_follows_no_later_change(tracker, emitter):
