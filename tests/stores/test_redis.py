@@ -708,7 +708,7 @@ def test_a_redis_without_memory_is_told_of_once(tmp_path, make_store, caplog, ki
     options = {"enqueue_only": True} if kind == "enqueue_only" else {"max_retry_delay_seconds": 0.1}
     kind_of_emitter = AsyncEmitter if kind == "threaded" else Emitter
     with redis_server(tmp_path, "--maxmemory-policy", "noeviction") as server:
-        store = make_store(server)
+        store = make_store(server, socket_timeout=10)
         emitter = kind_of_emitter("http://127.0.0.1:9", event_store=store, **options)
         tracker = Tracker("test", emitter)
         tracker.track(PageView("https://example.com"))
@@ -760,14 +760,14 @@ def test_what_redis_refuses_has_one_begin_and_one_end_in_the_log(
 ):
     """Whatever Redis refuses, and whatever it still accepts, its outage is neither told again nor said to be over early."""
     with redis_server(tmp_path) as server, Collector() as collector, server.client() as client:
-        store = make_store(server)
+        store = make_store(server, socket_timeout=10)
         emitter = Emitter(collector.endpoint, event_store=store, max_retry_delay_seconds=0.1)
         tracker = Tracker("test", emitter)
         tracker.track(PageView("https://example.com"))
         client.execute_command(*begin)
         client.client_kill_filter(_type="normal", skipme=True)
         failing = []
-        for _ in range(30):
+        for _ in range(20):
             tracker.track(PageView("https://example.com"))
             store.size()
             failing.append(store.failing)
@@ -790,7 +790,7 @@ def test_what_redis_refuses_has_one_begin_and_one_end_in_the_log(
 
 def test_all_that_a_replica_refuses_is_one_outage(server, make_store, caplog):
     """Adding, leasing, acknowledging and requeueing fail for one reason, and the last that works again ends the outage."""
-    store = make_store(server)
+    store = make_store(server, socket_timeout=10)
     eids = add(store, 3)
     first, second = store.get_events_batch(max_events=1), store.get_events_batch(max_events=1)
     with server.client() as client:
