@@ -55,9 +55,11 @@ def test_django_under_gunicorn(
     need_library("django", "gunicorn")
     server = serve(
         *["gunicorn", "django_site:application", "--workers", "2", "--bind", "127.0.0.1:{port}"],
+        *["--config", "python:gunicorn_conf"],
         flush_interval=60,
     )
     ids = server.get(25)
+    server.wait_for_output("can be stopped", times=2)
     assert server.stop(signal.SIGTERM) is not None, server.output
     assert set(ids) <= set(collector.arrived), server.output
     assert not collector.repeated

@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import pytest
 
@@ -109,10 +109,14 @@ class Server:
 
     def wait_for_output(self, text: str, *, times: int = 1, timeout: float = 20.0) -> None:
         """Wait until it has written something this often."""
+        self.wait_for(lambda log: log.count(text) >= times, timeout)
+
+    def wait_for(self, is_written: Callable[[str], bool], timeout: float = 20.0) -> None:
+        """Wait until what it has written is as expected."""
         deadline = time.monotonic() + timeout
-        while self._read_log().count(text) < times:
+        while not is_written(self._read_log()):
             if time.monotonic() > deadline:
-                pytest.fail(f"it did not write {text!r}:\n{self.output}")
+                pytest.fail(f"it did not write what was expected:\n{self.output}")
             time.sleep(0.02)
 
     def stop(self, number: int = signal.SIGTERM, timeout: float = 20.0) -> Optional[int]:
