@@ -6,17 +6,24 @@ import threading
 from typing import Any
 
 
-def check_number(name: str, value: Any, *, kind: Any = int, zero: bool = False) -> None:
-    """Check a number that must be above zero, or may be zero.
+def check_number(name: str, value: Any, *, fraction: bool = False, zero: bool = False) -> None:
+    """Check a number that must be above zero.
+
+    Args:
+        name: Of the parameter.
+        value: The number.
+        fraction: Whether it need not be an integer.
+        zero: Whether 0 is allowed.
 
     Raises:
-        TypeError: It is not a number of this kind.
+        TypeError: It is not a number, or not an integer.
         ValueError: It is out of range.
     """
-    # By their methods, which numbers of other libraries have, too.
-    converters = ("__index__",) if kind is int else ("__index__", "__float__")
-    if isinstance(value, bool) or not any(hasattr(type(value), name) for name in converters):
-        what = "an integer" if kind is int else "a number"
+    # By its methods, which numbers of other libraries have, too.
+    kind = type(value)
+    is_number = hasattr(kind, "__index__") or (fraction and hasattr(kind, "__float__"))
+    if kind is bool or not is_number:
+        what = "a number" if fraction else "an integer"
         raise TypeError(f"{name} must be {what}, got {shown(value)}.")
     if not (value > 0 or (value == 0 and zero)):
         raise ValueError(
@@ -39,7 +46,7 @@ def check_seconds(name: str, value: Any, *, zero: bool = False, forever: bool = 
     """
     if isinstance(value, float) and math.isnan(value):
         raise ValueError(f"{name} must be a number of seconds, got nan.")
-    check_number(name, value, kind=(int, float), zero=zero)
+    check_number(name, value, fraction=True, zero=zero)
     if value > threading.TIMEOUT_MAX and not (forever and math.isinf(value)):
         raise ValueError(f"{name} must be a finite number of seconds, got {value!r}.")
 

@@ -227,7 +227,7 @@ class InMemoryEventStore(EventStore):
         overflow_timeout: float = 1.0,
         buffer_bytes: int = 0,
     ) -> None:
-        check_number("buffer_capacity", buffer_capacity, kind=(int, float))  # a float as in 1.1.0
+        check_number("buffer_capacity", buffer_capacity, fraction=True)  # a float as in 1.1.0
         one_of(overflow, OVERFLOW_POLICIES, name="overflow")
         check_seconds("overflow_timeout", overflow_timeout, zero=True)
         check_number("buffer_bytes", buffer_bytes, zero=True)

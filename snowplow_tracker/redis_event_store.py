@@ -155,7 +155,7 @@ class RedisEventStore(DurableStore):
             if not isinstance(value, str) and not (name == "consumer" and value is None):
                 raise TypeError(f"{name} must be a string, got {type(value).__name__}.")
         super().__init__("in Redis", buffer_capacity, overflow, overflow_timeout)
-        check_number("spill_capacity", spill_capacity, kind=(int, float), zero=True)
+        check_number("spill_capacity", spill_capacity, fraction=True, zero=True)
         if write_behind and not spill_capacity:
             raise ValueError("spill_capacity must not be 0 with write_behind.")
         check_seconds("claim_after", claim_after)

@@ -124,7 +124,7 @@ class SQLiteEventStore(DurableStore):
         self.path = _absolute_name(path)
         super().__init__(self.path, buffer_capacity, overflow, overflow_timeout)
         one_of(durability, _SYNCHRONOUS, name="durability")
-        check_number("max_bytes", max_bytes, kind=(int, float))
+        check_number("max_bytes", max_bytes, fraction=True)
         if max_bytes < 16 * PAGE_BYTES:
             raise ValueError(f"max_bytes must be at least {16 * PAGE_BYTES}.")
         check_seconds("lease_seconds", lease_seconds)

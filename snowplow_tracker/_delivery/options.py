@@ -95,7 +95,7 @@ def _optional(check: Check) -> Check:
 
 def _check_size(name: str, value: Any) -> None:
     # A batch or byte limit of 0 sends each event at once, as it did in 1.1.0.
-    check_number(name, value, kind=(int, float), zero=True)
+    check_number(name, value, fraction=True, zero=True)
 
 
 def _check_methods(*methods: str) -> Check:
@@ -158,7 +158,7 @@ CHECKS: Dict[str, Check] = {
     "byte_limit": _optional(_check_size),
     "request_timeout": check_timeout,
     "max_retry_delay_seconds": _optional(_check_size),
-    "buffer_capacity": _optional(partial(check_number, kind=(int, float))),
+    "buffer_capacity": _optional(partial(check_number, fraction=True)),
     "custom_retry_codes": _check_retry_codes,
     "event_store": _check_methods("add_event", "get_events_batch", "cleanup", "size"),
     "session": _check_methods("post", "get"),

@@ -37,7 +37,7 @@ class DurableStore(EventStore):
     def __init__(
         self, name: str, buffer_capacity: int, overflow: Overflow, overflow_timeout: float
     ) -> None:
-        check_number("buffer_capacity", buffer_capacity, kind=(int, float))
+        check_number("buffer_capacity", buffer_capacity, fraction=True)
         one_of(overflow, OVERFLOW_POLICIES, name="overflow")
         check_seconds("overflow_timeout", overflow_timeout, zero=True)
         self._name = name
