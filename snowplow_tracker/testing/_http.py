@@ -9,6 +9,7 @@ and a maximum size, and the number of connections is limited.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import selectors
@@ -18,7 +19,7 @@ import struct
 import threading
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Callable, Dict, Generator, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Generator, Mapping, NamedTuple, Optional, Tuple, Union
 
 from snowplow_tracker._process.clock import monotonic
 
@@ -29,10 +30,8 @@ _MAX_BODY = 32 * 1024 * 1024
 # A client that sends more gets 413. It can read this only after the server has read what it sent.
 _MAX_DISCARDED = 64 * 1024 * 1024
 _MAX_CONNECTIONS = 1_000
-# Lines end with or without a carriage return, the head with an empty line.
-_END_OF_HEAD = re.compile(rb"\n\r?\n")
+_BACKLOG = 1_024
 _LINE_ENDS = re.compile(r"[\r\n]+")
-_HANDSHAKE_TIMEOUT = 10.0
 # Collectors close a connection that is idle for this time.
 _IDLE_TIMEOUT = 60.0
 _REQUEST_TIMEOUT = 60.0
@@ -106,32 +105,53 @@ class _UnreadableError(Exception):
         self.response = Response(status, body=reason.encode("ascii"), close=True)
 
 
-class _GoneError(Exception):
-    """The client ended the connection."""
+class _Incoming(io.RawIOBase):
+    """What a client sends, up to a deadline."""
+
+    deadline = 0.0
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self.deadline - monotonic()
+        if left <= 0:
+            raise socket.timeout
+        self._sock.settimeout(left)
+        return self._sock.recv_into(buffer)
 
 
 class _Connection:
-    """One connection, read with a deadline for each request."""
+    """One connection, read with a deadline for each request.
+
+    Reading raises an EOFError when the client has ended it.
+    """
 
     def __init__(self, sock: socket.socket, client: str) -> None:
         self.sock = sock
         self.client = client
         self.reading_since = monotonic()
         self.is_reading = True
-        self._buffer = bytearray()
-        self._deadline = 0.0
+        self._incoming = _Incoming(sock)
+        self._reader = io.BufferedReader(self._incoming, 65_536)
 
     def wait_for_request(self) -> None:
         """Wait for the first bytes of a request, which may take a long time."""
         self.reading_since = monotonic()
         self.is_reading = True
-        self._deadline = self.reading_since + _IDLE_TIMEOUT
-        while not self._buffer.lstrip(b"\r\n"):
-            self._receive()
-        self._deadline = monotonic() + _REQUEST_TIMEOUT
+        self._incoming.deadline = self.reading_since + _IDLE_TIMEOUT
+        # Some clients end a body with an empty line.
+        while self._reader.peek(1)[:1] in (b"\r", b"\n"):
+            self._reader.read(1)
+        if not self._reader.peek(1):
+            raise EOFError
+        self._incoming.deadline = monotonic() + _REQUEST_TIMEOUT
 
     def read_request(self) -> HttpRequest:
-        """Read one request to its end, or raise an `_UnreadableError` or `_GoneError`."""
+        """Read one request to its end, or raise an `_UnreadableError`."""
         try:
             return self._read_request()
         except socket.timeout:
@@ -145,16 +165,27 @@ class _Connection:
         self.sock.sendall(data)
 
     def _read_request(self) -> HttpRequest:
-        (method, target, version), headers = _parse_head(self._read_head())
+        line = self._read_line(_MAX_LINE, 414, "the request line is too long")
+        try:
+            method, target, version = line.decode("ascii").split()
+        except ValueError:
+            raise _UnreadableError(400, "the request line cannot be read") from None
+        headers = self._read_headers()
         if "transfer-encoding" in headers:
             raise _UnreadableError(411, "a request needs a Content-Length")
         length = _content_length(headers)
+        too_large = length > _MAX_BODY
         if headers.get("expect", "").lower() == "100-continue":
-            if length > _MAX_BODY:
+            if too_large:
                 raise _UnreadableError(413, "the body is too large")
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-        too_large = length > _MAX_BODY
-        body = self._discard(length) if too_large else self._read_exactly(length)
+        body = b""
+        if too_large:
+            self._discard(min(length, _MAX_DISCARDED))
+        else:
+            body = self._reader.read(length)
+            if len(body) < length:
+                raise EOFError
         wish = headers.get("connection", "").lower()
         keep_alive = wish == "keep-alive" if version == "HTTP/1.0" else wish != "close"
         return HttpRequest(
@@ -168,55 +199,34 @@ class _Connection:
             too_large,
         )
 
-    def _read_head(self) -> bytes:
-        del self._buffer[: len(self._buffer) - len(self._buffer.lstrip(b"\r\n"))]
-        searched = 0
-        while True:
-            end = _END_OF_HEAD.search(self._buffer, max(0, searched - 2))
-            if end is not None:
-                if self._buffer.find(b"\n") > _MAX_LINE:
-                    raise _UnreadableError(414, "the request line is too long")
-                head = bytes(self._buffer[: end.start()])
-                del self._buffer[: end.end()]
-                return head
-            searched = len(self._buffer)
-            line_end = self._buffer.find(b"\n", 0, _MAX_LINE + 1)
-            if line_end < 0 and searched > _MAX_LINE:
-                raise _UnreadableError(414, "the request line is too long")
-            if searched > _MAX_HEAD:
-                raise _UnreadableError(431, "the headers are too large")
-            if line_end >= 0:
-                # A line that is already invalid cannot become a request line.
-                _parse_request_line(bytes(self._buffer[:line_end]))
-            if self._buffer.count(b"\n") > _MAX_HEADERS + 1:
-                raise _UnreadableError(431, "too many headers")
-            self._receive()
+    def _read_line(self, limit: int, status: int, reason: str) -> bytes:
+        line = self._reader.readline(limit + 1)
+        if len(line) > limit:
+            raise _UnreadableError(status, reason)
+        if not line.endswith(b"\n"):
+            raise EOFError
+        return line
 
-    def _read_exactly(self, length: int) -> bytes:
-        while len(self._buffer) < length:
-            self._receive()
-        body = bytes(self._buffer[:length])
-        del self._buffer[:length]
-        return body
+    def _read_headers(self) -> Dict[str, str]:
+        headers: Dict[str, str] = {}
+        room = _MAX_HEAD
+        for _ in range(_MAX_HEADERS + 1):
+            line = self._read_line(room, 431, "the headers are too large")
+            if line in (b"\r\n", b"\n"):
+                return headers
+            room -= len(line)
+            name, colon, value = line.decode("latin-1").partition(":")
+            if not colon:
+                raise _UnreadableError(400, "a header cannot be read")
+            headers[name.strip().lower()] = value.strip()
+        raise _UnreadableError(431, "too many headers")
 
-    def _discard(self, length: int) -> bytes:
-        left = min(length, _MAX_DISCARDED) - len(self._buffer)
-        self._buffer.clear()
+    def _discard(self, left: int) -> None:
         while left > 0:
-            self._receive()
-            left -= len(self._buffer)
-            self._buffer.clear()
-        return b""
-
-    def _receive(self) -> None:
-        left = self._deadline - monotonic()
-        if left <= 0:
-            raise socket.timeout
-        self.sock.settimeout(left)
-        data = self.sock.recv(65_536)
-        if not data:
-            raise _GoneError
-        self._buffer += data
+            data = self._reader.read(min(left, 65_536))
+            if not data:
+                raise EOFError
+            left -= len(data)
 
 
 class HttpServer:
@@ -224,24 +234,22 @@ class HttpServer:
 
     def __init__(
         self,
-        handle: Callable[[HttpRequest], Any],
+        handle: Callable[[HttpRequest], Union[Response, Stream, None]],
         host: str,
         port: int,
         ssl_context: Optional[ssl.SSLContext],
         *,
         before_reading: Callable[[], bool],
-        wait: Callable[[Response], bool],
     ) -> None:
         """Bind the port and start to listen.
 
         Args:
-            handle: called with each request, in the thread of its connection. Returns a `Response`
-                or a `Stream`.
+            handle: called with each request, in the thread of its connection. Returns a `Response`,
+                a `Stream`, or None to end the connection without an answer.
             host: the address to listen on.
             port: the port; 0 for a free one.
             ssl_context: to speak https.
             before_reading: called when a request begins; returns whether to reset the connection.
-            wait: waits before a delayed answer; returns whether it must not be sent any more.
 
         Raises:
             OSError: the port is taken.
@@ -250,11 +258,10 @@ class HttpServer:
         self._ssl_context = ssl_context
         self._before_reading = before_reading
         self._stopping = threading.Event()
-        self._wait = wait
         self._lock = threading.Lock()
         self._connections: Dict[threading.Thread, _Connection] = {}
         self._host = host
-        self._listener = _listen(host, port)
+        self._listener = _open(host, port)
         self.port: int = self._listener.getsockname()[1]
         self._is_down = False
         self._waker, self._wake_reader = socket.socketpair()
@@ -286,7 +293,7 @@ class HttpServer:
             _cut(self._listener)
             self._listener.close()
             # Bound, but not listening: connections are refused, and no other program can take the port.
-            self._listener = _bind(self._host, self.port)
+            self._listener = _open(self._host, self.port, listen=False)
         self._waker.send(b"x")
         self._cut_connections()
 
@@ -296,7 +303,7 @@ class HttpServer:
             if not self._is_down or self._stopping.is_set():
                 return
             self._is_down = False
-            self._listener.listen(1024)
+            self._listener.listen(_BACKLOG)
         self._waker.send(b"x")
 
     def _cut_connections(self) -> Tuple[threading.Thread, ...]:
@@ -324,12 +331,18 @@ class HttpServer:
                 return
             try:
                 sock, address = listener.accept()
+                sock.setblocking(True)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._ssl_context is not None:
+                    # The handshake is part of the first read, in the thread of the connection.
+                    sock = self._ssl_context.wrap_socket(
+                        sock, server_side=True, do_handshake_on_connect=False
+                    )
             except OSError:
                 # The client has already disconnected, or there are no more file descriptors.
                 self._stopping.wait(0.01)
                 continue
             self._make_room()
-            sock.setblocking(True)
             connection = _Connection(sock, str(address[0]))
             worker = threading.Thread(
                 target=self._serve,
@@ -358,9 +371,8 @@ class HttpServer:
 
     def _serve(self, connection: _Connection) -> None:
         try:
-            with contextlib.suppress(_GoneError, OSError):
-                # Any error of the client ends only its own connection.
-                self._prepare(connection)
+            # Any error of the client ends only its own connection.
+            with contextlib.suppress(EOFError, OSError):
                 while not self._stopping.is_set() and self._serve_one(connection):
                     pass
         finally:
@@ -368,18 +380,8 @@ class HttpServer:
             with self._lock:
                 self._connections.pop(threading.current_thread(), None)
 
-    def _prepare(self, connection: _Connection) -> None:
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._ssl_context is None:
-            return
-        connection.sock.settimeout(_HANDSHAKE_TIMEOUT)
-        secured = self._ssl_context.wrap_socket(connection.sock, server_side=True)
-        with self._lock:
-            connection.sock = secured
-        if self._stopping.is_set():
-            _cut(secured)
-
     def _serve_one(self, connection: _Connection) -> bool:
+        """Answer a request; return whether the connection goes on."""
         connection.wait_for_request()
         if self._before_reading():
             _reset(connection.sock)
@@ -387,14 +389,17 @@ class HttpServer:
         try:
             request = connection.read_request()
         except _UnreadableError as error:
-            connection.send(_encode(error.response, body_wanted=True, close=True))
+            connection.send(_encode(error.response, close=True))
             _linger(connection.sock)
             return False
         response = self._handle(request)
-        if isinstance(response, Stream):
-            self._send_stream(connection, response)
+        if response is None:
             return False
-        if response.delay > 0 and self._wait(response):
+        if isinstance(response, Stream):
+            connection.send(_head(200, response.headers, close=True))
+            with contextlib.closing(response.chunks):
+                for chunk in response.chunks:
+                    connection.send(chunk)
             return False
         if response.drop:
             _reset(connection.sock)
@@ -404,36 +409,6 @@ class HttpServer:
         if request.too_large:
             _linger(connection.sock)
         return not close
-
-    def _send_stream(self, connection: _Connection, stream: Stream) -> None:
-        head = ["HTTP/1.1 200 OK", "Connection: close"]
-        head.extend(f"{name}: {value}" for name, value in stream.headers.items())
-        connection.send(("\r\n".join(head) + "\r\n\r\n").encode("latin-1"))
-        with contextlib.closing(stream.chunks):
-            for chunk in stream.chunks:
-                connection.send(chunk)
-
-
-def _parse_request_line(line: bytes) -> Tuple[str, str, str]:
-    try:
-        method, target, version = line.decode("ascii").split()
-    except ValueError:
-        raise _UnreadableError(400, "the request line cannot be read") from None
-    return method, target, version
-
-
-def _parse_head(head: bytes) -> Tuple[Tuple[str, str, str], Dict[str, str]]:
-    first, *lines = head.split(b"\n")
-    line = _parse_request_line(first)
-    if len(lines) > _MAX_HEADERS:
-        raise _UnreadableError(431, "too many headers")
-    headers: Dict[str, str] = {}
-    for each in lines:
-        name, colon, value = each.decode("latin-1").partition(":")
-        if not colon:
-            raise _UnreadableError(400, "a header cannot be read")
-        headers[name.strip().lower()] = value.strip()
-    return line, headers
 
 
 def _content_length(headers: Mapping[str, str]) -> int:
@@ -446,27 +421,29 @@ def _content_length(headers: Mapping[str, str]) -> int:
     return int(length)
 
 
-def _encode(response: Response, body_wanted: bool, close: bool) -> bytes:
+def _encode(response: Response, *, body_wanted: bool = True, close: bool) -> bytes:
+    # Responses with status 204 and 304 have no body.
+    if response.status in (204, 304):
+        return _head(response.status, response.headers, close=close)
+    length = {"Content-Length": str(len(response.body))}
+    head = _head(response.status, {**response.headers, **length}, close=close)
+    return head + response.body if body_wanted else head
+
+
+def _head(status: int, headers: Mapping[str, str], *, close: bool) -> bytes:
     try:
-        phrase = HTTPStatus(response.status).phrase
+        phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = "Unknown"
-    lines = [f"HTTP/1.1 {response.status} {phrase}"]
+    lines = [f"HTTP/1.1 {status} {phrase}"]
     # Some values repeat what a client sent, which must not be able to inject headers.
-    lines.extend(
-        f"{name}: {_LINE_ENDS.sub(' ', value)}" for name, value in response.headers.items()
-    )
-    # Responses with status 204 and 304 have no body.
-    bodyless = response.status in (204, 304)
-    if not bodyless:
-        lines.append(f"Content-Length: {len(response.body)}")
+    lines.extend(f"{name}: {_LINE_ENDS.sub(' ', value)}" for name, value in headers.items())
     if close:
         lines.append("Connection: close")
-    head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-    return head + response.body if body_wanted and not bodyless else head
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _open(host: str, port: int, *, listen: bool = True) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -475,17 +452,9 @@ def _bind(host: str, port: int) -> socket.socket:
             # the option would allow two programs to use the port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        if listen:
+            listener.listen(_BACKLOG)
         listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        raise OSError(error.errno, f"{error.strerror} ({host} port {port})") from None
-    return listener
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    listener = _bind(host, port)
-    try:
-        listener.listen(1024)
     except OSError as error:
         listener.close()
         raise OSError(error.errno, f"{error.strerror} ({host} port {port})") from None

@@ -8,7 +8,6 @@ import ssl
 import sys
 import threading
 import uuid
-from dataclasses import replace
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Callable, Dict, Iterable, List, Optional, TextIO, TypeVar, Union
 
@@ -123,7 +122,6 @@ class Collector:
                 self._port,
                 self._ssl_context,
                 before_reading=self.faults._meet_before_reading,  # noqa: SLF001 - of this package
-                wait=self.faults._wait,  # noqa: SLF001 - of this package
             )
             self._port = self._server.port
             self.faults._start()  # noqa: SLF001 - of this package
@@ -315,7 +313,7 @@ class Collector:
             f" in {len(seen)} requests\n{_latest(_accepted_events(seen))}{answers}{'' if seen else off_hint()}"
         )
 
-    def _handle(self, incoming: HttpRequest) -> Union[Response, Stream]:
+    def _handle(self, incoming: HttpRequest) -> Union[Response, Stream, None]:
         request = CollectedRequest(
             incoming.method,
             incoming.target,
@@ -336,10 +334,11 @@ class Collector:
             response = fault.response
         if response is None:
             response = self._usual_response(request, incoming)
-        if fault is not None and fault.delay:
-            response = replace(response, delay=fault.delay)
         request.status = response.status
         self._keep(request)
+        delay = response.delay if fault is None else fault.delay
+        if delay > 0 and not self.faults._wait(delay, fault):  # noqa: SLF001 - of this package
+            return None
         return response
 
     def _keep(self, request: CollectedRequest) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass
-from typing import Any, Callable, List, Optional, TypeVar
+from typing import Callable, List, Optional, TypeVar
 
 from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker.testing._http import Response
@@ -18,17 +17,6 @@ _Meets = Callable[[CollectedRequest], bool]
 _Fault = TypeVar("_Fault", bound="Fault")
 
 
-@dataclass(frozen=True)
-class HeldResponse(Response):
-    """An answer that is never sent: the connection stays open until a fault ends.
-
-    Attributes:
-        fault: the fault.
-    """
-
-    fault: Any = None
-
-
 class Fault:
     """A fault of a collector, for some time or for the next requests.
 
@@ -39,7 +27,8 @@ class Fault:
         name: the name of the fault.
         hits: the number of requests that it has affected.
         response: the answer; None for the usual one.
-        delay: seconds before the answer is sent.
+        delay: seconds before the answer is sent; ``math.inf`` to hold the connection until the fault
+            ends.
     """
 
     def __init__(
@@ -168,10 +157,8 @@ class Faults:
                 begins instead of refused, since refused ones cannot be counted.
         """
         if requests is not None:
-            return self._begin_unread("down", seconds, requests)
-        fault = Fault(self, "down", seconds, None)
-        with self._changed:
-            self._down.append(fault)
+            return self._begin(Fault(self, "down", seconds, requests), self._unread)
+        fault = self._begin(Fault(self, "down", seconds, None), self._down)
         self._settle()
         if seconds is not None:
             # It runs as long as the process; a daemon, so that it does not keep the process alive.
@@ -188,9 +175,7 @@ class Faults:
             seconds: how long the fault lasts.
             requests: how many requests it affects.
         """
-        fault = Fault(self, "hang", seconds, requests)
-        fault.response = HeldResponse(0, delay=math.inf, fault=fault)
-        return self._begin(fault)
+        return self._begin(Fault(self, "hang", seconds, requests, Response(0), delay=math.inf))
 
     def slow(
         self,
@@ -218,7 +203,7 @@ class Faults:
             seconds: how long the fault lasts.
             requests: how many requests it affects.
         """
-        return self._begin_unread("drop before reading", seconds, requests)
+        return self._begin(Fault(self, "drop before reading", seconds, requests), self._unread)
 
     def drop_after_reading(
         self, *, seconds: Optional[float] = None, requests: Optional[int] = None
@@ -320,19 +305,17 @@ class Faults:
         with self._changed:
             return next((fault for fault in self._read if fault.hit(request)), None)
 
-    def _wait(self, response: Response) -> bool:
-        """Wait before an answer; return whether it must not be sent any more."""
-        fault = response.fault if isinstance(response, HeldResponse) else None
-        deadline = monotonic() + response.delay
+    def _wait(self, delay: float, fault: Optional[Fault]) -> bool:
+        """Wait before an answer; return whether to send it."""
+        held = fault if delay == math.inf else None
+        deadline = monotonic() + delay
         with self._changed:
-            while not self._stopped:
-                if fault is not None and fault.over:
-                    return True
-                left = deadline - monotonic() if fault is None else fault.seconds_left
+            while not self._stopped and not (held is not None and held.over):
+                left = (deadline - monotonic()) if held is None else held.seconds_left
                 if left <= 0:
-                    return fault is not None
+                    return held is None
                 self._changed.wait(min(left, threading.TIMEOUT_MAX))
-        return True
+        return False
 
     def _settle(self) -> None:
         """Apply the effects of a fault that began or ended."""
@@ -358,13 +341,7 @@ class Faults:
         self._stopped = False
         self._settle()
 
-    def _begin(self, fault: Fault) -> Fault:
+    def _begin(self, fault: Fault, among: Optional[List[Fault]] = None) -> Fault:
         with self._changed:
-            self._read.append(fault)
-        return fault
-
-    def _begin_unread(self, name: str, seconds: Optional[float], requests: Optional[int]) -> Fault:
-        fault = Fault(self, name, seconds, requests)
-        with self._changed:
-            self._unread.append(fault)
+            (self._read if among is None else among).append(fault)
         return fault

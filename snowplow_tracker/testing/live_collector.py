@@ -134,7 +134,7 @@ class LiveCollector(Collector):
         super()._keep(request)
         self.journal.add(request)
 
-    def _handle(self, incoming: HttpRequest) -> _Answer:
+    def _handle(self, incoming: HttpRequest) -> Optional[_Answer]:
         headers = Headers(incoming.headers)
         path = incoming.target.partition("?")[0]
         route = self._routes.get(path)
