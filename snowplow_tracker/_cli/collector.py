@@ -17,9 +17,9 @@ import ipaddress
 import shutil
 import sys
 import time
-from typing import TYPE_CHECKING, Iterator, List, Optional, TextIO
+from typing import TYPE_CHECKING, Iterator, List
 
-from snowplow_tracker._cli.common import knows_codes, port, say, silence, whole_number
+from snowplow_tracker._cli.common import knows_codes, port, say, show, whole_number
 
 if TYPE_CHECKING:
     from snowplow_tracker.testing._journal import Entry
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _USAGE = 2
 _RED = "\x1b[31m"
 _PLAIN = "\x1b[0m"
+_TITLES = ["time", "", "event", "what", "user"]
 _DEFAULT_SIZE = (100, 24)
 # Maximum number that is shown for one event; the page shows all.
 _MAX_PROBLEMS = 5
@@ -74,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the collector until it is interrupted; return the exit status."""
+    from snowplow_tracker.testing._table import header_lines
     from snowplow_tracker.testing.live_collector import LiveCollector
 
     try:
@@ -86,82 +88,36 @@ def run(args: argparse.Namespace) -> int:
         )
     except (ImportError, ValueError) as error:
         return say("collector", str(error), _USAGE)
-    output = _Output(sys.stdout)
+    is_colored = knows_codes(sys.stdout)
+    generation, last = 0, 0
     with collector, contextlib.suppress(KeyboardInterrupt):
-        output.print(f"A collector listens on {collector.endpoint}, stop it with Ctrl-C")
-        output.print("Open the same URL in a browser to see the events in full.\n")
-        generation, last = 0, 0
+        show(f"A collector listens on {collector.endpoint}, stop it with Ctrl-C", sys.stdout)
+        show("Open the same URL in a browser to see the events in full.\n", sys.stdout)
         while True:
-            now, entries = collector.journal.wait_for_more(generation, last, _POLL)
-            generation = now
-            if entries:
-                last = entries[-1].number
-                for entry in entries:
-                    output.print_entry(entry)
+            generation, entries = collector.journal.wait_for_more(generation, last, _POLL)
+            for entry in entries:
+                widths = _widths()
+                if last == 0:
+                    show("\n".join(header_lines(_TITLES, widths)), sys.stdout)
+                last = entry.number
+                text = "\n".join(_lines(entry, widths))
+                show(f"{_RED}{text}{_PLAIN}" if is_colored and not entry.good else text, sys.stdout)
     return 0
 
 
-class _Output:
-    """The standard output, which may be a terminal, a file, or nothing."""
-
-    def __init__(self, stream: Optional[TextIO]) -> None:
-        self._stream = stream
-        self._colored = knows_codes(stream)
-        self._header_shown = False
-
-    def print(self, text: str, *, bad: bool = False) -> None:
-        """Print a string without characters that control a terminal; what is bad, in red."""
-        from snowplow_tracker.testing.collector import print_safely
-
-        if self._stream is None:
-            return
-        is_red = bad and self._colored
-        try:
-            if is_red:
-                self._stream.write(_RED)
-            print_safely(text, self._stream)
-            if is_red:
-                self._stream.write(_PLAIN)
-                self._stream.flush()
-        except (OSError, ValueError):
-            self._lose()
-
-    def print_entry(self, entry: Entry) -> None:
-        """Print the lines of an event."""
-        width = shutil.get_terminal_size(_DEFAULT_SIZE).columns
-        if not self._header_shown:
-            self._header_shown = True
-            self.print("\n".join(_header(width)))
-        self.print("\n".join(_lines(entry, width)), bad=not entry.good)
-
-    def _lose(self) -> None:
-        # The output is closed. The collector continues, for the page and for tests.
-        silence(self._stream)
-        self._stream = None
+def _widths() -> List[int]:
+    """Return the widths of the columns: what happened has what the others leave."""
+    width = shutil.get_terminal_size(_DEFAULT_SIZE).columns
+    return [8, 4, 18, max(20, width - 52), 14]
 
 
-def _columns(width: int) -> List[int]:
-    time_, name, user = 8, 18, 14
-    return [time_, 4, name, max(20, width - time_ - 4 - name - user - 8), user]
-
-
-def _header(width: int) -> List[str]:
-    widths = _columns(width)
-    return [
-        _line(["time", "", "event", "what", "user"], widths),
-        _line(["-" * each for each in widths], widths),
-    ]
-
-
-def _lines(entry: Entry, width: int) -> Iterator[str]:
-    from snowplow_tracker.testing._table import printable
-    from snowplow_tracker.testing.records import schema_name
+def _lines(entry: Entry, widths: List[int]) -> Iterator[str]:
+    from snowplow_tracker.testing._table import line, printable
 
     summary = entry.summary()
     what = summary["what"]
-    if entry.event is not None and entry.event.contexts:
-        names = ", ".join(schema_name(each["schema"]) for each in entry.event.contexts[:10])
-        what = f"{what[: max(20, width - 50)]} + {names}"
+    if summary["entities"]:
+        what += f" + {', '.join(summary['entities'])}"
     cells = [
         time.strftime("%H:%M:%S", time.localtime(entry.request.received_at)),
         "good" if entry.good else "BAD",
@@ -169,17 +125,11 @@ def _lines(entry: Entry, width: int) -> Iterator[str]:
         what,
         summary["user"],
     ]
-    yield _line([printable(each) for each in cells], _columns(width))
+    yield line([printable(each) for each in cells], widths)
     for problem in entry.problems[:_MAX_PROBLEMS]:
         yield f"    {printable(problem)}"
     if len(entry.problems) > _MAX_PROBLEMS:
         yield f"    and {len(entry.problems) - _MAX_PROBLEMS} more problems"
-
-
-def _line(cells: List[str], widths: List[int]) -> str:
-    from snowplow_tracker.testing._table import fill
-
-    return "  ".join(fill(cell, width) for cell, width in zip(cells, widths)).rstrip()
 
 
 def _address(text: str) -> str:

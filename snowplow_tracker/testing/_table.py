@@ -60,12 +60,21 @@ def table_lines(
     margin = max(map(len, labels)) + len(_GAP) if labels else 0
     rows = [_cells(event) for event in events]
     widths = _fit([_TITLES, *rows], width - margin)
-    lines = [_line(_TITLES, widths), _line(["-" * each for each in widths], widths)]
-    lines = [" " * margin + line for line in lines]
+    lines = [" " * margin + each for each in header_lines(_TITLES, widths)]
     for number, row in enumerate(rows):
         label = labels[number].ljust(margin) if labels else ""
-        lines.append(label + _line(row, widths))
+        lines.append(label + line(row, widths))
     return lines
+
+
+def header_lines(titles: Sequence[str], widths: Sequence[int]) -> List[str]:
+    """Return the titles of columns, and dashes below them."""
+    return [line(titles, widths), line(["-" * each for each in widths], widths)]
+
+
+def line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Return a line of a table, whose cells have no characters that control a terminal."""
+    return _GAP.join(fill(cell, width) for cell, width in zip(cells, widths)).rstrip()
 
 
 def _cells(event: CollectedEvent) -> List[str]:
@@ -118,10 +127,6 @@ def _fit(rows: Sequence[Sequence[str]], width: int) -> List[int]:
         widths[widest] -= step
         excess -= step
     return widths
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return _GAP.join(fill(cell, width) for cell, width in zip(cells, widths)).rstrip()
 
 
 def fill(text: str, width: int) -> str:

@@ -8,10 +8,10 @@ import ssl
 import sys
 import threading
 import uuid
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Callable, Dict, Iterable, List, Optional, TextIO, TypeVar, Union
 
 from snowplow_tracker._process.clock import monotonic
+from snowplow_tracker._protocol.cookies import parse_cookies
 from snowplow_tracker.testing._http import HttpRequest, HttpServer, Response, Stream
 from snowplow_tracker.testing._options import check_whole_number, resolver_of
 from snowplow_tracker.testing._rules import MAX_BODY_BYTES, MAX_REQUEST_LINE_BYTES
@@ -102,8 +102,7 @@ class Collector:
         self._server: Optional[HttpServer] = None
         self._changed = threading.Condition()
         self._requests: List[CollectedRequest] = []
-        # The number of clears, and how many of the requests since the last one were removed.
-        self._cleared = 0
+        # How many requests were removed because of the limit since the last clear.
         self._forgotten = 0
 
     def start(self: _Collector) -> _Collector:
@@ -196,7 +195,6 @@ class Collector:
         """
         with self._changed:
             taken, self._requests = self._requests, []
-            self._cleared += 1
             self._forgotten = 0
         return taken
 
@@ -220,9 +218,9 @@ class Collector:
             EventsMissingError: they did not arrive in time.
         """
 
-        def matching(requests: List[CollectedRequest]) -> List[CollectedEvent]:
-            events = _accepted_events(requests)
-            return events if where is None else [event for event in events if where(event)]
+        def matching(request: CollectedRequest) -> List[CollectedEvent]:
+            events = _accepted_events([request])
+            return events if where is None else list(filter(where, events))
 
         return EventList(self._collect(count, timeout, matching, "event"))
 
@@ -246,8 +244,8 @@ class Collector:
             EventsMissingError: they did not arrive in time.
         """
 
-        def matching(requests: List[CollectedRequest]) -> List[CollectedRequest]:
-            return requests if where is None else [each for each in requests if where(each)]
+        def matching(request: CollectedRequest) -> List[CollectedRequest]:
+            return [request] if where is None or where(request) else []
 
         return self._collect(count, timeout, matching, "request")
 
@@ -269,29 +267,34 @@ class Collector:
             file: where to; by default the standard output.
             width: maximum number of columns; by default that of the terminal.
         """
-        print_safely("\n".join([self.format_table(width), *self.problems]), file)
+        stream = sys.stdout if file is None else file
+        if stream is None:
+            # A process can be started without an output.
+            return
+        text = "\n".join([self.format_table(width), *map(printable, self.problems)])
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
 
     def _collect(
         self,
         count: int,
         timeout: Optional[float],
-        matching: Callable[[List[CollectedRequest]], List[_Item]],
+        matching: Callable[[CollectedRequest], List[_Item]],
         noun: str,
     ) -> List[_Item]:
         __tracebackhide__ = True
         deadline = None if timeout is None else monotonic() + timeout
         found: List[_Item] = []
         seen: List[CollectedRequest] = []
-        cleared = -1
+        kept: Optional[List[CollectedRequest]] = None
         position = 0
         while True:
             with self._changed:
-                if self._cleared != cleared:
+                if self._requests is not kept:
                     # Cleared in the meantime: what was counted before does not count any more.
-                    cleared, position, seen, found = self._cleared, 0, [], []
-                # So many requests were removed since then, because of the limit.
-                new = self._requests[max(0, position - self._forgotten) :]
-                position = self._forgotten + len(self._requests)
+                    kept, position, seen, found = self._requests, 0, [], []
+                new = kept[max(0, position - self._forgotten) :]
+                position = self._forgotten + len(kept)
                 if not new and len(found) < count:
                     left = None if deadline is None else deadline - monotonic()
                     if left is not None and left <= 0:
@@ -300,7 +303,8 @@ class Collector:
                     continue
             # Decoding happens outside the lock, so that it does not delay answers.
             seen.extend(new)
-            found.extend(matching(new))
+            for request in new:
+                found.extend(matching(request))
             if len(found) >= count:
                 return found
         answers = "".join(
@@ -382,17 +386,6 @@ class Collector:
         return Response(headers=headers, body=body)
 
 
-def print_safely(text: str, file: Optional[TextIO] = None) -> None:
-    """Print a string from the network. Characters that the output cannot show become question marks."""
-    stream = sys.stdout if file is None else file
-    if stream is None:
-        # A process can be started without an output.
-        return
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    shown = "\n".join(map(printable, text.split("\n")))
-    print(shown.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
-
-
 def _accepted_events(requests: Iterable[CollectedRequest]) -> EventList:
     return EventList(event for request in requests if request.accepted for event in request.events)
 
@@ -423,8 +416,5 @@ def _is_bad(event: CollectedEvent) -> bool:
 
 
 def _network_user_id(request: CollectedRequest) -> str:
-    try:
-        known = SimpleCookie(request.headers.get("cookie", "")).get("sp")
-    except CookieError:
-        known = None
-    return str(uuid.uuid4()) if known is None else known.value
+    known = dict(parse_cookies(request.headers.get("cookie", ""))).get("sp")
+    return str(uuid.uuid4()) if known is None else known
