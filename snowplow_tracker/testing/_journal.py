@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import queue
 import threading
 from collections import deque
+from itertools import islice
 from typing import Any, Deque, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker.testing._rules import shortened
 from snowplow_tracker.testing._table import describe
 from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest, schema_name
@@ -52,64 +51,62 @@ class Entry(NamedTuple):
     def summary(self) -> Dict[str, Any]:
         """Return, as JSON data, what the page shows in its list and searches."""
         event, request = self.event, self.request
+        reason = self.problems[0][:300] if self.problems else ""
         summary: Dict[str, Any] = {
             "n": self.number,
             "at": int(request.received_at * 1_000),
             "good": self.good,
             "problems": len(self.problems),
-            "reason": self.problems[0][:300] if self.problems else "",
+            "reason": reason,
         }
         if event is None:
-            summary.update(
-                type="",
-                name=f"{request.method} {request.path[:100]}",
-                schema="",
-                app="",
-                user="",
-                what=f"answered {request.status}, {request.size:,} bytes",
-                entities=[],
-                text=f"{request.method} {request.path} {summary['reason']}".lower()[:_MAX_SEARCHED],
-            )
-            return summary
-        summary.update(
-            type=_cut(event.event_type),
-            name=_cut(event.event_name),
-            schema=_cut(event.schema),
-            app=_cut(event.get("aid")),
-            user=_cut(event.get("uid")),
-            what=describe(event)[:300],
-            entities=[schema_name(each["schema"])[:80] for each in event.contexts[:20]],
-            text=_searched(event, self.problems),
-        )
-        return summary
+            return {
+                **summary,
+                "name": f"{request.method} {request.path[:100]}",
+                "schema": "",
+                "app": "",
+                "user": "",
+                "what": f"answered {request.status}, {request.size:,} bytes",
+                "entities": [],
+                "text": f"{request.method} {request.path} {reason}".lower()[:_MAX_SEARCHED],
+            }
+        return {
+            **summary,
+            "name": event.event_name[:200],
+            "schema": _cut(event.schema),
+            "app": _cut(event.get("aid")),
+            "user": _cut(event.get("uid")),
+            "what": describe(event)[:300],
+            "entities": [schema_name(each["schema"])[:80] for each in event.contexts[:20]],
+            "text": _searched(event, self.problems),
+        }
 
 
 class Journal:
-    """Keeps the latest entries. A thread validates them, so that answers do not wait."""
+    """Keeps the latest entries. A thread validates them, so that answers do not wait.
+
+    Attributes:
+        max_events: the maximum number of entries. The bytes of their requests are limited, too.
+        generation: the number of times that it was cleared.
+        closed: whether there will be no more entries.
+    """
 
     def __init__(self, max_events: int) -> None:
-        """Create an empty journal, with a maximum number of entries. The bytes of their requests are limited, too."""
         self.max_events = max_events
-        self._entries: Deque[Entry] = deque()
+        self.generation = 0
+        self.closed = True
         self._changed = threading.Condition()
-        self._size = 0
-        self._waiting_bytes = 0
-        self._added = 0
-        self._validated = 0
-        self._last = 0
-        self._good = 0
-        self._bad = 0
-        self._generation = 0
-        self._closed = self._released = True
-        self._waiting: queue.Queue[Optional[Tuple[int, CollectedRequest]]] = queue.Queue(
-            _MAX_WAITING
-        )
+        self._entries: Deque[Entry] = deque()
+        self._size = self._last = self._good = self._bad = 0
+        # Requests that are not validated yet.
+        self._waiting: Deque[CollectedRequest] = deque()
+        self._waiting_bytes = self._added = self._validated = 0
         self._thread: Optional[threading.Thread] = None
 
     def open(self) -> None:
         """Start to validate, also after a `close`. Existing entries are kept."""
-        if self._closed:
-            self._closed = self._released = False
+        if self._thread is None:
+            self.closed = False
             self._thread = threading.Thread(
                 target=self._run, name="snowplow-collector-validation", daemon=True
             )
@@ -117,52 +114,47 @@ class Journal:
 
     def add(self, request: CollectedRequest) -> None:
         """Queue a request that was answered for validation. It waits if the queue is very long."""
-        if self._closed:
-            return
         if not 200 <= request.status < 300:
             # The status is enough: the content of the request was not accepted.
             request.body = request.body[:_MAX_REFUSED_BODY]
         with self._changed:
-            while self._waiting_bytes > _MAX_WAITING_BYTES and not self._released:
-                self._changed.wait()
+            self._changed.wait_for(lambda: self.closed or not self._is_full())
+            self._waiting.append(request)
             self._waiting_bytes += request.size
             self._added += 1
-        self._waiting.put((self._generation, request))
+            self._changed.notify_all()
 
     def release(self) -> None:
         """Wake all waiting threads, since there will be no more entries."""
         with self._changed:
-            self._released = True
+            self.closed = True
             self._changed.notify_all()
 
     def close(self) -> None:
         """Validate what has arrived, and then stop."""
-        if self._closed:
-            return
-        self.release()
-        self._closed = True
-        self._waiting.put(None)
-        if self._thread is not None:
-            self._thread.join(_CLOSE_TIMEOUT)
+        with self._changed:
+            self.closed = True
+            thread, self._thread = self._thread, None
+            self._changed.notify_all()
+        if thread is not None:
+            thread.join(_CLOSE_TIMEOUT)
 
     def clear(self) -> None:
         """Remove everything, including what is not validated yet."""
         with self._changed:
-            self._generation += 1
+            self.generation += 1
             self._entries.clear()
             self._size = self._good = self._bad = 0
+            self._validated += len(self._waiting)
+            self._waiting.clear()
+            self._waiting_bytes = 0
             self._changed.notify_all()
 
     def catch_up(self, timeout: float) -> None:
         """Wait until everything that was added so far is validated, or for a number of seconds."""
-        deadline = monotonic() + timeout
         with self._changed:
             wanted = self._added
-            while self._validated < wanted and not self._released:
-                left = deadline - monotonic()
-                if left <= 0:
-                    return
-                self._changed.wait(left)
+            self._changed.wait_for(lambda: self.closed or self._validated >= wanted, timeout)
 
     @property
     def counts(self) -> Dict[str, int]:
@@ -178,10 +170,7 @@ class Journal:
     def find(self, number: int) -> Optional[Entry]:
         """Return the entry of a number, or None if it is not kept."""
         with self._changed:
-            if not self._entries:
-                return None
-            index = number - self._entries[0].number
-            return self._entries[index] if 0 <= index < len(self._entries) else None
+            return next((each for each in self._entries if each.number == number), None)
 
     def wait_for_more(self, generation: int, after: int, timeout: float) -> Tuple[int, List[Entry]]:
         """Wait for new entries, or for a `clear`.
@@ -194,55 +183,48 @@ class Journal:
         Returns:
             The generation, which changes after a `clear`, and the next entries, at most 250.
         """
-        deadline = monotonic() + timeout
         with self._changed:
-            while not self._released and self._generation == generation and self._last <= after:
-                left = deadline - monotonic()
-                if left <= 0:
-                    break
-                self._changed.wait(left)
-            if not self._entries:
-                return self._generation, []
-            start = max(0, after + 1 - self._entries[0].number)
-            stop = min(len(self._entries), start + _MAX_BATCH)
-            return self._generation, [self._entries[index] for index in range(start, stop)]
+            self._changed.wait_for(
+                lambda: self.closed or self.generation != generation or self._last > after, timeout
+            )
+            # From the end, where the new ones are.
+            count = len(self._entries)
+            start = max(0, count - (self._last - after))
+            return self.generation, list(islice(self._entries, start, start + _MAX_BATCH))
 
-    @property
-    def closed(self) -> bool:
-        """Whether there will be no more entries."""
-        return self._released
-
-    @property
-    def generation(self) -> int:
-        """The number of times that it was cleared."""
-        return self._generation
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= _MAX_WAITING or self._waiting_bytes > _MAX_WAITING_BYTES
 
     def _run(self) -> None:
+        own = threading.current_thread()
         while True:
-            waiting = self._waiting.get()
-            if waiting is None:
-                return
-            generation, request = waiting
-            size = request.size
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._thread is not own)
+                if not self._waiting:
+                    return
+                request = self._waiting.popleft()
+                self._waiting_bytes -= request.size
+                generation = self.generation
+                self._changed.notify_all()
             contents = _contents_of(request)
             with self._changed:
-                self._waiting_bytes -= size
                 self._validated += 1
+                # Otherwise it was cleared in the meantime.
+                if generation == self.generation:
+                    self._take(request, contents)
                 self._changed.notify_all()
-                if generation != self._generation:
-                    # Cleared while it waited.
-                    continue
-                for event, problems, weight in contents:
-                    self._last += 1
-                    self._entries.append(Entry(self._last, request, event, problems, weight))
-                    self._size += weight
-                    self._good += not problems
-                    self._bad += bool(problems)
-                while len(self._entries) > self.max_events or (
-                    self._size > _MAX_BYTES and len(self._entries) > 1
-                ):
-                    self._size -= self._entries.popleft().size
-                self._changed.notify_all()
+
+    def _take(self, request: CollectedRequest, contents: List[_Content]) -> None:
+        for event, problems, size in contents:
+            self._last += 1
+            self._entries.append(Entry(self._last, request, event, problems, size))
+            self._size += size
+            self._good += not problems
+            self._bad += bool(problems)
+        while len(self._entries) > self.max_events or (
+            self._size > _MAX_BYTES and len(self._entries) > 1
+        ):
+            self._size -= self._entries.popleft().size
 
 
 # An event, its problems, and its approximate size in bytes.
@@ -304,17 +286,11 @@ def _problems_of(
 
 
 def _searched(event: CollectedEvent, problems: Sequence[str]) -> str:
-    parts = [
-        str(value)[:_MAX_SEARCHED]
-        for name, value in event.parameters.items()
-        if name not in ("ue_px", "cx")
-    ]
-    if event.unstruct is not None:
-        parts.append(json.dumps(event.unstruct, ensure_ascii=False)[:_MAX_SEARCHED])
-    if event.contexts:
-        parts.append(json.dumps(event.contexts, ensure_ascii=False)[:_MAX_SEARCHED])
-    parts.extend(problems[:5])
-    return " ".join(parts).lower()[: 2 * _MAX_SEARCHED]
+    parts = [value for name, value in event.parameters.items() if name not in ("ue_px", "cx")]
+    decoded = [each for each in (event.unstruct, event.contexts) if each]
+    parts += [json.dumps(each, ensure_ascii=False) for each in decoded]
+    parts += problems[:5]
+    return " ".join(str(each)[:_MAX_SEARCHED] for each in parts).lower()[: 2 * _MAX_SEARCHED]
 
 
 def _cut(value: Any) -> str:
