@@ -7,27 +7,33 @@ The field names are those that Micro publishes for ``/micro/all``, ``/micro/good
 from __future__ import annotations
 
 import math
-from datetime import date
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from datetime import datetime, timedelta
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 from snowplow_tracker.testing._decoding import CONTEXTS, UNSTRUCT, decode_json, decode_query
 from snowplow_tracker.testing._rules import PARAMETERS, decimal, int32, milliseconds, size
 from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest
 
-# The type and the schema of the enriched event.
-_TYPES: Dict[str, Tuple[str, Optional[str]]] = {
+# The type of the enriched event, and its schema unless it has its own.
+_TYPES = {
     "pv": ("page_view", "iglu:com.snowplowanalytics.snowplow/page_view/jsonschema/1-0-0"),
     "pp": ("page_ping", "iglu:com.snowplowanalytics.snowplow/page_ping/jsonschema/1-0-0"),
     "se": ("struct", "iglu:com.google.analytics/event/jsonschema/1-0-0"),
-    "ue": ("unstruct", None),
+    "ue": ("unstruct", ""),
     "tr": ("transaction", "iglu:com.snowplowanalytics.snowplow/transaction/jsonschema/1-0-0"),
     "ti": (
         "transaction_item",
         "iglu:com.snowplowanalytics.snowplow/transaction_item/jsonschema/1-0-0",
     ),
 }
-_EPOCH = date(1970, 1, 1).toordinal()
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (all times are UTC)
 _DECODED = {"ue_px", "ue_pr", "cx", "co", "e"}
+_FILTERS: Dict[str, Tuple[type, str]] = {
+    **dict.fromkeys(("event_type", "schema", "vendor", "version"), (str, "a string")),
+    "contexts": (list, "a list of schemas"),
+    "limit": (int, "a whole number"),
+}
+_SOURCE = {"name": "snowplow_tracker.testing", "encoding": "UTF-8", "hostname": "localhost"}
 _DEFAULT_VENDOR = ("com.snowplowanalytics.snowplow", "tp1")
 
 
@@ -35,15 +41,15 @@ class FilterError(ValueError):
     """The filters of a client are invalid. The message is sent as the answer."""
 
 
-def good_event(event: CollectedEvent) -> Dict[str, Any]:
+def good_event(request: CollectedRequest, event: CollectedEvent) -> Dict[str, Any]:
     """Return an event without problems in the format of Micro."""
-    event_type, schema = _TYPES[str(event.event_type)]
+    event_type, schema = _type_and_schema(event)
     return {
-        "rawEvent": _raw_event(event),
+        "rawEvent": _raw_event(request, event),
         "eventType": event_type,
-        "schema": event.schema or schema,
+        "schema": schema,
         "contexts": [entity["schema"] for entity in event.contexts],
-        "event": _enriched(event, event_type, event.schema or schema),
+        "event": _enriched(request, event),
     }
 
 
@@ -67,10 +73,10 @@ def bad_event(
             ],
             "contentType": request.headers.get("content-type"),
             "body": request.body.decode("utf-8", "replace") if with_body and request.body else None,
-            "source": _source(),
+            "source": _SOURCE,
             "context": _context(request),
         },
-        "rawEvent": None if event is None else _raw_event(event),
+        "rawEvent": None if event is None else _raw_event(request, event),
         "errors": list(problems),
     }
 
@@ -90,41 +96,32 @@ class Filters:
             raise FilterError(f"the filters are not JSON: {error}") from None
         if not isinstance(filters, dict):
             raise FilterError("the filters are not a JSON object")
-        self.event_type = _text(filters, "event_type")
-        self.schema = _text(filters, "schema")
-        self.vendor = _text(filters, "vendor")
-        self.version = _text(filters, "version")
-        self.limit = filters.get("limit")
-        if self.limit is not None and (not isinstance(self.limit, int) or self.limit < 0):
-            raise FilterError("limit must be a whole number of at least 0")
-        contexts = filters.get("contexts")
-        if contexts is not None and not (
-            isinstance(contexts, list) and all(isinstance(each, str) for each in contexts)
-        ):
-            raise FilterError("contexts must be a list of schemas")
-        self.contexts: List[str] = contexts or []
+        for name, (kind, words) in _FILTERS.items():
+            if filters.get(name) is not None and not isinstance(filters[name], kind):
+                raise FilterError(f"{name} must be {words}")
+        self.limit: Optional[int] = filters.get("limit")
+        if self.limit is not None and self.limit < 0:
+            raise FilterError("limit must be at least 0")
+        self._wanted = filters
 
     def take_good(self, event: CollectedEvent) -> bool:
         """Return whether a good event passes the filters."""
-        event_type, schema = _TYPES[str(event.event_type)]
-        if self.event_type not in (None, event_type, event.event_type):
-            return False
-        if self.schema not in (None, event.schema or schema):
-            return False
+        event_type, schema = _type_and_schema(event)
         has = [entity["schema"] for entity in event.contexts]
-        return all(each in has for each in self.contexts)
+        return (
+            self._wanted.get("event_type") in (None, event_type, event.event_type)
+            and self._wanted.get("schema") in (None, schema)
+            and all(each in has for each in self._wanted.get("contexts") or ())
+        )
 
     def take_bad(self, request: CollectedRequest) -> bool:
         """Return whether the bad events of a request pass the filters."""
-        api = _api(request)
-        return self.vendor in (None, api["vendor"]) and self.version in (None, api["version"])
+        return all(self._wanted.get(name) in (None, own) for name, own in _api(request).items())
 
 
-def _text(filters: Mapping[str, Any], name: str) -> Optional[str]:
-    value = filters.get(name)
-    if value is not None and not isinstance(value, str):
-        raise FilterError(f"{name} must be a string")
-    return value
+def _type_and_schema(event: CollectedEvent) -> Tuple[str, str]:
+    event_type, schema = _TYPES[str(event.event_type)]
+    return event_type, event.schema or schema
 
 
 def _api(request: CollectedRequest) -> Dict[str, str]:
@@ -134,13 +131,9 @@ def _api(request: CollectedRequest) -> Dict[str, str]:
     return {"vendor": vendor, "version": version}
 
 
-def _source() -> Dict[str, Any]:
-    return {"name": "snowplow_tracker.testing", "encoding": "UTF-8", "hostname": "localhost"}
-
-
 def _context(request: CollectedRequest) -> Dict[str, Any]:
     return {
-        "timestamp": iso_time(request.received_at),
+        "timestamp": iso_time(request.received_at * 1_000),
         "ipAddress": request.client or None,
         "useragent": request.headers.get("user-agent"),
         "refererUri": request.headers.get("referer"),
@@ -149,76 +142,54 @@ def _context(request: CollectedRequest) -> Dict[str, Any]:
     }
 
 
-def _raw_event(event: CollectedEvent) -> Dict[str, Any]:
-    request = event.request
+def _raw_event(request: CollectedRequest, event: CollectedEvent) -> Dict[str, Any]:
     return {
-        "api": None if request is None else _api(request),
+        "api": _api(request),
         "parameters": event.parameters,
-        "contentType": None if request is None else request.headers.get("content-type"),
-        "source": _source(),
-        "context": None if request is None else _context(request),
+        "contentType": request.headers.get("content-type"),
+        "source": _SOURCE,
+        "context": _context(request),
     }
 
 
-def _enriched(event: CollectedEvent, event_type: str, schema: Optional[str]) -> Dict[str, Any]:
-    fields = _enriched_fields(event.parameters)
-    fields["event"] = event_type
-    fields["collector_tstamp"] = iso_time(event.received_at)
-    fields["etl_tstamp"] = fields["collector_tstamp"]
-    fields["v_collector"] = fields["v_etl"] = "snowplow_tracker.testing"
-    if schema is not None:
-        vendor, name, schema_format, version = schema[len("iglu:") :].split("/")
-        fields.update(
-            event_vendor=vendor,
-            event_name=name,
-            event_format=schema_format,
-            event_version=version,
-        )
-    if event.request is not None:
-        fields.setdefault("user_ipaddress", event.request.client)
-        fields.setdefault("useragent", event.headers.get("user-agent"))
-    if event.unstruct is not None:
-        fields["unstruct_event"] = {"schema": UNSTRUCT, "data": event.unstruct}
-    fields["contexts"] = {"schema": CONTEXTS, "data": event.contexts}
-    return fields
-
-
-def _enriched_fields(parameters: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return the columns of a valid event by their names, without its self-describing parts."""
-    fields: Dict[str, Any] = {}
-    for name, value in parameters.items():
+def _enriched(request: CollectedRequest, event: CollectedEvent) -> Dict[str, Any]:
+    """Return the columns of a valid event by their names."""
+    fields: Dict[str, Any] = {
+        "user_ipaddress": request.client,
+        "useragent": request.headers.get("user-agent"),
+    }
+    for name, value in event.parameters.items():
         column, check = PARAMETERS.get(name, ("", None))
         if not column or name in _DECODED:
             continue
         if check is size:
             fields.update(zip(column.split(", "), map(int, value.split("x"))))
         elif check is milliseconds:
-            fields[column] = _iso_time(int(value))
+            fields[column] = iso_time(int(value))
         elif check is int32:
             fields[column] = int(value)
         elif check is decimal:
             number = float(value)
             # JSON has no infinity, and a decimal number may be larger than any float.
-            fields[column] = value if number in (math.inf, -math.inf) else number
+            fields[column] = value if math.isinf(number) else number
         else:
             fields[column] = value
+    fields["event"], schema = _type_and_schema(event)
+    vendor, name, schema_format, version = schema[len("iglu:") :].split("/")
+    fields.update(
+        event_vendor=vendor, event_name=name, event_format=schema_format, event_version=version
+    )
+    fields["collector_tstamp"] = fields["etl_tstamp"] = iso_time(event.received_at * 1_000)
+    fields["v_collector"] = fields["v_etl"] = "snowplow_tracker.testing"
+    if event.unstruct is not None:
+        fields["unstruct_event"] = {"schema": UNSTRUCT, "data": event.unstruct}
+    fields["contexts"] = {"schema": CONTEXTS, "data": event.contexts}
     return fields
 
 
-def iso_time(seconds: float) -> str:
-    """Return a time, in seconds since the epoch, in ISO 8601 format."""
-    return _iso_time(int(seconds * 1_000))
-
-
-def _iso_time(since_epoch: int) -> str:
-    seconds, thousandths = divmod(since_epoch, 1_000)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    # The calendar repeats after 400 years, which are 146,097 days; a date cannot have the year 0.
-    later = 400 if days < 0 else 0
-    day = date.fromordinal(_EPOCH + days + 146_097 * later // 400)
-    return (
-        f"{day.year - later:04}-{day.month:02}-{day.day:02}"
-        f"T{hours:02}:{minutes:02}:{seconds:02}.{thousandths:03}Z"
-    )
+def iso_time(since_epoch: float) -> str:
+    """Return a time in milliseconds since the epoch, in ISO 8601 format."""
+    # The calendar repeats after 400 years, which are 146,097 days; a datetime cannot have the year 0.
+    later = 400 if since_epoch < 0 else 0
+    moment = _EPOCH + timedelta(days=146_097 * later // 400, milliseconds=int(since_epoch))
+    return f"{moment.year - later:04}-{moment:%m-%dT%H:%M:%S}.{moment.microsecond // 1_000:03}Z"

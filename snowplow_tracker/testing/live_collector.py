@@ -9,6 +9,7 @@ import json
 import pkgutil
 import re
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Callable, Dict, Generator, Iterable, List, Optional, Tuple, TypeVar, Union
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,7 +20,7 @@ from snowplow_tracker.testing._options import check_whole_number
 from snowplow_tracker.testing._rules import PARAMETERS
 from snowplow_tracker.testing._snippet import snippet
 from snowplow_tracker.testing.collector import Collector
-from snowplow_tracker.testing.records import CollectedEvent, CollectedRequest, Headers
+from snowplow_tracker.testing.records import CollectedRequest, Headers
 
 __all__ = ["LiveCollector"]
 
@@ -271,23 +272,23 @@ class LiveCollector(Collector):
 
     def _show_good(self, request: CollectedRequest) -> Response:
         filters = Filters(request.body if request.method == "POST" else b"")
-        found: List[CollectedEvent] = [
-            entry.event
+        found = (
+            good_event(entry.request, entry.event)
             for entry in self.journal.latest_first()
             if entry.event is not None and entry.good and filters.take_good(entry.event)
-        ]
-        return _as_json([good_event(event) for event in found[: filters.limit]])
+        )
+        return _as_json(list(islice(found, filters.limit)))
 
     def _show_bad(self, request: CollectedRequest) -> Response:
         filters = Filters(request.body if request.method == "POST" else b"")
-        found = [
+        found = (
             entry
             for entry in self.journal.latest_first()
             if not entry.good and filters.take_bad(entry.request)
-        ]
+        )
         room = _MAX_BODIES
         shown = []
-        for each in found[: filters.limit]:
+        for each in islice(found, filters.limit):
             room -= each.request.size
             shown.append(bad_event(each.request, each.event, each.problems, with_body=room >= 0))
         return _as_json(shown)
@@ -331,7 +332,7 @@ def _detail(entry: Entry) -> Dict[str, Any]:
         "request": [
             ["request", f"{request.method} {request.path}"],
             ["answered", str(request.status or "never")],
-            ["received", iso_time(request.received_at)],
+            ["received", iso_time(request.received_at * 1_000)],
             ["from", request.client],
             ["size", f"{request.size:,} bytes"],
             *([] if event is None else [["events in it", f"{len(request.events):,}"]]),
@@ -360,7 +361,7 @@ def _exported(entry: Entry) -> Dict[str, Any]:
     return {
         "good": entry.good,
         "problems": entry.problems,
-        "receivedAt": iso_time(request.received_at),
+        "receivedAt": iso_time(request.received_at * 1_000),
         "method": request.method,
         "path": request.path,
         "status": request.status,
