@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import pprint
-from typing import Any, Dict, List, Optional, Set, Tuple
+import re
+from typing import Any, Dict, List, Optional, Tuple
 
 from snowplow_tracker.testing.records import CollectedEvent
 
@@ -12,75 +12,84 @@ _WIDTH = 88
 # Longer code is not useful, and formatting it takes long.
 _MAX_PRETTY = 50_000
 
-# The method of the subject, and whether it takes a string, an integer or two of them.
+# The methods of the subject by the parameter that they set.
 _SUBJECT = {
-    "p": ("set_platform", str),
-    "uid": ("set_user_id", str),
-    "res": ("set_screen_resolution", tuple),
-    "vp": ("set_viewport", tuple),
-    "cd": ("set_color_depth", int),
-    "tz": ("set_timezone", str),
-    "lang": ("set_lang", str),
-    "duid": ("set_domain_user_id", str),
-    "sid": ("set_domain_session_id", str),
-    "vid": ("set_domain_session_index", int),
-    "ip": ("set_ip_address", str),
-    "ua": ("set_useragent", str),
-    "tnuid": ("set_network_user_id", str),
+    "p": "set_platform",
+    "uid": "set_user_id",
+    "res": "set_screen_resolution",
+    "vp": "set_viewport",
+    "cd": "set_color_depth",
+    "tz": "set_timezone",
+    "lang": "set_lang",
+    "duid": "set_domain_user_id",
+    "sid": "set_domain_session_id",
+    "vid": "set_domain_session_index",
+    "ip": "set_ip_address",
+    "ua": "set_useragent",
+    "tnuid": "set_network_user_id",
 }
-# The class, and for each of its arguments the parameter and the type.
-_CLASSES: Dict[str, Tuple[str, Dict[str, Tuple[str, type]]]] = {
-    "pv": (
-        "PageView",
-        {"page_url": ("url", str), "page_title": ("page", str), "referrer": ("refr", str)},
-    ),
+_PAGE = {"url": "page_url", "page": "page_title", "refr": "referrer"}
+# The class for a type of event, its required parameters, and its arguments by parameter.
+_CLASSES: Dict[str, Tuple[str, Tuple[str, ...], Dict[str, str]]] = {
+    "pv": ("PageView", ("url",), _PAGE),
     "pp": (
         "PagePing",
-        {
-            "page_url": ("url", str),
-            "page_title": ("page", str),
-            "referrer": ("refr", str),
-            "min_x": ("pp_mix", int),
-            "max_x": ("pp_max", int),
-            "min_y": ("pp_miy", int),
-            "max_y": ("pp_may", int),
-        },
+        ("url",),
+        {**_PAGE, "pp_mix": "min_x", "pp_max": "max_x", "pp_miy": "min_y", "pp_may": "max_y"},
     ),
     "se": (
         "StructuredEvent",
+        ("se_ca", "se_ac"),
         {
-            "category": ("se_ca", str),
-            "action": ("se_ac", str),
-            "label": ("se_la", str),
-            "property_": ("se_pr", str),
-            "value": ("se_va", float),
+            "se_ca": "category",
+            "se_ac": "action",
+            "se_la": "label",
+            "se_pr": "property_",
+            "se_va": "value",
         },
     ),
 }
-_REQUIRED = {"pv": ("url",), "pp": ("url",), "se": ("se_ca", "se_ac")}
-# Parameters that the tracker adds by itself.
-_OWN = {"e", "eid", "tv", "dtm", "stm", "ttm", "tna", "aid", "ue_px", "ue_pr", "cx", "co"}
+# Parameters that the tracker adds by itself, or that `snippet` writes for every class.
+_OWN = {"eid", "tv", "dtm", "stm", "ttm", "tna", "aid", "ue_px", "ue_pr", "cx", "co"}
+# Numbers that Python reads and prints as they are.
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,14})", re.ASCII)
+_FORMS = {
+    **dict.fromkeys(("cd", "vid", "pp_mix", "pp_max", "pp_miy", "pp_may"), _INTEGER),
+    **dict.fromkeys(
+        ("res", "vp"), re.compile(r"(0|[1-9][0-9]{0,9})x(0|[1-9][0-9]{0,9})", re.ASCII)
+    ),
+    "se_va": re.compile(rf"{_INTEGER.pattern}(\.[0-9]{{1,15}})?", re.ASCII),
+}
 
 
 def snippet(event: CollectedEvent) -> str:
     """Return a program that tracks the same event as one that arrived."""
-    names: Set[str] = {"Snowplow"}
+    class_name, arguments = _class_and_arguments(event)
+    names = {"Snowplow", class_name}
+    if class_name == "SelfDescribing" or event.contexts:
+        names.add("SelfDescribingJson")
+    if event.contexts:
+        entities = ",\n".join(map(_described, event.contexts))
+        arguments.append(f"context=[\n    {_indented(entities)},\n]")
+    ttm = str(event.get("ttm", ""))
+    if _INTEGER.fullmatch(ttm):
+        arguments.append(f"true_timestamp={ttm}")
     subject = _subject(event)
-    call = _event(event, names, ["event_subject=subject"] if subject else [])
     if subject:
         names.add("Subject")
-    arguments = [
+        arguments.append("event_subject=subject")
+    of_tracker = [
         f"namespace={_literal(event.get('tna') or 'sp')}",
         'endpoint="http://127.0.0.1:9090"',
     ]
     if event.get("aid"):
-        arguments.append(f"app_id={_literal(event['aid'])}")
+        of_tracker.append(f"app_id={_literal(event['aid'])}")
     lines = [
         f"from snowplow_tracker import {', '.join(sorted(names))}",
         "",
-        _call("tracker = Snowplow.create_tracker", arguments),
+        _call("tracker = Snowplow.create_tracker", of_tracker),
         *subject,
-        f"tracker.track(\n    {_indented(call)}\n)",
+        f"tracker.track(\n    {_indented(_call(class_name, arguments))}\n)",
         "tracker.flush()",
     ]
     return "\n".join(lines) + "\n"
@@ -88,80 +97,43 @@ def snippet(event: CollectedEvent) -> str:
 
 def _subject(event: CollectedEvent) -> List[str]:
     calls = []
-    for name, (method, kind) in _SUBJECT.items():
-        value = event.get(name)
-        if not isinstance(value, str) or (name == "p" and value == "pc"):
-            continue
-        numbers = value.split("x") if kind is tuple else [value]
-        if kind is not str:
-            if not all(each.isascii() and each.isdigit() and len(each) < 12 for each in numbers):
-                continue
-            calls.append(f"subject.{method}({', '.join(str(int(each)) for each in numbers)})")
-        else:
-            calls.append(f"subject.{method}({_literal(value)})")
+    for name, method in _SUBJECT.items():
+        code = _code(name, event.get(name))
+        # A computer is the platform of every subject.
+        if code is not None and (name, event[name]) != ("p", "pc"):
+            calls.append(f"subject.{method}({code})")
     return ["subject = Subject()", *calls] if calls else []
 
 
-def _event(event: CollectedEvent, names: Set[str], last: List[str]) -> str:
-    arguments = []
-    event_type = str(event.event_type)
-    if event_type == "ue" and event.unstruct is not None:
-        class_name = "SelfDescribing"
-        arguments.append(_described(event.unstruct, names))
-    else:
-        typed = _typed_arguments(event)
-        if typed is None:
-            class_name = "Event"
-            skipped = {*_OWN, *_SUBJECT} - {"e"}
-            pairs = {name: event[name] for name in event.parameters if name not in skipped}
-            arguments.append(_literal(pairs))
-        else:
-            class_name = _CLASSES[event_type][0]
-            arguments.extend(typed)
-    names.add(class_name)
-    if event.contexts:
-        described = ",\n".join(_described(entity, names) for entity in event.contexts)
-        arguments.append(f"context=[\n    {_indented(described)},\n]")
-    ttm = event.get("ttm")
-    if isinstance(ttm, str) and ttm.isascii() and ttm.isdigit() and len(ttm) < 16:
-        arguments.append(f"true_timestamp={int(ttm)}")
-    return _call(class_name, [*arguments, *last])
+def _class_and_arguments(event: CollectedEvent) -> Tuple[str, List[str]]:
+    if event.event_type == "ue" and event.unstruct is not None:
+        return "SelfDescribing", [_described(event.unstruct)]
+    parameters = {name: event[name] for name in event.parameters if name not in {*_OWN, *_SUBJECT}}
+    class_name, required, arguments = _CLASSES.get(str(event.event_type), ("", (), {}))
+    codes = {name: _code(name, value) for name, value in parameters.items() if name != "e"}
+    if (
+        class_name
+        and all(map(event.get, required))
+        and all(name in arguments and code is not None for name, code in codes.items())
+    ):
+        return class_name, [
+            f"{arguments[name]}={codes[name]}" for name in arguments if name in codes
+        ]
+    # Its own class cannot express it, or there is none.
+    return "Event", [_literal(parameters)]
 
 
-def _typed_arguments(event: CollectedEvent) -> Optional[List[str]]:
-    """Return the arguments of the event's own class; None if the class cannot express the event."""
-    known = _CLASSES.get(str(event.event_type))
-    if known is None or not all(event.get(name) for name in _REQUIRED[str(event.event_type)]):
+def _code(name: str, value: Any) -> Optional[str]:
+    """Return the code for the value of a parameter; None if its argument cannot have this value."""
+    if not isinstance(value, str):
         return None
-    arguments = []
-    covered = _OWN | set(_SUBJECT)
-    for argument, (name, kind) in known[1].items():
-        covered.add(name)
-        if name not in event:
-            continue
-        value = event[name]
-        if kind is not str:
-            number = _number(value, kind)
-            if number is None:
-                return None
-            arguments.append(f"{argument}={number!r}")
-        else:
-            arguments.append(f"{argument}={_literal(value)}")
-    return arguments if covered.issuperset(event.parameters) else None
+    form = _FORMS.get(name)
+    if form is None:
+        return _literal(value)
+    return value.replace("x", ", ") if form.fullmatch(value) else None
 
 
-def _number(text: Any, kind: type) -> Any:
-    try:
-        number = float(text) if kind is float else int(text)
-    except (TypeError, ValueError):
-        return None
-    if not math.isfinite(number):
-        return None
-    return int(number) if number == int(number) and "." not in str(text) else number
-
-
-def _described(described: Dict[str, Any], names: Set[str]) -> str:
-    names.add("SelfDescribingJson")
+def _described(described: Dict[str, Any]) -> str:
     return _call("SelfDescribingJson", [_literal(described["schema"]), _literal(described["data"])])
 
 
