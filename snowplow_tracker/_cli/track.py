@@ -417,19 +417,13 @@ def _checker(args: argparse.Namespace) -> Callable[[Event], List[str]]:
     if not resolver.registries:
         return lambda _event: []
 
-    from snowplow_tracker.iglu.validation import load_extra, validate_self_describing
+    from snowplow_tracker.iglu.validation import load_extra, validate_parts
 
     load_extra()
 
     def check(event: Event) -> List[str]:
         body = getattr(event, "event_json", None)
-        parts = [("", body)] if body is not None else []
-        parts += [(f"context[{number}] at ", each) for number, each in enumerate(event.context)]
-        return [
-            f"{where}{problem}"
-            for where, part in parts
-            for problem in validate_self_describing(part, resolver)
-        ]
+        return list(map(str, validate_parts(body, event.context, resolver)))
 
     return check
 

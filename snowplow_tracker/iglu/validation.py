@@ -20,7 +20,18 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from importlib import import_module
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from snowplow_tracker._delivery import unreported
 from snowplow_tracker.iglu.resolver import Resolver, SchemaNotFoundError
@@ -126,21 +137,24 @@ def validate_event(parameters: Mapping[str, Any], resolver: Optional[Resolver]) 
         return problems
     try:
         event = decode_unstruct(parameters)
-        if event is not None:
-            problems += _in("event", validate_self_describing(event, resolver))
     except ValueError:
         event = None  # the rules above have reported it
     try:
         entities = decode_contexts(parameters)
     except ValueError:
         entities = []
-    for number, entity in enumerate(entities):
-        problems += _in(f"context[{number}]", validate_self_describing(entity, resolver))
-    return problems
+    return problems + validate_parts(event, entities, resolver)
 
 
-def _in(where: str, problems: List[Problem]) -> Iterator[Problem]:
-    return (problem._replace(where=where) for problem in problems)
+def validate_parts(event: Any, entities: Sequence[Any], resolver: Resolver) -> List[Problem]:
+    """Return the problems of the self-describing JSON of an event, if it has one, and of its entities."""
+    parts = [] if event is None else [("event", event)]
+    parts += [(f"context[{number}]", entity) for number, entity in enumerate(entities)]
+    return [
+        problem._replace(where=where)
+        for where, part in parts
+        for problem in validate_self_describing(part, resolver)
+    ]
 
 
 def load_extra() -> Tuple[Any, Any]:

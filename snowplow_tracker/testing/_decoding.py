@@ -15,7 +15,7 @@ CONTEXTS = "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-1"
 _FIRST_CONTEXTS = "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-0"
 
 _SCHEMA_URI = re.compile(
-    r"iglu:[a-zA-Z0-9_.-]+/[a-zA-Z0-9_-]+/[a-zA-Z0-9_-]+/[1-9][0-9]*-[0-9]+-[0-9]+", re.ASCII
+    r"iglu:[a-zA-Z0-9_.-]+/[a-zA-Z0-9_-]+/[a-zA-Z0-9_-]+/[1-9][0-9]*(-(0|[1-9][0-9]*)){2}", re.ASCII
 )
 
 # Deeper data makes the functions that process it run out of stack. Real data is never so deep.

@@ -11,30 +11,20 @@ from snowplow_tracker.testing.records import CollectedEvent
 _TYPES = {name: name for name in EVENT_TYPES}
 _TYPES.update({words.replace("-", " "): name for name, words in EVENT_TYPES.items()})
 _TYPES.update({"struct": "se", "unstruct": "ue"})
-# Other names of parameters, for hints to users who do not know the protocol by heart.
+# What users who do not know the protocol by heart may call a parameter, such as its column after enrichment.
 _MEANT = {
-    "page_url": "url",
-    "page_title": "page",
-    "page_referrer": "refr",
-    "referrer": "refr",
-    "category": "se_ca",
-    "action": "se_ac",
-    "label": "se_la",
-    "property": "se_pr",
+    **{column: name for name, (column, _) in PARAMETERS.items()},
+    **{column[3:]: name for name, (column, _) in PARAMETERS.items() if name.startswith("se_")},
     "property_": "se_pr",
-    "value": "se_va",
-    "user_id": "uid",
-    "domain_userid": "duid",
-    "app_id": "aid",
-    "platform": "p",
+    "referrer": "refr",
+    "network_userid": "tnuid",
     "namespace": "tna",
-    "event_id": "eid",
+    "true_timestamp": "ttm",
+    "event": "type",
     "event_type": "type",
     "event_name": "name",
-    "true_timestamp": "ttm",
-    "context": "entity",
-    "contexts": "entity",
-    "entities": "entity",
+    "unstruct_event": "data",
+    **dict.fromkeys(("context", "contexts", "entities"), "entity"),
 }
 _ABSENT = object()
 

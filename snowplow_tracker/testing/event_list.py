@@ -106,16 +106,7 @@ class EventList(List[CollectedEvent]):
         where: Optional[Callable[[CollectedEvent], bool]] = None,
         **parameters: Any,
     ) -> CollectedEvent:
-        """Fail unless exactly one event matches.
-
-        Args:
-            type: the event type.
-            name: the name of the event.
-            schema: the schema of the self-describing event.
-            data: a part of its data.
-            entity: an entity, or a list of them.
-            where: any condition.
-            **parameters: values of parameters of the protocol.
+        """Fail unless exactly one event matches. The arguments are those of `find`.
 
         Returns:
             The event.
@@ -147,14 +138,7 @@ class EventList(List[CollectedEvent]):
     ) -> None:
         """Fail if any event matches; without arguments, if there is any event.
 
-        Args:
-            type: the event type.
-            name: the name of the event.
-            schema: the schema of the self-describing event.
-            data: a part of its data.
-            entity: an entity, or a list of them.
-            where: any condition.
-            **parameters: values of parameters of the protocol.
+        The arguments are those of `find`.
 
         Raises:
             EventsDifferError: an event matches.
@@ -203,7 +187,7 @@ class EventList(List[CollectedEvent]):
                 if earlier:
                     outcome += f"; it is row {earlier[0]}, which comes too early"
                 raise EventsDifferError(
-                    self._failure(what, criteria, outcome, earlier or [], start=start)
+                    self._failure(what, criteria, outcome, earlier, start=start)
                 )
             found.append(index)
         return EventList(self[index] for index in found)

@@ -226,18 +226,10 @@ class CollectedEvent:
             return []
         decoded = self._decode()
         if decoded.schema_problems is None:
-            from snowplow_tracker.iglu.validation import validate_self_describing
+            from snowplow_tracker.iglu.validation import validate_parts
 
-            described = [] if decoded.unstruct is None else [("event", decoded.unstruct)]
-            described += [
-                (f"entity {number}", each) for number, each in enumerate(decoded.contexts)
-            ]
-            problems = [
-                f"{where} at {problem.path}: {problem.message} ({each['schema']})"
-                for where, each in described
-                for problem in validate_self_describing(each, self._schemas)
-            ]
-            decoded = self._decoded = decoded._replace(schema_problems=problems)
+            problems = validate_parts(decoded.unstruct, decoded.contexts, self._schemas)
+            decoded = self._decoded = decoded._replace(schema_problems=list(map(str, problems)))
         return list(decoded.schema_problems or ())
 
     def _decode(self) -> _Decoded:

@@ -239,6 +239,7 @@ def cases():
         ("ue", UNSTRUCT, {"schema": ORDER, "data": {}, "more": 1}, False),
         ("ue", UNSTRUCT, {"schema": "iglu:com.acme/order/1-0-0", "data": {}}, False),
         ("ue", UNSTRUCT, {"schema": "iglu:com.acme/order/jsonschema/0-0-0", "data": {}}, False),
+        ("ue", UNSTRUCT, {"schema": "iglu:com.acme/order/jsonschema/1-00-0", "data": {}}, False),
         ("ue", UNSTRUCT, [], False),
         ("ue", CONTEXTS, {"schema": ORDER, "data": {}}, False),
         ("cx", CONTEXTS, [{"schema": ORDER, "data": {}}], True),
