@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from snowplow_tracker.testing._rules import EVENT_TYPES, PARAMETERS, shortened
 from snowplow_tracker.testing.records import CollectedEvent
@@ -122,27 +134,40 @@ class Criteria:
             yield Difference("schema", _unlike(event.schema, self.schema), 2.0)
         if self.data is not None:
             yield from _compare(event.data, self.data, "data")
-        yield from self._missing_entities(event)
+        yield from self._entity_differences(event)
         for name, wanted in self.parameters.items():
             yield from _compare_parameter(event, name, wanted)
 
-    def _missing_entities(self, event: CollectedEvent) -> Iterator[Difference]:
-        left = list(enumerate(event.contexts))
-        for wanted in self.entities:
-            # An entity of the event matches only one of the wanted ones.
-            compared = [
-                (list(_compare_entity(entity, wanted, f"entity[{number}]")), number, entity)
-                for number, entity in left
+    def _entity_differences(self, event: CollectedEvent) -> Iterator[Difference]:
+        compared = [
+            [
+                list(_compare_entity(entity, wanted, f"entity[{number}]"))
+                for number, entity in enumerate(event.contexts)
             ]
-            if not compared:
-                known = ", ".join(each["schema"] for each in event.contexts) or "no entities"
-                yield Difference("entity", f"{_shown(wanted)} is missing; it has {known}", 2.0)
-                continue
-            best, number, entity = min(compared, key=lambda each: _weight(each[0]))
-            if best:
-                yield from best
+            for wanted in self.entities
+        ]
+        # An entity of the event is for one of the wanted ones only.
+        taken: Dict[int, int] = {}
+
+        def found(wanted: int, tried: Set[int]) -> bool:
+            """Take an entity that matches. If another wanted one has it, that one may take another."""
+            for number, differences in enumerate(compared[wanted]):
+                if not differences and number not in tried:
+                    tried.add(number)
+                    if number not in taken or found(taken[number], tried):
+                        taken[number] = wanted
+                        return True
+            return False
+
+        missing = [wanted for wanted in range(len(compared)) if not found(wanted, set())]
+        for wanted in missing:
+            left = [each for number, each in enumerate(compared[wanted]) if number not in taken]
+            if left:
+                yield from min(left, key=_weight)
             else:
-                left.remove((number, entity))
+                known = ", ".join(each["schema"] for each in event.contexts) or "no entities"
+                shown = _shown(self.entities[wanted])
+                yield Difference("entity", f"{shown} is missing; it has {known}", 2.0)
 
 
 def nearest(

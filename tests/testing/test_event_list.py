@@ -94,6 +94,8 @@ def events():
         ({"entity": [USER, USER]}, [2]),
         ({"entity": [USER, USER, USER]}, []),
         ({"entity": [{"tier": "gold"}, {"tier": "gold"}]}, []),
+        ({"entity": [USER, {"tier": "gold"}]}, [2]),
+        ({"entity": [USER, {"tier": "silver"}]}, [2]),
         ({"entity": {"tier": "bronze"}}, []),
         ({"where": lambda event: "uid" in event}, [2]),
         ({"type": "se", "where": lambda event: event["se_ac"] == "add"}, [1]),
@@ -120,6 +122,8 @@ def test_find(events, wanted, rows):
     [
         ({"type": "pageview"}, "type is 'pageview', but must be one of pv"),
         ({"page_title": "Lamps"}, "'page_title' is not a parameter of the protocol; page is what"),
+        ({"action": "add"}, "'action' is not a parameter of the protocol; se_ac is what"),
+        ({"contexts": []}, "'contexts' is not a parameter of the protocol; entity is what"),
         ({"colour": "red"}, "'colour' is not a parameter"),
         ({"where": True}, "where is True, but must be a function"),
     ],
