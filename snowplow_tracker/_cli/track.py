@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List
 
 from snowplow_tracker._cli.common import (
     SWITCHED_OFF,
@@ -25,6 +25,7 @@ from snowplow_tracker._cli.common import (
 )
 
 if TYPE_CHECKING:
+    from snowplow_tracker._cli.json_input import Entry
     from snowplow_tracker.emitters import AsyncEmitter
     from snowplow_tracker.events.event import Event
     from snowplow_tracker.self_describing_json import SelfDescribingJson
@@ -184,14 +185,6 @@ def run(args: argparse.Namespace) -> int:
         package.removeHandler(reporter)
 
 
-class _Tracked(NamedTuple):
-    """An event to track, or the reason why there is none."""
-
-    event: Optional[Event]
-    place: str = ""
-    error: str = ""
-
-
 class _Run:
     def __init__(self, args: argparse.Namespace, reporter: Any) -> None:
         from snowplow_tracker._http.endpoint import default_protocol
@@ -201,11 +194,11 @@ class _Run:
         self._args = args
         self._reporter = reporter
         self._wrong = 0
+        # These come first, so that their errors are reported before anything is sent.
         self._check = _checker(args)
-        # Created first, so that their errors are reported before anything is sent.
-        self._subject = _subject(args)
+        subject = _subject(args)
         self._entities = [entity for each in args.entity for entity in _entities(each)]
-        self._events = self._read()
+        self._entries = _entries(args)
         check_endpoint(args.endpoint)
         self._emitter: AsyncEmitter = AsyncEmitter(
             args.endpoint,
@@ -216,17 +209,20 @@ class _Run:
             overflow_timeout=args.timeout,
             exit_timeout=0.0,
         )
-        self._tracker = Tracker(args.namespace, self._emitter, self._subject, args.app_id)
+        self._tracker = Tracker(args.namespace, self._emitter, subject, args.app_id)
 
     def finish(self) -> int:
         """Track all events, wait for them, and return the exit status."""
         tracked = 0
-        for each in self._events:
-            if each.event is None:
+        for entry in self._entries:
+            try:
+                event = self._event(entry)
+                self._check(event)
+            except (ValueError, TypeError) as error:
                 self._wrong += 1
-                _say(f"{each.place}: {each.error}" if each.place else each.error, BAD_INPUT)
+                _say(f"{entry.place}: {error}" if entry.place else str(error), BAD_INPUT)
                 continue
-            self._tracker.track(each.event)
+            self._tracker.track(event)
             tracked += 1
             if tracked >= _SHOW_PROGRESS_FROM:
                 self._show()
@@ -285,83 +281,75 @@ class _Run:
         )
         self._reporter.show(progress, final=final)
 
-    def _read(self) -> Iterator[_Tracked]:
-        from snowplow_tracker._cli.json_input import value_of
-
-        args = self._args
-        if args.kind == "self-describing":
-            if (args.data is None) == (args.lines is None):
-                raise ValueError("self-describing takes either JSON or --lines")
-            if args.lines is not None:
-                if args.event_id is not None:
-                    raise ValueError(
-                        "--event-id is for one event: with --lines, give each line an event_id"
-                    )
-                return self._lines()
-            return iter([self._tracked(partial(self._custom, value_of(args.data)))])
-        return iter([self._tracked(self._simple)])
-
-    def _lines(self) -> Iterator[_Tracked]:
-        from snowplow_tracker._cli.json_input import entries_of
-
-        place = ""
-        try:
-            for entry in entries_of(self._args.lines):
-                place = entry.place
-                if entry.error:
-                    yield _Tracked(None, place, entry.error)
-                else:
-                    yield self._tracked(partial(self._custom, entry.value), place)
-        except OSError as error:
-            if not place:
-                raise
-            yield _Tracked(None, place, f"what follows cannot be read: {error.strerror}")
-
-    def _tracked(self, make: Callable[[], Event], place: str = "") -> _Tracked:
-        try:
-            event = make()
-            problems = self._check(event)
-        except (ValueError, TypeError) as error:
-            return _Tracked(None, place, str(error))
-        return _Tracked(None, place, "; ".join(problems)) if problems else _Tracked(event, place)
-
-    def _simple(self) -> Event:
+    def _event(self, entry: Entry) -> Event:
         from snowplow_tracker.events.page_view import PageView
         from snowplow_tracker.events.structured_event import StructuredEvent
 
+        if entry.error:
+            raise ValueError(entry.error)
         args = self._args
-        common: Dict[str, Any] = {
-            "context": self._entities,
-            **{name: getattr(args, name) for name in _OF_EVENT},
-        }
+        if args.kind == "self-describing":
+            return self._self_describing_event(entry.value)
+        options = {name: getattr(args, name) for name in _OF_EVENT}
+        options["context"] = self._entities
         if args.kind == "page-view":
-            return PageView(args.url, page_title=args.title, referrer=args.referrer, **common)
+            return PageView(args.url, page_title=args.title, referrer=args.referrer, **options)
         return StructuredEvent(
             args.category,
             args.action,
             label=args.label,
             property_=args.property,
             value=args.value,
-            **common,
+            **options,
         )
 
-    def _custom(self, value: Any) -> Event:
+    def _self_describing_event(self, value: Any) -> Event:
         from snowplow_tracker.events.self_describing import SelfDescribing
 
         args = self._args
         context = list(self._entities)
         options = {name: getattr(args, name) for name in _OF_EVENT}
         if args.schema is not None:
-            value = {"schema": args.schema, "data": value}
-        elif isinstance(value, dict):
-            value = dict(value)
-            entities = value.pop("context", [])
-            if not isinstance(entities, list):
-                raise ValueError("the context must be a list of entities")
-            context += [_self_describing(entity, "an entity") for entity in entities]
-            options.update(_options(value))
-        own = "" if args.schema is not None else _KEYS_OF_EVENT
-        return SelfDescribing(_self_describing(value, "the event", own), context=context, **options)
+            event = _self_describing({"schema": args.schema, "data": value}, "the event")
+        else:
+            if isinstance(value, dict):
+                value = dict(value)
+                entities = value.pop("context", [])
+                if not isinstance(entities, list):
+                    raise ValueError("the context must be a list of entities")
+                context += [_self_describing(entity, "an entity") for entity in entities]
+                options.update(_options(value))
+            event = _self_describing(value, "the event", _KEYS_OF_EVENT)
+        return SelfDescribing(event, context=context, **options)
+
+
+def _entries(args: argparse.Namespace) -> Iterator[Entry]:
+    """Return what events are made of; there is nothing in those of a kind that the options describe."""
+    from snowplow_tracker._cli.json_input import Entry, value_of
+
+    if args.kind != "self-describing":
+        return iter([Entry("", None)])
+    if (args.data is None) == (args.lines is None):
+        raise ValueError("self-describing takes either JSON or --lines")
+    if args.lines is None:
+        return iter([Entry("", value_of(args.data))])
+    if args.event_id is not None:
+        raise ValueError("--event-id is for one event: with --lines, give each line an event_id")
+    return _lines(args.lines)
+
+
+def _lines(file: str) -> Iterator[Entry]:
+    from snowplow_tracker._cli.json_input import Entry, entries_of
+
+    place = ""
+    try:
+        for entry in entries_of(file):
+            place = entry.place
+            yield entry
+    except OSError as error:
+        if not place:
+            raise
+        yield Entry(place, None, f"what follows cannot be read: {error.strerror}")
 
 
 _OF_EVENT = ("event_id", "true_timestamp", "created_timestamp")
@@ -411,19 +399,20 @@ def _self_describing(value: Any, what: str, others: str = "") -> SelfDescribingJ
     return SelfDescribingJson(value["schema"], value["data"])
 
 
-def _checker(args: argparse.Namespace) -> Callable[[Event], List[str]]:
-    """Return a function that returns the problems of an event. Without schemas, there are none."""
+def _checker(args: argparse.Namespace) -> Callable[[Event], None]:
+    """Return a function that raises a ValueError if an event violates its schemas. Without schemas, none does."""
     resolver = resolver_from(args)
     if not resolver.registries:
-        return lambda _event: []
+        return lambda _event: None
 
     from snowplow_tracker.iglu.validation import load_extra, validate_parts
 
     load_extra()
 
-    def check(event: Event) -> List[str]:
-        body = getattr(event, "event_json", None)
-        return list(map(str, validate_parts(body, event.context, resolver)))
+    def check(event: Event) -> None:
+        problems = validate_parts(getattr(event, "event_json", None), event.context, resolver)
+        if problems:
+            raise ValueError("; ".join(map(str, problems)))
 
     return check
 
@@ -433,7 +422,8 @@ def _subject(args: argparse.Namespace) -> Subject:
 
     subject = Subject()
     for option in _SUBJECT:
-        value = getattr(args, option.replace("-", "_"))
+        name = option.replace("-", "_")
+        value = getattr(args, name)
         if value is not None:
-            getattr(subject, f"set_{option.replace('-', '_')}")(value)
+            getattr(subject, f"set_{name}")(value)
     return subject
