@@ -82,59 +82,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write or check the module; return the exit status."""
-    from snowplow_tracker._cli.json_input import value_of
-    from snowplow_tracker.iglu.generation import generate, specifications_from
     from snowplow_tracker.iglu.resolver import SchemaNotFoundError
 
     try:
-        specifications = {}
-        if args.event_specifications:
-            specifications = specifications_from(value_of(f"@{args.event_specifications}"))
-        resolver = resolver_from(args)
-        generated = generate(
-            resolver,
-            _chosen(resolver, args.schema),
-            events=args.events,
-            entities=args.entities,
-            specifications=specifications,
-        )
+        return _run(args)
     except SchemaNotFoundError as error:
         return _say(str(error), INCOMPLETE)
     except (ValueError, OSError) as error:
         return _say(str(error), USAGE)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from snowplow_tracker._cli.json_input import value_of
+    from snowplow_tracker.iglu.generation import generate, specifications_from
+
+    specifications = {}
+    if args.event_specifications:
+        specifications = specifications_from(value_of(f"@{args.event_specifications}"))
+    resolver = resolver_from(args)
+    generated = generate(
+        resolver,
+        _chosen(resolver, args.schema),
+        events=args.events,
+        entities=args.entities,
+        specifications=specifications,
+    )
     for key, reason in generated.problems:
         _say(f"{key}: no class, since {reason}", INCOMPLETE)
     status = INCOMPLETE if generated.problems else DONE
     if args.out == "-":
-        if sys.stdout is None:
-            return _say("the standard output is closed", USAGE)
-        try:
-            sys.stdout.buffer.write(generated.text.encode())
-            sys.stdout.flush()
-        except OSError as error:
-            silence(sys.stdout)
-            return _say(f"the standard output: {error}", USAGE)
+        _write_to_standard_output(generated.text)
         return status
     out = Path(args.out)
-    try:
-        known = _content_of(out)
-    except OSError as error:
-        return _say(str(error), USAGE)
+    known = _content_of(out)
     if args.check:
         if known != generated.text:
             state = "does not exist" if known is None else "is out of date"
             return _say(f"{out} {state}: run the same command without --check", INCOMPLETE)
         return status
     if known != generated.text:
-        try:
-            out.write_bytes(generated.text.encode())
-        except OSError as error:
-            return _say(str(error), USAGE)
-    show(
-        f"{out}: {len(generated.classes):,} {'class' if len(generated.classes) == 1 else 'classes'}",
-        sys.stdout,
-    )
+        out.write_bytes(generated.text.encode())
+    count = len(generated.classes)
+    show(f"{out}: {count:,} {'class' if count == 1 else 'classes'}", sys.stdout)
     return status
+
+
+def _write_to_standard_output(text: str) -> None:
+    if sys.stdout is None:
+        raise OSError("the standard output is closed")
+    try:
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.flush()
+    except OSError as error:
+        silence(sys.stdout)
+        raise OSError(f"the standard output: {error}") from error
 
 
 def _content_of(file: Path) -> Optional[str]:

@@ -123,8 +123,8 @@ class Fault:
 class Faults:
     """Begins faults of one collector. Of several faults, the oldest affects a request first.
 
-    Each method has ``seconds`` and ``requests``; if both are given, the fault ends with the first of
-    them. If none is given, the fault lasts until it is ended.
+    Each method has ``seconds``, how long the fault lasts, and ``requests``, how many requests it affects.
+    If both are given, the fault ends with the first of them; if none is, it lasts until it is ended.
 
     Example:
         >>> collector.faults.status(503, retry_after=1, requests=2)
@@ -169,12 +169,7 @@ class Faults:
         return fault
 
     def hang(self, *, seconds: Optional[float] = None, requests: Optional[int] = None) -> Fault:
-        """Read requests and never answer; the connections are cut when the fault ends.
-
-        Args:
-            seconds: how long the fault lasts.
-            requests: how many requests it affects.
-        """
+        """Read requests and never answer; the connections are cut when the fault ends."""
         return self._begin(Fault(self, "hang", seconds, requests, Response(0), delay=math.inf))
 
     def slow(
@@ -197,23 +192,13 @@ class Faults:
     def drop_before_reading(
         self, *, seconds: Optional[float] = None, requests: Optional[int] = None
     ) -> Fault:
-        """Reset the connection when a request begins: its events do not arrive.
-
-        Args:
-            seconds: how long the fault lasts.
-            requests: how many requests it affects.
-        """
+        """Reset the connection when a request begins: its events do not arrive."""
         return self._begin(Fault(self, "drop before reading", seconds, requests), self._unread)
 
     def drop_after_reading(
         self, *, seconds: Optional[float] = None, requests: Optional[int] = None
     ) -> Fault:
-        """Reset the connection instead of an answer: the events are kept, but the client gets no answer.
-
-        Args:
-            seconds: how long the fault lasts.
-            requests: how many requests it affects.
-        """
+        """Reset the connection instead of an answer: the events are kept, but the client gets no answer."""
         response = Response(drop=True)
         return self._begin(Fault(self, "drop after reading", seconds, requests, response))
 

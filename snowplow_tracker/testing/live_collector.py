@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Callable, Dict, Generator, Iterable, List, Optional, Tuple, TypeVar, Union
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from snowplow_tracker.testing._http import HttpRequest, Response, Stream
 from snowplow_tracker.testing._journal import Entry, Journal
@@ -166,7 +166,7 @@ class LiveCollector(Collector):
     def _refusal(self, headers: Headers, path: str, *, for_page: bool) -> Optional[str]:
         """Return why a request is refused; None if it is not."""
         host = headers.get("host", "")
-        if host and not self._is_ours(host):
+        if host and not self._is_ours(f"//{host}"):
             return (
                 f"the Host {host[:100]!r} is not this machine;"
                 " --allow-host makes it one (see --help)"
@@ -174,7 +174,7 @@ class LiveCollector(Collector):
         origin = headers.get("origin")
         if not for_page:
             # A page of the user's own app may send events here from another port.
-            if origin is not None and not self._is_ours(_host_of(origin)):
+            if origin is not None and not self._is_ours(origin):
                 return (
                     f"the Origin {origin[:100]!r} is foreign;"
                     " --allow-host makes it one of yours (see --help)"
@@ -190,8 +190,11 @@ class LiveCollector(Collector):
             return None
         return "the request comes from the page of another site"
 
-    def _is_ours(self, host: str) -> bool:
-        name = _host_name(host)
+    def _is_ours(self, url: str) -> bool:
+        try:
+            name = (urlsplit(url).hostname or "").rstrip(".")
+        except ValueError:
+            return False
         if name == "localhost" or name.endswith(".localhost") or name in self._hosts:
             return True
         try:
@@ -231,9 +234,9 @@ class LiveCollector(Collector):
         # When it reconnects, the browser sends the last id it has; one of another process is ignored.
         marker = f"{id(journal):x}"
         generation, last = journal.generation, 0
-        parts = known.split(".")
-        if len(parts) == 3 and parts[:2] == [marker, str(generation)] and parts[2].isdecimal():
-            last = int(parts[2])
+        again = re.fullmatch(rf"{marker}\.{generation}\.([0-9]{{1,15}})", known)
+        if again:
+            last = int(again[1])
         hello = {"max": journal.max_events, "fresh": last == 0, "endpoint": self.endpoint}
         yield _message("hello", hello)
         while not journal.closed:
@@ -249,9 +252,8 @@ class LiveCollector(Collector):
                 yield _message("entries", batch, f"{marker}.{generation}.{last}")
 
     def _show_event(self, request: CollectedRequest) -> Response:
-        number = parse_qs(request.query).get("n", [""])[0]
-        known = number.isascii() and number.isdigit() and len(number) < 16
-        entry = self.journal.find(int(number)) if known else None
+        number = re.fullmatch("n=([0-9]{1,15})", request.query)
+        entry = None if number is None else self.journal.find(int(number[1]))
         if entry is None:
             return _as_json({"error": "this event is not kept any more"}, 404)
         return _as_json(_detail(entry))
@@ -413,24 +415,6 @@ def _dump(data: Any) -> bytes:
 def _as_json(data: Any, status: int = 200) -> Response:
     headers = {**_JSON, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     return Response(status, headers, _dump(data))
-
-
-def _host_of(origin: str) -> str:
-    """Return host and port of an origin; an empty string if it has none, as ``null``."""
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:
-        return ""
-
-
-def _host_name(host: str) -> str:
-    name = host.lower()
-    if "@" in name:
-        # The part before it is not the host.
-        return ""
-    if name.startswith("["):
-        return name[1:].partition("]")[0]
-    return name.partition(":")[0].rstrip(".")
 
 
 def _is_loopback(host: str) -> bool:
