@@ -19,7 +19,14 @@ import sys
 import time
 from typing import TYPE_CHECKING, Iterator, List
 
-from snowplow_tracker._cli.common import knows_codes, port, say, show, whole_number
+from snowplow_tracker._cli.common import (
+    add_number_argument,
+    knows_codes,
+    port,
+    say,
+    show,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from snowplow_tracker.testing._journal import Entry
@@ -64,12 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an additional name of this machine, or of a site whose pages send events here;"
         " may be repeated",
     )
-    parser.add_argument(
+    add_number_argument(
+        parser,
         "--max-events",
-        metavar="N",
-        type=whole_number,
-        default=10_000,
-        help="maximum number of events to keep, the latest ones (default: %(default)s)",
+        whole_number,
+        10_000,
+        "maximum number of events to keep, the latest ones",
     )
 
 

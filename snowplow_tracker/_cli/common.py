@@ -8,7 +8,7 @@ import os
 import sys
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ContextManager, Iterator, Optional, TextIO
+from typing import TYPE_CHECKING, Any, Callable, ContextManager, Iterator, Optional, TextIO
 
 from snowplow_tracker._messages import escaped, naming
 
@@ -142,6 +142,23 @@ def point_in_time(value: Any) -> int:
     raise argparse.ArgumentTypeError(
         f"{value!r:.60} is not a point in time: it must be milliseconds since 1970, "
         "or ISO 8601 as in 2025-03-01T12:30:00+01:00"
+    )
+
+
+def add_number_argument(
+    parser: argparse.ArgumentParser,
+    option: str,
+    kind: Callable[[str], float],
+    default: float,
+    text: str,
+) -> None:
+    """Declare an option whose value is a number, as `seconds` or `whole_number` reads it. The help has its default."""
+    parser.add_argument(
+        option,
+        metavar="SECONDS" if kind is seconds else "N",
+        type=kind,
+        default=default,
+        help=f"{text} (default: %(default)s)",
     )
 
 

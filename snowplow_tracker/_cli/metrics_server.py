@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Callable, Tuple
+from typing import Callable, Iterator
 
 
-def serve(address: Tuple[str, int], text: Callable[[], str]) -> ThreadingHTTPServer:
-    """Serve metrics at `/metrics` from a daemon thread, until `shutdown()` and `server_close()`.
+@contextmanager
+def serving(host: str, port: int, text: Callable[[], str]) -> Iterator[int]:
+    """Serve metrics at `/metrics` from a daemon thread; yield the port, which is a free one for 0.
 
     Raises:
         OSError: The port is not available.
@@ -29,7 +31,13 @@ def serve(address: Tuple[str, int], text: Callable[[], str]) -> ThreadingHTTPSer
         def log_message(self, *_: object) -> None:
             """Log nothing, since requests come every few seconds."""
 
-    server = ThreadingHTTPServer(address, Handler)
-    server.daemon_threads = True
+    try:
+        server = ThreadingHTTPServer((host, port), Handler)
+    except OSError as error:
+        raise OSError(f"Cannot serve metrics at {host}:{port}: {error}") from error
     threading.Thread(target=server.serve_forever, name="snowplow-metrics", daemon=True).start()
-    return server
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()

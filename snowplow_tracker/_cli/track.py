@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List
 from snowplow_tracker._cli.common import (
     SWITCHED_OFF,
     add_endpoint_arguments,
+    add_number_argument,
     add_schema_arguments,
     check_endpoint,
     event_id,
@@ -83,12 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--namespace", default="cli", help="the name of the tracker (default: %(default)s)"
     )
     parser.add_argument("--app-id", metavar="ID", help="the application")
-    parser.add_argument(
-        "--timeout",
-        metavar="SECONDS",
-        type=seconds,
-        default=10.0,
-        help="how long the last events may take to be delivered (default: %(default)s)",
+    add_number_argument(
+        parser, "--timeout", seconds, 10.0, "how long the last events may take to be delivered"
     )
     add_schema_arguments(parser)
     kinds = parser.add_subparsers(dest="kind", metavar="kind", required=True)

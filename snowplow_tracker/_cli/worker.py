@@ -9,12 +9,13 @@ import queue
 import signal
 import sys
 import threading
-from contextlib import contextmanager, suppress
-from typing import Any, Callable, Iterator, List, Optional
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Callable, Iterator, List, Optional
 
 from snowplow_tracker._cli.common import (
     SWITCHED_OFF,
     add_endpoint_arguments,
+    add_number_argument,
     check_endpoint,
     naming_default,
     port,
@@ -26,6 +27,9 @@ from snowplow_tracker._stores.redaction import redact
 from snowplow_tracker._stores.urls import FORMS, missing_file, missing_stream, open_store
 from snowplow_tracker.event_store import DurableEventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
+
+if TYPE_CHECKING:
+    from snowplow_tracker._cli.progress import Reporter
 
 logger = logging.getLogger("snowplow_tracker.worker")
 
@@ -74,33 +78,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the queue that the programs fill: sqlite:///…, redis://… and others, see below",
     )
     add_endpoint_arguments(parser, os.environ.get("SNOWPLOW_ENDPOINT"))
-    parser.add_argument(
-        "--batch",
-        metavar="N",
-        type=whole_number,
-        default=500,
-        help="maximum number of events in a request (default: %(default)s)",
+    add_number_argument(
+        parser, "--batch", whole_number, 500, "maximum number of events in a request"
     )
-    parser.add_argument(
-        "--threads",
-        metavar="N",
-        type=whole_number,
-        default=1,
-        help="maximum number of simultaneous requests (default: %(default)s)",
+    add_number_argument(
+        parser, "--threads", whole_number, 1, "maximum number of simultaneous requests"
     )
-    parser.add_argument(
-        "--request-timeout",
-        metavar="SECONDS",
-        type=seconds,
-        default=5.0,
-        help="timeout for connecting and for each answer (default: %(default)s)",
+    add_number_argument(
+        parser, "--request-timeout", seconds, 5.0, "timeout for connecting and for each answer"
     )
-    parser.add_argument(
-        "--max-retry-delay",
-        metavar="SECONDS",
-        type=seconds,
-        default=60.0,
-        help="maximum wait after a failed request (default: %(default)s)",
+    add_number_argument(
+        parser, "--max-retry-delay", seconds, 60.0, "maximum wait after a failed request"
     )
     parser.add_argument("--path", help="the path of POST requests, such as /com.acme/track")
     parser.add_argument(
@@ -116,19 +104,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="end when every event is delivered, including those that other workers have leased",
     )
-    parser.add_argument(
-        "--timeout",
-        metavar="SECONDS",
-        type=seconds,
-        default=10.0,
-        help="maximum time for requests in progress after a stop (default: %(default)s)",
+    add_number_argument(
+        parser, "--timeout", seconds, 10.0, "maximum time for requests in progress after a stop"
     )
-    parser.add_argument(
+    add_number_argument(
+        parser,
         "--report-every",
-        metavar="SECONDS",
-        type=seconds,
-        default=10.0,
-        help="interval of progress in the log if there is no terminal (default: %(default)s)",
+        seconds,
+        10.0,
+        "interval of progress in the log if there is no terminal",
     )
     parser.add_argument(
         "--metrics-port",
@@ -147,7 +131,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the worker until it is stopped; return the exit status."""
     from snowplow_tracker._cli.progress import Reporter
-    from snowplow_tracker._delivery.options import is_disabled_by_environment
 
     _occupy_standard_streams()
     reporter = Reporter(sys.stderr, args.report_every)
@@ -155,10 +138,20 @@ def run(args: argparse.Namespace) -> int:
     package.addHandler(reporter)
     logger.setLevel(logging.INFO)
     try:
-        if is_disabled_by_environment():
-            # Before the store is opened, which would create a file.
-            logger.error("%s: unset it for the worker, which cannot send otherwise.", SWITCHED_OFF)
-            return USAGE
+        return _run(args, reporter)
+    finally:
+        package.removeHandler(reporter)
+
+
+def _run(args: argparse.Namespace, reporter: Reporter) -> int:
+    from snowplow_tracker._cli.metrics_server import serving
+    from snowplow_tracker._delivery.options import is_disabled_by_environment
+
+    if is_disabled_by_environment():
+        # Before the store is opened, which would create a file.
+        logger.error("%s: unset it for the worker, which cannot send otherwise.", SWITCHED_OFF)
+        return USAGE
+    with ExitStack() as ending:
         try:
             file = missing_file(args.store)
             if file and args.exit_when_empty:
@@ -168,6 +161,10 @@ def run(args: argparse.Namespace) -> int:
                 store = open_store(args.store)
             worker = _Worker(store, args, reporter)
             stream = "" if file else missing_stream(store)
+            if args.metrics_port is not None:
+                host, port = args.metrics_host, args.metrics_port
+                port = ending.enter_context(serving(host, port, worker.metrics))
+                logger.info("Metrics are at http://%s:%d/metrics.", host, port)
         except ValueError as error:
             logger.error("%s", error)  # noqa: TRY400 - the user needs no traceback
             return USAGE
@@ -181,16 +178,9 @@ def run(args: argparse.Namespace) -> int:
                 return _say_missing(missing, USAGE)
             # It may have been started before the program, and delivers once there is something.
             _say_missing(missing, DONE)
-        with _stopped_by_signals(worker.stop), _metrics_of(worker, args):
-            logger.info(
-                "Events are sent from %s to %s.", redact(args.store), worker.emitter.endpoint
-            )
-            return worker.run()
-    except _CannotServeError as error:
-        logger.error("%s", error)  # noqa: TRY400 - as above
-        return CANNOT_START
-    finally:
-        package.removeHandler(reporter)
+        ending.enter_context(_stopped_by_signals(worker.stop))
+        logger.info("Events are sent from %s to %s.", redact(args.store), worker.emitter.endpoint)
+        return worker.run()
 
 
 def _say_missing(what: str, status: int) -> int:
@@ -239,7 +229,9 @@ class _Gate:
 class _Worker:
     """Delivers the events of a store with an emitter."""
 
-    def __init__(self, store: DurableEventStore, args: argparse.Namespace, reporter: Any) -> None:
+    def __init__(
+        self, store: DurableEventStore, args: argparse.Namespace, reporter: Reporter
+    ) -> None:
         from snowplow_tracker._http.endpoint import default_protocol
         from snowplow_tracker.emitters import AsyncEmitter
 
@@ -378,30 +370,6 @@ class _Worker:
         if self._gate.lost_listener is not None:
             # The counters of the emitter, which are the metrics.
             self._gate.lost_listener(count, what)
-
-
-class _CannotServeError(Exception):
-    """The port for metrics is not available."""
-
-
-@contextmanager
-def _metrics_of(worker: _Worker, args: argparse.Namespace) -> Iterator[None]:
-    if args.metrics_port is None:
-        yield
-        return
-    from snowplow_tracker._cli.metrics_server import serve
-
-    host, port = args.metrics_host, args.metrics_port
-    try:
-        server = serve((host, port), worker.metrics)
-    except OSError as error:
-        raise _CannotServeError(f"Cannot serve metrics at {host}:{port}: {error}") from error
-    logger.info("Metrics are at http://%s:%d/metrics.", host, server.server_port)
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def _occupy_standard_streams() -> None:
