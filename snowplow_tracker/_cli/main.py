@@ -8,21 +8,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from types import ModuleType
-from typing import Dict, NoReturn, Optional, Sequence
+from typing import NoReturn, Optional, Sequence
 
 from snowplow_tracker._cli import collector, demo, generate, track, validate, worker
 from snowplow_tracker._cli.common import program, say
 from snowplow_tracker._version import __version__
 
-_COMMANDS: Dict[str, ModuleType] = {
-    "collector": collector,
-    "demo": demo,
-    "generate": generate,
-    "track": track,
-    "validate": validate,
-    "worker": worker,
-}
+_COMMANDS = (collector, demo, generate, track, validate, worker)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,10 +29,10 @@ def parser() -> argparse.ArgumentParser:
     whole = _Parser(prog=program(), description="Tools of the Snowplow tracker for Python.")
     whole.add_argument("--version", action="version", version=__version__)
     commands = whole.add_subparsers(dest="command", metavar="command")
-    for name, module in _COMMANDS.items():
+    for module in _COMMANDS:
         description = (module.__doc__ or "").strip()
         command = commands.add_parser(
-            name,
+            module.__name__.rpartition(".")[2],
             help=description.partition("\n")[0],
             description=description,
             epilog=getattr(module, "EPILOG", None),

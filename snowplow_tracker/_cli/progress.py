@@ -44,8 +44,7 @@ class Reporter(logging.Handler):
         self._line = ""
         self._drawn_at = float("-inf")
         self._last: Optional[Progress] = None
-        self._last_at = time.monotonic()
-        self._history: Deque[Tuple[float, int]] = deque([(self._last_at, 0)])
+        self._history: Deque[Tuple[float, int]] = deque([(time.monotonic(), 0)])
 
     def show(self, progress: Progress, *, final: bool = False) -> None:
         """Show the progress, if it is time to, or if this is the last call."""
@@ -61,9 +60,8 @@ class Reporter(logging.Handler):
             self._last, self._drawn_at = progress, now
         elif due and not final:
             if progress != self._last:
-                seconds = max(0.001, now - self._last_at)
-                self._say(_sentence(progress, (progress.sent - self._last.sent) / seconds))
-            self._last, self._last_at, self._drawn_at = progress, now, now
+                self._say(_sentence(progress, rate))
+            self._last, self._drawn_at = progress, now
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a log record; on a terminal, above the progress line."""

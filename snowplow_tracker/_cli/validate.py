@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any, Iterator, Tuple
+from typing import TYPE_CHECKING, Any, List, Tuple
 
 from snowplow_tracker._cli.common import add_schema_arguments, resolver_from, say, show
 from snowplow_tracker._messages import escaped
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
                     wrong += 1
                     show(escaped(f"{entry.place}: {entry.error}"), sys.stdout)
                     continue
-                problems = list(_problems(entry.value, resolver))
+                problems = _problems(entry.value, resolver)
                 wrong += bool(problems)
                 for where, problem in problems:
                     show(escaped(f"{entry.place}{where}: {problem}"), sys.stdout)
@@ -67,17 +67,25 @@ def run(args: argparse.Namespace) -> int:
     return INVALID if wrong else VALID
 
 
-def _problems(value: Any, resolver: Resolver) -> Iterator[Tuple[str, Problem]]:
-    from snowplow_tracker.iglu.validation import validate_event, validate_self_describing
+def _problems(value: Any, resolver: Resolver) -> List[Tuple[str, Problem]]:
+    from snowplow_tracker.iglu.validation import (
+        Problem,
+        validate_event,
+        validate_self_describing,
+    )
 
     if isinstance(value, dict) and "e" in value and "schema" not in value:
-        yield from (("", each) for each in validate_event(value, resolver))
-        return
-    schema = value.get("schema") if isinstance(value, dict) else None
-    events = value.get("data") if isinstance(value, dict) else None
-    if isinstance(schema, str) and schema.startswith(_PAYLOAD_DATA) and isinstance(events, list):
-        for number, event in enumerate(events):
-            if isinstance(event, dict):
-                yield from ((f" event {number}", each) for each in validate_event(event, resolver))
-        return
-    yield from (("", each) for each in validate_self_describing(value, resolver))
+        return [("", each) for each in validate_event(value, resolver)]
+    if not (
+        isinstance(value, dict)
+        and str(value.get("schema")).startswith(_PAYLOAD_DATA)
+        and isinstance(value.get("data"), list)
+    ):
+        return [("", each) for each in validate_self_describing(value, resolver)]
+    found = []
+    for number, event in enumerate(value["data"]):
+        problems = [Problem("$", "must be an object", event)]
+        if isinstance(event, dict):
+            problems = validate_event(event, resolver)
+        found += [(f" event {number}", each) for each in problems]
+    return found

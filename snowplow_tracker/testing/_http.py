@@ -62,39 +62,26 @@ class Response:
 
 @dataclass(frozen=True)
 class Stream:
-    """An answer that lasts until the client disconnects or the server stops.
-
-    Attributes:
-        headers: further headers.
-        chunks: what to send, piece by piece. It ends when it is closed.
-    """
+    """An answer of chunks, which lasts until the client disconnects or the server stops. Then they are closed."""
 
     headers: Mapping[str, str]
     chunks: Generator[bytes, None, None]
 
 
 class HttpRequest(NamedTuple):
-    """A request as it was read.
-
-    Attributes:
-        method: the HTTP method.
-        target: the path with the query string.
-        headers: the values by name in lower case.
-        body: the body.
-        line_size: the number of bytes in the request line.
-        keep_alive: whether the client wants to go on with the connection.
-        client: the address of the client.
-        too_large: whether the body exceeded the limit and was discarded.
-    """
+    """A request as it was read. The names of headers are in lower case."""
 
     method: str
     target: str
     headers: Dict[str, str]
     body: bytes
     line_size: int
+    """The number of bytes in the request line."""
     keep_alive: bool
+    """Whether the client wants to go on with the connection."""
     client: str = ""
     too_large: bool = False
+    """Whether the body exceeded the limit and was discarded."""
 
 
 class _UnreadableError(Exception):

@@ -27,21 +27,14 @@ _CLOSE_TIMEOUT = 5.0
 
 
 class Entry(NamedTuple):
-    """An event, or a request from which no event could be read.
-
-    Attributes:
-        number: the number of the entry, counted from 1.
-        request: the request that contained it.
-        event: the event, or None.
-        problems: why the pipeline would refuse it; empty if it is valid.
-        size: its approximate size in bytes.
-    """
+    """An event and why the pipeline would refuse it, or a request from which no event could be read."""
 
     number: int
     request: CollectedRequest
     event: Optional[CollectedEvent]
     problems: Tuple[str, ...]
     size: int
+    """Its approximate size in bytes."""
 
     @property
     def good(self) -> bool:

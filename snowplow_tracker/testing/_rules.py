@@ -8,7 +8,7 @@ valid here.
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Collection, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from snowplow_tracker.testing._decoding import decode_contexts, decode_unstruct
 
@@ -162,12 +162,13 @@ def _authority_problem(rest: str) -> Optional[str]:
     return None if _AUTHORITY.fullmatch(authority) else f"{authority[:60]!r} is not a host"
 
 
-def _event_type(value: str) -> Optional[str]:
-    return None if value in EVENT_TYPES else "one of " + ", ".join(sorted(EVENT_TYPES))
+def _one_of(choices: Collection[str]) -> _Check:
+    known = ", ".join(sorted(choices))
 
+    def check(value: str) -> Optional[str]:
+        return None if value in choices else f"one of {known}"
 
-def _platform(value: str) -> Optional[str]:
-    return None if value in PLATFORMS else "one of " + ", ".join(sorted(PLATFORMS))
+    return check
 
 
 def _anything(_value: str) -> Optional[str]:
@@ -179,12 +180,12 @@ _currency = _matches(_CURRENCY, "a currency code of three letters")
 
 # For each parameter, the column of the enriched event that it fills (two for a size), and the check of its values.
 PARAMETERS: Dict[str, Tuple[str, _Check]] = {
-    "e": ("event", _event_type),
+    "e": ("event", _one_of(EVENT_TYPES)),
     "eid": ("event_id", _uuid),
     "tv": ("v_tracker", _at_most(100)),
     "tna": ("name_tracker", _at_most(128)),
     "aid": ("app_id", _at_most(255)),
-    "p": ("platform", _platform),
+    "p": ("platform", _one_of(PLATFORMS)),
     "dtm": ("dvce_created_tstamp", milliseconds),
     "stm": ("dvce_sent_tstamp", milliseconds),
     "ttm": ("true_tstamp", milliseconds),

@@ -12,10 +12,8 @@ from snowplow_tracker._messages import events_text
 from snowplow_tracker.testing.records import CollectedEvent, schema_name
 
 _TITLES = ("event", "what", "user", "entities", "id")
-# These columns are the most informative, so they share the remaining width.
-_ELASTIC = (1, 3)
 _NARROWEST = 10
-# The other columns are as wide as their content, up to this limit.
+# These columns are as wide as their content, up to this limit.
 _CAPS = {0: 24, 2: 16}
 _GAP = "  "
 # Longer text is cut before it is measured: no terminal is so wide.
@@ -115,18 +113,12 @@ def _brief(data: Any) -> str:
 
 
 def _fit(rows: Sequence[Sequence[str]], width: int) -> List[int]:
-    widths = [max(columns_of(row[index]) for row in rows) for index in range(len(_TITLES))]
-    excess = sum(widths) + len(_GAP) * (len(widths) - 1) - width
-    while excess > 0:
-        widest = max(_ELASTIC, key=widths.__getitem__)
-        if widths[widest] <= _NARROWEST:
-            break
-        # Shrink to the next narrower column, so that the elastic columns share the loss.
-        others = [widths[index] for index in _ELASTIC if index != widest]
-        step = max(1, min(excess, widths[widest] - max([_NARROWEST, *others])))
-        widths[widest] -= step
-        excess -= step
-    return widths
+    """Return the widths of the columns. If the rows are too wide, what happened and the entities share what is left."""
+    event, what, user, entities, id_ = (max(map(columns_of, column)) for column in zip(*rows))
+    room = width - event - user - id_ - len(_GAP) * (len(_TITLES) - 1)
+    entities = min(entities, max(_NARROWEST, (room + 1) // 2, room - what))
+    what = min(what, max(_NARROWEST, room - entities))
+    return [event, what, user, entities, id_]
 
 
 def fill(text: str, width: int) -> str:

@@ -188,11 +188,7 @@ class Collector:
         self.take()
 
     def take(self) -> List[CollectedRequest]:
-        """Return everything that arrived so far, and remove it.
-
-        Returns:
-            The requests.
-        """
+        """Return the requests that arrived so far, and remove them."""
         with self._changed:
             taken, self._requests = self._requests, []
             self._forgotten = 0
@@ -254,9 +250,6 @@ class Collector:
 
         Args:
             width: the number of columns; by default that of the terminal.
-
-        Returns:
-            The lines of the table.
         """
         return format_table(self.events, width)
 

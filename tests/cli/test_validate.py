@@ -94,6 +94,15 @@ def test_events_and_requests_are_checked(tmp_path, capsys):
     ]
 
 
+def test_what_is_no_event_in_a_request_is_a_problem(tmp_path, capsys):
+    """A text or a number among the events of a request is named, since the pipeline would refuse them all."""
+    file = tmp_path / "a.jsonl"
+    schema = "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4"
+    file.write_text(json.dumps({"schema": schema, "data": ["text"]}))
+    assert validate(file) == 1
+    assert capsys.readouterr().out == f"{file}:1 event 0: $: must be an object\n"
+
+
 def test_what_a_file_says_cannot_steer_a_terminal(tmp_path, capsys):
     """A problem is one line, without control characters, whatever the file has in it."""
     file = tmp_path / "a.json"
