@@ -10,7 +10,9 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, ContextManager, Iterator, Optional, TextIO
 
+from snowplow_tracker._http.endpoint import collector_uri
 from snowplow_tracker._messages import escaped, naming
+from snowplow_tracker._protocol import parameters
 
 if TYPE_CHECKING:
     from snowplow_tracker.iglu.resolver import Resolver
@@ -78,8 +80,6 @@ def knows_codes(stream: Optional[TextIO]) -> bool:
 
 def check_endpoint(endpoint: str) -> None:
     """Raise a ValueError, which names the environment variable, if an endpoint is not a host or a URL."""
-    from snowplow_tracker._http.endpoint import collector_uri
-
     with naming_default(endpoint, "SNOWPLOW_ENDPOINT"):
         collector_uri(endpoint, "https", None, "post", None)
 
@@ -123,9 +123,7 @@ def number(text: str) -> float:
 
 def event_id(text: str) -> str:
     """Read a UUID."""
-    from snowplow_tracker._protocol.parameters import canonical_uuid
-
-    found = canonical_uuid(text)
+    found = parameters.canonical_uuid(text)
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a UUID")
     return found
@@ -133,8 +131,6 @@ def event_id(text: str) -> str:
 
 def point_in_time(value: Any) -> int:
     """Read a point in time, of the command line or a value in JSON, as milliseconds since 1970."""
-    from snowplow_tracker._protocol import parameters
-
     # In JSON, true and false are no numbers.
     if isinstance(value, (int, float, str)) and not isinstance(value, bool):
         with suppress(ValueError):

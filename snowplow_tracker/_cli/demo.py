@@ -5,12 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 import uuid
-from typing import TYPE_CHECKING, List, Optional
+from typing import List, Optional
 
 from snowplow_tracker._cli.common import SWITCHED_OFF, say, show, writing_to
-
-if TYPE_CHECKING:
-    from snowplow_tracker.tracker import Tracker
+from snowplow_tracker._delivery.options import is_disabled_by_environment
+from snowplow_tracker.events.page_ping import PagePing
+from snowplow_tracker.events.page_view import PageView
+from snowplow_tracker.events.screen_view import ScreenView
+from snowplow_tracker.events.self_describing import SelfDescribing
+from snowplow_tracker.events.structured_event import StructuredEvent
+from snowplow_tracker.self_describing_json import SelfDescribingJson
+from snowplow_tracker.snowplow import Snowplow
+from snowplow_tracker.subject import Subject
+from snowplow_tracker.tracker import Tracker
 
 EPILOG = """\
 Exit status:
@@ -26,9 +33,6 @@ def add_arguments(_parser: argparse.ArgumentParser) -> None:
 
 def run(_args: argparse.Namespace) -> int:
     """Run the demo; return the exit status."""
-    from snowplow_tracker._delivery.options import is_disabled_by_environment
-    from snowplow_tracker.snowplow import Snowplow
-    from snowplow_tracker.subject import Subject
     from snowplow_tracker.testing.collector import Collector, EventsMissingError
 
     if is_disabled_by_environment():
@@ -65,14 +69,6 @@ def run(_args: argparse.Namespace) -> int:
 
 
 def _track_one_of_each(tracker: Tracker) -> List[Optional[str]]:
-    from snowplow_tracker.events.page_ping import PagePing
-    from snowplow_tracker.events.page_view import PageView
-    from snowplow_tracker.events.screen_view import ScreenView
-    from snowplow_tracker.events.self_describing import SelfDescribing
-    from snowplow_tracker.events.structured_event import StructuredEvent
-    from snowplow_tracker.self_describing_json import SelfDescribingJson
-    from snowplow_tracker.subject import Subject
-
     shop = "https://shop.example.com"
     events = [
         PageView(page_url=f"{shop}/lamps", page_title="Lamps", referrer="https://example.com"),

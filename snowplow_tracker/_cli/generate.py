@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional
 
 from snowplow_tracker._cli.common import add_schema_arguments, resolver_from, say, show, silence
+from snowplow_tracker._cli.json_input import value_of
 
 if TYPE_CHECKING:
     from snowplow_tracker.iglu.resolver import Resolver
@@ -93,7 +94,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from snowplow_tracker._cli.json_input import value_of
     from snowplow_tracker.iglu.generation import generate, specifications_from
 
     specifications = {}

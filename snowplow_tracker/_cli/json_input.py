@@ -10,8 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Iterable, Iterator, NamedTuple, TextIO
 
-from snowplow_tracker.testing._decoding import decode_json
-
 
 class Entry(NamedTuple):
     """One JSON value of a file."""
@@ -29,14 +27,20 @@ def json_from(text: str) -> Any:
     Raises:
         ValueError: it is not JSON.
     """
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
     try:
-        return decode_json(text)
+        return json.loads(text, parse_constant=refuse)
     except json.JSONDecodeError as error:
         # Its own text begins with what was expected, and does not say that JSON was.
         place = f"column {error.colno}"
         if error.lineno > 1:
             place = f"line {error.lineno}, {place}"
         raise ValueError(f"it is not JSON ({error.msg}, {place})") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def value_of(argument: str) -> Any:

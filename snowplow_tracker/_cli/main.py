@@ -1,7 +1,7 @@
 """Parses the command line and runs one command.
 
 A command is a module with ``add_arguments(parser)`` and ``run(args) -> int``. Its docstring is its help, and `EPILOG`, if
-it has one, the end of that. It imports what it needs inside `run`, so that ``--help`` stays fast.
+it has one, the end of that. What the package itself does not import, it imports inside `run`, so that ``--help`` stays fast.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ import os
 import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List
 
+from snowplow_tracker._cli import json_input
 from snowplow_tracker._cli.common import (
     SWITCHED_OFF,
     add_endpoint_arguments,
@@ -24,13 +25,18 @@ from snowplow_tracker._cli.common import (
     seconds,
     show,
 )
-
-if TYPE_CHECKING:
-    from snowplow_tracker._cli.json_input import Entry
-    from snowplow_tracker.emitters import AsyncEmitter
-    from snowplow_tracker.events.event import Event
-    from snowplow_tracker.self_describing_json import SelfDescribingJson
-    from snowplow_tracker.subject import Subject
+from snowplow_tracker._cli.json_input import Entry, value_of
+from snowplow_tracker._cli.progress import Progress, Reporter
+from snowplow_tracker._delivery.options import is_disabled_by_environment
+from snowplow_tracker._http.endpoint import default_protocol
+from snowplow_tracker.emitters import AsyncEmitter
+from snowplow_tracker.events.event import Event
+from snowplow_tracker.events.page_view import PageView
+from snowplow_tracker.events.self_describing import SelfDescribing
+from snowplow_tracker.events.structured_event import StructuredEvent
+from snowplow_tracker.self_describing_json import SelfDescribingJson
+from snowplow_tracker.subject import Subject
+from snowplow_tracker.tracker import Tracker
 
 DELIVERED, BAD_INPUT, USAGE, NOT_IN_TIME, DROPPED = 0, 1, 2, 3, 4
 
@@ -74,8 +80,6 @@ _SHOW_PROGRESS_FROM = 1_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    from snowplow_tracker._delivery.options import is_disabled_by_environment
-
     endpoint = os.environ.get("SNOWPLOW_ENDPOINT")
     if endpoint is None and is_disabled_by_environment():
         endpoint = "localhost"  # nothing is sent there, and a script without an endpoint goes on
@@ -164,8 +168,6 @@ _SUBJECT = {
 
 def run(args: argparse.Namespace) -> int:
     """Track the events; return the exit status."""
-    from snowplow_tracker._cli.progress import Reporter
-    from snowplow_tracker._delivery.options import is_disabled_by_environment
     from snowplow_tracker.iglu.validation import SchemaExtraMissingError
 
     if is_disabled_by_environment():
@@ -183,11 +185,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Run:
-    def __init__(self, args: argparse.Namespace, reporter: Any) -> None:
-        from snowplow_tracker._http.endpoint import default_protocol
-        from snowplow_tracker.emitters import AsyncEmitter
-        from snowplow_tracker.tracker import Tracker
-
+    def __init__(self, args: argparse.Namespace, reporter: Reporter) -> None:
         self._args = args
         self._reporter = reporter
         self._wrong = 0
@@ -197,7 +195,7 @@ class _Run:
         self._entities = [entity for each in args.entity for entity in _entities(each)]
         self._entries = _entries(args)
         check_endpoint(args.endpoint)
-        self._emitter: AsyncEmitter = AsyncEmitter(
+        self._emitter = AsyncEmitter(
             args.endpoint,
             protocol=default_protocol(args.endpoint),
             method=args.method,
@@ -267,8 +265,6 @@ class _Run:
             time.sleep(min(0.1, rest))
 
     def _show(self, *, final: bool = False) -> None:
-        from snowplow_tracker._cli.progress import Progress
-
         stats = self._emitter.stats()
         progress = Progress(
             stats.sent,
@@ -279,9 +275,6 @@ class _Run:
         self._reporter.show(progress, final=final)
 
     def _event(self, entry: Entry) -> Event:
-        from snowplow_tracker.events.page_view import PageView
-        from snowplow_tracker.events.structured_event import StructuredEvent
-
         if entry.error:
             raise ValueError(entry.error)
         args = self._args
@@ -301,8 +294,6 @@ class _Run:
         )
 
     def _self_describing_event(self, value: Any) -> Event:
-        from snowplow_tracker.events.self_describing import SelfDescribing
-
         args = self._args
         context = list(self._entities)
         options = {name: getattr(args, name) for name in _OF_EVENT}
@@ -322,8 +313,6 @@ class _Run:
 
 def _entries(args: argparse.Namespace) -> Iterator[Entry]:
     """Return what events are made of; there is nothing in those of a kind that the options describe."""
-    from snowplow_tracker._cli.json_input import Entry, value_of
-
     if args.kind != "self-describing":
         return iter([Entry("", None)])
     if (args.data is None) == (args.lines is None):
@@ -336,11 +325,9 @@ def _entries(args: argparse.Namespace) -> Iterator[Entry]:
 
 
 def _lines(file: str) -> Iterator[Entry]:
-    from snowplow_tracker._cli.json_input import Entry, entries_of
-
     place = ""
     try:
-        for entry in entries_of(file):
+        for entry in json_input.entries_of(file):
             place = entry.place
             yield entry
     except OSError as error:
@@ -368,8 +355,6 @@ def _options(value: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _entities(argument: str) -> List[SelfDescribingJson]:
-    from snowplow_tracker._cli.json_input import value_of
-
     try:
         value = value_of(argument)
     except ValueError as error:
@@ -382,7 +367,6 @@ def _entities(argument: str) -> List[SelfDescribingJson]:
 
 def _self_describing(value: Any, what: str, others: str = "") -> SelfDescribingJson:
     from snowplow_tracker.iglu.schema_key import SchemaKey
-    from snowplow_tracker.self_describing_json import SelfDescribingJson
 
     if not isinstance(value, dict):
         raise ValueError(f"{what} must be an object with schema and data, not {value!r:.60}")
@@ -415,8 +399,6 @@ def _checker(args: argparse.Namespace) -> Callable[[Event], None]:
 
 
 def _subject(args: argparse.Namespace) -> Subject:
-    from snowplow_tracker.subject import Subject
-
     subject = Subject()
     for option in _SUBJECT:
         name = option.replace("-", "_")

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, List, Tuple
 
 from snowplow_tracker._cli.common import add_schema_arguments, resolver_from, say, show
+from snowplow_tracker._cli.json_input import entries_of
 from snowplow_tracker._messages import escaped
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check the files; return the exit status."""
-    from snowplow_tracker._cli.json_input import entries_of
     from snowplow_tracker.iglu.validation import SchemaExtraMissingError
 
     checked = wrong = 0

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Callable, Iterator, List, Optional
+from typing import Callable, Iterator, List, Optional
 
 from snowplow_tracker._cli.common import (
     SWITCHED_OFF,
@@ -22,14 +22,16 @@ from snowplow_tracker._cli.common import (
     seconds,
     whole_number,
 )
+from snowplow_tracker._cli.progress import Progress, Reporter
+from snowplow_tracker._delivery.options import is_disabled_by_environment
+from snowplow_tracker._http.endpoint import default_protocol
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._stores.redaction import redact
 from snowplow_tracker._stores.urls import FORMS, missing_file, missing_stream, open_store
+from snowplow_tracker.emitters import AsyncEmitter
 from snowplow_tracker.event_store import DurableEventStore
+from snowplow_tracker.metrics import prometheus_text
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
-
-if TYPE_CHECKING:
-    from snowplow_tracker._cli.progress import Reporter
 
 logger = logging.getLogger("snowplow_tracker.worker")
 
@@ -130,8 +132,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the worker until it is stopped; return the exit status."""
-    from snowplow_tracker._cli.progress import Reporter
-
     _occupy_standard_streams()
     reporter = Reporter(sys.stderr, args.report_every)
     package = logging.getLogger("snowplow_tracker")
@@ -145,7 +145,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace, reporter: Reporter) -> int:
     from snowplow_tracker._cli.metrics_server import serving
-    from snowplow_tracker._delivery.options import is_disabled_by_environment
 
     if is_disabled_by_environment():
         # Before the store is opened, which would create a file.
@@ -232,9 +231,6 @@ class _Worker:
     def __init__(
         self, store: DurableEventStore, args: argparse.Namespace, reporter: Reporter
     ) -> None:
-        from snowplow_tracker._http.endpoint import default_protocol
-        from snowplow_tracker.emitters import AsyncEmitter
-
         self._store = store
         self._reporter = reporter
         self._until_empty: bool = args.exit_when_empty
@@ -266,8 +262,6 @@ class _Worker:
 
     def metrics(self) -> str:
         """Return the metrics in the text format of Prometheus."""
-        from snowplow_tracker.metrics import prometheus_text
-
         lines = [prometheus_text(self.emitter)]
         for name, meaning, is_up in (
             ("snowplow_store_up", "Whether the store can be used.", not self._store.failing),
@@ -340,8 +334,6 @@ class _Worker:
         return DONE
 
     def _report(self, *, queued: Optional[int] = None, final: bool = False) -> None:
-        from snowplow_tracker._cli.progress import Progress
-
         note = ""
         if self._store.failing:
             note = "the store is not reachable"
