@@ -126,7 +126,7 @@ def validate_event(parameters: Mapping[str, Any], resolver: Optional[Resolver]) 
         SchemaExtraMissingError: A resolver is given, the event has self-describing data, and the
             extra `schemas` is not installed.
     """
-    from snowplow_tracker.testing._decoding import decode_contexts, decode_unstruct
+    from snowplow_tracker.testing._decoding import decode_parts
     from snowplow_tracker.testing._rules import field_problems, payload_problems
 
     problems = [
@@ -135,15 +135,8 @@ def validate_event(parameters: Mapping[str, Any], resolver: Optional[Resolver]) 
     ]
     if resolver is None:
         return problems
-    try:
-        event = decode_unstruct(parameters)
-    except ValueError:
-        event = None  # the rules above have reported it
-    try:
-        entities = decode_contexts(parameters)
-    except ValueError:
-        entities = []
-    return problems + validate_parts(event, entities, resolver)
+    # What cannot be decoded has been reported by the rules above.
+    return problems + validate_parts(*decode_parts(parameters), resolver)
 
 
 def validate_parts(event: Any, entities: Sequence[Any], resolver: Resolver) -> List[Problem]:

@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import re
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 from urllib.parse import parse_qsl
 
 UNSTRUCT = "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0"
@@ -82,6 +82,20 @@ def decode_contexts(parameters: Mapping[str, Any]) -> List[Dict[str, Any]]:
     if not isinstance(inner, list):
         raise ValueError("the entities are not a list")
     return [_self_describing(entity, f"entity {number}") for number, entity in enumerate(inner)]
+
+
+def decode_parts(
+    parameters: Mapping[str, Any],
+) -> Tuple[Optional[Dict[str, Any]], List[Dict[str, Any]]]:
+    """Return the self-describing event, if there is one, and the entities. What cannot be decoded is left out."""
+    try:
+        unstruct = decode_unstruct(parameters)
+    except ValueError:
+        unstruct = None
+    try:
+        return unstruct, decode_contexts(parameters)
+    except ValueError:
+        return unstruct, []
 
 
 def _open_envelope(

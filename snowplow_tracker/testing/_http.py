@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 import re
 import selectors
@@ -120,15 +121,14 @@ class _Connection:
     def __init__(self, sock: socket.socket, client: str) -> None:
         self.sock = sock
         self.client = client
+        # Infinity while a request is handled.
         self.reading_since = monotonic()
-        self.is_reading = True
         self._incoming = _Incoming(sock)
         self._reader = io.BufferedReader(self._incoming, 65_536)
 
     def wait_for_request(self) -> None:
         """Wait for the first bytes of a request, which may take a long time."""
         self.reading_since = monotonic()
-        self.is_reading = True
         self._incoming.deadline = self.reading_since + _IDLE_TIMEOUT
         # Some clients end a body with an empty line.
         while self._reader.peek(1)[:1] in (b"\r", b"\n"):
@@ -144,7 +144,7 @@ class _Connection:
         except socket.timeout:
             raise _UnreadableError(408, "the request did not arrive in time") from None
         finally:
-            self.is_reading = False
+            self.reading_since = math.inf
 
     def send(self, data: bytes) -> None:
         """Send all bytes, or raise an OSError."""
@@ -352,9 +352,7 @@ class HttpServer:
         with self._lock:
             if len(self._connections) < _MAX_CONNECTIONS:
                 return
-            everyone = list(self._connections.values())
-            waiting = [each for each in everyone if each.is_reading] or everyone
-            _cut(min(waiting, key=lambda each: each.reading_since).sock)
+            _cut(min(self._connections.values(), key=lambda each: each.reading_since).sock)
 
     def _serve(self, connection: _Connection) -> None:
         try:

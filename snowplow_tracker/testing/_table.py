@@ -8,6 +8,7 @@ import shutil
 import unicodedata
 from typing import Any, Iterable, List, Optional, Sequence
 
+from snowplow_tracker._delivery.options import is_disabled_by_environment
 from snowplow_tracker._messages import events_text
 from snowplow_tracker.testing.records import CollectedEvent, schema_name
 
@@ -23,8 +24,6 @@ _DEFAULT_SIZE = (100, 24)
 
 def off_hint() -> str:
     """Return the reason why there are no events at all, if tracking is switched off; otherwise nothing."""
-    from snowplow_tracker._delivery.options import is_disabled_by_environment
-
     if not is_disabled_by_environment():
         return ""
     return (

@@ -16,12 +16,7 @@ from typing import (
     Tuple,
 )
 
-from snowplow_tracker.testing._decoding import (
-    decode_body,
-    decode_contexts,
-    decode_query,
-    decode_unstruct,
-)
+from snowplow_tracker.testing._decoding import decode_body, decode_parts, decode_query
 from snowplow_tracker.testing._rules import (
     CONTENT_TYPES,
     EVENT_TYPES,
@@ -236,15 +231,7 @@ class CollectedEvent:
         # Decoded once as long as it does not change, since tests read it repeatedly.
         key = tuple(self.parameters.get(name) for name in ("ue_px", "ue_pr", "cx", "co"))
         if self._decoded is None or self._decoded.key != key:
-            try:
-                unstruct = decode_unstruct(self.parameters)
-            except ValueError:
-                unstruct = None
-            try:
-                contexts = decode_contexts(self.parameters)
-            except ValueError:
-                contexts = []
-            self._decoded = _Decoded(key, unstruct, contexts)
+            self._decoded = _Decoded(key, *decode_parts(self.parameters))
         return self._decoded
 
     @property
