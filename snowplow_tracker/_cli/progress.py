@@ -7,13 +7,18 @@ import shutil
 import threading
 import time
 from collections import deque
-from typing import Deque, NamedTuple, Optional, TextIO, Tuple
+from typing import Deque, NamedTuple, Optional, TextIO, Tuple, TypeVar
 
 from snowplow_tracker._cli.common import knows_codes
+from snowplow_tracker._delivery.stats import DeliveryStats
 from snowplow_tracker._stores.redaction import redact
 
+_package = logging.getLogger("snowplow_tracker")
 _RATE_OVER = 5.0
 _REDRAW_INTERVAL = 0.2
+
+
+_Reporter = TypeVar("_Reporter", bound="Reporter")
 
 
 class Progress(NamedTuple):
@@ -25,9 +30,14 @@ class Progress(NamedTuple):
     dropped: int
     note: str = ""
 
+    @classmethod
+    def of(cls, stats: DeliveryStats, queued: int, note: str = "") -> Progress:
+        """Return the progress of an emitter, of whose store the number of events is known."""
+        return cls(stats.sent, queued, stats.failed_attempts, sum(stats.dropped.values()), note)
+
 
 class Reporter(logging.Handler):
-    """Writes progress and log records to one stream without mixing them.
+    """Writes progress, and inside a `with` statement the log of the package, to one stream without mixing them.
 
     Args:
         stream: The stream to write to; None if standard error is closed.
@@ -45,6 +55,13 @@ class Reporter(logging.Handler):
         self._drawn_at = float("-inf")
         self._last: Optional[Progress] = None
         self._history: Deque[Tuple[float, int]] = deque([(time.monotonic(), 0)])
+
+    def __enter__(self: _Reporter) -> _Reporter:
+        _package.addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _package.removeHandler(self)
 
     def show(self, progress: Progress, *, final: bool = False) -> None:
         """Show the progress, if it is time to, or if this is the last call."""

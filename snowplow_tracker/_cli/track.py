@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 import time
@@ -173,15 +172,11 @@ def run(args: argparse.Namespace) -> int:
     if is_disabled_by_environment():
         # No error: whoever switches tracking off does not want scripts to end.
         _say(f"{SWITCHED_OFF}: events are checked, and nothing is sent", DELIVERED)
-    reporter = Reporter(sys.stderr, _PROGRESS_EVERY)
-    package = logging.getLogger("snowplow_tracker")
-    package.addHandler(reporter)
     try:
-        return _Run(args, reporter).finish()
+        with Reporter(sys.stderr, _PROGRESS_EVERY) as reporter:
+            return _Run(args, reporter).finish()
     except (ValueError, TypeError, OSError, SchemaExtraMissingError) as error:
         return _say(str(error), USAGE)
-    finally:
-        package.removeHandler(reporter)
 
 
 class _Run:
@@ -266,13 +261,7 @@ class _Run:
 
     def _show(self, *, final: bool = False) -> None:
         stats = self._emitter.stats()
-        progress = Progress(
-            stats.sent,
-            stats.queued + stats.in_flight,
-            stats.failed_attempts,
-            sum(stats.dropped.values()),
-        )
-        self._reporter.show(progress, final=final)
+        self._reporter.show(Progress.of(stats, stats.queued + stats.in_flight), final=final)
 
     def _event(self, entry: Entry) -> Event:
         if entry.error:

@@ -8,9 +8,8 @@ import os
 import queue
 import signal
 import sys
-import threading
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Callable, Iterator, List, Optional
+from typing import Callable, Iterator, List, Optional, Tuple
 
 from snowplow_tracker._cli.common import (
     SWITCHED_OFF,
@@ -24,6 +23,7 @@ from snowplow_tracker._cli.common import (
 )
 from snowplow_tracker._cli.progress import Progress, Reporter
 from snowplow_tracker._delivery.options import is_disabled_by_environment
+from snowplow_tracker._delivery.stats import DeliveryStats
 from snowplow_tracker._http.endpoint import default_protocol
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._stores.redaction import redact
@@ -133,14 +133,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the worker until it is stopped; return the exit status."""
     _occupy_standard_streams()
-    reporter = Reporter(sys.stderr, args.report_every)
-    package = logging.getLogger("snowplow_tracker")
-    package.addHandler(reporter)
     logger.setLevel(logging.INFO)
-    try:
+    with Reporter(sys.stderr, args.report_every) as reporter:
         return _run(args, reporter)
-    finally:
-        package.removeHandler(reporter)
 
 
 def _run(args: argparse.Namespace, reporter: Reporter) -> int:
@@ -237,18 +232,12 @@ class _Worker:
         self._timeout: float = args.timeout
         # Not an Event, whose lock the main thread may hold when the signal arrives.
         self._stop_signal: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._counting = threading.Lock()
-        self._sent = self._failures = self._dropped = 0
         self._gate = _Gate(store)
-        store.lost_listener = self._on_lost
         self.emitter = AsyncEmitter(
             args.endpoint,
             protocol=default_protocol(args.endpoint),
             method=args.method,
             batch_size=1,  # a worker does not wait for full batches
-            on_success=self._on_success,
-            on_failure=self._on_failure,
-            on_drop=self._on_drop,
             thread_count=args.threads,
             request_timeout=args.request_timeout,
             max_retry_delay_seconds=args.max_retry_delay,
@@ -259,6 +248,8 @@ class _Worker:
             path=args.path,
             headers=dict(args.header),
         )
+        # The emitter has set that of the gate, to count what the store loses.
+        store.lost_listener = self._gate.lost_listener
 
     def metrics(self) -> str:
         """Return the metrics in the text format of Prometheus."""
@@ -281,87 +272,61 @@ class _Worker:
 
     def run(self) -> int:
         """Deliver until it is stopped or, with `--exit-when-empty`, until the store is empty."""
-        empty = False
         while not self._gate.is_closed:
-            self._report()
+            stats = self._report()
             if self.emitter.retry_delay > 0:
                 self._pause(_TICK)  # the emitter's own threads retry when it is time
-            elif self._store.size() > 0:
-                self._deliver()
-            elif self._until_empty and self._store.remaining() == 0:
-                empty = True
-                break
+            elif stats.queued > 0:
+                self.emitter.flush(timeout=_TICK)
+                if _settled(self.emitter.stats()) == _settled(stats):
+                    self._pause(_TICK)  # another worker was faster, or the store cannot be reached
+            elif not self._until_empty:
+                self._store.wait_for_events(_IDLE_WAIT)
+            elif self._store.remaining() == 0:
+                return self._end(empty=True)
             else:
-                self._wait_for_events()
-        return self._end(empty=empty)
-
-    def _deliver(self) -> None:
-        before = self._counts()
-        self.emitter.flush(timeout=_TICK)
-        if self._counts() == before:  # another worker was faster, or the store cannot be reached
-            self._pause(_TICK)
+                self._pause(_IDLE_WAIT / 2)  # for events that other workers have leased
+        return self._end(empty=False)
 
     def _pause(self, seconds: float) -> None:
         with suppress(queue.Empty):
             self._stop_signal.get(timeout=seconds)
-
-    def _counts(self) -> List[int]:
-        return [self._sent, self._failures, self._dropped]
-
-    def _wait_for_events(self) -> None:
-        if self._until_empty:
-            self._pause(_IDLE_WAIT / 2)  # for events that other workers have leased
-        else:
-            self._store.wait_for_events(_IDLE_WAIT)
 
     def _end(self, *, empty: bool) -> int:
         queued = 0 if empty else self._store.size()
         unknown = not empty and self._store.failing
         self._gate.is_closed = True
         in_flight = self.emitter.close(timeout=self._timeout)
-        self._report(queued=queued, final=True)
+        stats = self._report(queued=queued, final=True)
+        dropped = sum(stats.dropped.values())
         logger.info(
             "Stopped: %s sent, %d dropped, %s left in the store%s.",
-            events_text(self._sent),
-            self._dropped,
+            events_text(stats.sent),
+            dropped,
             "an unknown number" if unknown else queued + in_flight,
             f", {in_flight} of them in requests that did not end in time" if in_flight else "",
         )
-        if self._dropped:
+        if dropped:
             return DROPPED
         if in_flight or (self._until_empty and not empty):
             return LEFT_BEHIND
         return DONE
 
-    def _report(self, *, queued: Optional[int] = None, final: bool = False) -> None:
+    def _report(self, *, queued: Optional[int] = None, final: bool = False) -> DeliveryStats:
         note = ""
         if self._store.failing:
             note = "the store is not reachable"
         elif self.emitter.retry_delay > 0:
             note = "the collector is not reachable"
-        size = self._store.size() if queued is None else queued
-        self._reporter.show(
-            Progress(self._sent, size, self._failures, self._dropped, note), final=final
-        )
+        stats = self.emitter.stats()
+        progress = Progress.of(stats, stats.queued if queued is None else queued, note)
+        self._reporter.show(progress, final=final)
+        return stats
 
-    def _on_success(self, events: PayloadDictList) -> None:
-        with self._counting:
-            self._sent += len(events)
 
-    def _on_failure(self, _sent: int, _events: PayloadDictList) -> None:
-        with self._counting:
-            self._failures += 1
-
-    def _on_drop(self, events: PayloadDictList, _reason: object) -> None:
-        with self._counting:
-            self._dropped += len(events)
-
-    def _on_lost(self, count: int, what: str) -> None:
-        with self._counting:
-            self._dropped += count
-        if self._gate.lost_listener is not None:
-            # The counters of the emitter, which are the metrics.
-            self._gate.lost_listener(count, what)
+def _settled(stats: DeliveryStats) -> Tuple[object, ...]:
+    """Return what changes when a request ends."""
+    return stats.sent, stats.failed_attempts, stats.dropped
 
 
 def _occupy_standard_streams() -> None:
