@@ -82,7 +82,7 @@ def entries_of(file: str) -> Iterator[Entry]:
         # It may be a pipe, which can be read once.
         head = list(_up_to_the_first_value(stream))
         first = head[-1] if head else ""
-        if _is_json(first) and not first.lstrip("\ufeff").lstrip().startswith("["):
+        if not _entry(file, first).error and not first.lstrip("\ufeff").lstrip().startswith("["):
             # The first line is a complete value, so each line is one.
             yield from _lines(file, itertools.chain(head, stream))
             return
@@ -93,7 +93,9 @@ def entries_of(file: str) -> Iterator[Entry]:
         # Either lines with an invalid first one, or one invalid document, which begins with a bracket in its own line.
         lines = text.split("\n")
         is_document = first.lstrip().startswith("[") or first.strip() == "{"
-        if not is_document and any(line.lstrip()[:1] == "{" and _is_json(line) for line in lines):
+        if not is_document and any(
+            line.lstrip()[:1] == "{" and not _entry(file, line).error for line in lines
+        ):
             yield from _lines(file, lines)
         else:
             yield Entry(file, None, str(error))
@@ -121,14 +123,6 @@ def _up_to_the_first_value(stream: TextIO) -> Iterator[str]:
         yield line
         if line.strip():
             return
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json_from(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _lines(name: str, lines: Iterable[str]) -> Iterator[Entry]:

@@ -134,11 +134,9 @@ class Collector:
             server.stop(_STOP_TIMEOUT)
 
     def __enter__(self: _Collector) -> _Collector:
-        """Start."""
         return self.start()
 
     def __exit__(self, *exc_info: object) -> None:
-        """Stop."""
         self.stop()
 
     @property

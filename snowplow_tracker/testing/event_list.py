@@ -61,7 +61,6 @@ class EventList(List[CollectedEvent]):
     def __getitem__(self, index: slice) -> EventList: ...
 
     def __getitem__(self, index: Union[SupportsIndex, slice]) -> Union[CollectedEvent, EventList]:
-        """Return an event, or a part of the list as an `EventList`."""
         if isinstance(index, slice):
             return EventList(super().__getitem__(index))
         return super().__getitem__(index)

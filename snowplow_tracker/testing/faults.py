@@ -41,16 +41,7 @@ class Fault:
         delay: float = 0.0,
         meets: Optional[_Meets] = None,
     ) -> None:
-        """Create a fault that begins immediately.
-
-        Args:
-            faults: the faults of the collector.
-            name: the name of the fault.
-            seconds: how long it lasts.
-            requests: how many requests it affects.
-            response: the answer; by default the usual one.
-            delay: seconds before the answer is sent.
-            meets: returns whether it affects a request; by default it affects all.
+        """Create a fault that begins immediately, as the methods of `Faults` do.
 
         Raises:
             ValueError: a number is out of range.
@@ -86,13 +77,9 @@ class Fault:
         return max(0.0, self._deadline - monotonic())
 
     def hit(self, request: Optional[CollectedRequest]) -> bool:
-        """Count a request if the fault affects it. The caller has the lock of the faults.
+        """Count a request, which is None while it is not read, and return whether the fault affects it.
 
-        Args:
-            request: the request; None while it is not read.
-
-        Returns:
-            Whether the fault affects the request.
+        The caller has the lock of the faults.
         """
         if not self.active:
             return False
@@ -107,15 +94,12 @@ class Fault:
         self._faults._settle()  # noqa: SLF001 - of this module
 
     def __enter__(self: _Fault) -> _Fault:
-        """Return the fault, which has already begun."""
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """End the fault."""
         self.end()
 
     def __repr__(self) -> str:
-        """Return the name and the state."""
         state = "active" if self.active else "ended"
         return f"<Fault {self.name}: {state}, {self.hits} hits>"
 

@@ -31,7 +31,7 @@ _MAX_BODY_SHOWN = 65_536
 # A thousand bad events of one request would repeat its body a thousand times.
 _MAX_BODIES = 32 * 1024 * 1024
 _IGLU = re.compile(r"/micro/iglu/[^/]+/[^/]+/[^/]+/[0-9]+-[0-9]+-[0-9]+")
-_JSON = {"Content-Type": "application/json; charset=utf-8"}
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 _READS = ("GET", "HEAD")
 _ALL = ("GET", "HEAD", "POST")
@@ -209,25 +209,18 @@ class LiveCollector(Collector):
         page, policy = _page()
         return Response(
             headers={
+                **_HEADERS,
                 "Content-Type": "text/html; charset=utf-8",
                 "Content-Security-Policy": policy,
-                "X-Content-Type-Options": "nosniff",
                 "Referrer-Policy": "no-referrer",
-                "Cache-Control": "no-store",
             },
             body=page,
         )
 
     def _stream(self, request: CollectedRequest) -> Stream:
         known = request.headers.get("last-event-id", "")
-        return Stream(
-            {
-                "Content-Type": "text/event-stream; charset=utf-8",
-                "Cache-Control": "no-store",
-                "X-Content-Type-Options": "nosniff",
-            },
-            self._messages(known),
-        )
+        content_type = {"Content-Type": "text/event-stream; charset=utf-8"}
+        return Stream({**_HEADERS, **content_type}, self._messages(known))
 
     def _messages(self, known: str) -> Generator[bytes, None, None]:
         journal = self.journal
@@ -265,9 +258,9 @@ class LiveCollector(Collector):
 
         return Stream(
             {
+                **_HEADERS,
                 "Content-Type": "application/x-ndjson; charset=utf-8",
                 "Content-Disposition": 'attachment; filename="events.jsonl"',
-                "Cache-Control": "no-store",
             },
             lines(),
         )
@@ -413,7 +406,7 @@ def _dump(data: Any) -> bytes:
 
 
 def _as_json(data: Any, status: int = 200) -> Response:
-    headers = {**_JSON, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    headers = {**_HEADERS, "Content-Type": "application/json; charset=utf-8"}
     return Response(status, headers, _dump(data))
 
 

@@ -17,7 +17,7 @@ __all__ = ["RecordingEmitter", "record"]
 
 
 class RecordingEmitter:
-    """An emitter that keeps the events of a tracker instead of sending them.
+    """An emitter that keeps the events of a tracker instead of sending them. It ignores timeouts.
 
     Example:
         >>> emitter = RecordingEmitter()
@@ -62,11 +62,7 @@ class RecordingEmitter:
         return f"<{type(self).__name__}: {len(self.events)} events>"
 
     def input(self, payload: Dict[str, Any]) -> None:
-        """Keep a payload.
-
-        Args:
-            payload: the names and values of an event.
-        """
+        """Keep a payload: the names and values of an event."""
         kept = dict(payload)
         as_sent = {
             name: value if type(value) is str else str(value) for name, value in kept.items()
@@ -80,40 +76,19 @@ class RecordingEmitter:
                 del self.events[0]
 
     def flush(self, *, timeout: Optional[float] = None) -> int:  # noqa: ARG002 (as real ones)
-        """Count the call; there is nothing to send.
-
-        Args:
-            timeout: ignored; real emitters have it.
-
-        Returns:
-            0: there is nothing to deliver.
-        """
+        """Count the call, and return 0, since there is nothing to send."""
         self.flush_count += 1
         return 0
 
     def sync_flush(self, *, timeout: Optional[float] = None) -> int:
-        """Count the call, as `flush` does.
-
-        Args:
-            timeout: ignored; real emitters have it.
-
-        Returns:
-            0: there is nothing to deliver.
-        """
+        """Count the call, as `flush` does."""
         return self.flush(timeout=timeout)
 
     def async_flush(self) -> None:
         """Do nothing, as the method of real emitters: the call is not counted."""
 
     def close(self, timeout: Optional[float] = None) -> int:  # noqa: ARG002 (as real ones)
-        """Record that the emitter was closed.
-
-        Args:
-            timeout: ignored; real emitters have it.
-
-        Returns:
-            0: there is nothing to deliver.
-        """
+        """Record that the emitter was closed, and return 0, since there is nothing to send."""
         self.closed = True
         return 0
 

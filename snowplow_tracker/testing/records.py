@@ -62,23 +62,18 @@ class Headers(Mapping[str, str]):
         self._values = {name.lower(): value for name, value in pairs.items()}
 
     def __getitem__(self, name: str) -> str:
-        """Return the value of a header."""
         return self._values[name.lower()]
 
     def __contains__(self, name: object) -> bool:
-        """Return whether the request has the header."""
         return isinstance(name, str) and name.lower() in self._values
 
     def __iter__(self) -> Iterator[str]:
-        """Return an iterator over the names, in lower case."""
         return iter(self._values)
 
     def __len__(self) -> int:
-        """Return the number of headers."""
         return len(self._values)
 
     def __repr__(self) -> str:
-        """Return the headers as a dictionary."""
         return f"Headers({self._values!r})"
 
 
@@ -136,7 +131,6 @@ class CollectedEvent:
             ) from None
 
     def __contains__(self, name: object) -> bool:
-        """Return whether the event has the parameter."""
         return name in self.parameters
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -250,7 +244,6 @@ class CollectedEvent:
         return _NO_HEADERS if self.request is None else self.request.headers
 
     def __repr__(self) -> str:
-        """Return the type and the parameters."""
         return f"<CollectedEvent {self.event_name}: {shortened(self.parameters, 2_000)}>"
 
 
@@ -413,7 +406,6 @@ class CollectedRequest:
         return CollectedEvent(parameters, self, schemas=self._schemas)
 
     def __repr__(self) -> str:
-        """Return the request line, the size and the status of the answer."""
         return (
             f"<CollectedRequest {self.method} {self.path:.200}, {self.size} bytes,"
             f" answered {self.status}>"
