@@ -314,7 +314,7 @@ class CollectedRequest:
         self.client = ""
         self.tp2_paths = frozenset(tp2_paths) | _TP2_PATHS
         self._schemas = schemas
-        self._contents: Optional[Tuple[List[CollectedEvent], List[str]]] = None
+        self._contents: Optional[Tuple[Dict[int, CollectedEvent], List[str]]] = None
 
     @property
     def size(self) -> int:
@@ -332,7 +332,7 @@ class CollectedRequest:
     @property
     def events(self) -> List[CollectedEvent]:
         """The events in the request, whether or not they were accepted."""
-        return self._decoded()[0]
+        return list(self._decoded()[0].values())
 
     @property
     def own_problems(self) -> List[str]:
@@ -345,7 +345,7 @@ class CollectedRequest:
         events, problems = self._decoded()
         return problems + [
             f"event {number}: {problem}"
-            for number, event in enumerate(events)
+            for number, event in events.items()
             for problem in event.problems
         ]
 
@@ -357,15 +357,17 @@ class CollectedRequest:
         """
         events, problems = self._decoded()
         return bool(problems) or (
-            self.method == "POST" and any(payload_problems(each.parameters) for each in events)
+            self.method == "POST"
+            and any(payload_problems(each.parameters) for each in events.values())
         )
 
-    def _decoded(self) -> Tuple[List[CollectedEvent], List[str]]:
+    def _decoded(self) -> Tuple[Dict[int, CollectedEvent], List[str]]:
+        """Return the events by their number in the request, and the problems of the request itself."""
         if self._contents is None:
             self._contents = self._decode()
         return self._contents
 
-    def _decode(self) -> Tuple[List[CollectedEvent], List[str]]:
+    def _decode(self) -> Tuple[Dict[int, CollectedEvent], List[str]]:
         problems = []
         if self.path not in self.tp2_paths:
             problems.append(
@@ -375,8 +377,8 @@ class CollectedRequest:
         if self.method != "POST":
             parameters: Dict[str, Any] = dict(decode_query(self.query))
             if not parameters:
-                return [], [*problems, "the query string has no event"]
-            return [self._event(parameters)], problems
+                return {}, [*problems, "the query string has no event"]
+            return {0: self._event(parameters)}, problems
         if self.size > MAX_PAYLOAD_BYTES:
             problems.append(
                 f"a payload of {self.size:,} bytes may be thrown away: behind most collectors"
@@ -388,19 +390,20 @@ class CollectedRequest:
         try:
             envelope = decode_body(self.body)
         except ValueError as error:
-            return [], [*problems, str(error)]
+            return {}, [*problems, str(error)]
         schema = envelope.get("schema")
         if not isinstance(schema, str) or not PAYLOAD_DATA_SCHEMA.fullmatch(schema):
             problems.append(f"the schema of the payload is {shortened(schema)}")
         data = envelope.get("data")
         if not isinstance(data, list) or not data:
-            return [], [*problems, "the payload has no events"]
-        problems.extend(
-            f"event {number}: not an object"
-            for number, parameters in enumerate(data)
-            if not isinstance(parameters, dict)
-        )
-        return [self._event(each) for each in data if isinstance(each, dict)], problems
+            return {}, [*problems, "the payload has no events"]
+        events = {}
+        for number, each in enumerate(data):
+            if isinstance(each, dict):
+                events[number] = self._event(each)
+            else:
+                problems.append(f"event {number}: not an object")
+        return events, problems
 
     def _event(self, parameters: Dict[str, Any]) -> CollectedEvent:
         return CollectedEvent(parameters, self, schemas=self._schemas)

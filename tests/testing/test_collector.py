@@ -160,6 +160,15 @@ def test_what_spoils_a_post_spoils_every_event_in_it(collector, body, problem):
     assert collector.good == []
 
 
+def test_problems_name_events_by_their_place(collector):
+    """What is no object counts, so that the number of a bad event is that in the body of its request."""
+    ask(collector, "POST", TP2, a_body("text", an_event(), an_event(eid=None)))
+    assert collector.problems == [
+        "request 0: event 0: not an object",
+        "request 0: event 2: eid is missing",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
