@@ -301,51 +301,49 @@ class HttpServer:
 
     def _accept(self) -> None:
         while not self._stopping.is_set():
-            with self._lock:
-                listener, is_down = self._listener, self._is_down
             with selectors.DefaultSelector() as selector:
-                selector.register(self._wake_reader, selectors.EVENT_READ)
-                with contextlib.suppress(ValueError, OSError):
-                    if not is_down:
+                with self._lock:
+                    listener = self._listener
+                    selector.register(self._wake_reader, selectors.EVENT_READ)
+                    if not self._is_down:
                         selector.register(listener, selectors.EVENT_READ)
-                self._accept_from(listener, selector)
-
-    def _accept_from(self, listener: socket.socket, selector: selectors.DefaultSelector) -> None:
-        while not self._stopping.is_set():
-            ready = [key.fileobj for key, _ in selector.select()]
+                ready = [key.fileobj for key, _ in selector.select()]
             if self._wake_reader in ready:
                 self._wake_reader.recv(1)
-                return
-            try:
-                sock, address = listener.accept()
-                sock.setblocking(True)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if self._ssl_context is not None:
-                    # The handshake is part of the first read, in the thread of the connection.
-                    sock = self._ssl_context.wrap_socket(
-                        sock, server_side=True, do_handshake_on_connect=False
-                    )
-            except OSError:
-                # The client has already disconnected, or there are no more file descriptors.
-                self._stopping.wait(0.01)
-                continue
-            self._make_room()
-            connection = _Connection(sock, str(address[0]))
-            worker = threading.Thread(
-                target=self._serve,
-                args=(connection,),
-                name="snowplow-collector-connection",
-                daemon=True,
-            )
+            else:
+                self._accept_from(listener)
+
+    def _accept_from(self, listener: socket.socket) -> None:
+        try:
+            sock, address = listener.accept()
+            sock.setblocking(True)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._ssl_context is not None:
+                # The handshake is part of the first read, in the thread of the connection.
+                sock = self._ssl_context.wrap_socket(
+                    sock, server_side=True, do_handshake_on_connect=False
+                )
+        except OSError:
+            # The client has already disconnected, or there are no more file descriptors.
+            self._stopping.wait(0.01)
+            return
+        self._make_room()
+        connection = _Connection(sock, str(address[0]))
+        worker = threading.Thread(
+            target=self._serve,
+            args=(connection,),
+            name="snowplow-collector-connection",
+            daemon=True,
+        )
+        with self._lock:
+            self._connections[worker] = connection
+        try:
+            worker.start()
+        except RuntimeError:
+            # No more threads can be started: one refused connection is better than no server.
             with self._lock:
-                self._connections[worker] = connection
-            try:
-                worker.start()
-            except RuntimeError:
-                # No more threads can be started: one refused connection is better than no server.
-                with self._lock:
-                    del self._connections[worker]
-                sock.close()
+                del self._connections[worker]
+            sock.close()
 
     def _make_room(self) -> None:
         """If there are too many connections, cut the one that has been idle longest."""
