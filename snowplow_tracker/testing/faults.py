@@ -290,7 +290,12 @@ class Faults:
         """Apply the effects of a fault that began or ended."""
         with self._changed:
             for faults in (self._read, self._unread, self._down):
-                faults[:] = [fault for fault in faults if fault.active]
+                # One that affects no further requests may still hold connections.
+                faults[:] = [
+                    fault
+                    for fault in faults
+                    if fault.active or (fault.delay == math.inf and not fault.over)
+                ]
             is_down = bool(self._down) and not self._stopped
             changed, self._was_down = is_down != self._was_down, is_down
             self._changed.notify_all()

@@ -143,6 +143,26 @@ def test_a_request_hangs_until_the_fault_ends(collector):
     assert failed.is_set()
 
 
+def test_a_request_that_hangs_is_cut_with_all_faults(collector):
+    """A hang that affects no further requests still holds its connection, and ends with all other faults."""
+    collector.faults.hang(requests=1)
+    failed = threading.Event()
+
+    def call():
+        with pytest.raises(BROKEN):
+            ask(collector, timeout=60)
+        failed.set()
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    collector.wait_for_requests(1)
+    collector.faults.status(503).end()
+    assert not failed.is_set()
+    collector.faults.clear()
+    assert failed.wait(10)
+    caller.join()
+
+
 def test_connections_are_refused_and_cut_while_down(collector):
     """A kept connection ends, a new one is refused, and the port is the same afterwards."""
     kept = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=10)
