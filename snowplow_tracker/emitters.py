@@ -656,8 +656,8 @@ class AsyncEmitter(Emitter):
 
     def consume(self) -> None:
         """Do the work of a background thread in this one, until the emitter is closed."""
-        while self._engine.wait_for_work():
-            self._engine.work()
+        while self._engine.loop.wait():
+            self._engine.loop.work()
 
     def _schedule_retry(self) -> None:
         """Have the worker threads retry a full batch; without any, retry here once the delay after a failure is over."""
