@@ -389,6 +389,12 @@ class Engine:
             f" The store keeps {'it' if count == 1 else 'them'}." if self.store.durable else "",
         )
 
+    def warn_of_rest(self, what: str) -> None:
+        """Warn of all events that are not delivered yet, if this process sends them."""
+        unsent = self.unsent() if self.sends else 0
+        if unsent:
+            self.warn_unsent(what, unsent)
+
     def abandon(self) -> None:
         """Drop the events in a store that is not durable."""
         if self.store.durable:
