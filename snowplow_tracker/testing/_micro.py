@@ -99,6 +99,8 @@ class Filters:
         for name, (kind, words) in _FILTERS.items():
             if filters.get(name) is not None and not isinstance(filters[name], kind):
                 raise FilterError(f"{name} must be {words}")
+        if not all(isinstance(each, str) for each in filters.get("contexts") or ()):
+            raise FilterError("contexts must be a list of schemas")
         self.limit: Optional[int] = filters.get("limit")
         if self.limit is not None and self.limit < 0:
             raise FilterError("limit must be at least 0")

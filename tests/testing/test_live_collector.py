@@ -162,7 +162,16 @@ def test_micro_filters_bad(tracked, filters, count):
 
 @pytest.mark.parametrize(
     "body",
-    ["[", "[]", '{"limit": -1}', '{"schema": 5}', '{"contexts": "x"}', b"\xff", "[" * 100_000],
+    [
+        "[",
+        "[]",
+        '{"limit": -1}',
+        '{"schema": 5}',
+        '{"contexts": "x"}',
+        '{"contexts": [5]}',
+        b"\xff",
+        "[" * 100_000,
+    ],
 )
 def test_filters_that_make_no_sense_are_a_400(tracked, body):
     """The answer says what is wrong with them."""
