@@ -66,14 +66,7 @@ _warned: Set[Tuple[str, ...]] = set()
 def warn_once(
     kind: Tuple[str, ...], message: str, *arguments: object, to: logging.Logger = logger
 ) -> None:
-    """Log a warning, unless one of the same kind was logged before.
-
-    Args:
-        kind: The identity of the warning, such as a parameter and its problem.
-        message: The message, as for `logging`.
-        *arguments: Its arguments.
-        to: The logger, if the warning is not about an event.
-    """
+    """Log a warning, unless one of the same kind, such as a parameter and its problem, was logged before."""
     if is_first(kind):
         to.warning("%s (logged once)", message % arguments)
 
@@ -97,9 +90,7 @@ def add(pairs: PayloadDict, name: str, value: Any) -> None:
 def sent_value(name: str, value: Any) -> Any:
     """Return the value of a parameter in the form in which it is sent, or None to leave it out.
 
-    Args:
-        name: The parameter, such as `"uid"`.
-        value: Its value. A lazy one is kept until its event is tracked.
+    A lazy one is kept until its event is tracked.
     """
     # fast path: plain numbers that fit anywhere.
     if type(value) is int and -(2**31) <= value < 2**31 and name not in _TIMES:
@@ -151,12 +142,8 @@ def _number(name: str, value: Any) -> Any:
         return value
     number = _as_number(value)
     if number is None:
-        warn_once(
-            (name, type_name(value)),
-            "%s is of type %s, which is no number.",
-            name,
-            type_name(value),
-        )
+        kind = type_name(value)
+        warn_once((name, kind), "%s is of type %s, which is no number.", name, kind)
         return note(value)
     if type(number) is int and number.bit_length() > _MAX_BITS:
         warn_once((name, "digits"), "%s is left out, since it has more than 4,000 digits.", name)
@@ -249,10 +236,6 @@ def _int(number: Any) -> int:
 def pixels(value: Any, name: str) -> Any:
     """Return a length in pixels as a whole number. Fractions of pixels, as in zoomed browsers, are rounded.
 
-    Args:
-        value: The number.
-        name: The name of the value in the message.
-
     Raises:
         ValueError: The value is not a number.
     """
@@ -331,12 +314,7 @@ _MAX_ORIGINS = 4
 
 
 def check_url(name: str, url: str) -> None:
-    """Warn of a URL that the pipeline cannot parse.
-
-    Args:
-        name: The parameter.
-        url: The URL, which is not changed.
-    """
+    """Warn of a URL that the pipeline cannot parse."""
     global recent_origins
     if url.startswith(recent_origins):
         return
@@ -386,11 +364,7 @@ _MAX_SCHEMAS = 1_000
 
 
 def check_schema(schema: Any) -> None:
-    """Warn of a schema that the pipeline cannot look up, unless it was already checked.
-
-    Args:
-        schema: Its URI, which is not changed.
-    """
+    """Warn of a schema that the pipeline cannot look up, unless it was already checked."""
     if schema in known_schemas or type(schema) is not str or not schema:
         return
     if not re.fullmatch(SCHEMA_URI, schema):
@@ -417,31 +391,23 @@ def milliseconds(value: Any, name: str = "true_timestamp") -> Optional[int]:
         value: A number, a `datetime`, a `date`, an ISO 8601 string, or an equivalent of numpy or pandas.
         name: The name of the value in the warning.
     """
+    kind = type_name(value)
     try:
         found = _time(value)
     except _TIME_ERRORS as error:
         if is_interrupt(error):
             raise
+        problem = str(value) if isinstance(value, float) else "no point in time"  # nan is not inf
         warn_once(
-            (
-                name,
-                type_name(value),
-                str(value) if isinstance(value, float) else "no point in time",
-            ),
+            (name, kind, problem),
             "%s is left out, since it is no point in time: %.50r.",
             name,
             value,
         )
         return None
     if found is None:
-        warn_once(
-            (name, type_name(value)),
-            "%s is left out, since it is of type %s.",
-            name,
-            type_name(value),
-        )
-        return None
-    if not _MIN_TIME <= found <= _MAX_TIME:
+        warn_once((name, kind), "%s is left out, since it is of type %s.", name, kind)
+    elif not _MIN_TIME <= found <= _MAX_TIME:
         warn_once(
             (name, "range"),
             "%s is left out, since it is outside the years 1 to 9999, for which %s: %.50r.",
