@@ -397,7 +397,7 @@ def milliseconds(value: Any, name: str = "true_timestamp") -> Optional[int]:
     except _TIME_ERRORS as error:
         if is_interrupt(error):
             raise
-        problem = str(value) if isinstance(value, float) else "no point in time"  # nan is not inf
+        problem = str(value) if isinstance(value, float) else "no point in time"
         warn_once(
             (name, kind, problem),
             "%s is left out, since it is no point in time: %.50r.",
