@@ -150,26 +150,22 @@ def prometheus_text(*sources: Union[Tracker, Emitter]) -> str:
     Raises:
         TypeError: A source has no method `stats`, or is a tracker of another package.
     """
-    by_family: Dict[str, List[Sample]] = {}
-    for sample in samples(*sources):
-        by_family.setdefault(sample.family.name, []).append(sample)
+    found = samples(*sources)
     lines: List[str] = []
     for family in FAMILIES:
         name = family.name + ("_total" if family.kind == "counter" else "")
         lines += [f"# HELP {name} {family.meaning}", f"# TYPE {name} {family.kind}"]
         lines += [
             f"{name}{{{_labels(sample.labels)}}} {sample.value}"
-            for sample in by_family.get(family.name, ())
+            for sample in found
+            if sample.family is family
         ]
     return "\n".join(lines) + "\n"
 
 
 def _labels(labels: Dict[str, str]) -> str:
-    return ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    escapes = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+    return ",".join(f'{name}="{value.translate(escapes)}"' for name, value in labels.items())
 
 
 class Reporter:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, Optional, Tuple
 
-from snowplow_tracker._protocol.parameters import canonical_uuid
+from snowplow_tracker._protocol.parameters import MAX_LENGTHS, canonical_uuid
 
-_MAX_ID_LENGTH = 128
 _MAX_INDEX = 2**31 - 1
 
 
@@ -42,7 +41,7 @@ def parse_id_cookie(value: str) -> Dict[str, str]:
     """
     parts = _parts(value)
     values: Dict[str, str] = {}
-    if 0 < len(parts[0]) <= _MAX_ID_LENGTH and parts[0].isprintable():
+    if 0 < len(parts[0]) <= MAX_LENGTHS["duid"] and parts[0].isprintable():
         values["duid"] = parts[0]
     if len(parts) > 2 and _is_number(parts[2]) and int(parts[2]) <= _MAX_INDEX:
         values["vid"] = str(int(parts[2]))

@@ -100,17 +100,13 @@ class _Rule(NamedTuple):
 
 def _checking(cls: type, write: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a `to_data` that checks the attributes of its class first."""
-    rules: List[_Rule] = []
-    is_read = False
+    # Read when they are needed: the constants of the module may be defined after the class.
+    rules = functools.lru_cache(maxsize=None)(functools.partial(_rules, cls))
 
     @functools.wraps(write)
     def to_data(self: TypedData) -> Any:
-        nonlocal is_read
-        if not is_read:
-            rules[:] = _rules(cls)
-            is_read = True
         if contracts_enabled():
-            for rule in rules:
+            for rule in rules():
                 # A constructor of a subclass may keep an argument under another name.
                 if hasattr(self, rule.name):
                     _check(cls, rule, getattr(self, rule.name))
