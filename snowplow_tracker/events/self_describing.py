@@ -58,9 +58,15 @@ class SelfDescribing(Event):
                 them, the id is not a UUID, or the time of creation is not a time.
         """
         # fast path: these pairs need no conversion.
-        self._start({"e": "ue"}, event_subject, context, true_timestamp)
-        if event_id is not None or created_timestamp is not None or parameters is not None:
-            self._set_options(event_id, created_timestamp, parameters)
+        self._start(
+            {"e": "ue"},
+            event_subject,
+            context,
+            true_timestamp,
+            event_id,
+            created_timestamp,
+            parameters,
+        )
         self.event_json = event_json
 
     @property

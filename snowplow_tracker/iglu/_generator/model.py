@@ -410,9 +410,7 @@ def _union(hints: List[Hint]) -> Hint:
         members.remove(Plain("int"))  # a type checker accepts an int for a float
     literals = [each for each in members if isinstance(each, LiteralOf)]
     if len(literals) > 1:
-        values: List[Union[str, int, bool]] = []
-        for literal in literals:
-            values += literal.values
+        values = [value for literal in literals for value in literal.values]
         at = members.index(literals[0])
         members = [each for each in members if not isinstance(each, LiteralOf)]
         members.insert(at, LiteralOf(_distinct(values)))
