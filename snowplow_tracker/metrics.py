@@ -97,28 +97,23 @@ def samples(*sources: Union[Tracker, Emitter]) -> List[Sample]:
     found: Dict[Tuple[object, ...], Sample] = {}
     counted = set()
     for source in sources:
-        emitters = getattr(source, "emitters", None)
-        labels: Dict[str, str] = {}
-        if emitters is None:
-            emitters = [source]
-        else:
-            labels["namespace"] = source.get_namespace()  # type: ignore[union-attr]
-        for emitter in emitters:
-            if (id(emitter), *labels.values()) in counted:
+        tracker: Any = source if hasattr(source, "emitters") else None
+        if tracker is None and not hasattr(source, "stats"):
+            raise TypeError(f"sources must be trackers or emitters, got {type(source).__name__}.")
+        labels = {} if tracker is None else {"namespace": tracker.get_namespace()}
+        for emitter in [source] if tracker is None else tracker.emitters:
+            # A user's own emitter may count nothing.
+            if (id(emitter), *labels.values()) in counted or not hasattr(emitter, "stats"):
                 continue
             counted.add((id(emitter), *labels.values()))
-            for sample in _samples_of(emitter, labels, asked=emitter is source):
+            for sample in _samples_of(emitter, labels):
                 key = (sample.family, *sample.labels.items())
                 before = found[key].value if key in found else 0
                 found[key] = sample._replace(value=before + sample.value)
     return list(found.values())
 
 
-def _samples_of(emitter: Any, labels: Dict[str, str], *, asked: bool) -> List[Sample]:
-    if not hasattr(emitter, "stats"):
-        if asked:
-            raise TypeError(f"sources must be trackers or emitters, got {type(emitter).__name__}.")
-        return []  # a user's own emitter, which counts nothing
+def _samples_of(emitter: Any, labels: Dict[str, str]) -> List[Sample]:
     labels = {
         **labels,
         "endpoint": redact(str(getattr(emitter, "endpoint", ""))),

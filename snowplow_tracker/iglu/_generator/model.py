@@ -180,7 +180,7 @@ class _Reader:
         node = self._one_object(node)
         kinds = _kinds(node)
         if "object" in kinds or not kinds:
-            self._fill(self._model, node, 0, open_by_default=not _dict(node, "properties"))
+            self._fill(self._model, node, 0)
         else:
             hint = self._hint(node, self._model.name, 0)
             name = "items" if kinds == ["array"] else "value"
@@ -193,16 +193,12 @@ class _Reader:
         if self._nodes > _MAX_NODES:
             raise UnusableSchemaError("it is too large, or its references multiply")
 
-    def _fill(
-        self, model: ClassModel, node: Dict[str, Any], depth: int, *, open_by_default: bool
-    ) -> None:
+    def _fill(self, model: ClassModel, node: Dict[str, Any], depth: int) -> None:
         properties = _dict(node, "properties")
-        required = [each for each in _list(node, "required") if isinstance(each, str)]
+        required = _required(node)
         # A property that is required and not described may be anything.
         properties = {**properties, **{key: {} for key in required if key not in properties}}
-        model.additional = self._additional(
-            node, model.name, depth, open_by_default=open_by_default
-        )
+        model.additional = self._additional(node, model.name, depth)
         names = property_names(properties, additional=model.additional is not None)
         model.properties = [
             Property(
@@ -215,10 +211,9 @@ class _Reader:
             for key, each in properties.items()
         ]
 
-    def _additional(
-        self, node: Dict[str, Any], name: str, depth: int, *, open_by_default: bool
-    ) -> Optional[Hint]:
-        allowed = node.get("additionalProperties", open_by_default)
+    def _additional(self, node: Dict[str, Any], name: str, depth: int) -> Optional[Hint]:
+        # A schema that names properties seldom means that there may be others, where it does not say so.
+        allowed = node.get("additionalProperties", not _dict(node, "properties"))
         hints = [
             self._hint(each, f"{name}_value", depth + 1)
             for each in _dict(node, "patternProperties").values()
@@ -272,8 +267,7 @@ class _Reader:
         if kind == "object":
             if _dict(node, "properties"):
                 return Object(self._object(node, name, depth, origin))
-            value = self._additional(node, name, depth, open_by_default=True)
-            return DictOf(ANY if value is None else value)
+            return DictOf(self._additional(node, name, depth) or ANY)
         return ANY
 
     def _object(self, node: Dict[str, Any], name: str, depth: int, origin: int) -> ClassModel:
@@ -284,7 +278,7 @@ class _Reader:
             self._by_node[origin] = model
             self._kept.append(node)
             self._model.nested.append(model)
-            self._fill(model, node, depth + 1, open_by_default=False)
+            self._fill(model, node, depth + 1)
         return model
 
     def _flat(self, node: Any, seen: FrozenSet[int] = frozenset()) -> Dict[str, Any]:
@@ -336,8 +330,8 @@ class _Reader:
                     known.append(each)
         required = [
             key
-            for key in _list(branches[0], "required")
-            if all(key in _list(branch, "required") for branch in branches)
+            for key in _required(branches[0])
+            if all(key in _required(branch) for branch in branches)
         ]
         merged = {
             **{name: value for name, value in node.items() if name not in {"anyOf", "oneOf"}},
@@ -362,11 +356,7 @@ class _Reader:
             name = step.replace("~1", "/").replace("~0", "~")
             if isinstance(node, dict) and name in node:
                 node = node[name]
-            elif (
-                isinstance(node, list)
-                and re.fullmatch("[0-9]{1,6}", name)
-                and int(name) < len(node)
-            ):
+            elif isinstance(node, list) and name in map(str, range(len(node))):
                 node = node[int(name)]
             else:
                 return {}
@@ -385,9 +375,7 @@ def _both(one: Dict[str, Any], other: Dict[str, Any]) -> Dict[str, Any]:
             elif each != {}:
                 properties[key] = {"allOf": [each, known]}
         both["properties"] = properties
-    required = [*_list(other, "required"), *_list(one, "required")]
-    if required:
-        both["required"] = list(dict.fromkeys(each for each in required if isinstance(each, str)))
+    both["required"] = list(dict.fromkeys([*_required(other), *_required(one)]))
     kinds, others = _kinds(one), _kinds(other)
     if kinds and others:
         shared = [
@@ -448,10 +436,16 @@ def _distinct(values: Sequence[Any]) -> Tuple[Any, ...]:
 
 
 def _is_kind(value: Any, kind: str) -> bool:
-    if kind in {"integer", "number"}:
-        allowed = (int,) if kind == "integer" else (int, float)
-        return isinstance(value, allowed) and not isinstance(value, bool)
-    known = {"string": str, "boolean": bool, "array": list, "object": dict, "null": type(None)}
+    if isinstance(value, bool):
+        return kind == "boolean"
+    known: Dict[str, Any] = {
+        "string": str,
+        "integer": int,
+        "number": (int, float),
+        "array": list,
+        "object": dict,
+        "null": type(None),
+    }
     return isinstance(value, known.get(kind, ()))
 
 
@@ -479,6 +473,10 @@ def _dict(node: Dict[str, Any], name: str) -> Dict[str, Any]:
 def _list(node: Dict[str, Any], name: str) -> List[Any]:
     value = node.get(name)
     return value if isinstance(value, list) else []
+
+
+def _required(node: Dict[str, Any]) -> List[str]:
+    return [each for each in _list(node, "required") if isinstance(each, str)]
 
 
 def _text(value: Any) -> str:
