@@ -79,6 +79,10 @@ def is_first(kind: Tuple[str, ...]) -> bool:
     return True
 
 
+def _warn_of_refusal(name: str, kind: str, problem: str, *arguments: object) -> None:
+    warn_once((name, kind), f"%s {problem}: %s.", name, *arguments, _REFUSED)
+
+
 def add(pairs: PayloadDict, name: str, value: Any) -> None:
     """Add a parameter in the form in which it is sent, unless it is `None` or an empty string."""
     value = sent_value(name, value)
@@ -121,14 +125,8 @@ def _check_length(name: str, value: str) -> None:
         return
     length = len(value.encode("utf-16-le", "surrogatepass")) // 2
     if length > limit:
-        warn_once(
-            (name, "long"),
-            "%s has %d characters (UTF-16 code units), but the pipeline allows %d: %s.",
-            name,
-            length,
-            limit,
-            _REFUSED,
-        )
+        problem = "has %d characters (UTF-16 code units), but the pipeline allows %d"
+        _warn_of_refusal(name, "long", problem, length, limit)
 
 
 def _number(name: str, value: Any) -> Any:
@@ -136,9 +134,7 @@ def _number(name: str, value: Any) -> Any:
         if name == "cd":  # the only one that may be any string
             _check_length(name, value)
         elif value and not _is_number(value, whole=name in _INTEGERS):
-            warn_once(
-                (name, "string"), "%s is %.50r, which is no number: %s.", name, value, _REFUSED
-            )
+            _warn_of_refusal(name, "string", "is %.50r, which is no number", value)
         return value
     number = _as_number(value)
     if number is None:
@@ -164,13 +160,9 @@ def _number(name: str, value: Any) -> Any:
     except OverflowError:
         whole = str(number)
     if type(whole) is not int:
-        warn_once(
-            (name, "fraction"), "%s is %s, which is no whole number: %s.", name, number, _REFUSED
-        )
+        _warn_of_refusal(name, "fraction", "is %s, which is no whole number", number)
     elif not -(2**31) <= whole < 2**31:
-        warn_once(
-            (name, "large"), "%s is %s, which takes more than 32 bits: %s.", name, whole, _REFUSED
-        )
+        _warn_of_refusal(name, "large", "is %s, which takes more than 32 bits", whole)
     return whole
 
 
@@ -281,7 +273,7 @@ _HEXADECIMAL: FrozenSet[str] = frozenset("0123456789abcdefABCDEF")
 def _uuid(name: str, value: Any) -> Any:
     canonical = canonical_uuid(value)
     if canonical is None and value and type(value) is str:
-        warn_once((name, "uuid"), "%s is %.50r, which is no UUID: %s.", name, value, _REFUSED)
+        _warn_of_refusal(name, "uuid", "is %.50r, which is no UUID", value)
     return canonical or note(value)
 
 
@@ -320,13 +312,7 @@ def check_url(name: str, url: str) -> None:
         return
     problem = _url_problem(url)
     if problem is not None:
-        warn_once(
-            (name, "url", problem),
-            "%s is a URL with %s, which does not parse: %s.",
-            name,
-            problem,
-            _REFUSED,
-        )
+        _warn_of_refusal(name, problem, "is a URL with %s, which does not parse", problem)
         return
     end = url.find("/", 8) + 1
     if end:
@@ -368,12 +354,11 @@ def check_schema(schema: Any) -> None:
     if schema in known_schemas or type(schema) is not str or not schema:
         return
     if not re.fullmatch(SCHEMA_URI, schema):
-        warn_once(
-            ("schema",),
-            "schema is %.100r, but must be iglu:vendor/name/format/version, such as "
-            "iglu:com.acme/order/jsonschema/1-0-0: %s.",
+        _warn_of_refusal(
+            "schema",
+            "form",
+            "is %.100r, but must be iglu:vendor/name/format/version, such as iglu:com.acme/order/jsonschema/1-0-0",
             schema,
-            _REFUSED,
         )
     if len(known_schemas) >= _MAX_SCHEMAS:
         known_schemas.clear()
