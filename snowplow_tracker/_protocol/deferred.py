@@ -64,7 +64,11 @@ class Envelope:
                 pairs[name] = b"%b, %b]" % (value[:-1], items.encode())
                 return
             if value:
-                pairs[name] = self._extended(value, items, encoded=name == self.encoded_name)
+                is_encoded = name == self.encoded_name
+                envelope = loads(from_base64(value) if is_encoded else str(value))
+                envelope["data"] += loads(f"[{items}]")
+                text = dumps(envelope)
+                pairs[name] = to_base64(text.encode()) if is_encoded else text
                 return
         self.put(pairs, f"[{items}]", encode_base64=encode_base64, defer=defer)
 
@@ -75,16 +79,10 @@ class Envelope:
             if type(value) is bytes and value.startswith(_MARK):
                 pairs[name] = _MARK + function(value[1:].decode()).encode()
             elif value:
-                text = from_base64(value).decode() if name == self.encoded_name else str(value)
-                data = function(dumps(loads(text)["data"]))
-                self.put(pairs, data, encode_base64=name == self.encoded_name, defer=False)
-
-    def _extended(self, value: Any, items: str, *, encoded: bool) -> str:
-        text = from_base64(value).decode() if encoded else str(value)
-        envelope = loads(text)
-        envelope["data"] += loads(f"[{items}]")
-        text = dumps(envelope)
-        return to_base64(text.encode()) if encoded else text
+                is_encoded = name == self.encoded_name
+                envelope = loads(from_base64(value) if is_encoded else str(value))
+                data = function(dumps(envelope["data"]))
+                self.put(pairs, data, encode_base64=is_encoded, defer=False)
 
     def complete(self, value: Any) -> Any:
         """Return the complete value of a deferred one, and any other value unchanged."""

@@ -7,28 +7,24 @@ import re
 import unicodedata
 from typing import Dict, Iterable, List, Set
 
-from snowplow_tracker.iglu.typed import SpecifiedEvent, TypedEventOrEntity
+from snowplow_tracker.iglu import typed
 
 # The attributes of the base classes, and the names that generated methods use.
 _TAKEN_PROPERTIES = frozenset(
-    {*dir(TypedEventOrEntity), *dir(SpecifiedEvent), "additional", "self", "super"}
+    {*dir(typed.TypedEventOrEntity), *dir(typed.SpecifiedEvent), "additional", "self", "super"}
 )
 _TAKEN_CLASSES = frozenset(
     {
+        *typed.__all__,
         "Any",
         "ClassVar",
         "False",
         "Literal",
         "None",
         "SelfDescribingJson",
-        "SpecifiedEvent",
         "Subject",
         "Timestamp",
         "True",
-        "TypedData",
-        "TypedEntity",
-        "TypedEvent",
-        "TypedEventOrEntity",
     }
 )
 _MAX_LENGTH = 80
