@@ -18,6 +18,7 @@ import warnings
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from functools import lru_cache
 from importlib import import_module
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
@@ -404,7 +405,6 @@ def _error(message: str) -> Any:
     return jsonschema.ValidationError(message)
 
 
-_expressions: Dict[str, Optional[re.Pattern[str]]] = {}
 _JAVA_CLASSES = {
     "Alpha": "a-zA-Z",
     "Digit": "0-9",
@@ -417,26 +417,19 @@ _JAVA_CLASSES = {
 }
 
 
+@lru_cache(maxsize=10_000)
 def _expression(pattern: str) -> Optional[re.Pattern[str]]:
     """Return a Java expression in Python's syntax, or `None`, with a warning, if there is none."""
-    if pattern not in _expressions:
-        expression = None
-        try:
-            with warnings.catch_warnings():
-                # "Possible nested set": classes that differ in Java are reported below.
-                warnings.simplefilter("error", FutureWarning)
-                expression = re.compile(_as_python(pattern), re.ASCII)
-        except (re.error, FutureWarning, OverflowError, RecursionError) as error:
-            unreported.warn(
-                "The pattern %r is not checked: Python cannot read it (%s)",
-                pattern,
-                error,
-                to=logger,
-            )
-        if len(_expressions) > 10_000:
-            _expressions.clear()
-        _expressions[pattern] = expression
-    return _expressions[pattern]
+    try:
+        with warnings.catch_warnings():
+            # "Possible nested set": classes that differ in Java are reported below.
+            warnings.simplefilter("error", FutureWarning)
+            return re.compile(_as_python(pattern), re.ASCII)
+    except (re.error, FutureWarning, OverflowError, RecursionError) as error:
+        unreported.warn(
+            "The pattern %r is not checked: Python cannot read it (%s)", pattern, error, to=logger
+        )
+        return None
 
 
 def _as_python(pattern: str) -> str:
@@ -485,36 +478,28 @@ def _is_date_time(text: str) -> bool:
     if match is None or int(match[3] or 0) > 23 or int(match[4] or 0) > 59:
         return False
     # A leap second is a time.
-    return _parses(f"{match[1]} {re.sub(':60$', ':59', match[2])}", "%Y-%m-%d %H:%M:%S")
+    text = f"{match[1]} {re.sub(':60$', ':59', match[2])}"
+    return _parses(datetime.strptime, text, "%Y-%m-%d %H:%M:%S")
 
 
-def _parses(text: str, form: str) -> bool:
+def _parses(parser: Callable[..., object], *arguments: str) -> bool:
     try:
-        datetime.strptime(text, form)  # noqa: DTZ007 - only checks whether it can be parsed
+        parser(*arguments)
     except ValueError:
         return False
     return True
 
 
-def _is_address(kind: Callable[[str], object]) -> Callable[[str], bool]:
-    def check(text: str) -> bool:
-        try:
-            kind(text)
-        except ValueError:
-            return False
-        return "%" not in text
-
-    return check
-
-
 _FORMATS: Dict[str, Callable[[str], bool]] = {
     "date-time": _is_date_time,
-    "date": lambda text: bool(_DATE.fullmatch(text)) and _parses(text, "%Y-%m-%d"),
+    "date": lambda text: (
+        bool(_DATE.fullmatch(text)) and _parses(datetime.strptime, text, "%Y-%m-%d")
+    ),
     "time": lambda text: bool(_TIME.fullmatch(text)),
     "email": lambda text: bool(_EMAIL.fullmatch(text)),
     "hostname": lambda text: bool(_HOSTNAME.fullmatch(text)),
-    "ipv4": _is_address(IPv4Address),
-    "ipv6": _is_address(IPv6Address),
+    "ipv4": lambda text: _parses(IPv4Address, text),
+    "ipv6": lambda text: "%" not in text and _parses(IPv6Address, text),
     "uri": lambda text: bool(_URI.fullmatch(text)),
     "uuid": lambda text: bool(_UUID.fullmatch(text)),
 }
