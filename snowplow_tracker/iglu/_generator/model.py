@@ -166,9 +166,8 @@ class _Reader:
         self._schema = schema
         self._taken = taken
         self._model = ClassModel(name, key=key)
-        self._by_node: Dict[int, ClassModel] = {}
-        self._kept: List[Any] = []
-        """Nodes that were made here, and must live as long as `_by_node`, which knows them by identity."""
+        self._by_node: Dict[int, Tuple[Any, ClassModel]] = {}
+        """By the identity of a node: the node, which is held so that no other gets its identity, and its class."""
         self._by_ref: Dict[str, Hint] = {}
         self._open_refs: List[str] = []
         self._nodes = 0
@@ -231,8 +230,8 @@ class _Reader:
         if isinstance(ref, str):
             if ref in self._open_refs:
                 # An object that holds itself is found by `_object`; a list that holds itself has no name.
-                target = self._by_node.get(id(self._target(ref)))
-                return ANY if target is None else Object(target)
+                known = self._by_node.get(id(self._target(ref)))
+                return ANY if known is None else Object(known[1])
             if ref not in self._by_ref:
                 self._open_refs.append(ref)
                 segment = ref.rsplit("/", 1)[-1].strip("#") or "object"
@@ -240,8 +239,7 @@ class _Reader:
                 self._by_ref[ref] = self._hint(self._target(ref), named, depth + 1)
                 self._open_refs.pop()
             return self._by_ref[ref]
-        origin = id(node)
-        node = self._flat(node)
+        origin, node = node, self._flat(node)
         if "enum" in node:
             literal = _literals(node)
             if literal is not None:
@@ -251,7 +249,7 @@ class _Reader:
             return _union([self._hint(each, name, depth + 1) for each in alternatives])
         return _union([self._of_kind(kind, node, name, depth, origin) for kind in _kinds(node)])
 
-    def _of_kind(self, kind: str, node: Dict[str, Any], name: str, depth: int, origin: int) -> Hint:
+    def _of_kind(self, kind: str, node: Dict[str, Any], name: str, depth: int, origin: Any) -> Hint:
         if kind in _SCALARS:
             return Plain(_SCALARS[kind])
         if kind == "array":
@@ -269,15 +267,14 @@ class _Reader:
             return DictOf(self._additional(node, name, depth) or ANY)
         return ANY
 
-    def _object(self, node: Dict[str, Any], name: str, depth: int, origin: int) -> ClassModel:
-        model = self._by_node.get(origin)
-        if model is None:
-            model = ClassModel(unique(class_name(name), self._taken))
-            model.description = _text(node.get("description"))
-            self._by_node[origin] = model
-            self._kept.append(node)
-            self._model.nested.append(model)
-            self._fill(model, node, depth + 1)
+    def _object(self, node: Dict[str, Any], name: str, depth: int, origin: Any) -> ClassModel:
+        if id(origin) in self._by_node:
+            return self._by_node[id(origin)][1]
+        model = ClassModel(unique(class_name(name), self._taken))
+        model.description = _text(node.get("description"))
+        self._by_node[id(origin)] = (origin, model)
+        self._model.nested.append(model)
+        self._fill(model, node, depth + 1)
         return model
 
     def _flat(self, node: Any, seen: FrozenSet[int] = frozenset()) -> Dict[str, Any]:
@@ -293,7 +290,6 @@ class _Reader:
         flat = {name: value for name, value in node.items() if name != "allOf"}
         for each in node["allOf"]:
             flat = _both(flat, self._flat(each, seen))
-        self._kept.append(flat)
         return flat
 
     def _alternatives(self, node: Dict[str, Any]) -> List[Dict[str, Any]]:
@@ -305,9 +301,7 @@ class _Reader:
                 if not _says_a_type(rest):
                     # As they are, so that an object that is referred to stays one class.
                     return [each for each in node[name] if isinstance(each, dict)]
-                both = [_both(branch, rest) for branch in branches]
-                self._kept.extend(both)
-                return both
+                return [_both(branch, rest) for branch in branches]
         return []
 
     def _one_object(
@@ -332,7 +326,7 @@ class _Reader:
             for key in _required(branches[0])
             if all(key in _required(branch) for branch in branches)
         ]
-        merged = {
+        merged: Dict[str, Any] = {
             **{name: value for name, value in node.items() if name not in {"anyOf", "oneOf"}},
             "type": "object",
             "properties": {
@@ -343,7 +337,6 @@ class _Reader:
         }
         if any(branch.get("additionalProperties") is not False for branch in branches):
             merged.setdefault("additionalProperties", not properties)
-        self._kept.append(merged)
         return merged
 
     def _target(self, ref: str) -> Any:
