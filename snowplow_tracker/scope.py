@@ -514,41 +514,41 @@ def _chosen(subject: Subject) -> Dict[str, Any]:
 
 
 def _named(values: Mapping[str, Any]) -> Dict[str, Any]:
-    unknown = [name for name in values if name not in PARAMETERS]
-    if unknown:
-        raise TypeError(
-            f"A scope has no value {', '.join(unknown)}. It has {', '.join(PARAMETERS)}. Use parameters={{...}} "
-            "for other parameters of the protocol."
-        )
     pairs: Dict[str, Any] = {}
     for name, value in values.items():
-        parameter = PARAMETERS[name]
-        _check_value(name, parameter, value)
-        pairs[parameter] = sent_value(parameter, value)
+        parameter = PARAMETERS.get(name)
+        if parameter is None:
+            unknown = ", ".join(each for each in values if each not in PARAMETERS)
+            raise TypeError(
+                f"A scope has no value {unknown}. It has {', '.join(PARAMETERS)}. Use parameters={{...}} "
+                "for other parameters of the protocol."
+            )
+        pairs[parameter] = _checked_value(name, parameter, value)
     return pairs
 
 
-def _check_value(name: str, parameter: str, value: object) -> None:
-    """Check a value, which a message calls by the name that the caller gave."""
-    if value is None or not contracts_enabled():
-        return
-    # Not `isinstance`, which resolves a proxy.
-    if issubclass(type(plain(value)), COLLECTIONS):
-        raise TypeError(f"{name} must be a string, not {type(value).__name__}.")
-    if parameter == "p":
-        try:
-            one_of(value, SUPPORTED_PLATFORMS)
-        except ValueError:
-            raise ValueError(f"{name} {choice_text(SUPPORTED_PLATFORMS, value)}") from None
+def _checked_value(name: str, parameter: str, value: object) -> Any:
+    """Return a value as it is sent, after a check. A message calls it by the name that the caller gave."""
+    if value is not None and contracts_enabled():
+        # Not `isinstance`, which resolves a proxy.
+        if issubclass(type(plain(value)), COLLECTIONS):
+            raise TypeError(f"{name} must be a string, not {type(value).__name__}.")
+        if parameter == "p":
+            try:
+                one_of(value, SUPPORTED_PLATFORMS)
+            except ValueError:
+                raise ValueError(f"{name} {choice_text(SUPPORTED_PLATFORMS, value)}") from None
+    return sent_value(parameter, value)
 
 
 def _checked_parameters(parameters: Mapping[str, Any]) -> Dict[str, Any]:
-    for name in parameters:
+    pairs: Dict[str, Any] = {}
+    for name, value in parameters.items():
         if not isinstance(name, str) or not name:
             raise ValueError(f"parameters has a name that is not a non-empty string: {name!r}.")
         if name in _RESERVED:
             raise ValueError(
                 f"parameters cannot hold {name!r}: the tracker sets it for each event."
             )
-        _check_value(f"{name!r} in parameters", name, parameters[name])
-    return {str(name): sent_value(name, value) for name, value in parameters.items()}
+        pairs[str(name)] = _checked_value(f"{name!r} in parameters", name, value)
+    return pairs
