@@ -538,6 +538,13 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         if self._engine.finish(timeout):
             self._transport.close()  # now: connections that the interpreter closes later warn on stderr
 
+    def _finish_and_keep(self, what: str) -> None:
+        """Warn of what a flush could not send, and keep it: the process may go on, unlike at its end."""
+        store: Any = self._engine.store.store
+        if hasattr(store, "_finish_at_exit"):  # it may hold events that Redis does not have yet
+            store._finish_at_exit(store.exit_timeout)
+        self._engine.warn_of_rest(what)
+
     def _after_fork(self) -> None:
         self.lock = threading.RLock()
         self._engine.after_fork()
@@ -656,8 +663,8 @@ class AsyncEmitter(Emitter):
 
     def consume(self) -> None:
         """Do the work of a background thread in this one, until the emitter is closed."""
-        while self._engine.wait_for_work():
-            self._engine.work()
+        while self._engine.loop.wait():
+            self._engine.loop.work()
 
     def _schedule_retry(self) -> None:
         """Have the worker threads retry a full batch; without any, retry here once the delay after a failure is over."""

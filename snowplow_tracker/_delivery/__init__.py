@@ -7,11 +7,11 @@ The life of an event
 
     Tracker.track                      pure: builds a dictionary of strings
       -> Emitter.input
-           -> Engine.add               into the store; the queue in memory takes it without a lock
+           -> Engine.add -> Intake.add    into the store; the queue in memory takes it without a lock
                 |
                 |   a full batch, `flush_interval`, a flush, the end of the process
                 v
-         Flushing  or  a worker        a flush waits for what was queued when it began
+         Flushing  or  WorkerLoop      a flush waits for what was queued when it began
            -> Sending.step             a permit; a batch from the store
                 -> Emitter.send_events     (users override it)
                      -> Dispatch           bodies of bounded size; one request, one outcome
@@ -29,7 +29,8 @@ The modules, from the bottom up; imports run in this direction only:
 - `unreported`, `feedback`: drops that no log shows, and log records about delivery that come back as events.
 - `settlement`: one interface for all stores, and what becomes of events.
 - `sending`: a batch and its requests. `flushing`: waiting for it.
-- `threads`, `flush_timer`: worker threads, and the timers that flush and retry.
+- `intake`: into the store.
+- `threads`, `worker_loop`, `flush_timer`: worker threads, what they do, and the timers that flush and retry.
 - `engine`: connects them. An emitter calls the engine; `input`, which is hot, also reads its `core`.
 
 Below them all are `_process.atomic` and `_process.locking`: code that relies on one call being atomic, and locks that an

@@ -14,20 +14,20 @@ from typing import Any, Callable, Optional, cast
 from snowplow_tracker._compat.store_in_use import StoreInUse
 from snowplow_tracker._delivery import unreported
 from snowplow_tracker._delivery.counts import Progress
-from snowplow_tracker._delivery.feedback import is_from_log_record
 from snowplow_tracker._delivery.flushing import AutomaticFlush, Flushing
+from snowplow_tracker._delivery.intake import Intake
 from snowplow_tracker._delivery.retry import RetryPolicy, fresh_random
-from snowplow_tracker._delivery.sender import Owner, Sender, request_seconds
-from snowplow_tracker._delivery.sending import Dispatch, Sending, Step
-from snowplow_tracker._delivery.settlement import Settlement, StoreAccess, in_worker, passes_on
+from snowplow_tracker._delivery.sender import Owner, Sender
+from snowplow_tracker._delivery.sending import Dispatch, Sending
+from snowplow_tracker._delivery.settlement import Settlement, StoreAccess, passes_on
 from snowplow_tracker._delivery.state import Batch, Core, Phase, permit_in_use
-from snowplow_tracker._delivery.stats import DeliveryStats, DropReason, EmitterState
+from snowplow_tracker._delivery.stats import DeliveryStats, EmitterState
 from snowplow_tracker._delivery.threads import Workers
+from snowplow_tracker._delivery.worker_loop import WorkerLoop
 from snowplow_tracker._http.endpoint import redact
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process.clock import monotonic
-from snowplow_tracker._process.event_loops import in_event_loop
 from snowplow_tracker.event_store import EventStore
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
@@ -60,27 +60,42 @@ class Engine:
         random: Callable[[], float] = fresh_random,
         policy: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
     ) -> None:
-        self.flush_interval = flush_interval
         self._owner = owner
         self.sends = sends
         """Whether this process sends."""
-        self._waits = waits
         self._clock = clock
         self._random = random
         self._policy = policy
         self.store: StoreAccess
         """The store."""
-        self._accepts = True
-        self._warned_closed = self._warned_feedback = False
         self._is_finalizing = self._is_collected = False
-        self.workers = Workers(thread_count, self._run, self._wake_all) if thread_count else None
-        background = self.workers is not None
+        background = thread_count > 0
         self.core = Core(policy, clock, random)
         self._settlement = Settlement(self.core, owner, in_background=background)
+        self._intake = Intake(
+            self.core,
+            self._settlement,
+            owner,
+            waits=waits and sends,
+            has_workers=self._has_workers,
+            clock=clock,
+        )
         self._dispatch = Dispatch(self._settlement, in_background=background)
         self._sending = Sending(self.core, self._settlement, self._dispatch, owner, wake=self._wake)
         self._flushing = Flushing(
             self.core, self._sending, self._settlement, owner, look=self._look, wake=self._wake
+        )
+        self.loop = WorkerLoop(
+            self.core,
+            self._sending,
+            self._settlement,
+            owner,
+            flush_interval=flush_interval,
+            look=self._look,
+        )
+        """The work of the worker threads, for a thread of the user that calls `consume`."""
+        self.workers = (
+            Workers(thread_count, self.loop.run, self._wake_all) if thread_count else None
         )
         self.deliver = self._sending.deliver
         """Sends events in requests of bounded size, and settles each: the work of `Emitter.send_events`."""
@@ -106,12 +121,12 @@ class Engine:
         def on_overflow(events: PayloadDictList) -> None:
             engine = reference()
             if engine is not None and not engine.is_collected():
-                engine.overflowed(events)
+                engine._settlement.overflowed(events, queued=True)
 
         def on_lost(count: int, what: str) -> None:
             engine = reference()
             if engine is not None and not engine.is_collected():
-                engine.lost(count, what)
+                engine._settlement.lost(count, what)
 
         earlier: Optional[StoreAccess] = getattr(self, "store", None)
         self.store = self._settlement.store = StoreAccess(
@@ -171,8 +186,9 @@ class Engine:
         was_closed = self.state is EmitterState.CLOSED
         self.core.set_up_locks()  # a function of this thread may still be using it
         core = Core(self._policy, self._clock, self._random)
-        self.core = self._settlement.core = self._sending.core = self._flushing.core = core
-        self._warned_closed = self._warned_feedback = False
+        self.core = self._settlement.core = self._sending.core = core
+        self._flushing.core = self.loop.core = core
+        self._intake.after_fork(core)
         if was_closed:
             core.life = EmitterState.CLOSED
         if self.workers is not None:
@@ -192,7 +208,7 @@ class Engine:
         """Continue after the emitter was collected, because a finalizer tracks with it."""
         self._owner.refer_to(sender)
         self._is_collected = False
-        if self._accepts:
+        if self._intake.accepts:
             self.core.life = EmitterState.ACTIVE
 
     def is_collected(self) -> bool:
@@ -218,32 +234,13 @@ class Engine:
             Whether the caller should flush if the batch is full.
         """
         core = self.core
-        if core.permits_out and self._is_ignored(event):
+        if not self._intake.add(event):
             return False
-        if not self._accepts:
-            self._refuse_closed(event)
-            return False
-        overflowing = core.overflowing
-        try:
-            taken = self.store.add(event)
-        except Exception as error:
-            if passes_on(error):
-                raise
-            logger.exception(
-                "The event store raised an error in add_event(): the event was dropped."
-            )
-            event = self.store.as_returned(event)
-            self._settlement.refuse([event], DropReason.STORE_FAILED)
-            return False
-        if taken is False and not self._add_when_there_is_room(event):
-            self._settlement.overflowed([self.store.as_returned(event)], queued=False)
-        elif overflowing and overflowing == core.overflowing:
-            self._settlement.overflow_ended()  # nothing was dropped for this event
         if core.demand.phase is not Phase.AWAKE:
             self._wake()
         if process_exit.is_exiting:
             self._send_at_the_end()
-        if not self._accepts:  # closed meanwhile: the event would stay in the store
+        if not self._intake.accepts:  # closed meanwhile: the event would stay in the store
             self.abandon()
             return False
         return (
@@ -261,77 +258,6 @@ class Engine:
             if not passes_on(error):
                 self.abandon()
             raise
-
-    def _is_ignored(self, event: PayloadDict) -> bool:
-        """Return whether an event that was tracked during a delivery must not be queued."""
-        permit = permit_in_use(self.core)
-        if permit is None:
-            return False
-        if permit.requeued is not None and event.get("eid") in permit.requeued:
-            return True  # `on_failure` tracks events that are requeued already
-        if is_from_log_record():
-            # An event made from a log record about delivery would cause the next record.
-            first, self._warned_feedback = not self._warned_feedback, True
-            self._settlement.refuse([event], DropReason.FEEDBACK, log=first)
-            return True
-        return False
-
-    def _add_when_there_is_room(self, event: PayloadDict) -> bool:
-        """Make room while the collector accepts events, or wait for it; return whether the event was queued."""
-        core = self.core
-        if (
-            not self._waits
-            or not self.sends
-            or not self.store.refuses_only_when_full
-            or process_exit.is_exiting
-            or permit_in_use(core) is not None
-            or core.lock.is_held_here()
-        ):
-            return False
-        sender = self._owner.get()
-        settled = core.ledger.counts().settled
-        deadline = self._clock() + request_seconds(sender)
-
-        def has_changed() -> bool:
-            return core.breaker.failing or core.ledger.counts().settled != settled
-
-        while not core.breaker.failing and self._accepts:
-            if not self._has_workers():
-                with AutomaticFlush(core, one_batch=True):  # no batch can be fuller
-                    sender.flush()
-            elif in_event_loop():
-                return False
-            else:
-                core.want(1)
-                core.changed.wait(has_changed, deadline - self._clock())
-            try:
-                if self.store.add(event) is not False:
-                    return True
-            except Exception as error:
-                if passes_on(error):
-                    raise
-                return False
-            if core.ledger.counts().settled != settled:
-                settled = core.ledger.counts().settled
-                deadline = self._clock() + request_seconds(sender)
-            elif not self._has_workers() or self._clock() >= deadline:
-                return False
-        return False
-
-    def overflowed(self, events: PayloadDictList) -> None:
-        """Count and report events that the store dropped to make room."""
-        self._settlement.overflowed(events, queued=True)
-
-    def lost(self, count: int, what: str) -> None:
-        """Count events that the store lost."""
-        self._settlement.lost(count, what)
-
-    def _refuse_closed(self, event: PayloadDict) -> None:
-        first, self._warned_closed = not self._warned_closed, True
-        if first:
-            logger.warning("The emitter is closed: events tracked from now on are dropped.")
-        event = self.store.as_returned(event)
-        self._settlement.refuse([event], DropReason.EXIT, "tracked after close()", log=False)
 
     def _wake(self) -> None:
         """Note that there are events. The emitter stays alive until they are settled.
@@ -363,66 +289,8 @@ class Engine:
         empty = self._settlement.is_empty()
         return core.looked(empty=empty, release=partial(process_exit.release, self._owner.get()))
 
-    # Workers
-
     def _has_workers(self) -> bool:
         return self.workers is not None and self.workers.alive()
-
-    def _run(self) -> None:
-        in_worker.set(True)
-        while self.wait_for_work():
-            try:
-                owner = self._owner.get()
-            except ReferenceError:
-                return
-            try:
-                self.work()
-            except BaseException:  # `SystemExit` in a callback would end the thread silently
-                logger.exception("A sending thread was interrupted; it continues.")
-            del owner
-
-    def wait_for_work(self) -> bool:
-        """Wait until there is something to send; return False if the thread has to end."""
-        core = self.core
-        due: Optional[float] = None
-
-        def has_work() -> bool:
-            # An event may have come since `due` was computed.
-            now_due = self._due_in()
-            return self.state is EmitterState.CLOSED or (
-                now_due is not None and (due is None or now_due <= 0)
-            )
-
-        while self.state is not EmitterState.CLOSED:
-            if core is not self.core:
-                return False
-            due = self._due_in()
-            if due is not None and due <= 0:
-                return True
-            core.work.wait(has_work, due)
-        return False
-
-    def _due_in(self) -> Optional[float]:
-        """Return the seconds until there is something to do; None until the next event."""
-        core = self.core
-        interval = 0.0 if self.state is EmitterState.CLOSING else self.flush_interval
-        due = core.demand.due_in(interval, self._clock())
-        if due != 0.0 or not core.breaker.failing:
-            return due
-        return None if core.is_probing else core.breaker.wait(forced=core.demand.forced)
-
-    def work(self) -> None:
-        """Do one round of work of a worker thread."""
-        step = self._sending.step()
-        if step is Step.EMPTY:
-            if not self._look():
-                self.core.pause()
-        elif step.is_sent:
-            rest = self._settlement.size()
-            if not rest:
-                self._look()
-            elif rest >= self._owner.get().batch_size:
-                self.core.want(1)
 
     # Flushing and closing
 
@@ -491,7 +359,7 @@ class Engine:
         if not final:
             self.core.life = EmitterState.ACTIVE
             return self.unsent()
-        self._accepts = False
+        self._intake.accepts = False
         process_exit.release(self._owner.get())
         self.core.set_life(EmitterState.CLOSED)
         core = self.core
@@ -520,6 +388,12 @@ class Engine:
             f" ({reason})" if reason else "",
             f" The store keeps {'it' if count == 1 else 'them'}." if self.store.durable else "",
         )
+
+    def warn_of_rest(self, what: str) -> None:
+        """Warn of all events that are not delivered yet, if this process sends them."""
+        unsent = self.unsent() if self.sends else 0
+        if unsent:
+            self.warn_unsent(what, unsent)
 
     def abandon(self) -> None:
         """Drop the events in a store that is not durable."""

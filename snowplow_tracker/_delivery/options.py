@@ -199,7 +199,7 @@ def is_disabled_by_environment() -> bool:
     """Return whether `SNOWPLOW_DISABLED` switches tracking off. A value that is neither on nor off does not."""
     value = os.environ.get("SNOWPLOW_DISABLED", "").strip().lower()
     if value not in (*SWITCHED_ON, *SWITCHED_OFF):
-        unreported.warn_once(
+        unreported.warn_unless_seen(
             "SNOWPLOW_DISABLED is %.50r, so that events are tracked: 1 switches tracking off, 0 does not.",
             value,
         )

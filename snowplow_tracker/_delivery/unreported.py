@@ -60,7 +60,7 @@ def warn(message: str, *arguments: object, to: logging.Logger = logger) -> None:
         )
 
 
-def warn_once(message: str, *arguments: object, to: logging.Logger = logger) -> None:
+def warn_unless_seen(message: str, *arguments: object, to: logging.Logger = logger) -> None:
     """Call `warn`, unless the process has seen the same message."""
     if parameters.is_first((message % arguments,)):
         warn(message, *arguments, to=to)

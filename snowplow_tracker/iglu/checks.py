@@ -94,7 +94,7 @@ class _Checks:
     def __init__(self, resolver: Optional[Resolver]) -> None:
         self.resolver = resolver
         if resolver is None:
-            unreported.warn_once(
+            unreported.warn_unless_seen(
                 "Events are validated without schemas: only the rules of the tracker protocol are checked. Name the schemas "
                 "with SNOWPLOW_SCHEMAS or Tracker(schemas=...).",
                 to=logger,
@@ -112,7 +112,7 @@ class _Checks:
         resolver, schema = self.resolver, problem.schema
         if not problem.is_missing or resolver is None or resolver.has_vendor(schema):
             return False
-        unreported.warn_once(
+        unreported.warn_unless_seen(
             "%s is not checked: it was not found in %s. %s, to SNOWPLOW_SCHEMAS or Tracker(schemas=...).",
             schema,
             ", ".join(registry.name for registry in resolver.registries),

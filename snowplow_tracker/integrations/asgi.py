@@ -20,7 +20,6 @@ from typing import (
     Dict,
     MutableMapping,
     Optional,
-    cast,
 )
 from urllib.parse import quote
 
@@ -264,9 +263,4 @@ def _send_and_keep(tracker: Tracker) -> None:
     tracker.flush(timeout=sum(getattr(each, "exit_timeout", 2.0) for each in emitters))
     for emitter in emitters:
         if isinstance(emitter, Emitter):
-            engine, store = emitter._engine, cast("Any", emitter.event_store)  # noqa: SLF001
-            if hasattr(store, "_finish_at_exit"):  # it may hold events that Redis does not have yet
-                store._finish_at_exit(store.exit_timeout)  # noqa: SLF001
-            unsent = engine.unsent() if engine.sends else 0
-            if unsent:
-                engine.warn_unsent("The server shuts down", unsent)
+            emitter._finish_and_keep("The server shuts down")  # noqa: SLF001
