@@ -5,6 +5,7 @@ See `Tracker.add_global_contexts` for their possible forms.
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
@@ -84,31 +85,19 @@ class GlobalContexts:
 
     def __init__(self) -> None:
         self._providers: Dict[str, _Provider] = {}
-        self._unnamed = 0
+        self._numbers = itertools.count(1)
 
     def add(self, contexts: Union[Mapping[str, GlobalContext], Iterable[GlobalContext]]) -> None:
-        """Add global contexts. One that has the name of an existing one replaces it.
-
-        Args:
-            contexts: A dictionary of global contexts by name, or a list of them without names.
-
-        Raises:
-            TypeError: A global context has none of the forms of `GlobalContext`.
-            ValueError: A schema rule is invalid.
-        """
+        """Add global contexts, as `Tracker.add_global_contexts` does."""
         providers = dict(self._providers)
-        if isinstance(contexts, Mapping):
-            for name, context in contexts.items():
-                providers[name] = _Provider(name, context)
-        else:
+        if not isinstance(contexts, Mapping):
             if hasattr(contexts, "to_json") or callable(contexts):
                 raise TypeError(
                     "Global contexts must be a list, or a dictionary by name, even for a single one."
                 )
-            for context in contexts:
-                self._unnamed += 1
-                name = f"unnamed {self._unnamed}"
-                providers[name] = _Provider(name, context)
+            contexts = {f"unnamed {next(self._numbers)}": context for context in contexts}
+        for name, context in contexts.items():
+            providers[name] = _Provider(name, context)
         self._providers = providers
 
     def remove(self, names: Iterable[str]) -> None:
@@ -125,12 +114,7 @@ class GlobalContexts:
     def entities_for(
         self, event: Event, json_encoder: Optional[JsonEncoderFunction]
     ) -> List[KeptEntity]:
-        """Return the entities for an event, without those that raise or have no JSON form, which is logged.
-
-        Args:
-            event: The event.
-            json_encoder: Converts objects that JSON cannot represent.
-        """
+        """Return the entities for an event, without those that raise or have no JSON form, which is logged."""
         entities: List[KeptEntity] = []
         for provider in self._providers.values():
             for entity in provider.entities_for(event):
@@ -150,8 +134,7 @@ class _Provider:
 
     def __init__(self, name: str, context: GlobalContext) -> None:
         self.name = name
-        self._filter: Optional[ContextFilter] = None
-        self._rules: Optional[RuleSet] = None
+        self._applies: Callable[[Event], bool] = lambda _: True
         primitives: Any = context
         if isinstance(context, (tuple, list)):
             if len(context) != 2:
@@ -159,29 +142,29 @@ class _Provider:
                     f"The global context {name!r} must be a pair of a condition and entities."
                 )
             condition, primitives = context
-            self._set_condition(condition)
-        self._primitives = [
-            self._kept(primitive)
-            for primitive in (primitives if isinstance(primitives, (tuple, list)) else [primitives])
-        ]
+            self._applies = self._checked_condition(condition)
+        if not isinstance(primitives, (tuple, list)):
+            primitives = [primitives]
+        self._primitives = [self._kept(primitive) for primitive in primitives]
 
-    def _set_condition(self, condition: Any) -> None:
-        if isinstance(condition, RuleSet):
-            self._rules = condition
-        elif isinstance(condition, Mapping):
+    def _checked_condition(self, condition: Any) -> Callable[[Event], bool]:
+        if isinstance(condition, Mapping):
             unknown = set(condition) - {"accept", "reject"}
             if unknown:
                 raise TypeError(
                     f"A rule set has only accept and reject, not {', '.join(sorted(map(str, unknown)))}."
                 )
-            self._rules = RuleSet(condition.get("accept") or (), condition.get("reject") or ())
-        elif callable(condition):
-            self._filter = condition
-        else:
+            condition = RuleSet(condition.get("accept") or (), condition.get("reject") or ())
+        if isinstance(condition, RuleSet):
+            rules = condition
+            return lambda event: rules.matches(event_schema(event))
+        if not callable(condition):
             raise TypeError(
                 f"The condition of the global context {self.name!r} must be a function, a RuleSet or a dictionary, "
                 f"not {type(condition).__name__}."
             )
+        filter_: Callable[[Event], bool] = condition
+        return filter_
 
     def _kept(self, primitive: Any) -> Any:
         if hasattr(primitive, "to_json"):
@@ -196,12 +179,11 @@ class _Provider:
     def entities_for(self, event: Event) -> List[KeptEntity]:
         entities: List[KeptEntity] = []
         try:
-            if self._rules is not None and not self._rules.matches(event_schema(event)):
-                return entities
-            if self._filter is not None and not self._filter(event):
-                return entities
-            for primitive in self._primitives:
-                entities += primitive if isinstance(primitive, tuple) else _made(primitive(event))
+            if self._applies(event):
+                for primitive in self._primitives:
+                    entities += (
+                        primitive if isinstance(primitive, tuple) else _made(primitive(event))
+                    )
         except Exception as error:
             if is_interrupt(error):
                 raise
@@ -237,23 +219,17 @@ def application_entity(
         >>> tracker.add_global_contexts({"application": application_entity(package="shop")})
     """
     if version is None and package is not None:
-        version = _installed_version(package)
+        from importlib import metadata
+
+        try:
+            version = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            raise ValueError(f"package is not installed: {package!r}.") from None
     if not version:
         raise ValueError("version or package must be given.")
     return SelfDescribingJson(
         f"{_SNOWPLOW}/application/jsonschema/1-0-0", {"version": str(version)[:255]}
     )
-
-
-def _installed_version(package: str) -> str:
-    try:
-        from importlib.metadata import PackageNotFoundError, version
-    except ImportError:  # pragma: no cover - every supported Python has it
-        raise ValueError("package cannot be looked up on this Python.") from None
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        raise ValueError(f"package is not installed: {package!r}.") from None
 
 
 def host_entity(schema: str) -> SelfDescribingJson:

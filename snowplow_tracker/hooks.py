@@ -76,15 +76,7 @@ class Pipeline:
         self._after += (hook,)
 
     def before(self, event: Event, tracker: Tracker) -> Optional[Event]:
-        """Run the hooks that may change or drop an event.
-
-        Args:
-            event: The event. It is not changed.
-            tracker: The tracker that tracks it.
-
-        Returns:
-            The event to track, or None if a hook dropped it.
-        """
+        """Run the hooks on copies of an event. Return the event to track, or None if a hook dropped it."""
         hooks = self._before
         if not hooks:
             return event
@@ -129,11 +121,7 @@ class Pipeline:
         return current
 
     def after(self, pairs: PayloadDict) -> None:
-        """Run the hooks after an event was tracked.
-
-        Args:
-            pairs: The parameters that the emitters got. Each hook gets a copy.
-        """
+        """Run the hooks after an event was tracked. Each gets a copy of the parameters that the emitters got."""
         hooks = self._after
         if not hooks:
             return
@@ -154,22 +142,12 @@ class Pipeline:
     def with_global_entities(
         self, items: str, event: Any, json_encoder: Optional[JsonEncoderFunction]
     ) -> str:
-        """Return entities as JSON, with the global ones at the end.
-
-        Args:
-            items: The entities so far, separated by commas.
-            event: The event that gets the entities.
-            json_encoder: Converts objects that JSON cannot represent.
-        """
+        """Return entities, as JSON separated by commas, with the global ones of the event at the end."""
         if self.is_resolved(event):
             return items
         more = self.global_contexts.entities_for(event, json_encoder)
         texts = [entity.text(json_encoder) for entity in more]
         return ", ".join([items, *texts] if items else texts)
-
-    def redact(self, pairs: PayloadDict) -> None:
-        """Apply the redaction rules to a payload."""
-        self.redaction.apply(pairs)
 
     def _count_drop(self) -> None:
         with self._lock:

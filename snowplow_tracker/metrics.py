@@ -97,28 +97,23 @@ def samples(*sources: Union[Tracker, Emitter]) -> List[Sample]:
     found: Dict[Tuple[object, ...], Sample] = {}
     counted = set()
     for source in sources:
-        emitters = getattr(source, "emitters", None)
-        labels: Dict[str, str] = {}
-        if emitters is None:
-            emitters = [source]
-        else:
-            labels["namespace"] = source.get_namespace()  # type: ignore[union-attr]
-        for emitter in emitters:
-            if (id(emitter), *labels.values()) in counted:
+        tracker: Any = source if hasattr(source, "emitters") else None
+        if tracker is None and not hasattr(source, "stats"):
+            raise TypeError(f"sources must be trackers or emitters, got {type(source).__name__}.")
+        labels = {} if tracker is None else {"namespace": tracker.get_namespace()}
+        for emitter in [source] if tracker is None else tracker.emitters:
+            # A user's own emitter may count nothing.
+            if (id(emitter), *labels.values()) in counted or not hasattr(emitter, "stats"):
                 continue
             counted.add((id(emitter), *labels.values()))
-            for sample in _samples_of(emitter, labels, asked=emitter is source):
+            for sample in _samples_of(emitter, labels):
                 key = (sample.family, *sample.labels.items())
                 before = found[key].value if key in found else 0
                 found[key] = sample._replace(value=before + sample.value)
     return list(found.values())
 
 
-def _samples_of(emitter: Any, labels: Dict[str, str], *, asked: bool) -> List[Sample]:
-    if not hasattr(emitter, "stats"):
-        if asked:
-            raise TypeError(f"sources must be trackers or emitters, got {type(emitter).__name__}.")
-        return []  # a user's own emitter, which counts nothing
+def _samples_of(emitter: Any, labels: Dict[str, str]) -> List[Sample]:
     labels = {
         **labels,
         "endpoint": redact(str(getattr(emitter, "endpoint", ""))),
@@ -150,26 +145,22 @@ def prometheus_text(*sources: Union[Tracker, Emitter]) -> str:
     Raises:
         TypeError: A source has no method `stats`, or is a tracker of another package.
     """
-    by_family: Dict[str, List[Sample]] = {}
-    for sample in samples(*sources):
-        by_family.setdefault(sample.family.name, []).append(sample)
+    found = samples(*sources)
     lines: List[str] = []
     for family in FAMILIES:
         name = family.name + ("_total" if family.kind == "counter" else "")
         lines += [f"# HELP {name} {family.meaning}", f"# TYPE {name} {family.kind}"]
         lines += [
             f"{name}{{{_labels(sample.labels)}}} {sample.value}"
-            for sample in by_family.get(family.name, ())
+            for sample in found
+            if sample.family is family
         ]
     return "\n".join(lines) + "\n"
 
 
 def _labels(labels: Dict[str, str]) -> str:
-    return ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    escapes = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+    return ",".join(f'{name}="{value.translate(escapes)}"' for name, value in labels.items())
 
 
 class Reporter:

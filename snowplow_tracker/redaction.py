@@ -116,45 +116,33 @@ class Redaction:
         self._paths: Tuple[Tuple[List[_Step], Redact, Optional[RuleSet]], ...] = ()
 
     def add(self, target: str, action: Redact, schema: Optional[str] = None) -> None:
-        """Add a rule.
-
-        Args:
-            target: The name of a parameter of the protocol, or a JSON path in the data of self-describing events and
-                entities.
-            action: Called with the value; returns the value to send, or None.
-            schema: A schema rule: the path applies only to data of these schemas.
-
-        Raises:
-            TypeError: The action is not a function.
-            ValueError: The target or the schema rule is invalid, or the target is a parameter that an event must have, or
-                that has all of its data or entities.
-        """
+        """Add a rule, as `Tracker.redact` does."""
         if not callable(action):
             raise TypeError(f"action must be a function, not {type(action).__name__}.")
         if not isinstance(target, str) or not target:
             raise ValueError("target must be the name of a parameter or a JSON path.")
-        if not target.startswith("$"):
-            if schema is not None:
-                raise ValueError("schema needs a JSON path as target: a parameter has no schema.")
-            if target not in KNOWN_KEYS:
-                # A rule for an unknown name would remove nothing, and personal data would be sent.
-                raise ValueError(
-                    f"target is {target!r}, which is neither a parameter of the protocol (the user id is 'uid', the"
-                    " IP address 'ip') nor a JSON path (it begins with '$')."
-                )
-            if target in _REQUIRED:
-                raise ValueError(
-                    f"target must not be {target!r}: the pipeline refuses events without it."
-                )
-            if target in _DATA:
-                raise ValueError(
-                    f"target must not be {target!r}, which has all data of an event or of its entities: use a JSON path,"
-                    " such as $.email, or a hook."
-                )
-            self._parameters += ((target, action),)
-        else:
+        if target.startswith("$"):
             rules = None if schema is None else RuleSet(schema)
             self._paths += ((_parsed(target), action, rules),)
+            return
+        if schema is not None:
+            raise ValueError("schema needs a JSON path as target: a parameter has no schema.")
+        if target not in KNOWN_KEYS:
+            # A rule for an unknown name would remove nothing, and personal data would be sent.
+            raise ValueError(
+                f"target is {target!r}, which is neither a parameter of the protocol (the user id is 'uid', the"
+                " IP address 'ip') nor a JSON path (it begins with '$')."
+            )
+        if target in _REQUIRED:
+            raise ValueError(
+                f"target must not be {target!r}: the pipeline refuses events without it."
+            )
+        if target in _DATA:
+            raise ValueError(
+                f"target must not be {target!r}, which has all data of an event or of its entities: use a JSON path,"
+                " such as $.email, or a hook."
+            )
+        self._parameters += ((target, action),)
 
     def apply(self, pairs: PayloadDict) -> None:
         """Redact a payload in place.

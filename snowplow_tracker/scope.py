@@ -31,7 +31,6 @@ from typing import (
     Dict,
     Iterable,
     Iterator,
-    List,
     Mapping,
     Optional,
     Tuple,
@@ -98,13 +97,9 @@ IDENTIFIERS = ("uid", "duid", "tnuid", "nuid", "sid", "vid", "ip")
 """The parameters that identify a person. Anonymous events have none of them."""
 
 # The parameters of a `Subject`, except those of the page, which belong to the event like all others.
-_OF_SUBJECT = frozenset(
-    "p uid duid tnuid sid vid ip ua lang tz res vp cd cs ds cookie".split()  # noqa: SIM905
-)
+_OF_SUBJECT = frozenset("p uid duid tnuid sid vid ip ua lang tz res vp cd cs ds cookie".split())  # noqa: SIM905
 # The tracker sets these for each event: from a scope they would be wrong.
-_RESERVED = frozenset(
-    ("e", "eid", "dtm", "stm", "tv", "tna", "aid", "ue_px", "ue_pr", "cx", "co", "ttm")
-)
+_RESERVED = frozenset("e eid dtm stm tv tna aid ue_px ue_pr cx co ttm".split())  # noqa: SIM905
 
 
 class ScopeState:
@@ -117,21 +112,10 @@ class ScopeState:
         has_more: Whether there is anything besides parameters.
     """
 
-    __slots__ = (
-        "_of_event",
-        "_of_subject",
-        "_text",
-        "anonymous",
-        "entities",
-        "has_more",
-        "pairs",
-    )
+    __slots__ = ("_of_event", "_of_subject", "_text", "anonymous", "entities", "has_more", "pairs")
 
     def __init__(
-        self,
-        pairs: Dict[str, Any],
-        entities: Tuple[KeptEntity, ...],
-        anonymous: Optional[bool],
+        self, pairs: Dict[str, Any], entities: Tuple[KeptEntity, ...], anonymous: Optional[bool]
     ) -> None:
         self.pairs = pairs
         self.entities = entities
@@ -146,10 +130,6 @@ class ScopeState:
 
         A subject overrides the event's own parameters, as in 1.1.0, but a scope does not. So where both the scope and the
         event have a value, the subject gets that of the event.
-
-        Args:
-            subject: The tracker's subject. It is not changed.
-            event: The event, of any type.
         """
         if not self.pairs:
             return subject
@@ -165,12 +145,7 @@ class ScopeState:
         return combined
 
     def fill_in(self, pairs: Dict[str, Any], event: Any) -> None:
-        """Add the parameters that no `Subject` has, unless the event has them.
-
-        Args:
-            pairs: The parameters of the event. They are changed.
-            event: The event, of any type.
-        """
+        """Add the parameters that no `Subject` has to those of an event, unless it has them."""
         event_subject = getattr(event, "event_subject", None) if self._of_event else None
         said = {} if event_subject is None else event_subject.combine_subject(None)
         for name, value in self._of_event.items():
@@ -410,10 +385,9 @@ class Scope:
         """Return this scope combined with the scopes around it."""
         outer = self._outer
         around = None if outer is None else outer._merged()  # noqa: SLF001 - of this class
-        cache = self._cache
-        if cache is not None and cache[0] is self._version and cache[1] is around:
+        version, cache = self._version, self._cache
+        if cache is not None and cache[0] is version and cache[1] is around:
             return cache[2]
-        version = self._version
         merged = self._merge(_NOTHING if around is None else around)
         self._cache = (version, around, merged)
         return merged
@@ -541,43 +515,40 @@ def _chosen(subject: Subject) -> Dict[str, Any]:
 
 def _named(values: Mapping[str, Any]) -> Dict[str, Any]:
     pairs: Dict[str, Any] = {}
-    unknown: List[str] = []
     for name, value in values.items():
         parameter = PARAMETERS.get(name)
         if parameter is None:
-            unknown.append(name)
-        else:
-            _check_value(name, parameter, value)
-            pairs[parameter] = sent_value(parameter, value)
-    if unknown:
-        raise TypeError(
-            f"A scope has no value {', '.join(unknown)}. It has {', '.join(PARAMETERS)}. Use parameters={{...}} "
-            "for other parameters of the protocol."
-        )
+            unknown = ", ".join(each for each in values if each not in PARAMETERS)
+            raise TypeError(
+                f"A scope has no value {unknown}. It has {', '.join(PARAMETERS)}. Use parameters={{...}} "
+                "for other parameters of the protocol."
+            )
+        pairs[parameter] = _checked_value(name, parameter, value)
     return pairs
 
 
-def _check_value(name: str, parameter: str, value: object) -> None:
-    """Check a value, which a message calls by the name that the caller gave."""
-    if value is None or not contracts_enabled():
-        return
-    # Not `isinstance`, which resolves a proxy.
-    if issubclass(type(plain(value)), COLLECTIONS):
-        raise TypeError(f"{name} must be a string, not {type(value).__name__}.")
-    if parameter == "p":
-        try:
-            one_of(value, SUPPORTED_PLATFORMS)
-        except ValueError:
-            raise ValueError(f"{name} {choice_text(SUPPORTED_PLATFORMS, value)}") from None
+def _checked_value(name: str, parameter: str, value: object) -> Any:
+    """Return a value as it is sent, after a check. A message calls it by the name that the caller gave."""
+    if value is not None and contracts_enabled():
+        # Not `isinstance`, which resolves a proxy.
+        if issubclass(type(plain(value)), COLLECTIONS):
+            raise TypeError(f"{name} must be a string, not {type(value).__name__}.")
+        if parameter == "p":
+            try:
+                one_of(value, SUPPORTED_PLATFORMS)
+            except ValueError:
+                raise ValueError(f"{name} {choice_text(SUPPORTED_PLATFORMS, value)}") from None
+    return sent_value(parameter, value)
 
 
 def _checked_parameters(parameters: Mapping[str, Any]) -> Dict[str, Any]:
-    for name in parameters:
+    pairs: Dict[str, Any] = {}
+    for name, value in parameters.items():
         if not isinstance(name, str) or not name:
             raise ValueError(f"parameters has a name that is not a non-empty string: {name!r}.")
         if name in _RESERVED:
             raise ValueError(
                 f"parameters cannot hold {name!r}: the tracker sets it for each event."
             )
-        _check_value(f"{name!r} in parameters", name, parameters[name])
-    return {str(name): sent_value(name, value) for name, value in parameters.items()}
+        pairs[str(name)] = _checked_value(f"{name!r} in parameters", name, value)
+    return pairs

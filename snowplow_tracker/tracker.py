@@ -644,7 +644,7 @@ class Tracker(DeprecatedTracking):
         if scopes is not None and scopes.anonymous:
             remove_identifiers(pairs)
         if pipeline is not None:
-            pipeline.redact(pairs)
+            pipeline.redaction.apply(pairs)
 
     def _call_emitters(self, names: Sequence[str], timeout: Optional[float]) -> None:
         """Call the first of these methods that each emitter has."""

@@ -11,23 +11,15 @@ from snowplow_tracker.typing import JsonEncoderFunction, PayloadDict
 
 
 class KeptEntity:
-    """A copy of an entity: later changes of its data have no effect on events.
-
-    Attributes:
-        schema: The Iglu URI of its schema.
-        data: A copy of its data.
-    """
+    """A copy of an entity: later changes of its data have no effect on events."""
 
     __slots__ = ("_texts", "data", "schema")
 
     def __init__(self, entity: Any) -> None:
-        """Keep a copy of an entity.
-
-        Args:
-            entity: A `SelfDescribingJson`, or another object with a method `to_json`.
+        """Keep a copy of a `SelfDescribingJson`, or of another object with a method `to_json`.
 
         Raises:
-            ValueError: The object has no method `to_json`.
+            ValueError: The object has no such method.
         """
         if not hasattr(entity, "to_json"):
             raise ValueError(
@@ -44,9 +36,6 @@ class KeptEntity:
 
     def text(self, json_encoder: Optional[JsonEncoderFunction]) -> str:
         """Return the entity as JSON. It is encoded once per encoder.
-
-        Args:
-            json_encoder: Converts objects that JSON cannot represent.
 
         Raises:
             TypeError: The data contains a value that JSON cannot represent.

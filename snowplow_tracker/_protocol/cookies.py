@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, Optional, Tuple
 
-from snowplow_tracker._protocol.parameters import canonical_uuid
+from snowplow_tracker._protocol.parameters import MAX_LENGTHS, canonical_uuid
 
-_MAX_ID_LENGTH = 128
 _MAX_INDEX = 2**31 - 1
 
 
@@ -21,12 +20,8 @@ def parse_cookies(header: str) -> Iterator[Tuple[str, str]]:
 def id_cookie_values(cookies: Dict[str, str], prefix: str, suffix: Optional[str]) -> Dict[str, str]:
     """Return the parameters in the id cookie of the JavaScript tracker; none if it contains no domain user id.
 
-    Its name is the prefix, `id`, a dot and a suffix that is a hash of the domain: `_sp_id.1fff`.
-
-    Args:
-        cookies: All cookies by name.
-        prefix: The `cookieName` of the JavaScript tracker.
-        suffix: The part after the dot. None: the most recently used cookie.
+    Its name is the prefix, `id`, a dot and a suffix that is a hash of the domain: `_sp_id.1fff`. Without a suffix, it is
+    the most recently used cookie.
     """
     start = f"{prefix}id."
     if suffix is not None:
@@ -41,13 +36,12 @@ def id_cookie_values(cookies: Dict[str, str], prefix: str, suffix: Optional[str]
 def parse_id_cookie(value: str) -> Dict[str, str]:
     """Return the valid parameters in an id cookie.
 
-    Args:
-        value: Separated by dots, it contains the domain user id, its time of creation, the number of the visit, the
-            current time, the time of the previous visit, and the session id; newer versions add more.
+    Separated by dots, it contains the domain user id, its time of creation, the number of the visit, the current time,
+    the time of the previous visit, and the session id; newer versions add more.
     """
     parts = _parts(value)
     values: Dict[str, str] = {}
-    if 0 < len(parts[0]) <= _MAX_ID_LENGTH and parts[0].isprintable():
+    if 0 < len(parts[0]) <= MAX_LENGTHS["duid"] and parts[0].isprintable():
         values["duid"] = parts[0]
     if len(parts) > 2 and _is_number(parts[2]) and int(parts[2]) <= _MAX_INDEX:
         values["vid"] = str(int(parts[2]))

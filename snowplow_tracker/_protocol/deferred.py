@@ -26,23 +26,12 @@ _takers: List[Any] = []
 
 
 class Envelope:
-    """The envelope of the protocol around self-describing data.
+    """The envelope of the protocol around self-describing data, in one of two parameters: as base64 or as plain JSON.
 
     It is always the same, so it is added to the JSON as a string, without encoding it.
-
-    Attributes:
-        encoded_name: The parameter that holds base64.
-        plain_name: The parameter that holds plain JSON.
     """
 
     def __init__(self, schema: str, encoded_name: str, plain_name: str) -> None:
-        """Create an envelope.
-
-        Args:
-            schema: Its schema, which needs no escapes.
-            encoded_name: The parameter for base64.
-            plain_name: The parameter for plain JSON.
-        """
         self.encoded_name = encoded_name
         self.plain_name = plain_name
         self._before = f'{{"schema": "{schema}", "data": '
@@ -52,9 +41,9 @@ class Envelope:
         """Add the parameter for data that is JSON already.
 
         Args:
-            pairs: The parameters to add it to.
+            pairs: The parameters. They are changed.
             json: The data.
-            encode_base64: Whether it is sent as base64.
+            encode_base64: Whether to encode it as base64.
             defer: Whether envelope and base64 are deferred until the value is read.
         """
         if encode_base64:
@@ -64,13 +53,7 @@ class Envelope:
             pairs[self.plain_name] = f"{self._before}{json}}}"
 
     def extend(self, pairs: PayloadDict, items: str, *, encode_base64: bool, defer: bool) -> None:
-        """Add items to the list in the envelope, or create an envelope with a list of them.
-
-        Args:
-            pairs: The parameters. They are changed.
-            items: The items as JSON, separated by commas.
-            encode_base64: Whether to encode a new list as base64.
-            defer: Whether envelope and base64 are deferred until the value is read.
+        """Add items, as JSON separated by commas, to the list in the envelope, or `put` a list of them.
 
         Raises:
             ValueError: The existing value is not such an envelope.
@@ -81,32 +64,25 @@ class Envelope:
                 pairs[name] = b"%b, %b]" % (value[:-1], items.encode())
                 return
             if value:
-                pairs[name] = self._extended(value, items, encoded=name == self.encoded_name)
+                is_encoded = name == self.encoded_name
+                envelope = loads(from_base64(value) if is_encoded else str(value))
+                envelope["data"] += loads(f"[{items}]")
+                text = dumps(envelope)
+                pairs[name] = to_base64(text.encode()) if is_encoded else text
                 return
         self.put(pairs, f"[{items}]", encode_base64=encode_base64, defer=defer)
 
     def change(self, pairs: PayloadDict, function: Callable[[str], str]) -> None:
-        """Replace the data in the envelope, if there is one.
-
-        Args:
-            pairs: The parameters. They are changed.
-            function: Called with the data as JSON; returns the new data.
-        """
+        """Replace the data in the envelope, if there is one, by what the function makes of it, both as JSON."""
         for name in (self.encoded_name, self.plain_name):
             value = pairs.get(name)
             if type(value) is bytes and value.startswith(_MARK):
                 pairs[name] = _MARK + function(value[1:].decode()).encode()
             elif value:
-                text = from_base64(value).decode() if name == self.encoded_name else str(value)
-                data = function(dumps(loads(text)["data"]))
-                self.put(pairs, data, encode_base64=name == self.encoded_name, defer=False)
-
-    def _extended(self, value: Any, items: str, *, encoded: bool) -> str:
-        text = from_base64(value).decode() if encoded else str(value)
-        envelope = loads(text)
-        envelope["data"] += loads(f"[{items}]")
-        text = dumps(envelope)
-        return to_base64(text.encode()) if encoded else text
+                is_encoded = name == self.encoded_name
+                envelope = loads(from_base64(value) if is_encoded else str(value))
+                data = function(dumps(envelope["data"]))
+                self.put(pairs, data, encode_base64=is_encoded, defer=False)
 
     def complete(self, value: Any) -> Any:
         """Return the complete value of a deferred one, and any other value unchanged."""

@@ -13,7 +13,7 @@ from functools import lru_cache
 from json import JSONEncoder
 from json import encoder as _stdlib
 from sys import getrecursionlimit
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Generator, Iterable, List, Optional, Tuple
 
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._protocol.text import (
@@ -273,33 +273,32 @@ def _list_form(values: Any) -> List[object]:
         return list(values)
 
 
-class _Open:
-    """A container that is being copied."""
-
-    def __init__(self, copied: List[Any], copy: Any, items: Iterator[Tuple[str, Any, Any]]) -> None:
-        self.copied = copied  # the container, and the objects it was converted from: held, so that no id is reused
-        self.copy = copy
-        self.items = items
-        self.step = ""
-
-
 class _Mending:
     """Copies data to a form that JSON can represent, or raises an error with the problem and its place.
 
-    It uses no recursion, so that the maximum depth does not depend on the free stack.
+    A container is copied by a generator that asks for the copies of its items. So there is no recursion, and the maximum
+    depth does not depend on the free stack.
     """
 
     def __init__(self, json_encoder: Optional[JsonEncoderFunction], name: str) -> None:
         self._default = _json_form if json_encoder is None else _asking(json_encoder)
-        self._name = name
-        self._open: List[_Open] = []
-        self._inside: Set[int] = set()
+        self._path = [name]
+        # The containers, and the objects they were converted from, by id: held, so that no id is reused.
+        self._inside: Dict[int, object] = {}
 
     def mended(self, data: object) -> object:
+        running = [self._copying(data)]
+        copy: object = None
         try:
-            copy = self._copy(data)
-            while self._open:
-                self._go_on(self._open[-1])
+            while running:
+                try:
+                    item = running[-1].send(copy)
+                except StopIteration as end:
+                    running.pop()
+                    copy = end.value
+                else:
+                    running.append(self._copying(item))
+                    copy = None
         except RecursionError as error:
             if is_interrupt(error):
                 raise
@@ -307,41 +306,41 @@ class _Mending:
             return copy
         raise self._too_deep()
 
-    def _go_on(self, container: _Open) -> None:
-        """Copy the next item of a container, or close it."""
-        for step, key, item in container.items:
-            container.step = step
-            if isinstance(container.copy, dict):
+    def _copying(self, value: Any) -> Generator[object, object, object]:
+        """Return the JSON form of a value. It yields the items of a container, and is sent their copies."""
+        entered = []
+        copy: Any = None
+        while value is not None and not isinstance(value, (str, int, float)):
+            self._enter(value)
+            entered.append(value)
+            if isinstance(value, (dict, list, tuple)):
+                break
+            value = self._form(value)
+        if isinstance(value, dict):
+            copy = {}
+            for key, item in value.items():
+                self._path.append(f".{key}" if isinstance(key, str) else f"[{key!r:.50}]")
                 mended_key = self._key(key)
-                container.copy[mended_key] = self._copy(item)
-            else:
-                container.copy.append(self._copy(item))
-            if self._open[-1] is not container:
-                return
-        self._open.pop()
-        self._inside.difference_update(map(id, container.copied))
+                copy[mended_key] = yield item
+                self._path.pop()
+        elif isinstance(value, (list, tuple)):
+            copy = []
+            for index, item in enumerate(value):
+                self._path.append(f"[{index}]")
+                copy.append((yield item))
+                self._path.pop()
+        else:
+            copy = self._scalar(value)
+        for each in entered:
+            del self._inside[id(each)]
+        return copy
 
-    def _copy(self, value: Any) -> object:
-        """Return the JSON form of a value. A container is opened, and filled later."""
-        copied: List[Any] = []
-        while True:
-            mended: object = value
-            if value is None or isinstance(value, str):
-                pass
-            elif isinstance(value, int):
-                if value.bit_length() > _MAX_BITS:
-                    raise ValueError(f"{self._where()}: an integer of more than 4,000 digits.")
-            elif isinstance(value, float):
-                mended = value if math.isfinite(value) else None
-            else:
-                copied.append(value)
-                self._enter(value)
-                if isinstance(value, (dict, list, tuple)):
-                    return self._opened(copied)
-                value = self._form(value)
-                continue
-            self._inside.difference_update(map(id, copied))
-            return mended
+    def _scalar(self, value: Any) -> object:
+        if isinstance(value, float) and not math.isfinite(value):
+            return None
+        if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+            raise ValueError(f"{self._where()}: an integer of more than 4,000 digits.")
+        return value
 
     def _enter(self, value: Any) -> None:
         if id(value) in self._inside:
@@ -350,14 +349,7 @@ class _Mending:
             )
         if len(self._inside) >= MAX_DEPTH:
             raise self._too_deep()
-        self._inside.add(id(value))
-
-    def _opened(self, copied: List[Any]) -> object:
-        value = copied[-1]
-        copy: Any = {} if isinstance(value, dict) else []
-        items = _dict_items(value) if isinstance(value, dict) else _list_items(value)
-        self._open.append(_Open(copied, copy, items))
-        return copy
+        self._inside[id(value)] = value
 
     def _form(self, value: Any) -> object:
         try:
@@ -389,18 +381,8 @@ class _Mending:
         return ValueError(f"{self._where()}: nested too deeply for JSON.")
 
     def _where(self) -> str:
-        path = self._name + "".join(container.step for container in self._open)
+        path = "".join(self._path)
         return path if len(path) <= 200 else f"{path[:120]}…{path[-60:]}"
-
-
-def _dict_items(value: Dict[Any, Any]) -> Iterator[Tuple[str, Any, Any]]:
-    for key, item in value.items():
-        yield f".{key}" if isinstance(key, str) else f"[{key!r:.50}]", key, item
-
-
-def _list_items(value: Sequence[Any]) -> Iterator[Tuple[str, Any, Any]]:
-    for index, item in enumerate(value):
-        yield f"[{index}]", index, item
 
 
 def _a(noun: str) -> str:

@@ -66,14 +66,7 @@ _warned: Set[Tuple[str, ...]] = set()
 def warn_once(
     kind: Tuple[str, ...], message: str, *arguments: object, to: logging.Logger = logger
 ) -> None:
-    """Log a warning, unless one of the same kind was logged before.
-
-    Args:
-        kind: The identity of the warning, such as a parameter and its problem.
-        message: The message, as for `logging`.
-        *arguments: Its arguments.
-        to: The logger, if the warning is not about an event.
-    """
+    """Log a warning, unless one of the same kind, such as a parameter and its problem, was logged before."""
     if is_first(kind):
         to.warning("%s (logged once)", message % arguments)
 
@@ -84,6 +77,10 @@ def is_first(kind: Tuple[str, ...]) -> bool:
         return False
     _warned.add(kind)
     return True
+
+
+def _warn_of_refusal(name: str, kind: str, problem: str, *arguments: object) -> None:
+    warn_once((name, kind), f"%s {problem}: %s.", name, *arguments, _REFUSED)
 
 
 def add(pairs: PayloadDict, name: str, value: Any) -> None:
@@ -97,9 +94,7 @@ def add(pairs: PayloadDict, name: str, value: Any) -> None:
 def sent_value(name: str, value: Any) -> Any:
     """Return the value of a parameter in the form in which it is sent, or None to leave it out.
 
-    Args:
-        name: The parameter, such as `"uid"`.
-        value: Its value. A lazy one is kept until its event is tracked.
+    A lazy one is kept until its event is tracked.
     """
     # fast path: plain numbers that fit anywhere.
     if type(value) is int and -(2**31) <= value < 2**31 and name not in _TIMES:
@@ -130,14 +125,8 @@ def _check_length(name: str, value: str) -> None:
         return
     length = len(value.encode("utf-16-le", "surrogatepass")) // 2
     if length > limit:
-        warn_once(
-            (name, "long"),
-            "%s has %d characters (UTF-16 code units), but the pipeline allows %d: %s.",
-            name,
-            length,
-            limit,
-            _REFUSED,
-        )
+        problem = "has %d characters (UTF-16 code units), but the pipeline allows %d"
+        _warn_of_refusal(name, "long", problem, length, limit)
 
 
 def _number(name: str, value: Any) -> Any:
@@ -145,18 +134,12 @@ def _number(name: str, value: Any) -> Any:
         if name == "cd":  # the only one that may be any string
             _check_length(name, value)
         elif value and not _is_number(value, whole=name in _INTEGERS):
-            warn_once(
-                (name, "string"), "%s is %.50r, which is no number: %s.", name, value, _REFUSED
-            )
+            _warn_of_refusal(name, "string", "is %.50r, which is no number", value)
         return value
     number = _as_number(value)
     if number is None:
-        warn_once(
-            (name, type_name(value)),
-            "%s is of type %s, which is no number.",
-            name,
-            type_name(value),
-        )
+        kind = type_name(value)
+        warn_once((name, kind), "%s is of type %s, which is no number.", name, kind)
         return note(value)
     if type(number) is int and number.bit_length() > _MAX_BITS:
         warn_once((name, "digits"), "%s is left out, since it has more than 4,000 digits.", name)
@@ -177,13 +160,9 @@ def _number(name: str, value: Any) -> Any:
     except OverflowError:
         whole = str(number)
     if type(whole) is not int:
-        warn_once(
-            (name, "fraction"), "%s is %s, which is no whole number: %s.", name, number, _REFUSED
-        )
+        _warn_of_refusal(name, "fraction", "is %s, which is no whole number", number)
     elif not -(2**31) <= whole < 2**31:
-        warn_once(
-            (name, "large"), "%s is %s, which takes more than 32 bits: %s.", name, whole, _REFUSED
-        )
+        _warn_of_refusal(name, "large", "is %s, which takes more than 32 bits", whole)
     return whole
 
 
@@ -249,10 +228,6 @@ def _int(number: Any) -> int:
 def pixels(value: Any, name: str) -> Any:
     """Return a length in pixels as a whole number. Fractions of pixels, as in zoomed browsers, are rounded.
 
-    Args:
-        value: The number.
-        name: The name of the value in the message.
-
     Raises:
         ValueError: The value is not a number.
     """
@@ -298,7 +273,7 @@ _HEXADECIMAL: FrozenSet[str] = frozenset("0123456789abcdefABCDEF")
 def _uuid(name: str, value: Any) -> Any:
     canonical = canonical_uuid(value)
     if canonical is None and value and type(value) is str:
-        warn_once((name, "uuid"), "%s is %.50r, which is no UUID: %s.", name, value, _REFUSED)
+        _warn_of_refusal(name, "uuid", "is %.50r, which is no UUID", value)
     return canonical or note(value)
 
 
@@ -331,24 +306,13 @@ _MAX_ORIGINS = 4
 
 
 def check_url(name: str, url: str) -> None:
-    """Warn of a URL that the pipeline cannot parse.
-
-    Args:
-        name: The parameter.
-        url: The URL, which is not changed.
-    """
+    """Warn of a URL that the pipeline cannot parse."""
     global recent_origins
     if url.startswith(recent_origins):
         return
     problem = _url_problem(url)
     if problem is not None:
-        warn_once(
-            (name, "url", problem),
-            "%s is a URL with %s, which does not parse: %s.",
-            name,
-            problem,
-            _REFUSED,
-        )
+        _warn_of_refusal(name, problem, "is a URL with %s, which does not parse", problem)
         return
     end = url.find("/", 8) + 1
     if end:
@@ -386,20 +350,15 @@ _MAX_SCHEMAS = 1_000
 
 
 def check_schema(schema: Any) -> None:
-    """Warn of a schema that the pipeline cannot look up, unless it was already checked.
-
-    Args:
-        schema: Its URI, which is not changed.
-    """
+    """Warn of a schema that the pipeline cannot look up, unless it was already checked."""
     if schema in known_schemas or type(schema) is not str or not schema:
         return
     if not re.fullmatch(SCHEMA_URI, schema):
-        warn_once(
-            ("schema",),
-            "schema is %.100r, but must be iglu:vendor/name/format/version, such as "
-            "iglu:com.acme/order/jsonschema/1-0-0: %s.",
+        _warn_of_refusal(
+            "schema",
+            "form",
+            "is %.100r, but must be iglu:vendor/name/format/version, such as iglu:com.acme/order/jsonschema/1-0-0",
             schema,
-            _REFUSED,
         )
     if len(known_schemas) >= _MAX_SCHEMAS:
         known_schemas.clear()
@@ -417,31 +376,23 @@ def milliseconds(value: Any, name: str = "true_timestamp") -> Optional[int]:
         value: A number, a `datetime`, a `date`, an ISO 8601 string, or an equivalent of numpy or pandas.
         name: The name of the value in the warning.
     """
+    kind = type_name(value)
     try:
         found = _time(value)
     except _TIME_ERRORS as error:
         if is_interrupt(error):
             raise
+        problem = str(value) if isinstance(value, float) else "no point in time"
         warn_once(
-            (
-                name,
-                type_name(value),
-                str(value) if isinstance(value, float) else "no point in time",
-            ),
+            (name, kind, problem),
             "%s is left out, since it is no point in time: %.50r.",
             name,
             value,
         )
         return None
     if found is None:
-        warn_once(
-            (name, type_name(value)),
-            "%s is left out, since it is of type %s.",
-            name,
-            type_name(value),
-        )
-        return None
-    if not _MIN_TIME <= found <= _MAX_TIME:
+        warn_once((name, kind), "%s is left out, since it is of type %s.", name, kind)
+    elif not _MIN_TIME <= found <= _MAX_TIME:
         warn_once(
             (name, "range"),
             "%s is left out, since it is outside the years 1 to 9999, for which %s: %.50r.",

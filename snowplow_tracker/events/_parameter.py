@@ -100,11 +100,7 @@ def parameters_of(event_type: type) -> Iterator[Tuple[str, Parameter[Any]]]:
 
 
 def required_string(value: str, name: str) -> str:
-    """Return a required string after a check.
-
-    Args:
-        value: The string, or an object that counts as one, as in `contracts.non_empty_string`.
-        name: The name of the value in the message.
+    """Return a required string, or an object that counts as one, after a check.
 
     Raises:
         ValueError: The string is empty, or is not a string.

@@ -129,9 +129,9 @@ class Event(ValueObject):
                 if type(value) is not str or not 0 < len(value) < LONG:
                     del pairs[name]
                     protocol.add(pairs, name, value)
-        self._start(pairs, event_subject, context, true_timestamp)
-        if event_id is not None or created_timestamp is not None or parameters is not None:
-            self._set_options(event_id, created_timestamp, parameters)
+        self._start(
+            pairs, event_subject, context, true_timestamp, event_id, created_timestamp, parameters
+        )
 
     def _start(
         self,
@@ -139,6 +139,9 @@ class Event(ValueObject):
         event_subject: Optional[Subject],
         context: Optional[List[SelfDescribingJson]],
         true_timestamp: Timestamp,
+        event_id: Optional[str] = None,
+        created_timestamp: Timestamp = None,
+        parameters: Optional[Mapping[str, Any]] = None,
     ) -> None:
         """Initialize the event with pairs that need no conversion. It keeps the dictionary itself."""
         self.__payload = None
@@ -151,15 +154,10 @@ class Event(ValueObject):
         else:
             self.context = context
         self.true_timestamp = true_timestamp
-
-    def _set_options(
-        self,
-        event_id: Optional[str],
-        created_timestamp: Timestamp,
-        parameters: Optional[Mapping[str, Any]],
-    ) -> None:
-        self.event_id = event_id
-        self.created_timestamp = created_timestamp
+        if event_id is not None:
+            self.event_id = event_id
+        if created_timestamp is not None:
+            self.created_timestamp = created_timestamp
         if parameters is not None:
             _check_parameters(parameters)
             own = self.payload.nv_pairs

@@ -78,6 +78,6 @@ class PageView(Event):
                 pairs["refr"] = referrer
             else:
                 protocol.add(pairs, "refr", referrer)
-        self._start(pairs, event_subject, context, true_timestamp)
-        if event_id is not None or created_timestamp is not None or parameters is not None:
-            self._set_options(event_id, created_timestamp, parameters)
+        self._start(
+            pairs, event_subject, context, true_timestamp, event_id, created_timestamp, parameters
+        )

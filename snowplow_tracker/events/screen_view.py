@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from operator import attrgetter
 from typing import Any, ClassVar, Dict, List, Mapping, Optional
 
@@ -30,7 +31,7 @@ __all__ = [
     "non_empty_string",
 ]
 
-_OF_SCREEN = attrgetter("screen_view_properties")
+_property = partial(Parameter[Optional[str]], pairs_of=attrgetter("screen_view_properties"))
 
 
 class ScreenView(Event):
@@ -43,25 +44,13 @@ class ScreenView(Event):
 
     SCHEMA: ClassVar[str] = f"{MOBILE_SCHEMA_PATH}/screen_view/{SCHEMA_TAG}/1-0-0"
 
-    id_ = Parameter[Optional[str]](
-        "id", "The id of the screen, a UUID.", non_empty=True, pairs_of=_OF_SCREEN
-    )
-    name = Parameter[Optional[str]](
-        "name", "The human-readable name of the screen.", non_empty=True, pairs_of=_OF_SCREEN
-    )
-    type = Parameter[Optional[str]]("type", "The type of the screen.", pairs_of=_OF_SCREEN)
-    previous_name = Parameter[Optional[str]](
-        "previousName", "The name of the previous screen.", pairs_of=_OF_SCREEN
-    )
-    previous_id = Parameter[Optional[str]](
-        "previousId", "The id of the previous screen, a UUID.", pairs_of=_OF_SCREEN
-    )
-    previous_type = Parameter[Optional[str]](
-        "previousType", "The type of the previous screen.", pairs_of=_OF_SCREEN
-    )
-    transition_type = Parameter[Optional[str]](
-        "transitionType", "The type of the transition between the screens.", pairs_of=_OF_SCREEN
-    )
+    id_ = _property("id", "The id of the screen, a UUID.", non_empty=True)
+    name = _property("name", "The human-readable name of the screen.", non_empty=True)
+    type = _property("type", "The type of the screen.")
+    previous_name = _property("previousName", "The name of the previous screen.")
+    previous_id = _property("previousId", "The id of the previous screen, a UUID.")
+    previous_type = _property("previousType", "The type of the previous screen.")
+    transition_type = _property("transitionType", "The type of the transition between the screens.")
 
     def __init__(
         self,

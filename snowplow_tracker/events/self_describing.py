@@ -57,10 +57,10 @@ class SelfDescribing(Event):
             ValueError: `event_json` is not a `SelfDescribingJson`, the context is not a list of
                 them, the id is not a UUID, or the time of creation is not a time.
         """
-        # fast path: these pairs need no conversion.
-        self._start({"e": "ue"}, event_subject, context, true_timestamp)
-        if event_id is not None or created_timestamp is not None or parameters is not None:
-            self._set_options(event_id, created_timestamp, parameters)
+        pairs = {"e": "ue"}  # fast path: it needs no conversion
+        self._start(
+            pairs, event_subject, context, true_timestamp, event_id, created_timestamp, parameters
+        )
         self.event_json = event_json
 
     @property

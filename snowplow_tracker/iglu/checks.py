@@ -59,11 +59,9 @@ def checker(
         ValueError: `validate` has an unknown value, or a folder does not exist.
         SchemaExtraMissingError: Schemas are given, and `jsonschema` is not installed.
     """
-    mode = (
-        validate
-        if validate is not None
-        else os.environ.get("SNOWPLOW_VALIDATE", "").strip().lower()
-    )
+    mode = validate
+    if mode is None:
+        mode = os.environ.get("SNOWPLOW_VALIDATE", "").strip().lower()
     if mode in {"", "off", "0"}:
         return None
     if mode not in MODES:

@@ -100,17 +100,13 @@ class _Rule(NamedTuple):
 
 def _checking(cls: type, write: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a `to_data` that checks the attributes of its class first."""
-    rules: List[_Rule] = []
-    is_read = False
+    # Read when they are needed: the constants of the module may be defined after the class.
+    rules = functools.lru_cache(maxsize=None)(functools.partial(_rules, cls))
 
     @functools.wraps(write)
     def to_data(self: TypedData) -> Any:
-        nonlocal is_read
-        if not is_read:
-            rules[:] = _rules(cls)
-            is_read = True
         if contracts_enabled():
-            for rule in rules:
+            for rule in rules():
                 # A constructor of a subclass may keep an argument under another name.
                 if hasattr(self, rule.name):
                     _check(cls, rule, getattr(self, rule.name))
@@ -178,7 +174,7 @@ def _test_of_type(node: ast.expr, module: object) -> _Test:
         return lambda value: hasattr(value, "to_data")
     if not isinstance(node, ast.Subscript):
         return _something
-    *_, item = getattr(_index(node), "elts", [_index(node)])
+    *_, item = _arguments(node)
     test = _test_of(list(_alternatives(item)), module)
     if _name(node.value) in ("dict", "Dict"):
         return lambda value: isinstance(value, Mapping) and all(map(test, value.values()))
@@ -217,8 +213,7 @@ def _is_one_of(choices: Tuple[Any, ...], value: object) -> bool:
 def _choices(node: ast.expr, module: object) -> Tuple[Any, ...]:
     """Return the values of a `Literal`, which may have a name in the module."""
     if isinstance(node, ast.Subscript) and _name(node.value) == "Literal":
-        choices = ast.literal_eval(_index(node))
-        return choices if isinstance(choices, tuple) else (choices,)
+        return tuple(map(ast.literal_eval, _arguments(node)))
     found: Any = getattr(module, _name(node), None)
     return found.__args__ if getattr(found, "__origin__", None) is Literal else ()
 
@@ -229,8 +224,7 @@ def _alternatives(node: ast.expr) -> Iterator[ast.expr]:
         yield from _alternatives(node.left)
         yield from _alternatives(node.right)
     elif isinstance(node, ast.Subscript) and _name(node.value) in ("Optional", "Union"):
-        index = _index(node)
-        for each in index.elts if isinstance(index, ast.Tuple) else [index]:
+        for each in _arguments(node):
             yield from _alternatives(each)
         if _name(node.value) == "Optional":
             yield ast.Constant(None)
@@ -238,9 +232,11 @@ def _alternatives(node: ast.expr) -> Iterator[ast.expr]:
         yield node
 
 
-def _index(node: ast.Subscript) -> ast.expr:
+def _arguments(node: ast.Subscript) -> List[ast.expr]:
+    """Return what stands between the brackets of a type."""
     # Python 3.8 has a node around it.
-    return getattr(node.slice, "value", node.slice) if sys.version_info < (3, 9) else node.slice
+    index = getattr(node.slice, "value", node.slice) if sys.version_info < (3, 9) else node.slice
+    return index.elts if isinstance(index, ast.Tuple) else [index]
 
 
 def _name(node: ast.expr) -> str:

@@ -18,6 +18,7 @@ import warnings
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from functools import lru_cache
 from importlib import import_module
 from ipaddress import IPv4Address, IPv6Address
 from typing import (
@@ -262,11 +263,9 @@ def _problem(error: Any, uri: str) -> Problem:
         return inner._replace(
             message=f"{inner.message} (the closest of {len(wanted)} alternatives)"
         )
-    words = _WORDS.get(str(keyword))
-    message = words(wanted, found) if words else str(error.message)[:300]
-    return Problem(
-        path, f"{message}, not {_shown(found)}" if words else message, found, wanted, uri
-    )
+    words = _words(str(keyword), wanted, found)
+    message = f"{words}, not {_shown(found)}" if words else str(error.message)[:300]
+    return Problem(path, message, found, wanted, uri)
 
 
 def _closest(errors: List[Any]) -> Any:
@@ -283,48 +282,41 @@ def _closest(errors: List[Any]) -> Any:
     return min(by_alternative.values(), key=distance)[0]
 
 
-def _type_words(wanted: Any, _found: Any) -> str:
-    names = [wanted] if isinstance(wanted, str) else list(wanted)
-    with_articles = [
-        name if name == "null" else f"{'an' if name[:1] in 'aeiou' else 'a'} {name}"
-        for name in map(str, names)
-    ]
-    return f"must be {' or '.join(with_articles)}"
-
-
-def _enum_words(wanted: Any, _found: Any) -> str:
-    shown = [_shown(each) for each in wanted[:10]]
-    more = f" and {len(wanted) - 10} more" if len(wanted) > 10 else ""
-    return f"must be one of {', '.join(shown)}{more}"
-
-
-_PLURALS = {"character": "characters", "item": "items", "property": "properties"}
-
-
-def _size_words(limit: str, wanted: Any, unit: str, found: Any) -> str:
-    units = unit if wanted == 1 else _PLURALS[unit]
-    return f"must have {limit} {wanted} {units} (it has {len(found)})"
-
-
-_WORDS: Dict[str, Callable[[Any, Any], str]] = {
-    "type": _type_words,
-    "enum": _enum_words,
-    "minimum": lambda wanted, _: f"must be at least {wanted}",
-    "maximum": lambda wanted, _: f"must be at most {wanted}",
-    "multipleOf": lambda wanted, _: f"must be a multiple of {wanted}",
-    "maxLength": lambda wanted, found: _size_words("at most", wanted, "character", found),
-    "minLength": lambda wanted, found: _size_words("at least", wanted, "character", found),
-    "maxItems": lambda wanted, found: _size_words("at most", wanted, "item", found),
-    "minItems": lambda wanted, found: _size_words("at least", wanted, "item", found),
-    "maxProperties": lambda wanted, found: _size_words("at most", wanted, "property", found),
-    "minProperties": lambda wanted, found: _size_words("at least", wanted, "property", found),
-    "uniqueItems": lambda _, __: "must not have an item twice",
-    "pattern": lambda wanted, _: f"must match {wanted}",
-    "format": lambda wanted, _: f"must be of the format {wanted}",
-    "not": lambda _, __: "must not match what the schema excludes",
-    "anyOf": lambda _, __: "must match one of the alternatives",
-    "oneOf": lambda _, __: "must match exactly one of the alternatives",
+_WORDS = {
+    "minimum": "must be at least {}",
+    "maximum": "must be at most {}",
+    "multipleOf": "must be a multiple of {}",
+    "uniqueItems": "must not have an item twice",
+    "pattern": "must match {}",
+    "format": "must be of the format {}",
+    "not": "must not match what the schema excludes",
+    "anyOf": "must match one of the alternatives",
+    "oneOf": "must match exactly one of the alternatives",
 }
+_UNITS = {
+    "Length": ("character", "characters"),
+    "Items": ("item", "items"),
+    "Properties": ("property", "properties"),
+}
+
+
+def _words(keyword: str, wanted: Any, found: Any) -> str:
+    """Return what a keyword of a schema wants, or nothing for an unknown keyword."""
+    if keyword == "type":
+        names = [wanted] if isinstance(wanted, str) else list(wanted)
+        return f"must be {' or '.join(_with_article(str(name)) for name in names)}"
+    if keyword == "enum":
+        more = f" and {len(wanted) - 10} more" if len(wanted) > 10 else ""
+        return f"must be one of {', '.join(map(_shown, wanted[:10]))}{more}"
+    one, many = _UNITS.get(keyword[3:], ("", ""))
+    if one:
+        limit = "at most" if keyword[:3] == "max" else "at least"
+        return f"must have {limit} {wanted} {one if wanted == 1 else many} (it has {len(found)})"
+    return _WORDS.get(keyword, "").format(wanted)
+
+
+def _with_article(name: str) -> str:
+    return name if name == "null" else f"{'an' if name[:1] in 'aeiou' else 'a'} {name}"
 
 
 def _shown(value: Any) -> str:
@@ -420,7 +412,6 @@ def _error(message: str) -> Any:
     return jsonschema.ValidationError(message)
 
 
-_expressions: Dict[str, Optional[re.Pattern[str]]] = {}
 _JAVA_CLASSES = {
     "Alpha": "a-zA-Z",
     "Digit": "0-9",
@@ -433,26 +424,19 @@ _JAVA_CLASSES = {
 }
 
 
+@lru_cache(maxsize=10_000)
 def _expression(pattern: str) -> Optional[re.Pattern[str]]:
     """Return a Java expression in Python's syntax, or `None`, with a warning, if there is none."""
-    if pattern not in _expressions:
-        expression = None
-        try:
-            with warnings.catch_warnings():
-                # "Possible nested set": classes that differ in Java are reported below.
-                warnings.simplefilter("error", FutureWarning)
-                expression = re.compile(_as_python(pattern), re.ASCII)
-        except (re.error, FutureWarning, OverflowError, RecursionError) as error:
-            unreported.warn(
-                "The pattern %r is not checked: Python cannot read it (%s)",
-                pattern,
-                error,
-                to=logger,
-            )
-        if len(_expressions) > 10_000:
-            _expressions.clear()
-        _expressions[pattern] = expression
-    return _expressions[pattern]
+    try:
+        with warnings.catch_warnings():
+            # "Possible nested set": classes that differ in Java are reported below.
+            warnings.simplefilter("error", FutureWarning)
+            return re.compile(_as_python(pattern), re.ASCII)
+    except (re.error, FutureWarning, OverflowError, RecursionError) as error:
+        unreported.warn(
+            "The pattern %r is not checked: Python cannot read it (%s)", pattern, error, to=logger
+        )
+        return None
 
 
 def _as_python(pattern: str) -> str:
@@ -501,36 +485,28 @@ def _is_date_time(text: str) -> bool:
     if match is None or int(match[3] or 0) > 23 or int(match[4] or 0) > 59:
         return False
     # A leap second is a time.
-    return _parses(f"{match[1]} {re.sub(':60$', ':59', match[2])}", "%Y-%m-%d %H:%M:%S")
+    text = f"{match[1]} {re.sub(':60$', ':59', match[2])}"
+    return _parses(datetime.strptime, text, "%Y-%m-%d %H:%M:%S")
 
 
-def _parses(text: str, form: str) -> bool:
+def _parses(parser: Callable[..., object], *arguments: str) -> bool:
     try:
-        datetime.strptime(text, form)  # noqa: DTZ007 - only checks whether it can be parsed
+        parser(*arguments)
     except ValueError:
         return False
     return True
 
 
-def _is_address(kind: Callable[[str], object]) -> Callable[[str], bool]:
-    def check(text: str) -> bool:
-        try:
-            kind(text)
-        except ValueError:
-            return False
-        return "%" not in text
-
-    return check
-
-
 _FORMATS: Dict[str, Callable[[str], bool]] = {
     "date-time": _is_date_time,
-    "date": lambda text: bool(_DATE.fullmatch(text)) and _parses(text, "%Y-%m-%d"),
+    "date": lambda text: (
+        bool(_DATE.fullmatch(text)) and _parses(datetime.strptime, text, "%Y-%m-%d")
+    ),
     "time": lambda text: bool(_TIME.fullmatch(text)),
     "email": lambda text: bool(_EMAIL.fullmatch(text)),
     "hostname": lambda text: bool(_HOSTNAME.fullmatch(text)),
-    "ipv4": _is_address(IPv4Address),
-    "ipv6": _is_address(IPv6Address),
+    "ipv4": lambda text: _parses(IPv4Address, text),
+    "ipv6": lambda text: "%" not in text and _parses(IPv6Address, text),
     "uri": lambda text: bool(_URI.fullmatch(text)),
     "uuid": lambda text: bool(_UUID.fullmatch(text)),
 }

@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._protocol.cookies import id_cookie_values, parse_cookies
+from snowplow_tracker._protocol.parameters import MAX_LENGTHS
 from snowplow_tracker.events import PageView
 from snowplow_tracker.integrations.errors import check_tracker, track_exception
 from snowplow_tracker.scope import Scope, ScopeState
@@ -77,12 +78,6 @@ TRACKED = "snowplow_tracker.exception"
 
 logger = logging.getLogger("snowplow_tracker.integrations")
 
-# Limits of the pipeline: if a value is longer, the whole event fails.
-_MAX_USERAGENT = 1000
-_MAX_URL = 10000
-_MAX_LANGUAGE = 255
-_MAX_NETWORK_ID = 128
-
 _MAPPED_PREFIX = 96  # the length of ::ffff:0:0/96, the network of IPv4-mapped addresses
 
 _SITE = r"[A-Za-z][A-Za-z0-9+.-]*://(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
@@ -118,18 +113,18 @@ class IncomingRequest(Protocol):
         """Return the URL of the request, with the scheme from a trusted proxy if it is not None."""
 
 
+_RequestValues = Tuple[Dict[str, Any], Optional[bool]]
+"""The parameters of a request, and whether its events are anonymous; None if it does not tell."""
+
+
 class RequestScope(Scope):
     """The scope of one request. The request is read when its first event is tracked."""
 
-    def __init__(self, load: Callable[[], Tuple[Dict[str, Any], Optional[bool]]]) -> None:
-        """Create the scope of a request.
-
-        Args:
-            load: Reads the request; returns parameters, and whether its events are anonymous.
-        """
+    def __init__(self, load: Callable[[], _RequestValues]) -> None:
+        """Create the scope of a request. It is read by `load`."""
         super().__init__()
-        self._load: Optional[Callable[[], Tuple[Dict[str, Any], Optional[bool]]]] = load
-        self._loaded: Tuple[Dict[str, Any], Optional[bool]] = ({}, None)
+        self._load: Optional[Callable[[], _RequestValues]] = load
+        self._loaded: _RequestValues = ({}, None)
         self._loading_in: Optional[int] = None
 
     def _merge(self, around: ScopeState) -> ScopeState:
@@ -143,13 +138,9 @@ class RequestScope(Scope):
             finally:
                 self._loading_in = None
         pairs, anonymous = self._loaded
-        if self._anonymous is not None:
-            anonymous = self._anonymous
         if anonymous is None:
             anonymous = around.anonymous
-        return ScopeState(
-            {**around.pairs, **pairs, **self._pairs}, around.entities + self._entities, anonymous
-        )
+        return super()._merge(ScopeState({**around.pairs, **pairs}, around.entities, anonymous))
 
 
 class RequestTracking:
@@ -196,13 +187,7 @@ class RequestTracking:
     def track_page_view(
         self, request: IncomingRequest, status: int, content_type: Optional[str]
     ) -> None:
-        """Track the view of a page, if the response is one. Call it inside the scope of the request.
-
-        Args:
-            request: The request.
-            status: The status of the response.
-            content_type: The `Content-Type` of the response.
-        """
+        """Track the view of a page, if the response is one. Call it inside the scope of the request."""
         if not 200 <= status < 300 or not (content_type or "").startswith("text/html"):
             return
         if request.method in ("HEAD", "OPTIONS"):  # nobody sees a page
@@ -224,13 +209,13 @@ class RequestTracking:
         if self.tracker is not None and self.tracks_exceptions:
             track_exception(self.tracker, error, is_fatal=False)
 
-    def _values(self, request: IncomingRequest) -> Tuple[Dict[str, Any], Optional[bool]]:
+    def _values(self, request: IncomingRequest) -> _RequestValues:
         """Return the parameters of a request, and whether its events are anonymous."""
         options = self._options
         anonymous = self._asks_for_anonymity(request)
         values: Dict[str, Any] = {}
         if options["useragent"]:
-            values["ua"] = _cut(request.header("user-agent"), _MAX_USERAGENT)
+            values["ua"] = (request.header("user-agent") or "")[: MAX_LENGTHS["ua"]]
         if options["language"]:
             values["lang"] = _first_language(request.header("accept-language"))
         if options["page"]:
@@ -256,7 +241,7 @@ class RequestTracking:
                 values.update(id_cookie_values(cookies, prefix, suffix))
             if network_cookie:
                 network_id = cookies.get(network_cookie, "")
-                if len(network_id) <= _MAX_NETWORK_ID and network_id.isprintable():
+                if len(network_id) <= MAX_LENGTHS["tnuid"] and network_id.isprintable():
                     values["tnuid"] = network_id
         if options["user_id"] is not None:
             user_id = _guarded("user_id", options["user_id"], request.raw)
@@ -370,10 +355,6 @@ def _plain_address(text: Optional[str]) -> Optional[str]:
     return str(getattr(known, "ipv4_mapped", None) or known)
 
 
-def _cut(text: Optional[str], length: int) -> Optional[str]:
-    return text[:length] if text else None
-
-
 def _usable_url(url: Optional[str]) -> Optional[str]:
     """Return a URL that the pipeline accepts, or None: with any other URL the whole event would fail."""
     if not url:
@@ -384,9 +365,9 @@ def _usable_url(url: Optional[str]) -> Optional[str]:
             return None
         place, mark, fragment = parts.group(2).partition("#")
         url = f"{parts.group(1)}{_quoted(place)}{mark}{_quoted(fragment)}"
-    if len(url) > _MAX_URL:
+    if len(url) > MAX_LENGTHS["url"]:
         url = url.partition("?")[0]
-    return url if len(url) <= _MAX_URL else None
+    return url if len(url) <= MAX_LENGTHS["url"] else None
 
 
 def _quoted(place: str) -> str:
@@ -399,10 +380,9 @@ def _first_language(header: Optional[str]) -> Optional[str]:
     best_quality = 0.0
     for part in (header or "")[:1000].split(","):
         tag, _, parameters = part.partition(";")
-        tag = tag.strip()
         quality = _quality(parameters)
-        if quality > best_quality and _LANGUAGE.fullmatch(tag):
-            best, best_quality = tag, quality
+        if quality > best_quality and _LANGUAGE.fullmatch(tag.strip()):
+            best, best_quality = tag.strip(), quality
             if quality >= 1:
                 break
     return best

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from typing import Any, Callable, TypeVar
+from concurrent.futures import Future
+from typing import Callable, TypeVar
 
 _Result = TypeVar("_Result")
 
@@ -18,29 +19,17 @@ async def in_thread(function: Callable[[], _Result]) -> _Result:
     Args:
         function: Called in the current context. It continues if the caller is cancelled.
     """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[_Result] = loop.create_future()
+    future: Future[_Result] = Future()
+    future.set_running_or_notify_cancel()
     context = contextvars.copy_context()
-
-    def settle(method: Callable[[Any], None], outcome: Any) -> None:
-        if not future.done():
-            method(outcome)
 
     def run() -> None:
         try:
             result = context.run(function)
         except BaseException as error:  # noqa: BLE001 - the caller raises it
-            _call_in_loop(loop, settle, future.set_exception, error)
+            future.set_exception(error)
         else:
-            _call_in_loop(loop, settle, future.set_result, result)
+            future.set_result(result)
 
     threading.Thread(target=run, name="snowplow-await", daemon=True).start()
-    return await future
-
-
-def _call_in_loop(loop: asyncio.AbstractEventLoop, *call: Any) -> None:
-    try:
-        loop.call_soon_threadsafe(*call)
-    except RuntimeError:
-        # The loop is closed: no caller is waiting.
-        return
+    return await asyncio.wrap_future(future)

@@ -156,7 +156,7 @@ class SnowplowMiddleware:
 
 
 class ASGIRequest:
-    """A request of ASGI."""
+    """A request of ASGI, as `IncomingRequest` describes it."""
 
     __slots__ = ("_headers", "raw")
 
@@ -166,17 +166,14 @@ class ASGIRequest:
 
     @property
     def peer(self) -> Optional[str]:
-        """The IP address of the peer of the connection."""
         client = self.raw.get("client")
         return client[0] if client else None
 
     @property
     def method(self) -> Optional[str]:
-        """The HTTP method."""
         return self.raw.get("method")
 
     def header(self, name: str) -> Optional[str]:
-        """Return a header by its lower-case name. Several with the same name are joined as in HTTP."""
         headers = self._headers
         if headers is None:
             headers = {}
@@ -191,7 +188,6 @@ class ASGIRequest:
         return headers.get(name)
 
     def url(self, scheme: Optional[str]) -> Optional[str]:
-        """Return the URL of the request."""
         scope = self.raw
         own_scheme = scope.get("scheme") or "http"
         if scheme is not None:

@@ -161,7 +161,6 @@ class DjangoRequest(WSGIRequest):
         self.raw = request
 
     def url(self, scheme: Optional[str]) -> Optional[str]:
-        """Return the URL of the request."""
         meta = self._environ
         host = meta.get("HTTP_HOST") or f"{meta.get('SERVER_NAME')}:{meta.get('SERVER_PORT')}"
         return f"{scheme or self.raw.scheme}://{host}{self.raw.get_full_path()}"

@@ -238,13 +238,12 @@ def _place(trace: Optional[TracebackType]) -> Dict[str, Any]:
     """Return the place where an exception was raised."""
     if trace is None:
         return {}
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    code = trace.tb_frame.f_code
-    module = trace.tb_frame.f_globals.get("__name__")
+    *_, (frame, line) = traceback.walk_tb(trace)
+    code = frame.f_code
+    module = frame.f_globals.get("__name__")
     name = getattr(code, "co_qualname", code.co_name)
     return {
         "className": f"{module}.{name}" if module else name,
         "fileName": code.co_filename[-_MAX_NAME:],
-        "lineNumber": trace.tb_lineno,
+        "lineNumber": line,
     }

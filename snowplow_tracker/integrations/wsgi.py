@@ -99,7 +99,7 @@ class SnowplowMiddleware:
 
 
 class WSGIRequest:
-    """A request of WSGI."""
+    """A request of WSGI, as `IncomingRequest` describes it."""
 
     __slots__ = ("_environ", "raw")
 
@@ -109,21 +109,17 @@ class WSGIRequest:
 
     @property
     def peer(self) -> Optional[str]:
-        """The IP address of the peer of the connection."""
         return self._environ.get("REMOTE_ADDR")
 
     @property
     def method(self) -> Optional[str]:
-        """The HTTP method."""
         return self._environ.get("REQUEST_METHOD")
 
     def header(self, name: str) -> Optional[str]:
-        """Return a header by its lower-case name."""
         value = self._environ.get(_environ_name(name))
         return value if isinstance(value, str) else None
 
     def url(self, scheme: Optional[str]) -> Optional[str]:
-        """Return the URL of the request."""
         environ = self._environ
         scheme = scheme or environ.get("wsgi.url_scheme") or "http"
         host = environ.get("HTTP_HOST")

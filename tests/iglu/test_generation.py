@@ -111,7 +111,7 @@ def test_names_of_long_enumerations_do_not_clash(tmp_path):
 
 def test_numbers_in_names_are_in_the_order_of_linters(tmp_path):
     """Linters want 10 after 9, and would change a module that `--check` then finds out of date."""
-    module = imported(made(tmp_path, *[{"type": "object"}] * 12).text, tmp_path / "numbers.py")
+    module = imported(made(tmp_path, *[{"type": "object"}] * 12).text, tmp_path / "numbered.py")
     assert module.__all__ == ["Made", *(f"Made{number}" for number in range(1, 12))]
 
 

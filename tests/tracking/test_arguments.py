@@ -162,6 +162,15 @@ def test_an_id_among_the_pairs_is_respected():
     assert emitter.payloads[0]["dtm"] == 5
 
 
+def test_an_option_leaves_the_id_and_the_time_among_the_pairs():
+    """An event with an id or a time of creation among its pairs keeps them, whatever other option it has."""
+    pairs = {"e": "pv", "eid": ID, "dtm": 1_700_000_000_000}
+    event = Event(pairs, parameters={"tr_id": "7"})
+    assert (event.event_id, event.created_timestamp) == (ID, 1_700_000_000_000)
+    event = Event(pairs, created_timestamp=1_600_000_000_000)
+    assert (event.event_id, event.created_timestamp) == (ID, 1_600_000_000_000)
+
+
 def test_the_path_to_what_has_no_json_form():
     """The error names the entity or event, the path in its data, and the type with its module."""
     entities = [BODY, SelfDescribingJson("iglu:b", {"items": [1, 2, 3, {"when": Unknown()}]})]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from typing import (
     Any,
@@ -167,9 +166,8 @@ class _Reader:
         self._schema = schema
         self._taken = taken
         self._model = ClassModel(name, key=key)
-        self._by_node: Dict[int, ClassModel] = {}
-        self._kept: List[Any] = []
-        """Nodes that were made here, and must live as long as `_by_node`, which knows them by identity."""
+        self._by_node: Dict[int, Tuple[Any, ClassModel]] = {}
+        """By the identity of a node: the node, which is held so that no other gets its identity, and its class."""
         self._by_ref: Dict[str, Hint] = {}
         self._open_refs: List[str] = []
         self._nodes = 0
@@ -180,7 +178,7 @@ class _Reader:
         node = self._one_object(node)
         kinds = _kinds(node)
         if "object" in kinds or not kinds:
-            self._fill(self._model, node, 0, open_by_default=not _dict(node, "properties"))
+            self._fill(self._model, node, 0)
         else:
             hint = self._hint(node, self._model.name, 0)
             name = "items" if kinds == ["array"] else "value"
@@ -193,16 +191,12 @@ class _Reader:
         if self._nodes > _MAX_NODES:
             raise UnusableSchemaError("it is too large, or its references multiply")
 
-    def _fill(
-        self, model: ClassModel, node: Dict[str, Any], depth: int, *, open_by_default: bool
-    ) -> None:
+    def _fill(self, model: ClassModel, node: Dict[str, Any], depth: int) -> None:
         properties = _dict(node, "properties")
-        required = [each for each in _list(node, "required") if isinstance(each, str)]
+        required = _required(node)
         # A property that is required and not described may be anything.
         properties = {**properties, **{key: {} for key in required if key not in properties}}
-        model.additional = self._additional(
-            node, model.name, depth, open_by_default=open_by_default
-        )
+        model.additional = self._additional(node, model.name, depth)
         names = property_names(properties, additional=model.additional is not None)
         model.properties = [
             Property(
@@ -215,10 +209,9 @@ class _Reader:
             for key, each in properties.items()
         ]
 
-    def _additional(
-        self, node: Dict[str, Any], name: str, depth: int, *, open_by_default: bool
-    ) -> Optional[Hint]:
-        allowed = node.get("additionalProperties", open_by_default)
+    def _additional(self, node: Dict[str, Any], name: str, depth: int) -> Optional[Hint]:
+        # A schema that names properties seldom means that there may be others, where it does not say so.
+        allowed = node.get("additionalProperties", not _dict(node, "properties"))
         hints = [
             self._hint(each, f"{name}_value", depth + 1)
             for each in _dict(node, "patternProperties").values()
@@ -237,8 +230,8 @@ class _Reader:
         if isinstance(ref, str):
             if ref in self._open_refs:
                 # An object that holds itself is found by `_object`; a list that holds itself has no name.
-                target = self._by_node.get(id(self._target(ref)))
-                return ANY if target is None else Object(target)
+                known = self._by_node.get(id(self._target(ref)))
+                return ANY if known is None else Object(known[1])
             if ref not in self._by_ref:
                 self._open_refs.append(ref)
                 segment = ref.rsplit("/", 1)[-1].strip("#") or "object"
@@ -246,8 +239,7 @@ class _Reader:
                 self._by_ref[ref] = self._hint(self._target(ref), named, depth + 1)
                 self._open_refs.pop()
             return self._by_ref[ref]
-        origin = id(node)
-        node = self._flat(node)
+        origin, node = node, self._flat(node)
         if "enum" in node:
             literal = _literals(node)
             if literal is not None:
@@ -257,7 +249,7 @@ class _Reader:
             return _union([self._hint(each, name, depth + 1) for each in alternatives])
         return _union([self._of_kind(kind, node, name, depth, origin) for kind in _kinds(node)])
 
-    def _of_kind(self, kind: str, node: Dict[str, Any], name: str, depth: int, origin: int) -> Hint:
+    def _of_kind(self, kind: str, node: Dict[str, Any], name: str, depth: int, origin: Any) -> Hint:
         if kind in _SCALARS:
             return Plain(_SCALARS[kind])
         if kind == "array":
@@ -272,19 +264,17 @@ class _Reader:
         if kind == "object":
             if _dict(node, "properties"):
                 return Object(self._object(node, name, depth, origin))
-            value = self._additional(node, name, depth, open_by_default=True)
-            return DictOf(ANY if value is None else value)
+            return DictOf(self._additional(node, name, depth) or ANY)
         return ANY
 
-    def _object(self, node: Dict[str, Any], name: str, depth: int, origin: int) -> ClassModel:
-        model = self._by_node.get(origin)
-        if model is None:
-            model = ClassModel(unique(class_name(name), self._taken))
-            model.description = _text(node.get("description"))
-            self._by_node[origin] = model
-            self._kept.append(node)
-            self._model.nested.append(model)
-            self._fill(model, node, depth + 1, open_by_default=False)
+    def _object(self, node: Dict[str, Any], name: str, depth: int, origin: Any) -> ClassModel:
+        if id(origin) in self._by_node:
+            return self._by_node[id(origin)][1]
+        model = ClassModel(unique(class_name(name), self._taken))
+        model.description = _text(node.get("description"))
+        self._by_node[id(origin)] = (origin, model)
+        self._model.nested.append(model)
+        self._fill(model, node, depth + 1)
         return model
 
     def _flat(self, node: Any, seen: FrozenSet[int] = frozenset()) -> Dict[str, Any]:
@@ -300,7 +290,6 @@ class _Reader:
         flat = {name: value for name, value in node.items() if name != "allOf"}
         for each in node["allOf"]:
             flat = _both(flat, self._flat(each, seen))
-        self._kept.append(flat)
         return flat
 
     def _alternatives(self, node: Dict[str, Any]) -> List[Dict[str, Any]]:
@@ -312,9 +301,7 @@ class _Reader:
                 if not _says_a_type(rest):
                     # As they are, so that an object that is referred to stays one class.
                     return [each for each in node[name] if isinstance(each, dict)]
-                both = [_both(branch, rest) for branch in branches]
-                self._kept.extend(both)
-                return both
+                return [_both(branch, rest) for branch in branches]
         return []
 
     def _one_object(
@@ -336,10 +323,10 @@ class _Reader:
                     known.append(each)
         required = [
             key
-            for key in _list(branches[0], "required")
-            if all(key in _list(branch, "required") for branch in branches)
+            for key in _required(branches[0])
+            if all(key in _required(branch) for branch in branches)
         ]
-        merged = {
+        merged: Dict[str, Any] = {
             **{name: value for name, value in node.items() if name not in {"anyOf", "oneOf"}},
             "type": "object",
             "properties": {
@@ -350,7 +337,6 @@ class _Reader:
         }
         if any(branch.get("additionalProperties") is not False for branch in branches):
             merged.setdefault("additionalProperties", not properties)
-        self._kept.append(merged)
         return merged
 
     def _target(self, ref: str) -> Any:
@@ -362,11 +348,7 @@ class _Reader:
             name = step.replace("~1", "/").replace("~0", "~")
             if isinstance(node, dict) and name in node:
                 node = node[name]
-            elif (
-                isinstance(node, list)
-                and re.fullmatch("[0-9]{1,6}", name)
-                and int(name) < len(node)
-            ):
+            elif isinstance(node, list) and name in map(str, range(len(node))):
                 node = node[int(name)]
             else:
                 return {}
@@ -385,9 +367,7 @@ def _both(one: Dict[str, Any], other: Dict[str, Any]) -> Dict[str, Any]:
             elif each != {}:
                 properties[key] = {"allOf": [each, known]}
         both["properties"] = properties
-    required = [*_list(other, "required"), *_list(one, "required")]
-    if required:
-        both["required"] = list(dict.fromkeys(each for each in required if isinstance(each, str)))
+    both["required"] = list(dict.fromkeys([*_required(other), *_required(one)]))
     kinds, others = _kinds(one), _kinds(other)
     if kinds and others:
         shared = [
@@ -410,9 +390,7 @@ def _union(hints: List[Hint]) -> Hint:
         members.remove(Plain("int"))  # a type checker accepts an int for a float
     literals = [each for each in members if isinstance(each, LiteralOf)]
     if len(literals) > 1:
-        values: List[Union[str, int, bool]] = []
-        for literal in literals:
-            values += literal.values
+        values = [value for literal in literals for value in literal.values]
         at = members.index(literals[0])
         members = [each for each in members if not isinstance(each, LiteralOf)]
         members.insert(at, LiteralOf(_distinct(values)))
@@ -450,10 +428,16 @@ def _distinct(values: Sequence[Any]) -> Tuple[Any, ...]:
 
 
 def _is_kind(value: Any, kind: str) -> bool:
-    if kind in {"integer", "number"}:
-        allowed = (int,) if kind == "integer" else (int, float)
-        return isinstance(value, allowed) and not isinstance(value, bool)
-    known = {"string": str, "boolean": bool, "array": list, "object": dict, "null": type(None)}
+    if isinstance(value, bool):
+        return kind == "boolean"
+    known: Dict[str, Any] = {
+        "string": str,
+        "integer": int,
+        "number": (int, float),
+        "array": list,
+        "object": dict,
+        "null": type(None),
+    }
     return isinstance(value, known.get(kind, ()))
 
 
@@ -481,6 +465,10 @@ def _dict(node: Dict[str, Any], name: str) -> Dict[str, Any]:
 def _list(node: Dict[str, Any], name: str) -> List[Any]:
     value = node.get(name)
     return value if isinstance(value, list) else []
+
+
+def _required(node: Dict[str, Any]) -> List[str]:
+    return [each for each in _list(node, "required") if isinstance(each, str)]
 
 
 def _text(value: Any) -> str:

@@ -7,43 +7,24 @@ import re
 import unicodedata
 from typing import Dict, Iterable, List, Set
 
+from snowplow_tracker.iglu import typed
+
+# The attributes of the base classes, and the names that generated methods use.
 _TAKEN_PROPERTIES = frozenset(
-    {
-        # The attributes of the base classes (a test compares them), and the names that generated methods use.
-        "additional",
-        "build_payload",
-        "context",
-        "created_timestamp",
-        "data",
-        "event_id",
-        "event_json",
-        "event_subject",
-        "payload",
-        "schema",
-        "self",
-        "super",
-        "to_data",
-        "to_json",
-        "to_string",
-        "true_timestamp",
-    }
+    {*dir(typed.TypedEventOrEntity), *dir(typed.SpecifiedEvent), "additional", "self", "super"}
 )
 _TAKEN_CLASSES = frozenset(
     {
+        *typed.__all__,
         "Any",
         "ClassVar",
         "False",
         "Literal",
         "None",
         "SelfDescribingJson",
-        "SpecifiedEvent",
         "Subject",
         "Timestamp",
         "True",
-        "TypedData",
-        "TypedEntity",
-        "TypedEvent",
-        "TypedEventOrEntity",
     }
 )
 _MAX_LENGTH = 80
@@ -53,11 +34,7 @@ def property_names(keys: Iterable[str], *, additional: bool) -> Dict[str, str]:
     """Return a parameter name for each key of an object.
 
     A key that is such a name already keeps it, whatever the others are called; of keys whose names clash,
-    the later ones get a number.
-
-    Args:
-        keys: The keys, in the order of the schema.
-        additional: Whether the class has a parameter `additional` of its own.
+    the later ones get a number. The class may have a parameter `additional` of its own.
     """
     keys = list(keys)
     taken: Set[str] = set(_TAKEN_PROPERTIES if additional else _TAKEN_PROPERTIES - {"additional"})

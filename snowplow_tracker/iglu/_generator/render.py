@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from typing import Iterator, List, Mapping, Optional, Sequence, Set
+from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Set
 
 from snowplow_tracker.iglu._generator.model import (
     ANY,
@@ -52,13 +52,7 @@ def module_text(
     bases: Mapping[str, str],
     specifications: Mapping[str, Specification],
 ) -> str:
-    """Return the module.
-
-    Args:
-        classes: The classes of the schemas.
-        bases: For the name of each of them, the name of its base.
-        specifications: The event specifications by the names of classes.
-    """
+    """Return the module. The names of the base classes, and event specifications, are found by the names of classes."""
     writer = _Writer()
     blocks: List[str] = []
     for model in classes:
@@ -127,17 +121,20 @@ class _Writer:
         is_event = base not in {"TypedData", "TypedEntity"}
         before: List[str] = []
         parameters = list(self._parameters(model, before))
-        lines = [f"class {model.name}({base}):", *_docstring(model, is_event=is_event)]
-        if constants:
-            lines += ["", *(f"{_INDENT}{line}" for line in constants)]
-        lines += ["", *self._constructor(model, parameters, is_event=is_event)]
-        lines += ["", *self._to_data(model)]
+        body = [
+            *_docstring(model, is_event=is_event),
+            *(["", *constants] if constants else []),
+            "",
+            *self._constructor(model, parameters, is_event=is_event),
+            "",
+            *self._to_data(model),
+        ]
+        lines = [f"class {model.name}({base}):", *_indented(body)]
         aliases = "".join(f"{line}\n" for line in before)
         return (f"{aliases}\n\n" if aliases else "") + "\n".join(lines) + "\n"
 
     def _parameters(self, model: ClassModel, before: List[str]) -> Iterator[str]:
-        ordered = sorted(model.properties, key=lambda each: not each.required)
-        for each in ordered:
+        for each in _ordered(model):
             hint, default = each.hint, ""
             if not each.required:
                 hint, default = _optional(hint), " = None"
@@ -152,7 +149,10 @@ class _Writer:
 
     def _constructor(
         self, model: ClassModel, parameters: List[str], *, is_event: bool
-    ) -> Iterator[str]:
+    ) -> List[str]:
+        body = [f"self.{each.name} = {each.name}" for each in model.properties]
+        if model.additional is not None:
+            body.append("self.additional = additional")
         if is_event:
             self._events = True
             parameters = [
@@ -161,56 +161,36 @@ class _Writer:
                 "context: list[SelfDescribingJson] | None = None,",
                 "true_timestamp: Timestamp = None,",
             ]
-        if parameters:
-            yield f"{_INDENT}def __init__("
-            yield f"{_INDENT * 2}self,"
-            yield f"{_INDENT * 2}*,"
-            for each in parameters:
-                yield f"{_INDENT * 2}{each}"
-            yield f"{_INDENT}) -> None:"
-        else:
-            yield f"{_INDENT}def __init__(self) -> None:"
-        body = [f"self.{each.name} = {each.name}" for each in model.properties]
-        if model.additional is not None:
-            body.append("self.additional = additional")
-        if is_event:
             body.insert(0, "super().__init__(event_subject, context, true_timestamp)")
-        for line in body or ["pass"]:
-            yield f"{_INDENT * 2}{line}"
+        signature = ["def __init__(self) -> None:"]
+        if parameters:
+            signature = ["def __init__(", *_indented(["self,", "*,", *parameters]), ") -> None:"]
+        return [*signature, *_indented(body or ["pass"])]
 
-    def _to_data(self, model: ClassModel) -> Iterator[str]:
+    def _to_data(self, model: ClassModel) -> List[str]:
         if model.is_value:
             (only,) = model.properties
-            result = ANY if _holds_objects(only.hint) else only.hint
-            yield f"{_INDENT}def to_data(self) -> {self._written(result)}:"
-            yield f"{_INDENT * 2}return {self._converted(only.hint, f'self.{only.name}')}"
-            return
+            result = self._written(ANY if _holds_objects(only.hint) else only.hint)
+            value = self._converted(only.hint, f"self.{only.name}")
+            return [f"def to_data(self) -> {result}:", f"{_INDENT}return {value}"]
         self._typing.add("Any")
-        yield f"{_INDENT}def to_data(self) -> dict[str, Any]:"
-        others = [each for each in model.properties if not each.required]
-        start = []
+        always, sometimes = [], []
         if model.additional is not None:
-            start.append(f"**({self._converted(model.additional, 'self.additional or {}')}),")
-        start += [
-            f"{_quoted(each.key)}: {self._converted(each.hint, f'self.{each.name}')},"
-            for each in model.properties
-            if each.required
-        ]
-        if start:
-            yield f"{_INDENT * 2}data: dict[str, Any] = {{"
-            for line in start:
-                yield f"{_INDENT * 3}{line}"
-            yield f"{_INDENT * 2}}}"
-        elif others:
-            yield f"{_INDENT * 2}data: dict[str, Any] = {{}}"
+            always.append(f"**({self._converted(model.additional, 'self.additional or {}')}),")
+        for each in model.properties:
+            value = self._converted(each.hint, f"self.{each.name}")
+            if each.required:
+                always.append(f"{_quoted(each.key)}: {value},")
+            else:
+                sometimes.append(f"if self.{each.name} is not None:")
+                sometimes.append(f"{_INDENT}data[{_quoted(each.key)}] = {value}")
+        if always:
+            body = ["data: dict[str, Any] = {", *_indented(always), "}", *sometimes, "return data"]
+        elif sometimes:
+            body = ["data: dict[str, Any] = {}", *sometimes, "return data"]
         else:
-            yield f"{_INDENT * 2}return {{}}"
-            return
-        for each in others:
-            attribute = f"self.{each.name}"
-            yield f"{_INDENT * 2}if {attribute} is not None:"
-            yield f"{_INDENT * 3}data[{_quoted(each.key)}] = {self._converted(each.hint, attribute)}"
-        yield f"{_INDENT * 2}return data"
+            body = ["return {}"]
+        return ["def to_data(self) -> dict[str, Any]:", *_indented(body)]
 
     def _converted(self, hint: Hint, value: str) -> str:
         if not _holds_objects(hint):
@@ -253,48 +233,55 @@ class _Writer:
         return Plain(name)
 
 
-def _docstring(model: ClassModel, *, is_event: bool) -> Iterator[str]:
+def _ordered(model: ClassModel) -> List[Property]:
+    """Return the properties, the required ones first."""
+    return sorted(model.properties, key=lambda each: not each.required)
+
+
+def _docstring(model: ClassModel, *, is_event: bool) -> List[str]:
     summary = model.description or f"Data of {model.key.name if model.key else model.name}"
     if summary[-1] not in ".!?:":
         summary += "."
-    lines = _filled(summary, _INDENT, first=f'{_INDENT}"""')
+    lines = _filled(summary, '"""', indent="")
     if model.key is not None:
-        lines += ["", f"{_INDENT}Schema: `{model.key.uri}`"]
-    shown = [each for each in model.properties if each.description]
-    if shown or is_event or model.additional is not None:
-        lines += ["", f"{_INDENT}Args:"]
-        ordered = sorted(model.properties, key=lambda each: not each.required)
-        for each in ordered:
-            text = each.description or f"`{each.key}` of the schema."
-            lines += _filled(f"{each.name}: {text}", _INDENT * 3, first=_INDENT * 2)
+        lines += ["", f"Schema: `{model.key.uri}`"]
+    arguments: List[str] = []
+    if is_event or model.additional is not None or any(it.description for it in model.properties):
+        arguments += [
+            f"{it.name}: {it.description or f'`{it.key}` of the schema.'}" for it in _ordered(model)
+        ]
         if model.additional is not None:
-            text = "additional: Properties that the schema does not name, by their keys."
-            lines += _filled(text, _INDENT * 3, first=_INDENT * 2)
-        if is_event:
-            lines += [
-                f"{_INDENT * 2}event_subject: Its subject, which takes precedence over the tracker's.",
-                f"{_INDENT * 2}context: The entities of the event.",
-                f"{_INDENT * 2}true_timestamp: When it happened, if not now.",
+            arguments.append("additional: Properties that the schema does not name, by their keys.")
+        lines += ["", "Args:"]
+    for each in arguments:
+        lines += _filled(each, _INDENT, indent=_INDENT * 2)
+    if is_event:
+        lines += _indented(
+            [
+                "event_subject: Its subject, which takes precedence over the tracker's.",
+                "context: The entities of the event.",
+                "true_timestamp: When it happened, if not now.",
             ]
-    if len(lines) == 1:
-        yield f'{lines[0]}"""'
-    else:
-        yield from lines
-        yield f'{_INDENT}"""'
+        )
+    return [f'{lines[0]}"""'] if len(lines) == 1 else [*lines, '"""']
 
 
-def _filled(text: str, indent: str, first: str) -> List[str]:
+def _filled(text: str, first: str, indent: str) -> List[str]:
+    """Return text in lines for the body of a class: the first begins with `first`, the others with `indent`."""
     # Wrapped before it is escaped, so that no escape is cut in two.
     wrapped = textwrap.wrap(
         text,
-        _WIDTH,
+        _WIDTH - len(_INDENT),
         initial_indent=first.replace('"', "#"),
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
     ) or [first]
-    start = len(first)
-    return [f"{first}{_prose(wrapped[0][start:])}", *(_prose(line) for line in wrapped[1:])]
+    return [f"{first}{_prose(wrapped[0][len(first) :])}", *(_prose(line) for line in wrapped[1:])]
+
+
+def _indented(lines: Iterable[str]) -> List[str]:
+    return [f"{_INDENT}{line}" if line else "" for line in lines]
 
 
 def _prose(text: str) -> str:
