@@ -209,9 +209,9 @@ class SQLiteEventStore(DurableStore):
         self._access.check_process()
         homeless: PayloadDictList = []
         for event in batch:
-            generation = self._access.leases.settle(event, forget=not need_retry)
-            if need_retry and generation not in (None, self._access.file.generation):
-                homeless.append(event)  # its file is gone
+            is_in_file = self._access.leases.settle(event, forget=not need_retry)
+            if need_retry and not is_in_file:
+                homeless.append(event)
         # What is not written stays recorded, for the thread that is interrupted here or the next transaction.
         with self._access.failures_logged("The results of deliveries could not be written to"):
             self._write_settled()
@@ -303,9 +303,7 @@ class SQLiteEventStore(DurableStore):
         def grant(
             connection: sqlite3.Connection, *, written: bool = True
         ) -> Tuple[Lease, List[Row]]:
-            return self._access.leases.grant(
-                connection, max_events, self._access.file.generation, written=written
-            )
+            return self._access.leases.grant(connection, max_events, written=written)
 
         try:
             return self._access.transaction(grant)
@@ -377,12 +375,8 @@ class SQLiteEventStore(DurableStore):
         return len(self._access.leases) > 0
 
     def _renew(self) -> None:
-        leases = self._access.leases
         try:
-            if leases.has_settled:
-                self._access.transaction(leases.renew)
-            else:
-                self._access.perform(leases.renew)
+            self._access.transaction(self._access.leases.renew)
         except (*FAILURES, ReenteredError) as error:
             if is_interrupt(error):
                 raise

@@ -11,7 +11,7 @@ import weakref
 from _thread import RLock
 from collections import deque
 from contextlib import contextmanager
-from typing import Any, Callable, Deque, Iterator, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, Deque, Iterator, List, Optional, TypeVar
 
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._process.clock import monotonic
@@ -78,15 +78,8 @@ class SQLiteAccess:
         self._pid = os.getpid()
         self._lock: Any = RLock()
         self.leases = SQLiteLeases(f"{own_identity()}/{secrets.token_hex(8)}", self._lease_seconds)
-        self.file = SQLiteFile(
-            self.path,
-            self._max_bytes,
-            self._synchronous,
-            self.leases.accounted_for,
-            self._note_lost,
-        )
+        self.file = SQLiteFile(self.path, self._max_bytes, self._synchronous, self.leases)
         self.deferred: Deque[str] = deque()
-        self._lost: Deque[Tuple[int, str]] = deque()
         self._refused = 0
         self.failing = False
         self._on_start(self)
@@ -124,8 +117,8 @@ class SQLiteAccess:
                 time.sleep(min(pause, deadline - now))
                 pause = min(pause * 2, _MAX_PAUSE)
             else:
-                if self._lost:
-                    self._report_lost_files()
+                while self.file.lost:
+                    self._on_lost(*self.file.lost.popleft())
                 return result
 
     def _enter(self, operation: Callable[[sqlite3.Connection], _Result]) -> _Result:
@@ -244,15 +237,6 @@ class SQLiteAccess:
             self.path,
             events_text(refused),
         )
-
-    def _note_lost(self, count: int, what: str) -> None:
-        # Not here: the lock is held, and a listener may do anything.
-        self._lost.append((count, what))
-
-    def _report_lost_files(self) -> None:
-        self.leases.forget_file()
-        while self._lost:
-            self._on_lost(*self._lost.popleft())
 
     # Forks
 
