@@ -147,9 +147,11 @@ class SQLiteAccess:
         """
         return self._lock._is_owned() and is_running(_USING_THE_FILE, self)
 
-    def transaction(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+    def transaction(
+        self, work: Callable[[sqlite3.Connection], _Result], limit: Optional[int] = None
+    ) -> _Result:
         """Write everything or nothing. Settled events are written first, since the rest depends on it."""
-        return self.perform(lambda connection: self.write(connection, work))
+        return self.perform(lambda connection: self.write(connection, work, limit))
 
     def write(
         self,

@@ -167,44 +167,44 @@ class SQLiteFile:
     # Opening
 
     def _open(self) -> sqlite3.Connection:
-        connection = None
         try:
             _make_private_file(self.path)
             connection = self._connect()
-            if _is_empty(connection):
-                _create(connection)
-            _check(connection, self.path)
-            if not self._was_checked:
-                _look_through(connection, self.path, _MAX_CHECKED_BYTES)
-                self._was_checked = True
-            page_bytes = pragma(connection, "page_size")
-            pragma(connection, f"max_page_count = {self._max_bytes // page_bytes}")
-            pragma(connection, f"journal_size_limit = {_USUAL_WAL_BYTES}")
-            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
-            status = os.stat(self.path)  # noqa: PTH116
-            self._opened = (status.st_dev, status.st_ino)
-            self._log = _identity(f"{self.path}-wal")
-            self._seen = (status.st_size, status.st_mtime_ns)
-            self._next_look = monotonic() + _LOOK_INTERVAL
-            self.last_count = connection.execute(_COUNT).fetchone()[0]
-            self.make_reserve()
-            self._finalizer = weakref.finalize(self, connection.close)
-            # At exit, events may still be written; the system closes the file.
-            self._finalizer.atexit = False
-        except (OSError, sqlite3.Error) as error:
-            if connection is not None:
+            try:
+                self._set_up(connection)
+            except BaseException:
                 connection.close()
-            if is_interrupt(error) or (isinstance(error, sqlite3.Error) and is_locked(error)):
+                raise
+        except (OSError, sqlite3.Error) as error:
+            if is_interrupt(error) or is_locked(error):
                 raise
             raise SQLiteStoreError(
                 f"{self.path} cannot be used as an event queue: {error}"
             ) from error
-        except BaseException:
-            if connection is not None:
-                connection.close()
-            raise
         self.current = connection
         return connection
+
+    def _set_up(self, connection: sqlite3.Connection) -> None:
+        if _is_empty(connection):
+            _create(connection)
+        _check(connection, self.path)
+        if not self._was_checked:
+            _look_through(connection, self.path, _MAX_CHECKED_BYTES)
+            self._was_checked = True
+        page_bytes = pragma(connection, "page_size")
+        pragma(connection, f"max_page_count = {self._max_bytes // page_bytes}")
+        pragma(connection, f"journal_size_limit = {_USUAL_WAL_BYTES}")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        status = os.stat(self.path)  # noqa: PTH116
+        self._opened = (status.st_dev, status.st_ino)
+        self._log = _identity(f"{self.path}-wal")
+        self._seen = (status.st_size, status.st_mtime_ns)
+        self._next_look = monotonic() + _LOOK_INTERVAL
+        self.last_count = connection.execute(_COUNT).fetchone()[0]
+        self.make_reserve()
+        self._finalizer = weakref.finalize(self, connection.close)
+        # At exit, events may still be written; the system closes the file.
+        self._finalizer.atexit = False
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -260,12 +260,7 @@ class SQLiteFile:
             with suppress(sqlite3.Error):
                 # A checkpoint writes the pages of the log to their place, which repairs overwritten ones.
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            damaged = False
-            try:
-                damaged = not self._is_sound()
-            except sqlite3.Error as error:
-                damaged = is_damage(error)
-            if damaged:
+            if self._is_damaged():
                 self._set_aside()
         if self.current is not None and _identity(f"{self.path}-wal") != self._log:
             # The write-ahead log was deleted. The content of the one that is open goes into the file.
@@ -275,33 +270,30 @@ class SQLiteFile:
         if not self.has_reserve():
             self.make_reserve()
 
-    def _is_sound(self) -> bool:
-        if os.stat(self.path).st_size < _SMALLEST_DATABASE:  # noqa: PTH116
-            return False
-        other = self._connect()
+    def _is_damaged(self) -> bool:
         try:
-            _check(other, self.path)
-            _look_through(other, self.path, _MAX_CHECKED_BYTES_IN_USE)
+            if os.stat(self.path).st_size < _SMALLEST_DATABASE:  # noqa: PTH116
+                return True
+            other = self._connect()
+            try:
+                _check(other, self.path)
+                _look_through(other, self.path, _MAX_CHECKED_BYTES_IN_USE)
+            finally:
+                other.close()
         except SQLiteStoreError:
-            return False
-        finally:
-            other.close()
-        return True
+            return True
+        except (OSError, sqlite3.Error) as error:
+            if is_interrupt(error):
+                raise
+            return is_damage(error)
+        return False
 
     def check_after(self, error: sqlite3.Error) -> None:
         """Open the file again after an error that others may have caused, and set it aside if it is damaged."""
         if is_locked(error) or is_full(error):
             return
-        damaged = False
-        if is_damage(error) and self.current is not None:
-            try:
-                damaged = not self._is_sound()
-            except (OSError, sqlite3.Error) as found:
-                if is_interrupt(found):
-                    raise
-                damaged = isinstance(found, sqlite3.Error) and is_damage(found)
         now = monotonic()
-        if damaged:
+        if is_damage(error) and self.current is not None and self._is_damaged():
             self._set_aside()
         elif now - self._last_error > _REOPEN_AFTER:
             self._last_error = self._erring_since = now

@@ -72,7 +72,7 @@ class SQLiteLeases:
     # Leasing
 
     def grant(
-        self, connection: sqlite3.Connection, max_events: int, *, written: bool
+        self, connection: sqlite3.Connection, max_events: int, *, written: bool = True
     ) -> Tuple[Lease, List[Row]]:
         """Lease the oldest queued events.
 
