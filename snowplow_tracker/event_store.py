@@ -333,12 +333,7 @@ class InMemoryEventStore(EventStore):
         max_events: Optional[int],
         receiver: Callable[[PayloadDictList], Callable[[], object]],
     ) -> None:
-        """Take the oldest events out, and pass them to a receiver.
-
-        Args:
-            max_events: How many; None for all.
-            receiver: Returns a call, as `all_at_once` takes them, that receives the events. With it they leave the queue.
-        """
+        """Take the oldest events out: they leave the queue together with the call that `receiver` returns for them."""
         if self._is_inside():
             return
         with self._lock:
@@ -362,24 +357,14 @@ class InMemoryEventStore(EventStore):
             self._acknowledge(len(batch), bool)
 
     def _acknowledge(self, count: int, receipt: Callable[[], object]) -> None:
-        """Forget events that were taken out.
-
-        Args:
-            count: How many.
-            receipt: Called as `all_at_once` does, together with it.
-        """
+        """Forget events that were taken out, together with a call of `receipt`."""
         with hold(self._lock):
             all_at_once(partial(setattr, self, "_out", max(0, self._out - count)), receipt)
             if self._room.waiting:
                 self._room.notify()
 
     def _requeue(self, batch: PayloadDictList, receipt: Callable[[], object]) -> None:
-        """Requeue events at the front, in their order.
-
-        Args:
-            batch: Events that were taken out.
-            receipt: Called as `all_at_once` does, together with it.
-        """
+        """Requeue events at the front, in their order, together with a call of `receipt`."""
         heads = [self._head(event) for event in batch]
         values = [value for event in batch for value in event.values()]
         inside = self._is_inside()

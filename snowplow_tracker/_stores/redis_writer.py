@@ -157,12 +157,7 @@ class RedisWriter:
     # Results of leased events
 
     def settle(self, entry_id: str, event: Optional[PayloadDict]) -> None:
-        """Record the result of an event.
-
-        Args:
-            entry_id: The id of its entry.
-            event: The event to requeue it, or None to acknowledge it.
-        """
+        """Record the result of an entry: the event to requeue it, or None to acknowledge it."""
         self._settled[entry_id] = event
 
     def is_settled(self, entry_id: str) -> bool:

@@ -202,13 +202,7 @@ class SQLiteAccess:
     # Failures
 
     def failed(self, what: str, error: Exception, *, refused: int = 0) -> None:
-        """Log once that the file fails. From now on, calls do not wait long for it.
-
-        Args:
-            what: The beginning of the message: what could not be done.
-            error: The error.
-            refused: The number of events that were not added.
-        """
+        """Log once that the file fails: what could not be done, and why. From now on, calls do not wait long for it."""
         self._refused += refused
         if not self.failing:
             self.failing = True
@@ -216,11 +210,7 @@ class SQLiteAccess:
 
     @contextmanager
     def failures_logged(self, what: str) -> Iterator[None]:
-        """Log once that the file fails in a block, which also ends if this thread is already using the file.
-
-        Args:
-            what: The beginning of the message: what could not be done.
-        """
+        """Log once that the file fails in a block, which also ends if this thread is already using the file."""
         try:
             yield
         except ReenteredError:

@@ -351,12 +351,7 @@ class SQLiteFile:
             )
 
     def checkpoint(self, connection: sqlite3.Connection, *, wait: float = 0.0) -> None:
-        """Move the write-ahead log into the file, as far as readers allow it, and release its space.
-
-        Args:
-            connection: The file.
-            wait: Seconds to wait for readers.
-        """
+        """Move the write-ahead log into the file, as far as readers allow it within `wait` seconds."""
         try:
             pragma(connection, f"busy_timeout = {int(wait * 1000)}")
             with suppress(sqlite3.Error):

@@ -74,13 +74,7 @@ class SQLiteLeases:
     def grant(
         self, connection: sqlite3.Connection, max_events: int, *, written: bool = True
     ) -> Tuple[Lease, List[Row]]:
-        """Lease the oldest queued events.
-
-        Args:
-            connection: The file.
-            max_events: Maximum number of events.
-            written: False if the lease cannot be written to the file: other processes may send the events as well.
-        """
+        """Lease the oldest queued events. Other processes may send them as well if this is not written to the file."""
         if written:
             self.release_lost(connection)
         rows, runs = oldest_waiting(connection, max_events, self._unwritten())
@@ -237,13 +231,7 @@ class SQLiteLeases:
 def oldest_waiting(
     connection: sqlite3.Connection, max_events: int, without: Iterable[int] = ()
 ) -> Tuple[List[Row], List[Run]]:
-    """Return the oldest queued events, and the ranges that contain exactly these.
-
-    Args:
-        connection: The file.
-        max_events: Maximum number of events.
-        without: Ids of events that are being sent without a lease in the file.
-    """
+    """Return the oldest events without a lease in the file, and not in `without`, and the ranges of exactly these."""
     rows: List[Row] = []
     runs: List[Run] = []
     above = 0
