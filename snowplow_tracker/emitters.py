@@ -342,7 +342,7 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
     def reached_limit(self) -> bool:
         """Return whether the queue holds a full batch, by events or by bytes."""
         try:
-            size = self._engine.store.count()
+            size = self._engine.store.size()
         except Exception as error:
             if is_interrupt(error):
                 raise

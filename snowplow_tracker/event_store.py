@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from functools import partial
 from itertools import repeat, starmap
@@ -13,14 +12,16 @@ from typing import (
     Dict,
     List,
     Literal,
+    NamedTuple,
     Optional,
     Protocol,
+    Sequence,
     Tuple,
 )
 
 from snowplow_tracker._checks import check_number, check_seconds, whole_number
 from snowplow_tracker._compat.event_buffer import EventBuffer
-from snowplow_tracker._process.atomic import all_at_once, move_back, move_oldest
+from snowplow_tracker._process.atomic import all_at_once, extend_together
 from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt
 from snowplow_tracker._process.locking import LockOrder, Signal, hold, new_lock, release_if_leaked
@@ -41,34 +42,34 @@ Overflow = Literal["drop_newest", "drop_oldest", "block"]
 DEFAULT_BUFFER_CAPACITY = 10_000
 OVERFLOW_POLICIES = ("drop_newest", "drop_oldest", "block")
 
-_MAX_SHAPES = 1_000
+_MAX_HEADS = 1_000
 _BYTES_PER_EVENT = 250
 """What an event takes in memory beside the characters of its values: their headers, its id, its place in the queue."""
 
 
-class _Shape:
-    """The names of an event's values, in order: one object for all events that have the same.
+class _Head(NamedTuple):
+    """What the queue knows of an event beside its values: one object for all events that have the same names.
 
     Attributes:
-        names: A list, which compares with the names of another event faster than a tuple.
-        items: How many items of the queue an event takes: this object, its values, and its size if that is counted.
-        deferred: Whether there may be deferred values.
-        sized: The same shape for events whose size in bytes is counted; in that one, None.
+        names: The names of its values, in order.
+        size: Its size in bytes, if that is counted, or else 0. Then the head is its own.
     """
 
-    __slots__ = ("deferred", "items", "names", "sized")
-
-    def __init__(self, names: List[str], *, is_sized: bool = False) -> None:
-        self.names = names
-        self.items = len(names) + (2 if is_sized else 1)
-        self.deferred = not deferred.DEFERRED_NAMES.isdisjoint(names)
-        self.sized: Optional[_Shape] = None if is_sized else _Shape(names, is_sized=True)
+    names: Tuple[str, ...]
+    size: int = 0
 
 
-_WHOLE = _Shape(["event"])
-"""The shape of an event that `event_buffer` has shown: its dictionary is kept, because users may change it."""
-_WHOLE.deferred = True  # treated apart, like deferred values, so that other events take no longer
-_WHOLE.sized.deferred = True  # type: ignore[union-attr]
+_WHOLE = ("event",)
+"""The names of an event that `event_buffer` has shown: its only value is its dictionary, because users may change it."""
+
+
+class _Events(NamedTuple):
+    """Events in a row in the queue: their heads, where they begin in it, their values, and where those begin."""
+
+    heads: List[_Head]
+    start: int
+    values: List[Any]
+    values_start: int
 
 
 class EventStore(Protocol):
@@ -241,24 +242,22 @@ class InMemoryEventStore(EventStore):
         """Whether values become strings when events are taken out: the tracking thread need not do it."""
         self._keeps_room = False
         """Whether events that are being sent count until their `cleanup`, so that there is room to requeue them."""
-        # The lock-free queue (fast path). The shape of an event, its values, the shape of the next, its values: half the
-        # memory of a dictionary for each. Where an event comes in no lock is held, which threads that track would pass
-        # to each other at every event. Instead, an event is counted first, which reserves its room, and then put in by
-        # one call. Where threads meet, there may be an event for each of them beyond the capacity.
-        self._items: Deque[Any] = deque()
-        self._count = bytearray()
-        self._count_waiting: Callable[[], int] = self._count.__len__
-        """Nearly `size`, and cheaper: emitters ask for each event."""
-        self._moving: List[Any] = []
-        """Items on their way out of the queue. What an interrupt leaves here goes back with the next call."""
+        # The heads of the events, and the values of all of them one after the other: half the memory of dictionaries.
+        # Where an event comes in, no lock is held (fast path), which threads that track would pass to each other at every
+        # event. Where they meet, there may be an event for each of them beyond the capacity.
+        # While the lock is held, others add at the right end only, signal handlers included. So events are looked at
+        # first, and removed by their place in one call with what becomes of them.
+        self._heads: Deque[_Head] = deque()
+        self._values: Deque[Any] = deque()
+        self._queue = (self._heads, self._values)
         self._evicted: PayloadDictList = []
         """Dropped events that are not reported to the listener yet."""
         self._out = 0
         self._bytes = 0
         self._replaced = 0
         """How many times `event_buffer` was set: lists that it returned before are not the queue any more."""
-        self._shapes: Dict[Tuple[str, ...], _Shape] = {}
-        self._last_shape = _Shape([])
+        self._known_heads: Dict[Tuple[str, ...], _Head] = {}
+        self._last_head = _Head(())
         self._set_up_locks()
 
     def _set_up_locks(self) -> None:
@@ -271,7 +270,7 @@ class InMemoryEventStore(EventStore):
         replaced = self._replaced
 
         def apply(buffer: EventBuffer, change: Callable[[], Any]) -> Any:
-            if replaced != self._replaced:
+            if replaced != self._replaced or self._is_inside(entered=2):
                 return change()  # as with a list that was taken out of the store
             with hold(self._lock):
                 buffer.refresh(self._whole_events())
@@ -280,66 +279,48 @@ class InMemoryEventStore(EventStore):
                 finally:
                     self._replace(buffer)
 
-        if self._lock.is_held_here():
-            release_if_leaked(self._lock, file=__file__)
-            if self._lock.is_held_here():
-                # In the middle of a move.
-                return EventBuffer(self._events([*self._moving, *self._items]), apply)
+        if self._is_inside():
+            return EventBuffer(self._events(self._look(0, len(self._heads))), apply)
         with self._lock:
             return EventBuffer(self._whole_events(), apply)
 
     @event_buffer.setter
     def event_buffer(self, events: PayloadDictList) -> None:
+        if self._is_inside():
+            extend_together(self._queue, [_Head(_WHOLE)] * len(events), events)
+            return
         with hold(self._lock):
             self._replace([*events])
             self._replaced += 1
 
     def _whole_events(self) -> PayloadDictList:
         """Return the events that wait, and keep their dictionaries in the queue. The lock is held."""
-        moving, _ = self._move_oldest(len(self._items))
-        items: List[Any] = []
-        events: PayloadDictList = []
-        for start in _starts(moving):
-            shape = moving[start]
-            entry = moving[start : start + shape.items]
-            (event,) = self._events(entry)
-            events.append(event)
-            items += (_WHOLE, event) if shape.sized else (_WHOLE.sized, event, entry[-1])
-        all_at_once(moving.clear, partial(self._items.extendleft, reversed(items)))
+        found = self._look(0, len(self._heads))
+        events = self._events(found)
+        heads = [_Head(_WHOLE, head.size) for head in found.heads]
+        # Unlike those that leave the queue, they still count.
+        same_size = partial(setattr, self, "_bytes", self._bytes)
+        all_at_once(*self._removal(found), *self._front(heads, events), same_size)
         return events
 
     def _replace(self, events: PayloadDictList) -> None:
         """Have these events wait instead of those that do. The lock is held."""
-        items = [item for event in events for item in (_WHOLE, event)]
-        moving, _ = self._move_oldest(len(self._items))
-        all_at_once(
-            # Not all of them: a thread may have counted an event that it is about to put in.
-            partial(self._count.__delitem__, slice(0, len(_starts(moving)))),
-            moving.clear,
-            partial(self._items.extendleft, reversed(items)),
-            partial(self._count.extend, bytes(len(events))),
-            partial(setattr, self, "_bytes", 0),
-        )
+        found = self._look(0, len(self._heads))
+        heads = [_Head(_WHOLE)] * len(events)
+        all_at_once(*self._removal(found), *self._front(heads, events))
 
     def add_event(self, payload: PayloadDict) -> bool:
         """Take an event in, or return False when there is no room for it."""
-        shape = self._last_shape
-        if [*payload] != shape.names:
-            shape = self._shape(payload)
-        items = [shape, *payload.values()]
-        if len(items) != shape.items:
+        head = self._last_head
+        if head.names != (*payload,):
+            head = self._head(payload)
+        values = [*payload.values()]
+        if len(values) != len(head.names):
             raise ValueError("payload was changed by another thread while it was queued.")
-        count = self._count
-        try:
-            count.append(0)
-            if len(count) + self._out <= self.buffer_capacity:
-                self._items.extend(items)
-                return True
-            del count[-1:]
-        except BaseException:  # an interrupt, which is passed on
-            self._recount()
-            raise
-        return self._add_when_full(items)
+        if len(self._heads) + self._out < self.buffer_capacity:
+            extend_together(self._queue, (head,), values)
+            return True
+        return self._add_when_full(head, values)
 
     def get_events_batch(self, *, max_events: Optional[int] = None) -> PayloadDictList:
         """Return the oldest events: all of them, or at most `max_events`."""
@@ -352,31 +333,18 @@ class InMemoryEventStore(EventStore):
         max_events: Optional[int],
         receiver: Callable[[PayloadDictList], Callable[[], object]],
     ) -> None:
-        """Take the oldest events out, and pass them to a receiver.
-
-        Args:
-            max_events: How many; None for all.
-            receiver: Returns a call, as `all_at_once` takes them, that receives the events. With it they leave the queue.
-        """
-        if self._lock.is_held_here():
-            release_if_leaked(self._lock, file=__file__)
-            if self._lock.is_held_here():
-                return  # a signal handler or a finalizer, in the middle of a move
+        """Take the oldest events out: they leave the queue together with the call that `receiver` returns for them."""
+        if self._is_inside():
+            return
         with self._lock:
-            moving, sized = self._move_oldest(
-                len(self._items) if max_events is None else max_events
-            )
-            events = self._events(moving)
-            count = len(events)
+            waiting = len(self._heads)
+            found = self._look(0, waiting if max_events is None else min(max_events, waiting))
+            out = self._out + len(found.heads) if self._keeps_room else 0
             all_at_once(
-                receiver(events),
-                moving.clear,
-                partial(self._count.__delitem__, slice(0, count)),
-                partial(setattr, self, "_out", self._out + count if self._keeps_room else 0),
-                partial(setattr, self, "_bytes", max(0, self._bytes - sized)),
+                receiver(self._events(found)),
+                *self._removal(found),
+                partial(setattr, self, "_out", out),
             )
-            if self._count and not self._items:
-                self._correct_count()
             if not self._keeps_room:
                 self._room.notify()
         self._report()
@@ -389,46 +357,35 @@ class InMemoryEventStore(EventStore):
             self._acknowledge(len(batch), bool)
 
     def _acknowledge(self, count: int, receipt: Callable[[], object]) -> None:
-        """Forget events that were taken out.
-
-        Args:
-            count: How many.
-            receipt: Called as `all_at_once` does, together with it.
-        """
+        """Forget events that were taken out, together with a call of `receipt`."""
         with hold(self._lock):
             all_at_once(partial(setattr, self, "_out", max(0, self._out - count)), receipt)
             if self._room.waiting:
                 self._room.notify()
 
     def _requeue(self, batch: PayloadDictList, receipt: Callable[[], object]) -> None:
-        """Requeue events at the front, in their order.
-
-        Args:
-            batch: Events that were taken out.
-            receipt: Called as `all_at_once` does, together with it.
-        """
-        items = self._flat(batch)
-        count = len(batch)
-        inside = self._lock.is_held_here()
+        """Requeue events at the front, in their order, together with a call of `receipt`."""
+        heads = [self._head(event) for event in batch]
+        values = [value for event in batch for value in event.values()]
+        inside = self._is_inside()
         with hold(self._lock):
-            if not inside and self._moving:
-                move_back(self._moving, self._items)
             # Those whose room was kept fit in any case; others may come from elsewhere.
-            excess = count - self._out
+            excess = len(batch) - self._out
+            if inside:
+                extend_together(self._queue, heads, values)
             all_at_once(
-                partial(self._items.extendleft, reversed(items)),
-                partial(self._count.extend, bytes(count)),
-                partial(setattr, self, "_out", max(0, self._out - count)),
+                *([] if inside else self._front(heads, values)),
+                partial(setattr, self, "_out", max(0, self._out - len(batch))),
                 receipt,
             )
-            excess = min(excess, len(self._count) + self._out - self.buffer_capacity)
+            excess = min(excess, len(self._heads) + self._out - self.buffer_capacity)
             if excess > 0 and not inside:
                 self._evict(excess)
         self._report()
 
     def size(self) -> int:
         """Return the number of events that wait."""
-        return len(self._count) or (1 if self._items else 0)
+        return len(self._heads)
 
     def _buffer_capacity_reached(self) -> bool:
         """Return whether there is no room. Subclasses that were written for 1.1.0 ask before they add an event."""
@@ -437,159 +394,128 @@ class InMemoryEventStore(EventStore):
     def reset_after_fork(self) -> None:
         """Start empty in a forked child: what waits here is the parent's to send."""
         self._set_up_locks()
-        self._items.clear()
-        self._moving.clear()
+        self._heads.clear()
+        self._values.clear()
         self._evicted.clear()
-        self._count.clear()
         self._out = self._bytes = 0
 
-    def _shape(self, payload: PayloadDict) -> _Shape:
-        names = tuple(payload)
-        shape = self._shapes.get(names)
-        if shape is None:
-            if len(self._shapes) >= _MAX_SHAPES:
-                self._shapes.clear()  # events hold on to their own
-            shape = self._shapes[names] = _Shape([*names])
-        self._last_shape = shape
-        return shape
+    def _is_inside(self, *, entered: int = 1) -> bool:
+        """Return whether the caller is a signal handler or a finalizer that interrupted a user of the lock.
 
-    def _flat(self, events: PayloadDictList) -> List[Any]:
-        items: List[Any] = []
-        for event in events:
-            items += (self._shape(event), *event.values())
-        return items
-
-    def _recount(self) -> None:
-        """Count again what waits: an interrupt may have come between counting an event and putting it in."""
-        with self._lock:
-            count = sum(1 for item in [*self._moving, *self._items] if item.__class__ is _Shape)
-            all_at_once(self._count.clear, partial(self._count.extend, bytes(count)))
-
-    def _correct_count(self) -> None:
-        """Forget what is counted and not there, because it will never be. The lock is held."""
-        time.sleep(0.001)  # for threads that are about to put theirs in
-        if not self._items:
-            # One that takes longer than that goes out like any other, and until then has no room.
-            del self._count[:]
-
-    def _move_oldest(self, count: int) -> Tuple[List[Any], int]:
-        """Move the items of the oldest events, at most `count`, out of the queue. The lock is held.
-
-        Returns:
-            The items, and how many bytes of them were counted.
+        Args:
+            entered: The number of calling methods of this call.
         """
-        items, moving = self._items, self._moving
-        if moving:
-            move_back(moving, items)
-        sized = 0
-        for _ in range(count):
-            if not items:
-                break
-            shape = items[0]
-            move_oldest(items, shape.items, moving)
-            if shape.sized is None:
-                sized += moving[-1]
-        return moving, sized
+        if self._lock.is_held_here():
+            release_if_leaked(self._lock, entered=entered + 1, file=__file__)
+        return self._lock.is_held_here()
 
-    def _events(self, items: List[Any]) -> PayloadDictList:
-        """Put events together from their items."""
+    def _head(self, payload: PayloadDict) -> _Head:
+        if len(self._known_heads) >= _MAX_HEADS:
+            self._known_heads.clear()  # events hold on to their own
+        names = tuple(payload)
+        head = self._last_head = self._known_heads.setdefault(names, _Head(names))
+        return head
+
+    def _look(self, start: int, count: int) -> _Events:
+        """Return events of the queue, which stay there. The lock is held."""
+        heads, values = self._heads, self._values
+        values_start = sum([len(heads[index].names) for index in range(start)])
+        found = [heads[index] for index in range(start, start + count)]
+        values_end = values_start + sum([len(head.names) for head in found])
+        found_values = [values[index] for index in range(values_start, values_end)]
+        return _Events(found, start, found_values, values_start)
+
+    def _removal(self, found: _Events) -> List[Callable[[], object]]:
+        """Return the calls, for `all_at_once`, that remove events at which `_look` has looked. The lock is held."""
+        size = sum([head.size for head in found.heads])
+        return [
+            _cut(self._heads, found.start, len(found.heads)),
+            _cut(self._values, found.values_start, len(found.values)),
+            partial(setattr, self, "_bytes", max(0, self._bytes - size)),
+        ]
+
+    def _front(self, heads: List[_Head], values: Sequence[Any]) -> List[Callable[[], object]]:
+        """Return the calls, for `all_at_once`, that put events at the front. The lock is held."""
+        return [
+            partial(self._heads.extendleft, reversed(heads)),
+            partial(self._values.extendleft, reversed(values)),
+        ]
+
+    def _events(self, found: _Events) -> PayloadDictList:
+        """Put events together from their names and values."""
         as_text = self._returns_text
         events: PayloadDictList = []
         start = 0
-        while start < len(items):
-            shape = items[start]
-            values = items[start + 1 : start + 1 + len(shape.names)]
-            start += shape.items
-            if shape.deferred:
-                if shape.names is _WHOLE.names:
-                    events += values
-                    continue
-                values = deferred.completed(shape.names, values)
+        for names, _ in found.heads:
+            values = found.values[start : start + len(names)]
+            start += len(names)
+            if names is _WHOLE:
+                events += values
+                continue
+            if not deferred.DEFERRED_NAMES.isdisjoint(names):
+                values = deferred.completed(names, values)
             try:
-                events.append(dict(zip(shape.names, map(str, values) if as_text else values)))
+                events.append(dict(zip(names, map(str, values) if as_text else values)))
             except Exception as error:
                 if is_interrupt(error) or not any(map(_has_no_text, values)):
                     raise
                 # It stays as it is, and is dropped when it is encoded.
-                events.append(dict(zip(shape.names, values)))
+                events.append(dict(zip(names, values)))
         return events
 
     def _evict(self, count: int) -> None:
         """Drop as many events, by the policy. The lock is held."""
-        if self.overflow == "drop_oldest":
-            moving, sized = self._move_oldest(count)
-            keep = 0
-        else:
-            # At the other end, events may come in at any moment. So all come out at this one.
-            moving, sized = self._move_oldest(len(self._items))
-            starts = _starts(moving)
-            keep = starts[-count:][0] if moving else 0
-            sized = sum(
-                moving[start + moving[start].items - 1]
-                for start in starts[-count:]
-                if moving[start].sized is None
-            )
-        events = self._events(moving[keep:])
+        count = min(count, len(self._heads))
+        found = self._look(0 if self.overflow == "drop_oldest" else len(self._heads) - count, count)
         all_at_once(
-            partial(self._evicted.extend, events),
-            partial(moving.__delitem__, slice(keep, None)),
-            partial(self._count.__delitem__, slice(0, len(events))),
-            partial(setattr, self, "_bytes", max(0, self._bytes - sized)),
+            partial(self._evicted.extend, self._events(found)),
+            *self._removal(found),
         )
-        move_back(moving, self._items)
 
-    def _add_when_full(self, items: List[Any]) -> bool:
-        if self._lock.is_held_here():
-            release_if_leaked(self._lock, entered=2, file=__file__)
-        if self._lock.is_held_here():
-            # A signal handler came into the middle of a move: beyond the capacity, by as many as come in between.
-            all_at_once(partial(self._items.extend, items), partial(self._count.append, 0))
+    def _add_when_full(self, head: _Head, values: List[Any]) -> bool:
+        if self._is_inside(entered=2):
+            # Beyond the capacity, by as many as come in between.
+            extend_together(self._queue, (head,), values)
             return True
         with self._lock:
-            taken = self._put_in(items)
-            while not taken and self.overflow == "drop_oldest" and self._items:
+            taken = self._put_in(head, values)
+            while not taken and self.overflow == "drop_oldest" and self._heads:
                 self._evict(1)
-                taken = self._put_in(items)
+                taken = self._put_in(head, values)
         if not taken and self.overflow == "block":
-            taken = self._wait_for_room(items)
+            taken = self._wait_for_room(head, values)
         self._report()
         if not taken and self.overflow_listener is None:
             self._log(1)
         return taken
 
-    def _put_in(self, items: List[Any]) -> bool:
+    def _put_in(self, head: _Head, values: List[Any]) -> bool:
         """Take an event in if there is room for it. The lock is held."""
-        if len(self._count) + self._out < self.buffer_capacity:
-            all_at_once(partial(self._items.extend, items), partial(self._count.append, 0))
+        if self._has_room():
+            extend_together(self._queue, (head,), values)
             return True
         if not self.buffer_bytes:
             return False
-        size = _BYTES_PER_EVENT + sum(
-            len(value) for value in items if value.__class__ is str or value.__class__ is bytes
-        )
+        size = _BYTES_PER_EVENT + sum(len(value) for value in values if type(value) in (str, bytes))
         if self._bytes + size > self.buffer_bytes:
             return False
-        all_at_once(
-            partial(self._items.extend, (items[0].sized, *items[1:], size)),
-            partial(self._count.append, 0),
-            partial(setattr, self, "_bytes", self._bytes + size),
-        )
+        extend_together(self._queue, (head._replace(size=size),), values)
+        self._bytes += size
         return True
 
-    def _wait_for_room(self, items: List[Any]) -> bool:
+    def _has_room(self) -> bool:
+        return len(self._heads) + self._out < self.buffer_capacity
+
+    def _wait_for_room(self, head: _Head, values: List[Any]) -> bool:
         deadline = monotonic() + self.overflow_timeout
-
-        def has_room() -> bool:
-            return len(self._count) + self._out < self.buffer_capacity
-
         while True:
             with self._lock:
-                if self._put_in(items):
+                if self._put_in(head, values):
                     return True
             rest = deadline - monotonic()
             if rest <= 0:
                 return False
-            self._room.wait(has_room, rest)
+            self._room.wait(self._has_room, rest)
 
     def _report(self) -> None:
         """Report dropped events to the listener."""
@@ -597,16 +523,12 @@ class InMemoryEventStore(EventStore):
             events: PayloadDictList = []
             is_reported = False
             try:
-                # Each is taken by one thread only.
-                events.extend(starmap(self._evicted.pop, repeat((0,), len(self._evicted))))
+                all_at_once(partial(events.extend, self._evicted), self._evicted.clear)
                 is_reported = True
                 if self.overflow_listener is not None:
                     self.overflow_listener(events)
-                elif events:
+                else:
                     self._log(len(events))
-            except IndexError:
-                if is_reported:
-                    raise
             finally:
                 if not is_reported:
                     self._evicted.extend(events)
@@ -617,14 +539,11 @@ class InMemoryEventStore(EventStore):
         )
 
 
-def _starts(items: List[Any]) -> List[int]:
-    """Return at which places events start."""
-    starts = []
-    start = 0
-    while start < len(items):
-        starts.append(start)
-        start += items[start].items
-    return starts
+def _cut(queue: Deque[Any], start: int, count: int) -> Callable[[], object]:
+    """Return a call, for `all_at_once`, that removes items from a queue."""
+    if start == 0:  # as below, and faster
+        return partial(deque, starmap(queue.popleft, repeat((), count)), 0)
+    return partial(deque, map(queue.__delitem__, repeat(start, count)), 0)
 
 
 def _has_no_text(value: Any) -> bool:

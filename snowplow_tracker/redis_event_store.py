@@ -14,7 +14,6 @@ from snowplow_tracker._delivery.options import check_number, check_seconds
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process import fork
-from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt, suppress
 from snowplow_tracker._stores.bodies import encode
 from snowplow_tracker._stores.durable import DurableStore
@@ -382,10 +381,9 @@ class RedisEventStore(DurableStore):
             if oldest is not None:
                 self._report_dropped([oldest])
         elif not taken and self.overflow == "block" and self.spill_capacity:
-            deadline = monotonic() + self.overflow_timeout
-            while not taken and monotonic() < deadline and not self._link.is_calling():
-                time.sleep(_LOOK_FOR_MEMORY_INTERVAL)
-                taken = writer.add(body)
+            taken = not self._link.is_calling() and self._wait_for_room(
+                lambda: writer.add(body), _LOOK_FOR_MEMORY_INTERVAL
+            )
         if not taken:
             self._report_full()
         if process_exit.is_exiting:

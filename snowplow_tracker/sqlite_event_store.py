@@ -142,7 +142,7 @@ class SQLiteEventStore(DurableStore):
             on_lost=self._report_lost,
             on_start=self._start,
         )
-        access.perform(lambda _: None)
+        access.perform(_nothing)
 
     def _start(self, access: SQLiteAccess) -> None:
         """Initialize the state that belongs to one process, except the access to the file itself."""
@@ -209,9 +209,9 @@ class SQLiteEventStore(DurableStore):
         self._access.check_process()
         homeless: PayloadDictList = []
         for event in batch:
-            generation = self._access.leases.settle(event, forget=not need_retry)
-            if need_retry and generation not in (None, self._access.file.generation):
-                homeless.append(event)  # its file is gone
+            is_in_file = self._access.leases.settle(event, forget=not need_retry)
+            if need_retry and not is_in_file:
+                homeless.append(event)
         # What is not written stays recorded, for the thread that is interrupted here or the next transaction.
         with self._access.failures_logged("The results of deliveries could not be written to"):
             self._write_settled()
@@ -300,13 +300,7 @@ class SQLiteEventStore(DurableStore):
     # Leasing and settling
 
     def _grant(self, max_events: int) -> Tuple[Lease, List[Row]]:
-        def grant(
-            connection: sqlite3.Connection, *, written: bool = True
-        ) -> Tuple[Lease, List[Row]]:
-            return self._access.leases.grant(
-                connection, max_events, self._access.file.generation, written=written
-            )
-
+        grant = partial(self._access.leases.grant, max_events=max_events)
         try:
             return self._access.transaction(grant)
         except sqlite3.OperationalError as error:
@@ -337,24 +331,17 @@ class SQLiteEventStore(DurableStore):
         if not self._access.leases.has_settled:
             return
         try:
-            self._access.perform(self._settle_and_shrink)
+            self._access.transaction(_nothing)
+            self._access.perform(partial(self._access.file.give_back_pages, keep=_SPARE_PAGES))
         except sqlite3.OperationalError as error:
             if is_locked(error) or is_interrupt(error):
                 raise
             self._make_space()
             while self._access.leases.has_settled:
-                self._access.perform(
-                    lambda connection: self._access.write(
-                        connection, lambda _: None, _SETTLED_AT_ONCE_ON_A_FULL_DISK
-                    )
-                )
+                self._access.transaction(_nothing, _SETTLED_AT_ONCE_ON_A_FULL_DISK)
             self._access.perform(self._shrink_on_a_full_disk)
         if self.failing and not self._adding.disk_is_full:
             self._access.recovered()
-
-    def _settle_and_shrink(self, connection: sqlite3.Connection) -> None:
-        self._access.write(connection, lambda _: None)
-        self._access.file.give_back_pages(connection, keep=_SPARE_PAGES)
 
     def _make_space(self) -> None:
         """Delete the reserve, so that delivery can use its space."""
@@ -377,12 +364,8 @@ class SQLiteEventStore(DurableStore):
         return len(self._access.leases) > 0
 
     def _renew(self) -> None:
-        leases = self._access.leases
         try:
-            if leases.has_settled:
-                self._access.transaction(leases.renew)
-            else:
-                self._access.perform(leases.renew)
+            self._access.transaction(self._access.leases.renew)
         except (*FAILURES, ReenteredError) as error:
             if is_interrupt(error):
                 raise
@@ -421,6 +404,10 @@ class SQLiteEventStore(DurableStore):
         if query is _REMAINING:
             self._access.file.last_count = number
         return number
+
+
+def _nothing(_: sqlite3.Connection) -> None:
+    """Do nothing more in a transaction than to write the settled events."""
 
 
 def _absolute_name(path: _StrPath) -> str:

@@ -96,14 +96,8 @@ class StoreAccess:
         self.add: Callable[[PayloadDict], Optional[bool]] = self._add
         self.size: Callable[[], int] = self._size
         """Returns the number of events in the store."""
-        self.count: Callable[[], int] = self._size
-        """Returns nearly the same as `size`, faster: it is called for each event."""
         if self._memory is not None:
-            self.add, self.size, self.count = (
-                store.add_event,
-                store.size,
-                self._memory._count_waiting,
-            )
+            self.add, self.size = store.add_event, store.size
         self._overflow_listener = overflow_listener
         if hasattr(store, "overflow_listener"):
             store.overflow_listener = overflow_listener

@@ -9,10 +9,10 @@ handlers, the main purpose of this module, but not for threads.
 from __future__ import annotations
 
 from collections import deque
-from itertools import islice, repeat, starmap
 from operator import methodcaller
-from typing import Any, Callable, Deque, List
+from typing import Any, Callable, Deque, Iterable, Tuple
 
+_extend = deque.extend
 _call = methodcaller("__call__")
 
 
@@ -25,11 +25,9 @@ def all_at_once(*calls: Callable[[], object]) -> None:
     deque(map(_call, calls), maxlen=0)
 
 
-def move_oldest(items: Deque[Any], count: int, into: List[Any]) -> None:
-    """Move the first items of a queue to the end of a list: at any moment each is in one of the two."""
-    into.extend(islice(starmap(items.popleft, repeat(())), count))
-
-
-def move_back(items: List[Any], into: Deque[Any]) -> None:
-    """Move all items of a list to the front of a queue, in their order."""
-    into.extendleft(starmap(items.pop, repeat((), len(items))))
+def extend_together(
+    queues: Tuple[Deque[Any], Deque[Any]], first: Iterable[Any], second: Iterable[Any]
+) -> None:
+    """Extend two queues, each by its own items: as `all_at_once`, and faster (fast path)."""
+    # The iterators exist before: to create one in between could run the garbage collector, and so finalizers.
+    any(map(_extend, queues, (iter(first), iter(second))))

@@ -12,14 +12,7 @@ encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 def decode(body: Any) -> Optional[PayloadDict]:
-    """Decode an event.
-
-    Args:
-        body: A string or bytes.
-
-    Returns:
-        The event, or None if the body is not an event: other data, damaged data, or data nested too deeply.
-    """
+    """Return the event in a string or bytes, or None for anything else: other or damaged data, or too deeply nested."""
     try:
         event = json.loads(body)
     except (TypeError, ValueError, RecursionError):

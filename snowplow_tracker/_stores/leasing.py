@@ -53,11 +53,7 @@ class LeasedEvents:
     def add(
         self, bodies: Sequence[Tuple[Hashable, Any]], event_class: Type[LeasedEvent] = LeasedEvent
     ) -> Tuple[List[LeasedEvent], List[Any]]:
-        """Decode leased events, and record them.
-
-        Args:
-            bodies: The `entry_id` and the body of each.
-            event_class: The class of the events.
+        """Decode and record leased events, each given as its `entry_id` and its body.
 
         Returns:
             The events, and the `entry_id` of each body that is not an event.

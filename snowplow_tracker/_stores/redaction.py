@@ -27,11 +27,7 @@ def _hide(found: re.Match[str]) -> str:
 
 
 def redact(text: str) -> str:
-    """Return a string without possible secrets in its URLs: users, passwords, and values of unknown options.
-
-    Args:
-        text: A URL, or a message that may contain URLs.
-    """
+    """Return a URL, or a message with URLs, without possible secrets: users, passwords, and values of unknown options."""
     text = _USERINFO_OF_URL.sub(_hide, text)
     text = _USERINFO.sub(_hide, text)
     return _OPTION.sub(_redact_option, text)

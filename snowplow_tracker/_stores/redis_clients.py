@@ -130,17 +130,7 @@ def is_many(url: str) -> bool:
 
 
 def _connect_many(redis: Any, url: str, options: Mapping[str, Any]) -> Any:
-    """Create a client for Sentinel or a cluster, which does not connect yet.
-
-    Args:
-        redis: The module.
-        url: A URL for which `is_many` returns True.
-        options: Options for each connection, unless the URL has them.
-
-    Raises:
-        ImportError: redis-py is too old for a cluster.
-        ValueError: The URL is invalid.
-    """
+    """Create a client for Sentinel or a cluster, which does not connect yet. Options in the URL replace others."""
     scheme, _, rest = url.partition("://")
     transport, _, kind = scheme.lower().partition("+")
     place, _, query = rest.partition("?")

@@ -81,9 +81,7 @@ class RedisLeases:
 
     def _lease(self, max_events: int) -> Entries:
         claimed = monotonic() >= self._claim_at
-        entries = Entries([], [])
-        if claimed:
-            entries = self._claim(max_events)
+        entries = self._claim(max_events) if claimed else Entries([], [])
         if len(entries.ids) < max_events:
             try:
                 new = self._link.call(

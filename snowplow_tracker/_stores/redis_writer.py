@@ -10,8 +10,7 @@ import weakref
 from _thread import RLock
 from collections import deque
 from functools import partial
-from itertools import islice
-from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Deque, Dict, Iterator, List, Optional
 
 from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt, suppress
@@ -23,9 +22,6 @@ from snowplow_tracker.typing import PayloadDict
 
 logger = logging.getLogger("snowplow_tracker.emitters")
 
-_Settled = Dict[str, Optional[PayloadDict]]
-_InProgress = Tuple["weakref.ref[_Turn]", _Settled]
-
 _WRITTEN_AT_ONCE = 500
 _IDLE_THREAD_ENDS_AFTER = 5.0
 _PAUSE = 0.005
@@ -33,14 +29,8 @@ _PAUSE_WITHOUT_ROOM = 0.05
 _MAX_PAUSE = 1.0
 
 
-class _Turn:
-    """The right to write. Only the writer refers to it, so it ends with the writer, even after an interrupt."""
-
-    __slots__ = ("__weakref__",)
-
-
-class _Chunk(List[Tuple[str]]):
-    """Events that are being written. Only the writer refers to them, as with `_Turn`."""
+class _Chunk(List[str]):
+    """What is being written. Only the function that writes refers to it, so it ends with that, even after an interrupt."""
 
     __slots__ = ("__weakref__",)
 
@@ -48,8 +38,9 @@ class _Chunk(List[Tuple[str]]):
 class RedisWriter:
     """Keeps in memory what is not in Redis yet, and writes it, in a thread or in the calling one.
 
-    Invariant: an event leaves the memory after Redis has it, never before. After an interrupt in between, it is written
-    twice, with the same event id.
+    Invariant: an event or a result leaves the memory after Redis has it, never before. After an interrupt in between, it
+    is written twice: an event with the same event id, a result without an effect. One thread at a time writes events, and
+    one results.
 
     Args:
         link: The link to Redis.
@@ -76,11 +67,11 @@ class RedisWriter:
         self._on_drop = on_drop
         self._on_change = on_change
         self._lock: Any = RLock()
-        self._spill: Deque[Tuple[str]] = deque()
+        self._spill: Deque[str] = deque()
         self._writing: Optional[weakref.ref[_Chunk]] = None
         # By entry: the event to requeue, or None to acknowledge it.
-        self._settled: _Settled = {}
-        self._in_progress: Dict[int, _InProgress] = {}
+        self._settled: Dict[str, Optional[PayloadDict]] = {}
+        self._settling: Optional[weakref.ref[_Chunk]] = None
         self._wakes: Optional[weakref.ref[queue.SimpleQueue[None]]] = None
         self._write_at = 0.0
 
@@ -92,7 +83,7 @@ class RedisWriter:
     @property
     def is_busy(self) -> bool:
         """Whether there is anything that is not in Redis yet."""
-        return bool(self._spill or self._settled or self._in_progress)
+        return bool(self._spill or self._settled)
 
     # Events to be added
 
@@ -101,19 +92,19 @@ class RedisWriter:
         with hold(self._lock):
             if len(self._spill) >= self._capacity:
                 return False
-            self._spill.append((body,))
+            self._spill.append(body)
         self.wake()
         return True
 
     def add_without_oldest(self, body: str) -> Optional[str]:
         """Replace the oldest event by a new one, and return it; or return None if no event can be removed."""
         with hold(self._lock):
-            first = len(self._being_written())  # these may be in Redis already
+            first = _count(self._writing)  # these may be in Redis already
             if len(self._spill) <= first:
                 return None
-            (oldest,) = self._spill[first]
+            oldest = self._spill[first]
             del self._spill[first]
-            self._spill.append((body,))
+            self._spill.append(body)
         self.wake()
         return oldest
 
@@ -122,7 +113,7 @@ class RedisWriter:
         chunk = _Chunk()
         try:
             with hold(self._lock):
-                if self._being_written() or not self._spill:
+                if _count(self._writing) or not self._spill:
                     return False
                 # Copied by one bytecode: a signal handler that adds would end an iteration.
                 chunk += [*self._spill][:_WRITTEN_AT_ONCE]
@@ -132,17 +123,13 @@ class RedisWriter:
             chunk.clear()
             self._on_change(self.is_busy)
 
-    def _being_written(self) -> Sequence[Tuple[str]]:
-        return (self._writing and self._writing()) or ()
-
-    def _write(self, chunk: _Chunk) -> bool:
+    def _write(self, chunk: List[str]) -> bool:
         errors: List[Optional[Exception]] = []
         try:
             room = self._room(len(chunk))
             if room:
-                bodies = [body for (body,) in chunk[:room]]
                 errors = self._link.call(
-                    lambda: self._stream.add_all(bodies), Kind.ADD, is_proof=False
+                    lambda: self._stream.add_all(chunk[:room]), Kind.ADD, is_proof=False
                 )
         except self._link.failures as error:
             if is_interrupt(error):
@@ -155,81 +142,64 @@ class RedisWriter:
         elif errors:
             self._link.note_accepted(Kind.ADD)
         # Only events that Redis has are removed; the others keep their order.
-        gone = [item for item, error in zip(chunk, errors) if error is None]
+        gone = [body for body, error in zip(chunk, errors) if error is None]
         dropped = chunk[room:] if self._on_drop is not None else []
-        self._remove([*gone, *dropped])
+        with hold(self._lock):
+            for body in (*gone, *dropped):
+                with suppress(ValueError):
+                    self._spill.remove(body)  # it is at the front, or behind refused ones
         if dropped and self._on_drop is not None:
-            self._on_drop([body for (body,) in dropped])
+            self._on_drop(dropped)
         if not gone and not dropped:
             self._write_at = monotonic() + _PAUSE_WITHOUT_ROOM
         return bool(gone or dropped)
 
-    def _remove(self, items: List[Tuple[str]]) -> None:
-        with hold(self._lock):
-            for item in items:
-                with suppress(ValueError):
-                    self._spill.remove(item)  # it is at the front, or behind refused ones
-
     # Results of leased events
 
     def settle(self, entry_id: str, event: Optional[PayloadDict]) -> None:
-        """Record the result of an event.
-
-        Args:
-            entry_id: The id of its entry.
-            event: The event to requeue it, or None to acknowledge it.
-        """
+        """Record the result of an entry: the event to requeue it, or None to acknowledge it."""
         self._settled[entry_id] = event
 
     def is_settled(self, entry_id: str) -> bool:
         """Return whether an event is settled, but Redis does not have the result yet."""
-        return entry_id in self._settled or any(
-            entry_id in settled for _, settled in [*self._in_progress.values()]
-        )
+        return entry_id in self._settled
 
     def write_settled(self) -> bool:
-        """Write results to Redis, unless it refuses them; return whether there were any, and all are written."""
-        if not (self._settled or self._in_progress) or not self._link.may_try(Kind.SETTLE):
-            return False
-        settled: _Settled = {}
-        turn = _Turn()
-        self._take_back_interrupted()
+        """Write results to Redis, unless it refuses them; return whether there were any, and these are written."""
+        chunk = _Chunk()
         try:
-            self._in_progress[id(settled)] = (weakref.ref(turn), settled)
-            with suppress(KeyError):  # another thread was faster
-                while self._settled:
-                    settled.update((self._settled.popitem(),))
-            count = len(settled)
+            with hold(self._lock):
+                if _count(self._settling):
+                    return False
+                settled = self._settled.copy()
+                chunk += settled
+                self._settling = weakref.ref(chunk)
+            if not chunk or not self._link.may_try(Kind.SETTLE):
+                return False
             with suppress(*self._link.failures):
-                self._write_settled(settled)
-            return count > 0 and not settled
+                self._acknowledge([each for each in chunk if settled[each] is None])
+                self._requeue([each for each in chunk if settled[each] is not None])
+                return True
+            return False
         finally:
-            self._take_back(settled)
+            chunk.clear()
             self._on_change(self.is_busy)
 
-    def _take_back(self, settled: _Settled) -> None:
-        for entry_id, event in settled.items():
-            self._settled.setdefault(entry_id, event)
-        self._in_progress.pop(id(settled), None)
-
-    def _take_back_interrupted(self) -> None:
-        """Take back events whose writer was interrupted."""
-        for turn, settled in [*self._in_progress.values()]:
-            if turn() is None:
-                self._take_back(settled)
-
-    def _write_settled(self, settled: _Settled) -> None:
-        while ids := [each for each, event in settled.items() if event is None][:_WRITTEN_AT_ONCE]:
+    def _acknowledge(self, entry_ids: List[str]) -> None:
+        for ids in _parts(entry_ids):
             self._link.call(partial(self._stream.acknowledge, ids), Kind.SETTLE)
             for each in ids:
-                del settled[each]
-        while ids := [*islice(settled, _WRITTEN_AT_ONCE)]:
+                self._settled.pop(each, None)  # a signal handler may have written it, too
+
+    def _requeue(self, entry_ids: List[str]) -> None:
+        for ids in _parts(entry_ids):
             known = self._link.call(partial(self._stream.requeue, ids), Kind.SETTLE)
             for each in ids:
-                event = settled.pop(each)
+                event = self._settled.get(each)
                 # Redis may have lost its data since they were leased; they are still here.
                 if each not in known and event:
-                    self._spill.append((encode(event),))
+                    self._spill.append(encode(event))
+                self._settled.pop(each, None)
 
     # The thread
 
@@ -261,7 +231,7 @@ class RedisWriter:
         may_add = self._spill and due <= 0 and self._link.may_try(Kind.ADD)
         if (may_add and self.write_some()) or self.write_settled():
             return 0.0
-        pauses = [self._link.wait(Kind.SETTLE)] if self._settled or self._in_progress else []
+        pauses = [self._link.wait(Kind.SETTLE)] if self._settled else []
         if self._spill:
             pauses.append(max(self._write_at - monotonic(), self._link.wait(Kind.ADD)))
         return min(max(min(pauses, default=0.0), _PAUSE), _MAX_PAUSE)
@@ -288,6 +258,14 @@ class RedisWriter:
             if rest <= 0 or is_running(_WRITING, self):
                 return False
             time.sleep(min(rest, _PAUSE))
+
+
+def _count(chunk: Optional[weakref.ref[_Chunk]]) -> int:
+    return len((chunk and chunk()) or ())
+
+
+def _parts(ids: List[str]) -> Iterator[List[str]]:
+    return (ids[start : start + _WRITTEN_AT_ONCE] for start in range(0, len(ids), _WRITTEN_AT_ONCE))
 
 
 _WRITING = (RedisWriter.write_some.__code__, RedisWriter.write_settled.__code__)

@@ -11,7 +11,7 @@ import weakref
 from _thread import RLock
 from collections import deque
 from contextlib import contextmanager
-from typing import Any, Callable, Deque, Iterator, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, Deque, Iterator, List, Optional, TypeVar
 
 from snowplow_tracker._messages import events_text
 from snowplow_tracker._process.clock import monotonic
@@ -78,15 +78,8 @@ class SQLiteAccess:
         self._pid = os.getpid()
         self._lock: Any = RLock()
         self.leases = SQLiteLeases(f"{own_identity()}/{secrets.token_hex(8)}", self._lease_seconds)
-        self.file = SQLiteFile(
-            self.path,
-            self._max_bytes,
-            self._synchronous,
-            self.leases.accounted_for,
-            self._note_lost,
-        )
+        self.file = SQLiteFile(self.path, self._max_bytes, self._synchronous, self.leases)
         self.deferred: Deque[str] = deque()
-        self._lost: Deque[Tuple[int, str]] = deque()
         self._refused = 0
         self.failing = False
         self._on_start(self)
@@ -124,8 +117,8 @@ class SQLiteAccess:
                 time.sleep(min(pause, deadline - now))
                 pause = min(pause * 2, _MAX_PAUSE)
             else:
-                if self._lost:
-                    self._report_lost_files()
+                while self.file.lost:
+                    self._on_lost(*self.file.lost.popleft())
                 return result
 
     def _enter(self, operation: Callable[[sqlite3.Connection], _Result]) -> _Result:
@@ -154,9 +147,11 @@ class SQLiteAccess:
         """
         return self._lock._is_owned() and is_running(_USING_THE_FILE, self)
 
-    def transaction(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+    def transaction(
+        self, work: Callable[[sqlite3.Connection], _Result], limit: Optional[int] = None
+    ) -> _Result:
         """Write everything or nothing. Settled events are written first, since the rest depends on it."""
-        return self.perform(lambda connection: self.write(connection, work))
+        return self.perform(lambda connection: self.write(connection, work, limit))
 
     def write(
         self,
@@ -207,13 +202,7 @@ class SQLiteAccess:
     # Failures
 
     def failed(self, what: str, error: Exception, *, refused: int = 0) -> None:
-        """Log once that the file fails. From now on, calls do not wait long for it.
-
-        Args:
-            what: The beginning of the message: what could not be done.
-            error: The error.
-            refused: The number of events that were not added.
-        """
+        """Log once that the file fails: what could not be done, and why. From now on, calls do not wait long for it."""
         self._refused += refused
         if not self.failing:
             self.failing = True
@@ -221,11 +210,7 @@ class SQLiteAccess:
 
     @contextmanager
     def failures_logged(self, what: str) -> Iterator[None]:
-        """Log once that the file fails in a block, which also ends if this thread is already using the file.
-
-        Args:
-            what: The beginning of the message: what could not be done.
-        """
+        """Log once that the file fails in a block, which also ends if this thread is already using the file."""
         try:
             yield
         except ReenteredError:
@@ -244,15 +229,6 @@ class SQLiteAccess:
             self.path,
             events_text(refused),
         )
-
-    def _note_lost(self, count: int, what: str) -> None:
-        # Not here: the lock is held, and a listener may do anything.
-        self._lost.append((count, what))
-
-    def _report_lost_files(self) -> None:
-        self.leases.forget_file()
-        while self._lost:
-            self._on_lost(*self._lost.popleft())
 
     # Forks
 

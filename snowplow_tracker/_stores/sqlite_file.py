@@ -6,11 +6,13 @@ import logging
 import os
 import sqlite3
 import weakref
+from collections import deque
 from pathlib import Path
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Deque, List, Optional, Tuple
 
 from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt, suppress
+from snowplow_tracker._stores.sqlite_leases import SQLiteLeases
 
 logger = logging.getLogger("snowplow_tracker.emitters")
 
@@ -99,26 +101,21 @@ class SQLiteFile:
         path: The path of the file.
         max_bytes: Maximum size of the file.
         synchronous: The value of SQLite's setting `synchronous`.
-        accounted_for: Returns how many events in the file are not lost with it, because this process has leased them.
-        on_lost: Called with the number of events that were lost with a file, and the reason.
+        leases: The leases of this process. Their events are not lost with the file.
     """
 
-    def __init__(
-        self,
-        path: str,
-        max_bytes: int,
-        synchronous: str,
-        accounted_for: Callable[[int], int],
-        on_lost: Callable[[int, str], None],
-    ) -> None:
+    def __init__(self, path: str, max_bytes: int, synchronous: str, leases: SQLiteLeases) -> None:
         self.path = path
+        self._reserve = f"{path}-reserve"
         self.generation = 0
-        """The number of files that were opened: row ids of an earlier one are not valid for this one."""
+        """The number of files that were lost: the events of the current one have other ids."""
+        self.current: Optional[sqlite3.Connection] = None
+        """The current connection; None while the file is closed."""
         self._max_bytes = max_bytes
         self._synchronous = synchronous
-        self._accounted_for = accounted_for
-        self._on_lost = on_lost
-        self._connection: Optional[sqlite3.Connection] = None
+        self._leases = leases
+        self.lost: Deque[Tuple[int, str]] = deque()
+        """Numbers of events that were lost with a file, and the reasons. Its owner reports them, without its lock."""
         self._finalizer: Optional[weakref.finalize] = None  # type: ignore[type-arg]
         self._opened: Optional[Tuple[int, int]] = None
         self._log: Optional[Tuple[int, int]] = None
@@ -129,18 +126,13 @@ class SQLiteFile:
         self._was_checked = False
         self._last_error = self._erring_since = float("-inf")
 
-    @property
-    def current(self) -> Optional[sqlite3.Connection]:
-        """The current connection; None while the file is closed."""
-        return self._connection
-
     def connection(self) -> sqlite3.Connection:
         """Return a connection to the file that is at the path now.
 
         Raises:
             SQLiteStoreError, sqlite3.Error: There is no usable queue at the path.
         """
-        connection = self._connection
+        connection = self.current
         if connection is None:
             return self._open()
         try:
@@ -157,62 +149,62 @@ class SQLiteFile:
             has_changed = (status.st_size, status.st_mtime_ns) != self._seen
             self._seen = (status.st_size, status.st_mtime_ns)
             self._look(connection, has_changed=has_changed)
-        return self._connection or self._open()
+        return self.current or self._open()
 
     def disconnect(self) -> None:
         """Close the connection. The next use opens it again."""
-        self._connection = None
+        self.current = None
         finalizer, self._finalizer = self._finalizer, None
         if finalizer is not None:
             finalizer()
 
     def forget_inherited(self) -> Callable[[], None]:
         """Keep the connection of a parent process open, and return a function that closes it."""
-        finalizer, self._finalizer, self._connection = self._finalizer, None, None
+        finalizer, self._finalizer, self.current = self._finalizer, None, None
         _inherited.append(finalizer)
         return finalizer if finalizer is not None else lambda: None
 
     # Opening
 
     def _open(self) -> sqlite3.Connection:
-        connection = None
         try:
             _make_private_file(self.path)
             connection = self._connect()
-            if _is_empty(connection):
-                _create(connection)
-            _check(connection, self.path)
-            if not self._was_checked:
-                _look_through(connection, self.path, _MAX_CHECKED_BYTES)
-                self._was_checked = True
-            page_bytes = pragma(connection, "page_size")
-            pragma(connection, f"max_page_count = {self._max_bytes // page_bytes}")
-            pragma(connection, f"journal_size_limit = {_USUAL_WAL_BYTES}")
-            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
-            status = os.stat(self.path)  # noqa: PTH116
-            self._opened = (status.st_dev, status.st_ino)
-            self._log = _identity(f"{self.path}-wal")
-            self._seen = (status.st_size, status.st_mtime_ns)
-            self._next_look = monotonic() + _LOOK_INTERVAL
-            self.last_count = connection.execute(_COUNT).fetchone()[0]
-            self.make_reserve()
-            self._finalizer = weakref.finalize(self, connection.close)
-            # At exit, events may still be written; the system closes the file.
-            self._finalizer.atexit = False
-        except (OSError, sqlite3.Error) as error:
-            if connection is not None:
+            try:
+                self._set_up(connection)
+            except BaseException:
                 connection.close()
-            if is_interrupt(error) or (isinstance(error, sqlite3.Error) and is_locked(error)):
+                raise
+        except (OSError, sqlite3.Error) as error:
+            if is_interrupt(error) or is_locked(error):
                 raise
             raise SQLiteStoreError(
                 f"{self.path} cannot be used as an event queue: {error}"
             ) from error
-        except BaseException:
-            if connection is not None:
-                connection.close()
-            raise
-        self._connection = connection
+        self.current = connection
         return connection
+
+    def _set_up(self, connection: sqlite3.Connection) -> None:
+        if _is_empty(connection):
+            _create(connection)
+        _check(connection, self.path)
+        if not self._was_checked:
+            _look_through(connection, self.path, _MAX_CHECKED_BYTES)
+            self._was_checked = True
+        page_bytes = pragma(connection, "page_size")
+        pragma(connection, f"max_page_count = {self._max_bytes // page_bytes}")
+        pragma(connection, f"journal_size_limit = {_USUAL_WAL_BYTES}")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        status = os.stat(self.path)  # noqa: PTH116
+        self._opened = (status.st_dev, status.st_ino)
+        self._log = _identity(f"{self.path}-wal")
+        self._seen = (status.st_size, status.st_mtime_ns)
+        self._next_look = monotonic() + _LOOK_INTERVAL
+        self.last_count = connection.execute(_COUNT).fetchone()[0]
+        self.make_reserve()
+        self._finalizer = weakref.finalize(self, connection.close)
+        # At exit, events may still be written; the system closes the file.
+        self._finalizer.atexit = False
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -230,28 +222,28 @@ class SQLiteFile:
 
     def _reopened(self, what: str) -> sqlite3.Connection:
         """Open the file again after it was deleted or replaced, and count the lost events."""
-        lost = self._count_old()
         # Before the connection is closed: as long as it is open, no other file can get the number of its log.
         if self._log is not None and _identity(f"{self.path}-wal") == self._log:
             # It belongs to the deleted file. SQLite would use it for the new one.
             for name in ("-wal", "-shm"):
                 with suppress(OSError):
                     os.unlink(self.path + name)  # noqa: PTH108
+        self._report_lost(self._abandon(), f"was {what} while it was open")
+        return self._open()
+
+    def _abandon(self) -> Optional[int]:
+        """Close the file for ever; return how many events are lost with it, or None if this is unknown."""
+        if self.current is not None:
+            with suppress(sqlite3.Error, TypeError):  # then the last known number is used
+                self.last_count = self.current.execute(_COUNT).fetchone()[0]
+        count, self.last_count = self.last_count, None
+        leased = self._leases.forget_file()
         self.disconnect()
         self.generation += 1
         self._was_checked = False
-        self._lost(lost, f"was {what} while it was open")
-        return self._open()
+        return None if count is None else max(0, count - leased)
 
-    def _count_old(self) -> Optional[int]:
-        connection = self._connection
-        if connection is not None:
-            with suppress(sqlite3.Error, TypeError):  # then the last known number is used
-                self.last_count = connection.execute(_COUNT).fetchone()[0]
-        count, self.last_count = self.last_count, None
-        return None if count is None else max(0, count - self._accounted_for(self.generation))
-
-    def _lost(self, count: Optional[int], what: str) -> None:
+    def _report_lost(self, count: Optional[int], what: str) -> None:
         number = "an unknown number of" if count is None else count
         logger.error(
             "The event queue %s %s: %s events in it are lost. It is opened again.",
@@ -260,7 +252,7 @@ class SQLiteFile:
             number,
         )
         if count:
-            self._on_lost(count, what)
+            self.lost.append((count, what))
 
     def _look(self, connection: sqlite3.Connection, *, has_changed: bool) -> None:
         """Check, with a new connection, whether the file is undamaged and its additional files exist."""
@@ -268,14 +260,9 @@ class SQLiteFile:
             with suppress(sqlite3.Error):
                 # A checkpoint writes the pages of the log to their place, which repairs overwritten ones.
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            damaged = False
-            try:
-                damaged = not self._is_sound()
-            except sqlite3.Error as error:
-                damaged = is_damage(error)
-            if damaged:
+            if self._is_damaged():
                 self._set_aside()
-        if self._connection is not None and _identity(f"{self.path}-wal") != self._log:
+        if self.current is not None and _identity(f"{self.path}-wal") != self._log:
             # The write-ahead log was deleted. The content of the one that is open goes into the file.
             with suppress(sqlite3.Error):
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
@@ -283,33 +270,30 @@ class SQLiteFile:
         if not self.has_reserve():
             self.make_reserve()
 
-    def _is_sound(self) -> bool:
-        if os.stat(self.path).st_size < _SMALLEST_DATABASE:  # noqa: PTH116
-            return False
-        other = self._connect()
+    def _is_damaged(self) -> bool:
         try:
-            _check(other, self.path)
-            _look_through(other, self.path, _MAX_CHECKED_BYTES_IN_USE)
+            if os.stat(self.path).st_size < _SMALLEST_DATABASE:  # noqa: PTH116
+                return True
+            other = self._connect()
+            try:
+                _check(other, self.path)
+                _look_through(other, self.path, _MAX_CHECKED_BYTES_IN_USE)
+            finally:
+                other.close()
         except SQLiteStoreError:
-            return False
-        finally:
-            other.close()
-        return True
+            return True
+        except (OSError, sqlite3.Error) as error:
+            if is_interrupt(error):
+                raise
+            return is_damage(error)
+        return False
 
     def check_after(self, error: sqlite3.Error) -> None:
         """Open the file again after an error that others may have caused, and set it aside if it is damaged."""
         if is_locked(error) or is_full(error):
             return
-        damaged = False
-        if is_damage(error) and self._connection is not None:
-            try:
-                damaged = not self._is_sound()
-            except (OSError, sqlite3.Error) as found:
-                if is_interrupt(found):
-                    raise
-                damaged = isinstance(found, sqlite3.Error) and is_damage(found)
         now = monotonic()
-        if damaged:
+        if is_damage(error) and self.current is not None and self._is_damaged():
             self._set_aside()
         elif now - self._last_error > _REOPEN_AFTER:
             self._last_error = self._erring_since = now
@@ -320,10 +304,7 @@ class SQLiteFile:
 
     def _set_aside(self) -> None:
         """Rename a damaged file, so that a new queue replaces it and the old one can be examined."""
-        lost, opened = self._count_old(), self._opened
-        self.disconnect()
-        self.generation += 1
-        self._was_checked = False
+        lost, opened = self._abandon(), self._opened
         if opened is None:
             return
         aside = f"{self.path}.damaged-{opened[1]}"
@@ -345,7 +326,7 @@ class SQLiteFile:
             if _identity(aside) is None:
                 logger.error("%s is damaged and cannot be set aside: %s", self.path, error)  # noqa: TRY400
                 return
-        self._lost(lost, f"is damaged, and was set aside as {aside}")
+        self._report_lost(lost, f"is damaged, and was set aside as {aside}")
 
     # Space
 
@@ -370,12 +351,7 @@ class SQLiteFile:
             )
 
     def checkpoint(self, connection: sqlite3.Connection, *, wait: float = 0.0) -> None:
-        """Move the write-ahead log into the file, as far as readers allow it, and release its space.
-
-        Args:
-            connection: The file.
-            wait: Seconds to wait for readers.
-        """
+        """Move the write-ahead log into the file, as far as readers allow it within `wait` seconds."""
         try:
             pragma(connection, f"busy_timeout = {int(wait * 1000)}")
             with suppress(sqlite3.Error):
@@ -383,10 +359,6 @@ class SQLiteFile:
         finally:
             if wait:
                 pragma(connection, "busy_timeout = 0")
-
-    @property
-    def _reserve(self) -> str:
-        return f"{self.path}-reserve"
 
     def has_reserve(self) -> bool:
         """Whether the reserve of disk space for delivery exists."""

@@ -27,17 +27,15 @@ class Lease:
         number: A number that is unique among the leases of a store in this process.
         open: The ids of the events that are not settled in the file.
         granted_at: The time of the lease, in monotonic seconds.
-        generation: The generation of the file that contains the events.
         bodies: The bodies by id if the lease could not be written to the file; None for a lease that is in the file.
     """
 
-    __slots__ = ("bodies", "generation", "granted_at", "number", "open")
+    __slots__ = ("bodies", "granted_at", "number", "open")
 
-    def __init__(self, number: int, generation: int) -> None:
+    def __init__(self, number: int) -> None:
         self.number = number
         self.open: Set[int] = set()
         self.granted_at = monotonic()
-        self.generation = generation
         self.bodies: Optional[Dict[int, bytes]] = None
 
 
@@ -74,20 +72,13 @@ class SQLiteLeases:
     # Leasing
 
     def grant(
-        self, connection: sqlite3.Connection, max_events: int, generation: int, *, written: bool
+        self, connection: sqlite3.Connection, max_events: int, *, written: bool = True
     ) -> Tuple[Lease, List[Row]]:
-        """Lease the oldest queued events.
-
-        Args:
-            connection: The file.
-            max_events: Maximum number of events.
-            generation: The generation of the file.
-            written: False if the lease cannot be written to the file: other processes may send the events as well.
-        """
+        """Lease the oldest queued events. Other processes may send them as well if this is not written to the file."""
         if written:
             self.release_lost(connection)
         rows, runs = oldest_waiting(connection, max_events, self._unwritten())
-        lease = Lease(next(self._numbers), generation)
+        lease = Lease(next(self._numbers))
         lease.open = {row for row, _ in rows}
         lease.bodies = None if written else dict(rows)
         if rows:
@@ -111,29 +102,34 @@ class SQLiteLeases:
             for row in [*lease.open]
         ]
 
-    def accounted_for(self, generation: int) -> int:
-        """Return how many events of a file are not lost with it: being sent, or settled and not removed yet."""
-        waiting = {(each.lease, each.row) for each in self._settled[:] if not each.forget}
-        return sum(
-            (lease.number, row) not in waiting
+    def forget_file(self) -> int:
+        """Remove the leases in a file that is lost, and return how many of its events are not lost with it.
+
+        They are being sent, or are settled and not removed yet.
+        """
+        requeued = {(each.lease, each.row) for each in self._settled[:] if not each.forget}
+        kept = sum(
+            (lease.number, row) not in requeued
             for lease in [*self._leases.values()]
-            if lease.generation == generation
             for row in [*lease.open]
         )
+        self._leases.clear()
+        self._settled.clear()
+        return kept
 
     # Settling
 
-    def settle(self, event: PayloadDict, *, forget: bool) -> Optional[int]:
-        """Record the result of an event; return the generation of its file, or None if it is not leased."""
+    def settle(self, event: PayloadDict, *, forget: bool) -> bool:
+        """Record the result of an event; return False if it is leased from a file that is lost."""
         entry_id = self.leased.find(event)
         if entry_id is None:
-            return None
+            return True
         number, row = entry_id
-        lease = self._leases.get(number)
+        is_in_file = number in self._leases
         # Recorded first: after an interrupt here it is settled twice, which has no effect.
         self._settled.append(Settled(number, row, forget))
         self.leased.remove(entry_id)
-        return None if lease is None else lease.generation
+        return is_in_file
 
     @property
     def has_settled(self) -> bool:
@@ -198,10 +194,6 @@ class SQLiteLeases:
                     self._leases.pop(each.lease, None)
         del self._settled[: len(noted)]
 
-    def forget_file(self) -> None:
-        """Remove the results for a file that no longer exists."""
-        del self._settled[:]
-
     # The time that leases last
 
     def renew(self, connection: sqlite3.Connection) -> None:
@@ -239,13 +231,7 @@ class SQLiteLeases:
 def oldest_waiting(
     connection: sqlite3.Connection, max_events: int, without: Iterable[int] = ()
 ) -> Tuple[List[Row], List[Run]]:
-    """Return the oldest queued events, and the ranges that contain exactly these.
-
-    Args:
-        connection: The file.
-        max_events: Maximum number of events.
-        without: Ids of events that are being sent without a lease in the file.
-    """
+    """Return the oldest events without a lease in the file, and not in `without`, and the ranges of exactly these."""
     rows: List[Row] = []
     runs: List[Run] = []
     above = 0

@@ -146,6 +146,28 @@ def test_events_that_are_out_when_the_file_goes_are_kept(
     assert drain(store) == [5, 3]
 
 
+def test_a_file_that_goes_while_it_is_looked_at(
+    path: Path, store: SQLiteEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is deleted between two looks at it does not raise, and the next events are in a new one."""
+    add(store, 1, 2, 3)
+    look = os.stat
+
+    def look_and_delete(name: Any, **options: Any) -> os.stat_result:
+        status = look(name, **options)
+        if str(name) == str(path):
+            monkeypatch.setattr(os, "stat", look)
+            path.unlink()
+        return status
+
+    os.truncate(path, 600)
+    monkeypatch.setattr(os, "stat", look_and_delete)
+    add(store, 4)
+    assert os.stat is look
+    assert add(store, 5, 6) == [True, True]
+    assert drain(store)[-2:] == [5, 6]
+
+
 def test_a_folder_that_went_away_refuses_events_until_it_is_back(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
