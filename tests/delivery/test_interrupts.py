@@ -242,5 +242,5 @@ def test_a_signal_handler_that_tracks(emitter: str, collector: CollectorWithFaul
     program = HANDLER.format(emitter=emitter, count=count)
     done = run_program(program, collector.endpoint, deadline=90)
     assert done.status == 0, done
-    assert int(done.output) > count / 2
+    assert int(done.output) > count / 10
     assert len(collector.arrived) == int(done.output) + count * 60
