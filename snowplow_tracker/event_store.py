@@ -24,7 +24,14 @@ from snowplow_tracker._compat.event_buffer import EventBuffer
 from snowplow_tracker._process.atomic import all_at_once, extend_together
 from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.interrupts import is_interrupt
-from snowplow_tracker._process.locking import LockOrder, Signal, hold, new_lock, release_if_leaked
+from snowplow_tracker._process.locking import (
+    LockOrder,
+    Signal,
+    hold,
+    is_held_here,
+    new_lock,
+    release_if_leaked,
+)
 from snowplow_tracker._protocol import deferred
 from snowplow_tracker.contracts import one_of
 from snowplow_tracker.typing import Logger, PayloadDict, PayloadDictList
@@ -405,9 +412,9 @@ class InMemoryEventStore(EventStore):
         Args:
             entered: The number of calling methods of this call.
         """
-        if self._lock.is_held_here():
+        if is_held_here(self._lock):
             release_if_leaked(self._lock, entered=entered + 1, file=__file__)
-        return self._lock.is_held_here()
+        return is_held_here(self._lock)
 
     def _head(self, payload: PayloadDict) -> _Head:
         if len(self._known_heads) >= _MAX_HEADS:

@@ -14,6 +14,7 @@ from snowplow_tracker._delivery.stats import DropReason
 from snowplow_tracker._process import exit as process_exit
 from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.event_loops import in_event_loop
+from snowplow_tracker._process.locking import is_held_here
 from snowplow_tracker.typing import PayloadDict
 
 logger = logging.getLogger("snowplow_tracker.emitters")
@@ -117,7 +118,7 @@ class Intake:
             or not store.refuses_only_when_full
             or process_exit.is_exiting
             or permit_in_use(core) is not None
-            or core.lock.is_held_here()
+            or is_held_here(core.lock)
         ):
             return False
         sender = self._owner.get()

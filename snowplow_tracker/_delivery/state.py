@@ -18,7 +18,13 @@ from snowplow_tracker._delivery.counts import NOTHING, Checkpoint, Counts, Progr
 from snowplow_tracker._delivery.retry import Backoff, RetryPolicy
 from snowplow_tracker._delivery.sender import Sender
 from snowplow_tracker._delivery.stats import DropReason, EmitterState
-from snowplow_tracker._process.locking import LockOrder, Signal, new_lock, release_if_leaked
+from snowplow_tracker._process.locking import (
+    LockOrder,
+    Signal,
+    is_held_here,
+    new_lock,
+    release_if_leaked,
+)
 from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 
@@ -407,13 +413,13 @@ class Core:
         Returns:
             The permit that the calling code uses, if it is a callback or a signal handler; else None.
         """
-        if self.lock.is_held_here():
+        if is_held_here(self.lock):
             release_if_leaked(self.lock, file=__file__)
         return permit_in_use(self)
 
     def release_leaked_lock(self) -> None:
         """End a call from outside: release the lock if an interrupt has just left it locked."""
-        if self.lock.is_held_here():
+        if is_held_here(self.lock):
             release_if_leaked(self.lock, file=__file__)
 
     def set_life(self, state: EmitterState) -> None:

@@ -14,6 +14,7 @@ from snowplow_tracker._process.clock import monotonic
 from snowplow_tracker._process.locking import (
     LockOrder,
     hold,
+    is_held_here,
     new_lock,
     note_thread_start,
     release_if_leaked,
@@ -129,9 +130,9 @@ class Workers:
             or monotonic() < self._not_before
         ):
             return
-        if self._lock.is_held_here():
+        if is_held_here(self._lock):
             release_if_leaked(self._lock, file=__file__)
-            if self._lock.is_held_here():
+            if is_held_here(self._lock):
                 return  # a signal handler or a finalizer, while this thread starts them
         with hold(self._lock):
             self._start_missing()

@@ -42,9 +42,6 @@ class Lock(RLock):  # type: ignore[misc]
     """A reentrant lock for state. It must not be held during I/O."""
 
     order: LockOrder
-    # C functions, as the lock's own: an interrupt cannot occur inside them.
-    is_held_here: Callable[[], bool] = RLock._is_owned  # type: ignore[attr-defined]
-    """Whether this thread already holds the lock: the caller is a signal handler or a finalizer."""
 
 
 _LOCKS_OF_C = (Lock, RLock)
@@ -64,6 +61,12 @@ def new_lock(order: LockOrder) -> Lock:
     return lock
 
 
+def is_held_here(lock: Any) -> bool:
+    """Return whether this thread already holds a lock: the caller is a signal handler or a finalizer."""
+    # Not a method of `Lock`: eventlet puts locks of its own in the place of those that were made before it patched.
+    return bool(lock._is_owned())
+
+
 def release_if_leaked(lock: Lock, *, file: str, entered: int = 1) -> None:
     """Release a lock that an interrupt left locked by this thread.
 
@@ -75,14 +78,14 @@ def release_if_leaked(lock: Lock, *, file: str, entered: int = 1) -> None:
         file: The only module that takes this lock, apart from `Signal`.
         entered: The number of calling functions that do not hold the lock yet.
     """
-    if _WITH_IS_SAFE or not lock.is_held_here():
+    if _WITH_IS_SAFE or not is_held_here(lock):
         return
     frame: Optional[FrameType] = sys._getframe(1 + entered)
     while frame is not None:
         if frame.f_code.co_filename in (file, __file__):
             return
         frame = frame.f_back
-    while lock.is_held_here():
+    while is_held_here(lock):
         lock.release()
 
 
@@ -143,7 +146,7 @@ class Signal:
             False after the timeout, and immediately in a signal handler that interrupted the holder of the lock: the
             threads that it would wait for may need the lock.
         """
-        if self._lock.is_held_here():
+        if is_held_here(self._lock):
             return False
         gate = _new_gate()
         gate.acquire()

@@ -12,6 +12,7 @@ from snowplow_tracker import AsyncEmitter, InMemoryEventStore
 from support import locks
 from support.collector_with_faults import Answer, CollectorWithFaults
 from support.inside import locking
+from support.processes import run_program
 from support.tracking import track_many
 
 
@@ -126,3 +127,32 @@ def test_a_change_of_state_that_takes_no_lock_is_not_missed() -> None:
 
     assert signal.wait(check, timeout=5)
     assert not signal.waiting
+
+
+REPLACED = """
+import gc, sys, threading, _thread
+from snowplow_tracker import AsyncEmitter, Emitter, StructuredEvent, Tracker
+
+emitter = {emitter}
+tracker = Tracker("shop", emitter)
+tracker.track(StructuredEvent("shop", "before"))
+for thing in gc.get_objects():
+    if type(thing).__module__.startswith("snowplow_tracker"):
+        for name, value in [*getattr(thing, "__dict__", {{}}).items()]:
+            if isinstance(value, _thread.RLock):
+                setattr(thing, name, threading._PyRLock())
+for _ in range(5):
+    tracker.track(StructuredEvent("shop", "after"))
+print(emitter.flush(timeout=5), emitter.stats().sent)
+tracker.track(StructuredEvent("shop", "the last"))
+"""
+
+
+@pytest.mark.parametrize(
+    "emitter", ['Emitter(sys.argv[1], protocol="http")', "AsyncEmitter(sys.argv[1])"]
+)
+def test_locks_that_are_replaced(emitter: str, collector: CollectorWithFaults) -> None:
+    """eventlet puts Python's own locks in the place of those made before it patched: all events arrive as before."""
+    done = run_program(REPLACED.format(emitter=emitter), collector.endpoint)
+    assert (done.status, done.output.split()) == (0, ["0", "6"]), done
+    assert len(collector.arrived) == 7
