@@ -143,12 +143,12 @@ class KeepAliveClient:
                 connection.putheader(name, value)
             if body is not None:
                 connection.putheader("Content-Length", str(len(body)))
-            connection.endheaders(body)
+            is_sent = _send(connection, body)
             response: Any = connection.getresponse()
             response.read(_MAX_READ)
             answer = Answer(response.status, response.headers, response.reason)
             # A longer answer is not worth reading for its connection.
-            is_done = response.isclosed() and not response.will_close
+            is_done = is_sent and response.isclosed() and not response.will_close
             # Explicitly: an interrupt in the Python code of its finalizer would be lost.
             response.close()
             return answer
@@ -197,6 +197,20 @@ class KeepAliveClient:
     def __del__(self) -> None:
         if "_idle" in self.__dict__:
             self.close()
+
+
+def _send(connection: _Connection, body: Optional[bytes]) -> bool:
+    """Send a request; return False if the other side does not read it to the end.
+
+    It may have answered before, such as with status 413: then the answer can be read.
+    """
+    try:
+        connection.endheaders(body)
+    except ConnectionError as error:
+        if is_interrupt(error):
+            raise
+        return False
+    return True
 
 
 def _is_closed_by_peer(error: Exception) -> bool:

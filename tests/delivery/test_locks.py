@@ -152,7 +152,7 @@ tracker.track(StructuredEvent("shop", "the last"))
     "emitter", ['Emitter(sys.argv[1], protocol="http")', "AsyncEmitter(sys.argv[1])"]
 )
 def test_locks_that_are_replaced(emitter: str, collector: CollectorWithFaults) -> None:
-    """eventlet puts Python's own locks in the place of those made before it patched: all events arrive as before."""
+    """The library eventlet puts Python's own locks in the place of those made before it patched: all events arrive as before."""
     done = run_program(REPLACED.format(emitter=emitter), collector.endpoint)
     assert (done.status, done.output.split()) == (0, ["0", "6"]), done
     assert len(collector.arrived) == 7

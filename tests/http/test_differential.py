@@ -244,6 +244,30 @@ def test_the_bytes_on_the_wire(method: str, options: Dict[str, Any]) -> None:
 
 # What comes back
 
+
+class HastyServer(Server):
+    """Answers as soon as it has the head of a request, and hangs up without reading the body."""
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += connection.recv(1)
+            self._behaviour(connection, head)
+
+
+def test_an_answer_before_the_body_was_read() -> None:
+    """A server that refuses a large body by its head alone and hangs up is understood, and its connection not used again."""
+    refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"
+    server = HastyServer(answer(refusal, pause=0.1))
+    try:
+        url = f"http://127.0.0.1:{server.port}/a"
+        assert both(url, data="x" * 10_000_000, count=2) == [(413, None)] * 2
+        assert server.connections == 2 * len(WAYS)
+    finally:
+        server.close()
+
+
 ANSWERS: Dict[str, Tuple[Behaviour, Any]] = {
     "200": (answer(OK), (200, None)),
     "204": (answer(b"HTTP/1.1 204 No Content\r\n\r\n"), (204, None)),
