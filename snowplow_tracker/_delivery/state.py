@@ -18,6 +18,7 @@ from snowplow_tracker._delivery.counts import NOTHING, Checkpoint, Counts, Progr
 from snowplow_tracker._delivery.retry import Backoff, RetryPolicy
 from snowplow_tracker._delivery.sender import Sender
 from snowplow_tracker._delivery.stats import DropReason, EmitterState
+from snowplow_tracker._process.atomic import Versioned
 from snowplow_tracker._process.locking import (
     LockOrder,
     Signal,
@@ -91,51 +92,55 @@ def _key_by_eid(events: Mapping[int, PayloadDict], eid: object) -> Optional[int]
 
 
 class Ledger:
-    """Counts events by their outcome. Not thread-safe: its owner holds a lock.
+    """Counts events by their outcome. Not thread-safe: its owner holds a lock. A signal handler may come in between.
 
     Invariant: tracked = queued + in flight + sent + dropped. Only the ledger writes these numbers. It also holds the batches
     in flight, because an event leaves its batch and is counted in one assignment.
     """
 
     def __init__(self) -> None:
-        self._state: Tuple[Counts, Tuple[Batch, ...]] = (NOTHING, ())
+        first: Tuple[Counts, Tuple[Batch, ...]] = (NOTHING, ())
+        self._state = Versioned(first)
 
     @property
     def batches(self) -> Tuple[Batch, ...]:
         """The batches in flight."""
-        return self._state[1]
+        return self._state.read()[1]
 
     def add(self, counts: Counts) -> None:
         """Add counts that belong to no batch."""
-        base, batches = self._state
-        self._state = (base.plus(counts), batches)
+        self._state.change(lambda state: (state[0].plus(counts), state[1]))
 
     def open(self, batch: Batch) -> None:
         """Count the events of a batch as in flight from now on."""
-        base, batches = self._state
-        self._state = (base, (*batches, batch))
+        self._state.change(lambda state: (state[0], (*state[1], batch)))
 
     def close(self, batch: Batch) -> None:
         """Remove a batch whose events are settled; keep its counts."""
-        base, batches = self._state
-        if batch in batches:
+
+        def without(state: Tuple[Counts, Tuple[Batch, ...]]) -> Tuple[Counts, Tuple[Batch, ...]]:
+            base, batches = state
+            if batch not in batches:
+                return state
             rest = tuple(each for each in batches if each is not batch)
-            self._state = (base.plus(batch.progress.counts), rest)
+            return base.plus(batch.progress.counts), rest
+
+        self._state.change(without)
 
     def counts(self) -> Counts:
         """Return the counts, with those of batches in flight."""
-        total, batches = self._state
+        total, batches = self._state.read()
         for batch in batches:
             total = total.plus(batch.progress.counts)
         return total
 
     def in_flight(self) -> int:
         """Return the number of events that are being sent."""
-        return sum(len(batch.progress.open) for batch in self._state[1])
+        return sum(len(batch.progress.open) for batch in self.batches)
 
     def orphans(self, permits: Sequence[int]) -> List[Batch]:
         """Return the batches in flight without one of these permits."""
-        return [batch for batch in self._state[1] if batch.permit not in permits]
+        return [batch for batch in self.batches if batch.permit not in permits]
 
 
 class CircuitBreaker(Backoff):

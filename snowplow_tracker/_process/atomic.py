@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from operator import methodcaller
-from typing import Any, Callable, Deque, Iterable, Tuple
+from typing import Any, Callable, Deque, Dict, Generic, Iterable, Tuple, TypeVar
 
 _extend = deque.extend
 _call = methodcaller("__call__")
@@ -31,3 +31,46 @@ def extend_together(
     """Extend two queues, each by its own items: as `all_at_once`, and faster (fast path)."""
     # The iterators exist before: to create one in between could run the garbage collector, and so finalizers.
     any(map(_extend, queues, (iter(first), iter(second))))
+
+
+_Value = TypeVar("_Value")
+
+
+class Versioned(Generic[_Value]):
+    """A value that is changed by what is computed from it, also if a signal handler or a finalizer changes it meanwhile.
+
+    Each version has at most one successor: `dict.setdefault`, which is one call of C, accepts the first. Whoever comes
+    second computes again. Threads share it under a lock.
+
+    Args:
+        value: The first value.
+    """
+
+    __slots__ = ("_version",)
+
+    def __init__(self, value: _Value) -> None:
+        self._version: Dict[str, Any] = {"value": value}
+
+    def _last(self) -> Dict[str, Any]:
+        version = self._version
+        while "next" in version:  # an interrupt came before the assignment in `change`
+            version = version["next"]
+        return version
+
+    def read(self) -> _Value:
+        """Return the value."""
+        value: _Value = self._last()["value"]
+        return value
+
+    def change(self, change: Callable[[_Value], _Value]) -> None:
+        """Replace the value.
+
+        Args:
+            change: Computes the new value from the present one; it may be called again.
+        """
+        while True:
+            last = self._last()
+            new = {"value": change(last["value"])}
+            if last.setdefault("next", new) is new:
+                self._version = new
+                return

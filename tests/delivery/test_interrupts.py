@@ -9,7 +9,7 @@ from typing import Iterator
 
 import pytest
 
-from support.collector_with_faults import CollectorWithFaults
+from support.collector_with_faults import Answer, CollectorWithFaults
 from support.processes import run_program
 from support.redis_server import redis_server
 from support.repetitions import repetitions
@@ -244,3 +244,43 @@ def test_a_signal_handler_that_tracks(emitter: str, collector: CollectorWithFaul
     assert done.status == 0, done
     assert int(done.output) > count / 10
     assert len(collector.arrived) == int(done.output) + count * 60
+
+
+FINALIZER = """
+import sys
+from snowplow_tracker import AsyncEmitter, StructuredEvent, Tracker
+
+reported = tracked = 0
+
+def on_drop(events, _):
+    global reported
+    reported += len(events)
+
+class Session:
+    def __init__(self):
+        self.cycle = self
+
+    def __del__(self):
+        global tracked
+        tracked += 1
+        tracker.track(StructuredEvent("session", "end"))
+
+emitter = AsyncEmitter(sys.argv[1], buffer_capacity=20, max_retry_delay_seconds=30, on_drop=on_drop)
+tracker = Tracker("shop", emitter)
+while emitter.stats().failed_attempts == 0:
+    tracker.track(StructuredEvent("shop", "view"))
+    tracked += 1
+for _ in range(6000):
+    Session()
+    tracker.track(StructuredEvent("shop", "view"))
+    tracked += 1
+stats = emitter.stats()
+print(tracked - stats.tracked, reported - sum(stats.dropped.values()))
+"""
+
+
+def test_a_finalizer_that_tracks_while_events_are_dropped(collector: CollectorWithFaults) -> None:
+    """Each event is counted, although the garbage collector runs in the middle of counting others."""
+    collector.behaviour = Answer(status=503)
+    done = run_program(FINALIZER, collector.endpoint)
+    assert (done.status, done.output.split()) == (0, ["0", "0"]), done

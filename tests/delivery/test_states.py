@@ -322,3 +322,32 @@ def test_a_tally_may_be_read_by_many_threads() -> None:
     finally:
         sys.setswitchinterval(interval)
     assert seen == {5}
+
+
+class Interrupted(counts.Counts):
+    """Counts in the middle of whose addition a signal handler or a finalizer counts others."""
+
+    handlers: List[Any]
+
+    @property
+    def dropped(self) -> Any:  # type: ignore[override]
+        """Run the handlers, once."""
+        handlers, self.handlers = self.handlers, []
+        for handler in handlers:
+            handler()
+        return {}
+
+
+def test_counts_that_come_in_the_middle_of_others() -> None:
+    """What a signal handler counts and settles while the ledger is being changed is in the sum as well."""
+    ledger, batch = state.Ledger(), state.Batch(1)
+    addition = Interrupted(sent=1)
+    addition.handlers = [
+        lambda: ledger.add(counts.Counts(sent=10)),
+        lambda: ledger.open(batch),
+        lambda: setattr(batch, "progress", counts.Progress({}, counts.Counts(sent=100))),
+        lambda: ledger.close(batch),
+        lambda: ledger.add(counts.Counts(sent=1000)),
+    ]
+    ledger.add(addition)
+    assert (ledger.counts().sent, ledger.batches) == (1111, ())
