@@ -83,7 +83,7 @@ def finish(emitter: Any) -> None:
         emitter: As for `hold`.
     """
     elapsed = monotonic() - _exit_started if emitter.retry_delay else 0.0
-    _for_the_last_time(emitter, emitter._finish_at_exit, max(0.1, emitter.exit_timeout - elapsed))
+    _for_the_last_time(emitter, emitter._finish_at_exit, max(0.0, emitter.exit_timeout - elapsed))
 
 
 def _for_the_last_time(emitter: Any, function: Callable[[float], None], timeout: float) -> None:

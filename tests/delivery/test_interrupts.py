@@ -282,5 +282,5 @@ print(tracked - stats.tracked, reported - sum(stats.dropped.values()))
 def test_a_finalizer_that_tracks_while_events_are_dropped(collector: CollectorWithFaults) -> None:
     """Each event is counted, although the garbage collector runs in the middle of counting others."""
     collector.behaviour = Answer(status=503)
-    done = run_program(FINALIZER, collector.endpoint)
+    done = run_program(FINALIZER, collector.endpoint, deadline=15)
     assert (done.status, done.output.split()) == (0, ["0", "0"]), done
