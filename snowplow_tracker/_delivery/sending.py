@@ -131,9 +131,12 @@ class Dispatch:
             if passes_on(error):
                 raise
             fit = self._encodable(permit, chunk)
-            parts.extend((part[len(chunk) :], fit if len(fit) < len(chunk) else []))
-            if len(fit) == len(chunk):
-                self._drop(permit, chunk, DropReason.ENCODING, "not together, though each alone")
+            if len(fit) == len(chunk) == 1:
+                self._drop(permit, chunk, DropReason.ENCODING, f"{type(error).__name__}: {error}")
+                fit = []
+            # Each alone, but not together: another thread raised something, or the memory was short.
+            middle = len(fit) // 2 if len(fit) == len(chunk) else len(fit)
+            parts.extend((part[len(chunk) :], fit[middle:], fit[:middle]))
             return "", []
         if not size:
             complete = [event for event in part if self.encoder.is_complete(event)]

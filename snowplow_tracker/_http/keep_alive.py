@@ -70,6 +70,34 @@ class _Connection(http.client.HTTPConnection):
             raise
 
 
+class _Idle(NamedTuple):
+    """A connection that is kept."""
+
+    origin: Origin
+    connection: _Connection
+    since: float
+    identity: Optional[Tuple[int, int]]
+    """Of its file: a program that closes all descriptors may have opened another one by the same number."""
+
+    def close(self) -> None:
+        """Close the connection, but nothing that has its number now."""
+        sock = self.connection.sock
+        if sock is not None and self.identity != _identity(sock):
+            sock.detach()
+        self.connection.close()
+
+    def is_usable(self, origin: Origin) -> bool:
+        """Return whether it leads there, and neither side has closed it."""
+        sock = self.connection.sock
+        return (
+            self.origin == origin
+            and sock is not None
+            and monotonic() - self.since <= _MAX_IDLE_SECONDS
+            and self.identity == _identity(sock)
+            and not _is_readable(sock)
+        )
+
+
 class KeepAliveClient:
     """Makes requests over connections that are kept open.
 
@@ -84,7 +112,7 @@ class KeepAliveClient:
     def __init__(self, context_factory: Callable[[], Callable[[], Any]]) -> None:
         self._context_factory = context_factory
         self._pid = os.getpid()
-        self._idle: List[Tuple[Origin, _Connection, float]] = []
+        self._idle: List[_Idle] = []
 
     def request(
         self,
@@ -154,7 +182,8 @@ class KeepAliveClient:
             return answer
         finally:
             if is_done and connection.sock is not None:
-                self._idle.append((origin, connection, monotonic()))
+                identity = _identity(connection.sock)
+                self._idle.append(_Idle(origin, connection, monotonic(), identity))
             else:
                 if connection.response is not None:
                     connection.response.close()
@@ -167,27 +196,22 @@ class KeepAliveClient:
         while self._idle:
             # `pop` and `append` are atomic, so no lock is needed that a fork could find held.
             try:
-                kept_origin, connection, since = self._idle.pop()
+                kept = self._idle.pop()
             except IndexError:
                 break
-            if (
-                kept_origin == origin
-                and connection.sock is not None
-                and monotonic() - since <= _MAX_IDLE_SECONDS
-                and not _is_readable(connection.sock)
-            ):
-                return connection
-            connection.close()
+            if kept.is_usable(origin):
+                return kept.connection
+            kept.close()
         return None
 
     def close(self) -> None:
         """Close the idle connections."""
         while self._idle:
             try:
-                _, connection, _ = self._idle.pop()
+                kept = self._idle.pop()
             except IndexError:  # another thread took the last one
                 break
-            connection.close()
+            kept.close()
 
     def after_fork(self) -> None:
         """Close the child's copies of the parent's sockets; those of the parent stay open."""
@@ -223,6 +247,17 @@ def _is_closed_by_peer(error: Exception) -> bool:
             http.client.RemoteDisconnected,
         ),
     )
+
+
+def _identity(sock: Any) -> Optional[Tuple[int, int]]:
+    """Return the device and the number of the file under a socket; None where the system does not tell."""
+    try:
+        status = os.fstat(sock.fileno())
+    except OSError as error:
+        if is_interrupt(error):
+            raise
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _is_readable(sock: Any) -> bool:

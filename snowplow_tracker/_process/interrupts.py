@@ -22,18 +22,20 @@ _WAITING = (
     "eventlet",
     "gevent",
     "http",
+    "json",
     "redis",
     "requests",
     "select",
     "snowplow_tracker._http",
     "snowplow_tracker._process.locking",
+    "snowplow_tracker._protocol.bodies",
     "snowplow_tracker._stores",
     "socket",
     "ssl",
     "threading",
     "urllib3",
 )
-"""Packages and modules in which a thread waits for a collector, a store or another thread."""
+"""Packages and modules in which a thread waits for a collector, a store or another thread, or encodes a body for long."""
 
 _RAISED_THERE = frozenset(
     [

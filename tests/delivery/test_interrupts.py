@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
+import sys
+import threading
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator, List
 
 import pytest
 
+from snowplow_tracker import Emitter, StructuredEvent, Tracker
 from support.collector_with_faults import Answer, CollectorWithFaults
 from support.processes import run_program
 from support.redis_server import redis_server
@@ -284,3 +289,50 @@ def test_a_finalizer_that_tracks_while_events_are_dropped(collector: CollectorWi
     collector.behaviour = Answer(status=503)
     done = run_program(FINALIZER, collector.endpoint, deadline=15)
     assert (done.status, done.output.split()) == (0, ["0", "0"]), done
+
+
+class TimeLimitError(Exception):
+    """What another thread raises in a job."""
+
+
+def _raise_while_encoding(job: threading.Thread) -> None:
+    while job.is_alive():
+        frame = sys._current_frames().get(job.ident or 0)
+        while frame is not None:
+            if frame.f_globals.get("__name__") == "snowplow_tracker._protocol.bodies":
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(job.ident or 0), ctypes.py_object(TimeLimitError)
+                )
+                return
+            frame = frame.f_back
+
+
+def test_a_time_limit_that_comes_while_a_body_is_encoded(collector: CollectorWithFaults) -> None:
+    """What another thread raises there, as RQ and stopit do, drops no event."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    dropped: List[Any] = []
+    try:
+        for _ in range(5):
+            emitter = Emitter(
+                collector.endpoint,
+                protocol="http",
+                batch_size=400,
+                on_drop=lambda events, _: dropped.extend(events),
+            )
+            tracker = Tracker("shop", emitter)
+            for _ in range(399):
+                tracker.track(StructuredEvent("shop", "view", label="x" * 100))
+
+            def flush(emitter: Emitter = emitter) -> None:
+                with contextlib.suppress(TimeLimitError):
+                    emitter.flush()
+
+            job = threading.Thread(target=flush)
+            job.start()
+            _raise_while_encoding(job)
+            job.join()
+            emitter.close(timeout=10)
+    finally:
+        sys.setswitchinterval(interval)
+    assert (len(collector.arrived), dropped) == (5 * 399, [])

@@ -9,6 +9,7 @@ import pytest
 
 from snowplow_tracker.emitters import Emitter
 from support.collector_with_faults import Answer, CollectorWithFaults
+from support.inside import bypass
 from support.processes import run_program
 
 START = """
@@ -447,3 +448,29 @@ def test_ctrl_c_while_the_exit_waits_reports_what_is_dropped(
     done = run_program(START + program, emitter_class.__name__, collector.endpoint, "10", "")
     assert done.errors.count("The program ends with 2 events") == 2, done
     assert done.seconds < 4, done
+
+
+CLOSES_ALL_FILES = """
+import os, select, socket, sys
+from snowplow_tracker import Emitter, StructuredEvent, Tracker
+
+emitter = Emitter(sys.argv[1], protocol="http", batch_size=1)
+tracker = Tracker("shop", emitter)
+tracker.track(StructuredEvent("shop", "before"))
+os.closerange(3, 1000)
+pairs = [socket.socketpair() for _ in range(10)]
+tracker.track(StructuredEvent("shop", "after"))
+emitter.close()
+ends = [end for pair in pairs for end in pair]
+print(select.select(ends, [], [], 0)[0], [end.send(b"x") for end in ends] == [1] * 20)
+"""
+
+
+@pytest.mark.skipif(
+    not bypass.knows_requests(), reason="the connections are those of requests, which does not look"
+)
+def test_a_program_that_closes_all_its_files(collector: CollectorWithFaults) -> None:
+    """A connection that the program closed under it is not used: what has its number now gets no events and stays open."""
+    done = run_program(CLOSES_ALL_FILES, collector.endpoint)
+    assert (done.status, done.output.strip(), done.errors) == (0, "[] True", ""), done
+    assert len(collector.arrived) == 2
