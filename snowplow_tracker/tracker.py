@@ -337,16 +337,20 @@ class Tracker(DeprecatedTracking):
                 your own whose method has no parameter `timeout`. Default: as long as each emitter takes.
 
         Raises:
-            TypeError: The timeout is not a number.
+            TypeError: The timeout is not a number, or a number of seconds was passed as `is_async`.
             ValueError: The timeout is negative, or `is_async` is set, too.
 
         Changed in version 1.2.0: `timeout`.
         """
+        if isinstance(is_async, (int, float)) and is_async not in (0, 1):
+            raise TypeError(
+                f"is_async must be a bool, not {is_async!r}: to limit the time, use flush(timeout={is_async!r})."
+            )
         if is_async and timeout is not None:
             raise ValueError(
                 "timeout limits a flush that waits: it cannot be used with is_async=True."
             )
-        self._call_emitters(("flush",) if is_async else ("sync_flush",), timeout)
+        self._call_emitters(("flush",) if is_async else ("sync_flush", "flush"), timeout)
         return self
 
     def close(self, timeout: Optional[float] = None) -> Tracker:
@@ -358,7 +362,7 @@ class Tracker(DeprecatedTracking):
 
         New in version 1.2.0.
         """
-        self._call_emitters(("close", "sync_flush"), timeout)
+        self._call_emitters(("close", "sync_flush", "flush"), timeout)
         return self
 
     def __enter__(self: _Tracker) -> _Tracker:

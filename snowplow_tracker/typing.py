@@ -85,7 +85,7 @@ FailureCallback = Callable[[int, PayloadDictList], None]
 class EmitterProtocol(Protocol):
     """The methods of an emitter.
 
-    A tracker requires `input` alone: it calls `flush` and `sync_flush` of the emitters that have them. The methods
+    A tracker requires `input` alone: it calls `sync_flush` of the emitters that have it, and `flush` of the others. The methods
     return `object` so that an emitter may return any value.
     """
 

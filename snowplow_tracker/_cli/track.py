@@ -98,7 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     page_view.add_argument("--title", help="its title")
     page_view.add_argument("--referrer", metavar="URL", help="the URL that linked to the page")
 
-    structured = _kind(kinds, "structured", "something happens that has no schema")
+    structured = _kind(kinds, "structured", "something that has no schema")
     structured.add_argument("--category", required=True, help="the area, such as shop")
     structured.add_argument("--action", required=True, help="what happens, such as add-to-basket")
     structured.add_argument("--label", help="what it happens to, such as the id of a product")

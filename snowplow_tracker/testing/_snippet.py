@@ -62,8 +62,8 @@ _FORMS = {
 }
 
 
-def snippet(event: CollectedEvent) -> str:
-    """Return a program that tracks the same event as one that arrived."""
+def snippet(event: CollectedEvent, endpoint: str) -> str:
+    """Return a program that tracks the same event as one that arrived, with the collector at this endpoint."""
     class_name, arguments = _class_and_arguments(event)
     names = {"Snowplow", class_name}
     if class_name == "SelfDescribing" or event.contexts:
@@ -80,7 +80,7 @@ def snippet(event: CollectedEvent) -> str:
         arguments.append("event_subject=subject")
     of_tracker = [
         f"namespace={_literal(event.get('tna') or 'sp')}",
-        'endpoint="http://127.0.0.1:9090"',
+        f"endpoint={_literal(endpoint)}",
     ]
     if event.get("aid"):
         of_tracker.append(f"app_id={_literal(event['aid'])}")

@@ -249,7 +249,7 @@ class LiveCollector(Collector):
         entry = None if number is None else self.journal.find(int(number[1]))
         if entry is None:
             return _as_json({"error": "this event is not kept any more"}, 404)
-        return _as_json(_detail(entry))
+        return _as_json(_detail(entry, self.endpoint))
 
     def _export(self, _request: CollectedRequest) -> Stream:
         def lines() -> Generator[bytes, None, None]:
@@ -318,7 +318,7 @@ def _page() -> Tuple[bytes, str]:
     return page, policy
 
 
-def _detail(entry: Entry) -> Dict[str, Any]:
+def _detail(entry: Entry, endpoint: str) -> Dict[str, Any]:
     event, request = entry.event, entry.request
     detail: Dict[str, Any] = {
         "n": entry.number,
@@ -346,7 +346,7 @@ def _detail(entry: Entry) -> Dict[str, Any]:
         data=None if event.unstruct is None else _tree(event.data),
         schema=event.schema,
         entities=[[each["schema"], _tree(each["data"])] for each in event.contexts],
-        snippet=snippet(event),
+        snippet=snippet(event, endpoint),
     )
     return detail
 

@@ -15,6 +15,7 @@ import pytest
 
 from snowplow_tracker import Emitter, StructuredEvent, Tracker
 from support.collector_with_faults import Answer, CollectorWithFaults
+from support.inside import request_bodies
 from support.processes import run_program
 from support.redis_server import redis_server
 from support.repetitions import repetitions
@@ -299,7 +300,7 @@ def _raise_while_encoding(job: threading.Thread) -> None:
     while job.is_alive():
         frame = sys._current_frames().get(job.ident or 0)
         while frame is not None:
-            if frame.f_globals.get("__name__") == "snowplow_tracker._protocol.bodies":
+            if frame.f_globals is vars(request_bodies):
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
                     ctypes.c_ulong(job.ident or 0), ctypes.py_object(TimeLimitError)
                 )
