@@ -17,10 +17,6 @@ SERVERS: Dict[str, List[str]] = {
         *["--workers", "2"],
     ],
     "hypercorn": ["hypercorn", "asgi:application", "--bind", "127.0.0.1:{port}"],
-    "hypercorn with workers": [
-        *["hypercorn", "asgi:application", "--bind", "127.0.0.1:{port}"],
-        *["--workers", "2"],
-    ],
 }
 
 
@@ -40,6 +36,21 @@ def test_all_events_arrive_once_with_one_line(
     ids = server.get(25)
     assert server.stop(number) is not None, server.output
     assert set(ids) <= set(collector.arrived), server.output
+    assert not collector.repeated
+
+
+@pytest.mark.parametrize("lifespan", ["middleware", "starlette"])
+def test_workers_of_hypercorn(
+    serve: Callable[..., Server], collector: CollectorWithFaults, lifespan: str
+) -> None:
+    """Hypercorn kills the other workers once the first has shut down: what was sent after `flush_interval` arrives once."""
+    need_library("hypercorn", "starlette")
+    command = [*SERVERS["hypercorn"], "--workers", "2"]
+    server = serve(*command, lifespan=lifespan, flush_interval=0.3)
+    ids = server.get(25)
+    assert collector.wait_for_events(25), server.output
+    assert server.stop(signal.SIGTERM) is not None, server.output
+    assert set(ids) == set(collector.arrived)
     assert not collector.repeated
 
 
