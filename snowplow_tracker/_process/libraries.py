@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 from typing import Any, Callable, Dict, Tuple
 
-from snowplow_tracker._process import fork
+from snowplow_tracker._process import fork, pool_workers
 from snowplow_tracker._process.interrupts import is_interrupt
-from snowplow_tracker._process.signals import Ending, handle_if_nobody_does
+from snowplow_tracker._process.signals import Ending
 
 logger = logging.getLogger("snowplow_tracker.emitters")
 
@@ -50,8 +49,7 @@ def _multiprocessing(process: Any, ending: Ending) -> None:
     if process.parent_process() is not None:
         _finalize(process, ending)
         if _target_of(process) in {"multiprocessing.pool", "multiprocess.pool"}:
-            # `with Pool() as pool` and joblib end their idle workers with SIGTERM.
-            handle_if_nobody_does(signal.SIGTERM, ending)
+            pool_workers.handle_sigterm(ending)
 
 
 def _billiard(process: Any, ending: Ending) -> None:

@@ -240,6 +240,96 @@ def test_the_workers_of_a_pool_that_is_terminated(
     assert not collector.repeated
 
 
+def test_a_worker_that_cannot_run_handlers_is_terminated(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults
+) -> None:
+    """A worker in C code, as where it waits for tasks, ends with its pool, and its events arrive."""
+    program = """
+    import hashlib, multiprocessing
+
+    def work(started):
+        track()
+        started.set()
+        hashlib.pbkdf2_hmac("sha512", b"", b"", 200_000_000)
+
+    context = multiprocessing.get_context("fork")
+    with context.Manager() as manager:
+        started = manager.Event()
+        with context.Pool(1) as pool:
+            pool.apply_async(work, (started,))
+            assert started.wait(10)
+            time.sleep(0.3)
+    """
+    done = run_program(START + program, emitter_class.__name__, collector.endpoint)
+    assert done.status == 0, done
+    assert len(collector.arrived) == 25
+    assert not collector.repeated
+    assert done.seconds < 8
+
+
+@pytest.mark.parametrize("method", ["os.fork", "subprocess"])
+def test_a_child_of_a_worker_ends_by_sigterm(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults, method: str
+) -> None:
+    """SIGTERM ends a process that a task starts, and not the worker that started it."""
+    program = """
+    import multiprocessing, subprocess
+
+    def fork():
+        child = os.fork()
+        if not child:
+            time.sleep(20)
+            os._exit(1)
+        time.sleep(0.3)
+        os.kill(child, signal.SIGTERM)
+        return os.waitpid(child, 0)[1]
+
+    def start():
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(20)"])
+        time.sleep(0.3)
+        child.terminate()
+        return -child.wait()
+
+    def work(_):
+        track(5)
+        return {"os.fork": fork, "subprocess": start}[sys.argv[3]](), os.getpid()
+
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        results = pool.map(work, range(5), chunksize=1)
+    assert results == [(signal.SIGTERM, results[0][1])] * 5, results
+    """
+    done = run_program(START + program, emitter_class.__name__, collector.endpoint, method)
+    assert done.status == 0, done
+    assert len(collector.arrived) == 25
+    assert not collector.repeated
+
+
+def test_a_task_may_handle_sigterm(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults
+) -> None:
+    """A handler that a task installs is the only one that runs; afterwards a terminated pool still sends."""
+    program = """
+    import multiprocessing
+
+    def work(_):
+        track(5)
+        seen = []
+        earlier = signal.signal(signal.SIGTERM, lambda *_: seen.append(1))
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.3)
+        signal.signal(signal.SIGTERM, earlier)
+        return seen, os.getpid()
+
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        results = pool.map(work, range(5), chunksize=1)
+    assert results == [([1], results[0][1])] * 5, results
+    """
+    done = run_program(START + program, emitter_class.__name__, collector.endpoint)
+    assert done.status == 0, done
+    assert len(collector.arrived) == 25
+    assert not collector.repeated
+
+
 @pytest.mark.long
 def test_asyncio_still_hears_of_the_signal(collector: CollectorWithFaults) -> None:
     """Handlers of an event loop run, whether they were installed before or after."""
