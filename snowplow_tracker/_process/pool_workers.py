@@ -14,7 +14,7 @@ from typing import Optional
 
 from snowplow_tracker._process import fork
 from snowplow_tracker._process.locking import is_patched
-from snowplow_tracker._process.signals import Ending, handle_if_nobody_does
+from snowplow_tracker._process.signals import Ending, handle_if_nobody_does, is_unhandled
 
 _SECONDS_TO_END = 1.0
 """How long the main thread may take to end the process after the events are sent; then the process is killed."""
@@ -23,16 +23,13 @@ _termination: Optional["_Termination"] = None
 
 
 def handle_sigterm(ending: Ending) -> None:
-    """Send before SIGTERM ends this worker, if this is the main thread and the signal has its default action.
+    """Send before SIGTERM ends this worker, if no program handles it.
 
     Args:
         ending: The functions for sending.
     """
     global _termination
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-    ):
+    if not is_unhandled(signal.SIGTERM):
         return
     if hasattr(signal, "pthread_kill") and not is_patched():
         termination = _Termination(ending)

@@ -58,17 +58,26 @@ def handle(numbers: Sequence[int], ending: Ending) -> None:
 
 
 def handle_if_nobody_does(number: int, ending: Ending) -> None:
-    """Send before a signal ends the process, if this is the main thread and the signal has its default action.
+    """Send before a signal ends the process, if nobody handles it.
 
     Args:
         number: The signal.
         ending: The functions for sending.
     """
-    if (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(number) is signal.SIG_DFL
-    ):
+    if is_unhandled(number):
         signal.signal(number, _Handler(signal.SIG_DFL, ending))
+
+
+def is_unhandled(number: int) -> bool:
+    """Return whether a signal would end the process, if this is the main thread, which can change that.
+
+    Args:
+        number: The signal.
+    """
+    handler = signal.getsignal(number)
+    if isinstance(handler, _Handler):  # flush_on_sigterm() in the parent
+        handler = handler.previous
+    return handler is signal.SIG_DFL and threading.current_thread() is threading.main_thread()
 
 
 def _check(number: Any) -> None:
@@ -89,17 +98,17 @@ class _Handler:
     """
 
     def __init__(self, previous: Any, ending: Ending) -> None:
-        self._previous = previous
+        self.previous = previous
         self._ending = ending
         self._is_calling = False
         self._was_signalled = False
 
     def __call__(self, number: int, frame: Optional[FrameType]) -> None:
-        if self._previous is signal.SIG_IGN or self._is_calling:
+        if self.previous is signal.SIG_IGN or self._is_calling:
             return  # the latter if the earlier handler calls this one, because another handler was chained to it
         repeated, self._was_signalled = self._was_signalled, True
         may_send = not repeated and not _interrupts_tracker(frame) and not _is_in_event_loop()
-        if callable(self._previous):
+        if callable(self.previous):
             self._call_previous(number, frame, may_send=may_send)
         elif repeated:  # a repeated signal: do not wait
             self._end(number)
@@ -118,7 +127,7 @@ class _Handler:
             self._ending.begin()
         self._is_calling = True
         try:
-            self._previous(number, frame)
+            self.previous(number, frame)
         except BaseException:
             self._ending.resume()  # it may be caught; if not, the exit hooks run
             raise

@@ -240,8 +240,9 @@ def test_the_workers_of_a_pool_that_is_terminated(
     assert not collector.repeated
 
 
+@pytest.mark.parametrize("parent", ["does nothing", "calls flush_on_sigterm()"])
 def test_a_worker_that_cannot_run_handlers_is_terminated(
-    emitter_class: Type[Emitter], collector: CollectorWithFaults
+    emitter_class: Type[Emitter], collector: CollectorWithFaults, parent: str
 ) -> None:
     """A worker in C code, as where it waits for tasks, ends with its pool, and its events arrive."""
     program = """
@@ -253,6 +254,8 @@ def test_a_worker_that_cannot_run_handlers_is_terminated(
         hashlib.pbkdf2_hmac("sha512", b"", b"", 200_000_000)
 
     context = multiprocessing.get_context("fork")
+    if "flush_on_sigterm" in sys.argv[3]:
+        flush_on_sigterm()
     with context.Manager() as manager:
         started = manager.Event()
         with context.Pool(1) as pool:
@@ -260,7 +263,7 @@ def test_a_worker_that_cannot_run_handlers_is_terminated(
             assert started.wait(10)
             time.sleep(0.3)
     """
-    done = run_program(START + program, emitter_class.__name__, collector.endpoint)
+    done = run_program(START + program, emitter_class.__name__, collector.endpoint, parent)
     assert done.status == 0, done
     assert len(collector.arrived) == 25
     assert not collector.repeated
