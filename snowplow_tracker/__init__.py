@@ -58,6 +58,6 @@ __all__ = [
     "logger",
 ]
 
-logger = _logging.getLogger("snowplow_tracker.emitters")
+logger: _logging.Logger = _logging.getLogger("snowplow_tracker.emitters")
 # The application decides where logs go; without this, Python would print warnings to stderr.
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())

@@ -88,7 +88,7 @@ __all__ = [
     "one_of",
 ]
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 DEFAULT_MAX_LENGTH = 10
 """Events in a batch, where `batch_size` is not given."""
@@ -212,10 +212,10 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         }
         self.server_anonymisation = server_anonymisation
         self.enqueue_only = enqueue_only
-        self.enabled = enabled and not is_disabled_by_environment()
-        self.endpoint = collector_uri(endpoint, protocol, port, method, path)
+        self.enabled: bool = enabled and not is_disabled_by_environment()
+        self.endpoint: str = collector_uri(endpoint, protocol, port, method, path)
         self.method = method
-        self.batch_size = _batch_size(batch_size, buffer_capacity, method)
+        self.batch_size: int = _batch_size(batch_size, buffer_capacity, method)
         self.byte_limit = byte_limit
         self.bytes_queued: Optional[int] = None if byte_limit is None else 0
         self.request_timeout = request_timeout
@@ -226,8 +226,8 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
             60 if max_retry_delay_seconds is None else max_retry_delay_seconds
         )
         self.custom_retry_codes: Dict[int, bool] = retry_codes(custom_retry_codes)
-        self.lock = threading.RLock()
-        self.timer = FlushTimer(emitter=self, repeating=True)
+        self.lock: threading.RLock = threading.RLock()
+        self.timer: FlushTimer = FlushTimer(emitter=self, repeating=True)
         sends = self.enabled and not enqueue_only
         self._engine = Engine(
             Owner(self),
@@ -236,7 +236,7 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
             sends=sends,
             waits=overflow == WAIT,
         )
-        self.retry_timer = RetryTimer(self, self._engine.retry_pending)
+        self.retry_timer: RetryTimer = RetryTimer(self, self._engine.retry_pending)
         weakref.finalize(self, self._engine.stop).atexit = False
         if enqueue_only and self.enabled and type(event_store) in (InMemoryEventStore, type(None)):
             raise ValueError(
@@ -258,7 +258,9 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
         from snowplow_tracker._http.transport import Transport
 
         self._transport = Transport(session)
-        self.request_method = Requester(post=self._transport.post, get=self._transport.get)
+        self.request_method: Requester = Requester(
+            post=self._transport.post, get=self._transport.get
+        )
         fork.register(self)
         if sends:
             self._transport.prepare(self.endpoint)
@@ -468,7 +470,7 @@ class Emitter(Unpicklable, LegacySending, EmitterProtocol):
             headers["SP-Anonymous"] = "*"
         return headers
 
-    is_good_status_code = staticmethod(is_success)
+    is_good_status_code: Callable[[int], bool] = staticmethod(is_success)
 
     def send_events(self, evts: PayloadDictList) -> None:
         """Send events, and settle each with the store, the counters and the callbacks.

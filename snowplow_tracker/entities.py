@@ -51,7 +51,7 @@ __all__ = [
     "host_entity",
 ]
 
-logger = logging.getLogger("snowplow_tracker.tracker")
+logger: logging.Logger = logging.getLogger("snowplow_tracker.tracker")
 
 ContextGenerator = Callable[
     ["Event"], Union[SelfDescribingJson, Iterable[SelfDescribingJson], None]

@@ -240,7 +240,7 @@ class InMemoryEventStore(EventStore):
         check_seconds("overflow_timeout", overflow_timeout, zero=True)
         check_number("buffer_bytes", buffer_bytes, zero=True)
         self.logger = logger
-        self.buffer_capacity = whole_number(buffer_capacity)
+        self.buffer_capacity: int = whole_number(buffer_capacity)
         self.buffer_bytes = buffer_bytes
         self.overflow: Overflow = overflow
         self.overflow_timeout = overflow_timeout

@@ -33,7 +33,7 @@ BeforeTrack = Callable[[Event], Optional[Event]]
 AfterTrack = Callable[[Dict[str, Any]], object]
 """Called with the parameters of an event after it was passed to the emitters."""
 
-logger = logging.getLogger("snowplow_tracker.tracker")
+logger: logging.Logger = logging.getLogger("snowplow_tracker.tracker")
 
 
 class TrackerStats(NamedTuple):
@@ -59,10 +59,10 @@ class Pipeline:
     """
 
     def __init__(self) -> None:
-        self.global_contexts = GlobalContexts()
-        self.redaction = Redaction()
+        self.global_contexts: GlobalContexts = GlobalContexts()
+        self.redaction: Redaction = Redaction()
         self.check: Optional[Callable[[Mapping[str, Any]], None]] = None
-        self.dropped = 0
+        self.dropped: int = 0
         self._before: Tuple[Tuple[BeforeTrack, bool], ...] = ()
         self._after: Tuple[AfterTrack, ...] = ()
         self._lock = threading.Lock()

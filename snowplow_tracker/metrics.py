@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FAMILIES", "Family", "Reporter", "Sample", "prometheus_text", "samples"]
 
-logger = logging.getLogger("snowplow_tracker.metrics")
+logger: logging.Logger = logging.getLogger("snowplow_tracker.metrics")
 
 
 class Family(NamedTuple):

@@ -28,7 +28,7 @@ __all__ = ["Redact", "cut", "cut_ip", "cut_query", "hashed", "remove"]
 Redact = Callable[[Any], Any]
 """Called with a value, which is never None: null stays null. Returns the value to send instead, or None to send none."""
 
-logger = logging.getLogger("snowplow_tracker.tracker")
+logger: logging.Logger = logging.getLogger("snowplow_tracker.tracker")
 
 _REQUIRED = frozenset(("e", "eid", "p", "tv"))
 """The parameters that each event must have."""

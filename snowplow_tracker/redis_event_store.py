@@ -30,7 +30,7 @@ from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 __all__ = ["RedisEventStore", "StreamEvent"]
 
-logger = logging.getLogger("snowplow_tracker.emitters")
+logger: logging.Logger = logging.getLogger("snowplow_tracker.emitters")
 
 DEFAULT_URL = "redis://localhost:6379/0"
 DEFAULT_CAPACITY = 1_000_000
@@ -179,7 +179,7 @@ class RedisEventStore(DurableStore):
         self._pid = os.getpid()
         is_own = isinstance(self._target, str)
         client = connect(self._target, self.socket_timeout) if is_own else self._target
-        self.consumer = (
+        self.consumer: str = (
             self._own_consumer or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         )
         self._link = RedisLink(

@@ -117,10 +117,10 @@ class ScopeState:
     def __init__(
         self, pairs: Dict[str, Any], entities: Tuple[KeptEntity, ...], anonymous: Optional[bool]
     ) -> None:
-        self.pairs = pairs
-        self.entities = entities
-        self.anonymous = anonymous
-        self.has_more = bool(entities or anonymous)
+        self.pairs: Dict[str, Any] = pairs
+        self.entities: Tuple[KeptEntity, ...] = entities
+        self.anonymous: Optional[bool] = anonymous
+        self.has_more: bool = bool(entities or anonymous)
         self._of_subject = pairs.keys() & _OF_SUBJECT
         self._of_event = {name: pairs[name] for name in pairs if name not in _OF_SUBJECT}
         self._text: Optional[Tuple[Optional[JsonEncoderFunction], str]] = None

@@ -24,7 +24,7 @@ __all__ = [
     "logger",
 ]
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 
 class Snowplow:

@@ -27,7 +27,7 @@ from snowplow_tracker.typing import PayloadDict, PayloadDictList
 
 __all__ = ["SQLiteEventStore", "SQLiteStoreError"]
 
-logger = logging.getLogger("snowplow_tracker.emitters")
+logger: logging.Logger = logging.getLogger("snowplow_tracker.emitters")
 
 DEFAULT_CAPACITY = 1_000_000
 DEFAULT_MAX_BYTES = 1_000_000_000
@@ -121,7 +121,7 @@ class SQLiteEventStore(DurableStore):
         lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
         durability: Durability = "process",
     ) -> None:
-        self.path = _absolute_name(path)
+        self.path: str = _absolute_name(path)
         super().__init__(self.path, buffer_capacity, overflow, overflow_timeout)
         one_of(durability, _SYNCHRONOUS, name="durability")
         check_number("max_bytes", max_bytes, fraction=True)

@@ -94,7 +94,7 @@ __all__ = [
     "warn",
 ]
 
-logger = logging.getLogger("snowplow_tracker.tracker")
+logger: logging.Logger = logging.getLogger("snowplow_tracker.tracker")
 
 if TYPE_CHECKING:
     from snowplow_tracker.entities import GlobalContext
@@ -173,7 +173,7 @@ class Tracker(DeprecatedTracking):
             "tna": sent_value("tna", namespace),
             "aid": sent_value("aid", app_id),
         }
-        self.timer = None
+        self.timer: None = None
         if validate is not None or "SNOWPLOW_VALIDATE" in os.environ:
             from snowplow_tracker.iglu.checks import checker
 
@@ -214,8 +214,15 @@ class Tracker(DeprecatedTracking):
 
         return cast("_Tracker", tracker_from(cls, environment, subject, options))
 
-    # fast path: the function itself, without a wrapper.
-    get_uuid = staticmethod(new_id)
+    if TYPE_CHECKING:
+
+        @staticmethod
+        def get_uuid() -> str:
+            """Return a new random UUID: the id of an event that brings none."""
+
+    else:
+        # fast path: the function itself, without a wrapper.
+        get_uuid = staticmethod(new_id)
 
     @staticmethod
     def get_timestamp(tstamp: Optional[float] = None) -> int:
@@ -684,7 +691,7 @@ def __getattr__(name: str) -> Any:
         import uuid
 
         if getattr(vars(Tracker)["get_uuid"], "__func__", None) is new_id:
-            Tracker.get_uuid = staticmethod(lambda: str(uuid.uuid4()))
+            Tracker.get_uuid = staticmethod(lambda: str(uuid.uuid4()))  # type: ignore[method-assign]
         return uuid
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Callable, Dict, Optional
 
 from snowplow_tracker._delivery.engine import Engine
 from snowplow_tracker._delivery.flush_timer import RetryTimer
@@ -20,7 +20,7 @@ class LegacySending:
     _engine: Engine
     retry_timer: RetryTimer
     custom_retry_codes: Dict[int, bool]
-    is_good_status_code: Any
+    is_good_status_code: Callable[[int], bool]
 
     @staticmethod
     def as_collector_uri(

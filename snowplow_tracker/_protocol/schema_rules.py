@@ -67,8 +67,8 @@ class RuleSet:
     """
 
     def __init__(self, accept: Rules = (), reject: Rules = ()) -> None:
-        self.accept = _parsed(accept)
-        self.reject = _parsed(reject)
+        self.accept: List[SchemaRule] = _parsed(accept)
+        self.reject: List[SchemaRule] = _parsed(reject)
         if not self.accept and not self.reject:
             raise ValueError("A rule set needs a rule in accept or in reject.")
 

@@ -18,13 +18,25 @@ __all__ = ["Event", "PagePing", "SelfDescribingJson", "Subject", "non_empty_stri
 class PagePing(Event):
     """A user is still on a web page."""
 
-    page_url = Parameter[str]("url", "The URL of the page.", required=True)
-    page_title = Parameter[Optional[str]]("page", "The title of the page.")
-    referrer = Parameter[Optional[str]]("refr", "The URL that linked to the page.")
-    min_x = Parameter[Optional[int]]("pp_mix", "The minimum offset from the left since the last.")
-    max_x = Parameter[Optional[int]]("pp_max", "The maximum offset from the left.")
-    min_y = Parameter[Optional[int]]("pp_miy", "The minimum offset from the top.")
-    max_y = Parameter[Optional[int]]("pp_may", "The maximum offset from the top.")
+    page_url: Parameter[str] = Parameter[str]("url", "The URL of the page.", required=True)
+    page_title: Parameter[Optional[str]] = Parameter[Optional[str]](
+        "page", "The title of the page."
+    )
+    referrer: Parameter[Optional[str]] = Parameter[Optional[str]](
+        "refr", "The URL that linked to the page."
+    )
+    min_x: Parameter[Optional[int]] = Parameter[Optional[int]](
+        "pp_mix", "The minimum offset from the left since the last."
+    )
+    max_x: Parameter[Optional[int]] = Parameter[Optional[int]](
+        "pp_max", "The maximum offset from the left."
+    )
+    min_y: Parameter[Optional[int]] = Parameter[Optional[int]](
+        "pp_miy", "The minimum offset from the top."
+    )
+    max_y: Parameter[Optional[int]] = Parameter[Optional[int]](
+        "pp_may", "The maximum offset from the top."
+    )
 
     def __init__(
         self,

@@ -19,9 +19,13 @@ __all__ = ["Event", "PageView", "SelfDescribingJson", "Subject", "non_empty_stri
 class PageView(Event):
     """A user views a web page."""
 
-    page_url = Parameter[str]("url", "The URL of the page.", required=True)
-    page_title = Parameter[Optional[str]]("page", "The title of the page.")
-    referrer = Parameter[Optional[str]]("refr", "The URL that linked to the page.")
+    page_url: Parameter[str] = Parameter[str]("url", "The URL of the page.", required=True)
+    page_title: Parameter[Optional[str]] = Parameter[Optional[str]](
+        "page", "The title of the page."
+    )
+    referrer: Parameter[Optional[str]] = Parameter[Optional[str]](
+        "refr", "The URL that linked to the page."
+    )
 
     def __init__(
         self,

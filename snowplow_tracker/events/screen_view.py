@@ -44,13 +44,23 @@ class ScreenView(Event):
 
     SCHEMA: ClassVar[str] = f"{MOBILE_SCHEMA_PATH}/screen_view/{SCHEMA_TAG}/1-0-0"
 
-    id_ = _property("id", "The id of the screen, a UUID.", non_empty=True)
-    name = _property("name", "The human-readable name of the screen.", non_empty=True)
-    type = _property("type", "The type of the screen.")
-    previous_name = _property("previousName", "The name of the previous screen.")
-    previous_id = _property("previousId", "The id of the previous screen, a UUID.")
-    previous_type = _property("previousType", "The type of the previous screen.")
-    transition_type = _property("transitionType", "The type of the transition between the screens.")
+    id_: Parameter[Optional[str]] = _property("id", "The id of the screen, a UUID.", non_empty=True)
+    name: Parameter[Optional[str]] = _property(
+        "name", "The human-readable name of the screen.", non_empty=True
+    )
+    type: Parameter[Optional[str]] = _property("type", "The type of the screen.")
+    previous_name: Parameter[Optional[str]] = _property(
+        "previousName", "The name of the previous screen."
+    )
+    previous_id: Parameter[Optional[str]] = _property(
+        "previousId", "The id of the previous screen, a UUID."
+    )
+    previous_type: Parameter[Optional[str]] = _property(
+        "previousType", "The type of the previous screen."
+    )
+    transition_type: Parameter[Optional[str]] = _property(
+        "transitionType", "The type of the transition between the screens."
+    )
 
     def __init__(
         self,

@@ -18,11 +18,15 @@ __all__ = ["Event", "SelfDescribingJson", "StructuredEvent", "Subject", "non_emp
 class StructuredEvent(Event):
     """An event that five fields describe."""
 
-    category = Parameter[str]("se_ca", "The group of actions.", required=True)
-    action = Parameter[str]("se_ac", "What the user does.", required=True)
-    label = Parameter[Optional[str]]("se_la", "More about the action.")
-    property_ = Parameter[Optional[str]]("se_pr", "The object of the action, or how it is done.")
-    value = Parameter[Optional[float]]("se_va", "A number for the action.")
+    category: Parameter[str] = Parameter[str]("se_ca", "The group of actions.", required=True)
+    action: Parameter[str] = Parameter[str]("se_ac", "What the user does.", required=True)
+    label: Parameter[Optional[str]] = Parameter[Optional[str]]("se_la", "More about the action.")
+    property_: Parameter[Optional[str]] = Parameter[Optional[str]](
+        "se_pr", "The object of the action, or how it is done."
+    )
+    value: Parameter[Optional[float]] = Parameter[Optional[float]](
+        "se_va", "A number for the action."
+    )
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from snowplow_tracker.iglu.validation import Problem, load_extra, validate_event
 
 __all__ = ["MODES", "InvalidEventError", "Schemas", "checker"]
 
-logger = logging.getLogger("snowplow_tracker.validation")
+logger: logging.Logger = logging.getLogger("snowplow_tracker.validation")
 
 Schemas = Union[str, "os.PathLike[str]", Resolver, Iterable[Union[str, "os.PathLike[str]"]], None]
 

@@ -119,7 +119,7 @@ class ArchiveRegistry:
     remote = False
 
     def __init__(self, file: Union[str, os.PathLike[str]]) -> None:
-        self.name = str(file)
+        self.name: str = str(file)
         try:
             if zipfile.is_zipfile(file):
                 self._schemas = dict(_in_zip(file))

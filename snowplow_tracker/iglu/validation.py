@@ -40,7 +40,7 @@ from snowplow_tracker.iglu.schema_key import SchemaKey
 
 __all__ = ["Problem", "SchemaExtraMissingError", "validate_event", "validate_self_describing"]
 
-logger = logging.getLogger("snowplow_tracker.iglu")
+logger: logging.Logger = logging.getLogger("snowplow_tracker.iglu")
 
 _SHOWN = 60
 """Maximum number of characters of a value in a message."""

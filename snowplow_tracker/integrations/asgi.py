@@ -161,7 +161,7 @@ class ASGIRequest:
     __slots__ = ("_headers", "raw")
 
     def __init__(self, scope: ASGIScope) -> None:
-        self.raw = scope
+        self.raw: ASGIScope = scope
         self._headers: Optional[Dict[str, str]] = None
 
     @property

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["setup_celery"]
 
-logger = logging.getLogger("snowplow_tracker.integrations")
+logger: logging.Logger = logging.getLogger("snowplow_tracker.integrations")
 
 _HEADER = "snowplow_scope"
 _OPEN = "_snowplow_open"

@@ -109,7 +109,7 @@ class SnowplowMiddleware:
             )
         if self._tracking.tracks_exceptions:
             # Django calls it in a thread, also under ASGI.
-            self.process_exception = self._track_exception
+            self.process_exception: Any = self._track_exception
 
     def __call__(self, request: Any) -> Any:
         """Handle a request."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SnowplowJob"]
 
-logger = logging.getLogger("snowplow_tracker.integrations")
+logger: logging.Logger = logging.getLogger("snowplow_tracker.integrations")
 
 _KEY = "snowplow_scope"
 

@@ -86,8 +86,8 @@ class Journal:
 
     def __init__(self, max_events: int) -> None:
         self.max_events = max_events
-        self.generation = 0
-        self.closed = True
+        self.generation: int = 0
+        self.closed: bool = True
         self._changed = threading.Condition()
         self._entries: Deque[Entry] = deque()
         self._size = self._last = self._good = self._bad = 0

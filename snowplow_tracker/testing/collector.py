@@ -91,7 +91,7 @@ class Collector:
         if max_requests is not None:
             check_whole_number("max_requests", max_requests)
         self.respond = respond
-        self.faults = Faults(self._go_down, self._come_up)
+        self.faults: Faults = Faults(self._go_down, self._come_up)
         self._port = port
         self._cookie = cookie
         self._ssl_context = ssl_context

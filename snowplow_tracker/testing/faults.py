@@ -51,7 +51,7 @@ class Fault:
         if requests is not None:
             check_whole_number("requests", requests)
         self.name = name
-        self.hits = 0
+        self.hits: int = 0
         self.response = response
         self.delay = delay
         self._meets = meets

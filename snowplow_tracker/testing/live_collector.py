@@ -82,7 +82,7 @@ class LiveCollector(Collector):
         super().__init__(port, schemas=schemas, paths=paths, max_requests=1)
         self._host = host
         self._hosts = frozenset(each.lower() for each in hosts)
-        self.journal = Journal(max_events)
+        self.journal: Journal = Journal(max_events)
         self._routes: Dict[str, _Route] = {
             "/": (self._show_page, _READS),
             "/page/stream": (self._stream, _READS),

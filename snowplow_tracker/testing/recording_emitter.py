@@ -51,8 +51,8 @@ class RecordingEmitter:
             check_whole_number("max_events", max_events)
         self.payloads: List[Dict[str, Any]] = []
         self.events: EventList = EventList()
-        self.flush_count = 0
-        self.closed = False
+        self.flush_count: int = 0
+        self.closed: bool = False
         self._max_events = max_events
         self._schemas = resolver_of(schemas)
         # Reentrant: a signal handler may track while something is being kept.

@@ -7,6 +7,7 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Dict,
+    FrozenSet,
     Iterable,
     Iterator,
     List,
@@ -107,11 +108,11 @@ class CollectedEvent:
             received_at: when it arrived; by default the time of the request, or now.
             schemas: finds the schemas of its self-describing data; by default none are checked.
         """
-        self.parameters = parameters
-        self.request = request
+        self.parameters: Dict[str, Any] = parameters
+        self.request: Optional[CollectedRequest] = request
         if received_at is None:
             received_at = time.time() if request is None else request.received_at
-        self.received_at = received_at
+        self.received_at: float = received_at
         self._schemas = schemas
         self._decoded: Optional[_Decoded] = None
 
@@ -305,14 +306,16 @@ class CollectedRequest:
             tp2_paths: additional paths on which the collector accepts events.
             schemas: finds the schemas of self-describing data; by default none are checked.
         """
-        self.method = method
+        self.method: str = method
+        self.path: str
+        self.query: str
         self.path, _, self.query = target.partition("?")
-        self.headers = headers
-        self.body = body
-        self.received_at = time.time()
-        self.status = 0
-        self.client = ""
-        self.tp2_paths = frozenset(tp2_paths) | _TP2_PATHS
+        self.headers: Headers = headers
+        self.body: bytes = body
+        self.received_at: float = time.time()
+        self.status: int = 0
+        self.client: str = ""
+        self.tp2_paths: FrozenSet[str] = frozenset(tp2_paths) | _TP2_PATHS
         self._schemas = schemas
         self._contents: Optional[Tuple[Dict[int, CollectedEvent], List[str]]] = None
 
