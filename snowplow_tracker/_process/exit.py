@@ -82,8 +82,8 @@ def finish(emitter: Any) -> None:
     Args:
         emitter: As for `hold`.
     """
-    elapsed = monotonic() - _exit_started if emitter.retry_delay else 0.0
-    _for_the_last_time(emitter, emitter._finish_at_exit, max(0.0, emitter.exit_timeout - elapsed))
+    timeout = _rest(emitter) if emitter.retry_delay else emitter.exit_timeout
+    _for_the_last_time(emitter, emitter._finish_at_exit, timeout)
 
 
 def _for_the_last_time(emitter: Any, function: Callable[[float], None], timeout: float) -> None:

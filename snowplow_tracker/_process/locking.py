@@ -99,12 +99,12 @@ def hold(lock: Any) -> ContextManager[object]:
 
 @contextmanager
 def _hold(lock: Any) -> Iterator[None]:
-    was_inside = lock._is_owned()
+    was_inside = is_held_here(lock)
     try:
         with lock:
             yield
     finally:
-        while not was_inside and lock._is_owned():
+        while not was_inside and is_held_here(lock):
             lock.release()
 
 
