@@ -48,7 +48,7 @@ def _multiprocessing(process: Any, ending: Ending) -> None:
     """A child of `multiprocessing` runs its finalizers; `multiprocess` and loky share that."""
     if process.parent_process() is not None:
         _finalize(process, ending)
-        if _target_of(process) in {"multiprocessing.pool", "multiprocess.pool"}:
+        if _target_of(process) in _POOLS:
             pool_workers.handle_sigterm(ending)
 
 
@@ -101,6 +101,9 @@ def _target_of(process: Any) -> str:
     """Return the module of the target of the current child process."""
     return str(getattr(getattr(process.current_process(), "_target", None), "__module__", ""))
 
+
+_POOLS = {"multiprocessing.pool", "multiprocess.pool", "concurrent.futures.process"}
+"""The modules of the functions that run in the workers of process pools."""
 
 _WAYS: Dict[str, Callable[[Any, Ending], None]] = {
     "multiprocessing.process": _multiprocessing,

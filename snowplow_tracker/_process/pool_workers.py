@@ -1,4 +1,6 @@
-"""SIGTERM in a worker of a process pool: `with Pool() as pool` and joblib end their idle workers with it.
+"""SIGTERM in a worker of a process pool.
+
+`with Pool() as pool` and joblib end their idle workers with it, and a `ProcessPoolExecutor` the others if one has died.
 
 A worker waits for its next task in C code. A signal that arrives just before it begins to wait does not end the wait,
 so that a handler in Python would not run, and the parent, which waits for the worker, would never end. That is why the
@@ -96,6 +98,7 @@ class _Termination:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self._was_signalled = True
+        os.write(self._writer, bytes([number]))  # an event loop may have the wakeup descriptor now
 
     def after_fork(self) -> None:
         """Give a child of the worker the default action. It has no thread, and must not write to that of its parent."""

@@ -14,7 +14,7 @@ from support.collector_with_faults import Answer, CollectorWithFaults, in_turn
 from support.processes import run_program
 
 START = """
-    import os, signal, sys, threading, time
+    import os, signal, sys, tempfile, threading, time
     import snowplow_tracker
     from snowplow_tracker import AsyncEmitter, Emitter, PageView, Tracker, flush_on_sigterm
 
@@ -305,6 +305,71 @@ def test_a_child_of_a_worker_ends_by_sigterm(
     assert done.status == 0, done
     assert len(collector.arrived) == 25
     assert not collector.repeated
+
+
+def test_an_event_loop_in_a_task_may_handle_signals(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults
+) -> None:
+    """A worker whose task runs an event loop with handlers for other signals ends with its pool, and sends."""
+    program = """
+    import asyncio, multiprocessing
+
+    async def serve():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, print)
+        track(5)
+        await asyncio.sleep(20)
+
+    def work(number):
+        if number == 4:
+            asyncio.run(serve())
+        track(5)
+
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        results = pool.imap(work, range(5))
+        for _ in range(4):
+            next(results)
+        time.sleep(0.5)
+    """
+    done = run_program(START + program, emitter_class.__name__, collector.endpoint)
+    assert done.status == 0, done
+    assert len(collector.arrived) == 25
+    assert not collector.repeated
+    assert done.seconds < 8
+
+
+def test_the_other_workers_of_an_executor_that_is_broken(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults
+) -> None:
+    """When a worker of a `ProcessPoolExecutor` dies, the others are terminated, and their events arrive."""
+    program = """
+    import concurrent.futures, multiprocessing
+
+    def work(path):
+        track()
+        open(path, "w").close()
+        time.sleep(20)
+
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "started")
+        context = multiprocessing.get_context("fork")
+        with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
+            pool.submit(work, path)
+            while not os.path.exists(path):
+                time.sleep(0.01)
+            try:
+                pool.submit(die).result(10)
+            except concurrent.futures.process.BrokenProcessPool:
+                print("broken")
+    """
+    done = run_program(START + program, emitter_class.__name__, collector.endpoint)
+    assert done.status == 0, done
+    assert done.output.strip() == "broken", done
+    assert len(collector.arrived) == 25
+    assert not collector.repeated
+    assert done.seconds < 8
 
 
 def test_a_task_may_handle_sigterm(
