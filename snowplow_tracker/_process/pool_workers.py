@@ -44,7 +44,8 @@ def handle_sigterm(ending: Ending) -> None:
 class _Termination:
     """Waits in a thread for SIGTERM, sends, and then lets the signal end the process.
 
-    The tasks go on meanwhile. What they track is sent immediately, since the process has begun to end.
+    The tasks go on meanwhile. What they track is sent immediately, since the process has begun to end. Repeated signals
+    do not end it earlier: a `ProcessPoolExecutor` sends two.
 
     Args:
         ending: The functions for sending.
@@ -52,7 +53,7 @@ class _Termination:
 
     def __init__(self, ending: Ending) -> None:
         self._ending = ending
-        self._is_sent = self._was_signalled = False
+        self._is_sent = False
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
 
@@ -94,10 +95,9 @@ class _Termination:
         return is_sigterm and signal.getsignal(signal.SIGTERM) == self._handle
 
     def _handle(self, number: int, _: Optional[FrameType]) -> None:
-        if self._is_sent or self._was_signalled:  # a repeated signal: do not wait
+        if self._is_sent:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        self._was_signalled = True
         os.write(self._writer, bytes([number]))  # an event loop may have the wakeup descriptor now
 
     def after_fork(self) -> None:
