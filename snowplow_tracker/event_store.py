@@ -412,8 +412,9 @@ class InMemoryEventStore(EventStore):
         Args:
             entered: The number of calling methods of this call.
         """
-        if is_held_here(self._lock):
-            release_if_leaked(self._lock, entered=entered + 1, file=__file__)
+        if not is_held_here(self._lock):
+            return False
+        release_if_leaked(self._lock, entered=entered + 1, file=__file__)
         return is_held_here(self._lock)
 
     def _head(self, payload: PayloadDict) -> _Head:

@@ -20,9 +20,9 @@ from snowplow_tracker._delivery.sender import Sender
 from snowplow_tracker._delivery.stats import DropReason, EmitterState
 from snowplow_tracker._process.atomic import Versioned
 from snowplow_tracker._process.locking import (
+    WITH_IS_SAFE,
     LockOrder,
     Signal,
-    is_held_here,
     new_lock,
     release_if_leaked,
 )
@@ -418,13 +418,13 @@ class Core:
         Returns:
             The permit that the calling code uses, if it is a callback or a signal handler; else None.
         """
-        if is_held_here(self.lock):
+        if not WITH_IS_SAFE:
             release_if_leaked(self.lock, file=__file__)
         return permit_in_use(self)
 
     def release_leaked_lock(self) -> None:
         """End a call from outside: release the lock if an interrupt has just left it locked."""
-        if is_held_here(self.lock):
+        if not WITH_IS_SAFE:
             release_if_leaked(self.lock, file=__file__)
 
     def set_life(self, state: EmitterState) -> None:

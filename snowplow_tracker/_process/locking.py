@@ -21,7 +21,7 @@ from typing import Any, Callable, Collection, ContextManager, Iterator, List, Op
 
 from snowplow_tracker._process.clock import monotonic
 
-_WITH_IS_SAFE = (3, 11) <= sys.version_info < (3, 14)
+WITH_IS_SAFE = (3, 11) <= sys.version_info < (3, 14)
 """Whether an interrupt cannot occur between `with` and its body, nor between the body and the release, for a lock of C."""
 
 
@@ -78,7 +78,7 @@ def release_if_leaked(lock: Lock, *, file: str, entered: int = 1) -> None:
         file: The only module that takes this lock, apart from `Signal`.
         entered: The number of calling functions that do not hold the lock yet.
     """
-    if _WITH_IS_SAFE or not is_held_here(lock):
+    if WITH_IS_SAFE or not is_held_here(lock):
         return
     frame: Optional[FrameType] = sys._getframe(1 + entered)
     while frame is not None:
@@ -94,7 +94,7 @@ def hold(lock: Any) -> ContextManager[object]:
 
     It is for locks that other threads wait for. Where `with lock` is not safe, it is slower.
     """
-    return lock if _WITH_IS_SAFE and type(lock) in _LOCKS_OF_C else _hold(lock)
+    return lock if WITH_IS_SAFE and type(lock) in _LOCKS_OF_C else _hold(lock)
 
 
 @contextmanager

@@ -137,7 +137,7 @@ emitter = {emitter}
 tracker = Tracker("shop", emitter)
 tracker.track(StructuredEvent("shop", "before"))
 for thing in gc.get_objects():
-    if type(thing).__module__.startswith("snowplow_tracker"):
+    if str(type(thing).__module__).startswith("snowplow_tracker"):  # a few types have a descriptor there
         for name, value in [*getattr(thing, "__dict__", {{}}).items()]:
             if isinstance(value, _thread.RLock):
                 setattr(thing, name, threading._PyRLock())
