@@ -208,6 +208,7 @@ def tests(session: nox.Session) -> None:
     else:
         run_tests(session, *TEST_ARGUMENTS, *SOME)
     if session.python == PYTHONS[0] and not session.posargs:
+        run_tests(session, *QUICK)  # the second command of the README, which names this Python
         test_with_oldest_dependencies(session)
 
 
