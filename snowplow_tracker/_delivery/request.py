@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Optional
 
+from snowplow_tracker._compat.keywords import takes_keyword
 from snowplow_tracker._delivery.outcome import NO_ANSWER, HttpStatus, read_status
 from snowplow_tracker._http.deadline import DEADLINE, clip
 from snowplow_tracker._process.interrupts import is_interrupt
@@ -30,8 +31,10 @@ def request(
     """
     token = DEADLINE.set(deadline)
     try:
-        # A redirect turns a POST into a GET without its body, which the collector answers with 200.
-        response = function(url, timeout=clip(timeout), allow_redirects=False, **options)
+        if _may_not_redirect(function):
+            # A redirect turns a POST into a GET without its body, which the collector answers with 200.
+            options["allow_redirects"] = False
+        response = function(url, timeout=clip(timeout), **options)
     except Exception as error:
         if is_interrupt(error):
             raise
@@ -41,6 +44,12 @@ def request(
     finally:
         DEADLINE.reset(token)
     return read_status(response)
+
+
+def _may_not_redirect(function: Callable[..., Any]) -> bool:
+    """Return whether a function has the keyword `allow_redirects`, which 1.1.0 did not pass to it."""
+    is_ours = getattr(function, "__module__", "") == "snowplow_tracker._http.transport"
+    return is_ours or takes_keyword(function, "allow_redirects")
 
 
 def as_query_parameters(payload: PayloadDict) -> Dict[Any, Any]:

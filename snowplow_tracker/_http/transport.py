@@ -83,7 +83,11 @@ class Transport:
 
     def _by_user(self, function: Callable[..., Any], url: str, options: Dict[str, Any]) -> Any:
         if self._may_not_redirect is None:
-            self._may_not_redirect = takes_keyword(function, "allow_redirects")
+            # A session of requests hands its keywords on to `request`, which a subclass may override.
+            request = getattr(self._user_session, "request", function)
+            self._may_not_redirect = all(
+                takes_keyword(each, "allow_redirects") for each in (function, request)
+            )
         return function(url, **(options if self._may_not_redirect else _as_in_1_1_0(options)))
 
     def close(self) -> None:

@@ -284,6 +284,30 @@ def test_a_session_with_few_parameters(cls: Any, method: Any) -> None:
     assert session.calls == [method]
 
 
+def test_a_replaced_function_with_few_parameters() -> None:
+    """A function in `request_method`, or an override of `Session.request`, needs no parameters but those of 1.1.0."""
+    few = FewParameters()
+
+    class Own(requests.Session):
+        def request(  # type: ignore[override]
+            self,
+            method: Any,
+            url: Any,
+            data: Any = None,
+            headers: Any = None,
+            timeout: Any = None,
+            json: Any = None,
+        ) -> Any:
+            return few.post(url, data, headers, timeout)
+
+    replaced, overridden = Emitter("localhost"), Emitter("localhost", session=Own())
+    replaced.request_method.post = few.post
+    for emitter in (replaced, overridden):
+        Tracker("ns", emitter).track(PageView(URL))
+        assert emitter.flush() == 0
+    assert few.calls == ["post", "post"]
+
+
 def test_the_queue_of_an_async_emitter(recorder: Recorder) -> None:
     """Programs may wait for `AsyncEmitter.queue`, and an override of `flush` may put batches there."""
 
