@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, cast
 
-from flask import Flask, has_request_context, request
+from flask import Flask, Response, has_request_context, request
 
 from snowplow_tracker.integrations._request import TRACKED, RequestOptions, RequestTracking
 from snowplow_tracker.integrations.errors import track_exception
 from snowplow_tracker.integrations.wsgi import SnowplowMiddleware
+from snowplow_tracker.scope import surroundings
 from snowplow_tracker.typing import Unpack
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ class SnowplowExtension:
         for name in _CALLED_WITH_REQUEST:
             if callable(options.get(name)):
                 options[name] = _with_request(app, options[name])
-        app.wsgi_app = SnowplowMiddleware(app.wsgi_app, self._tracker, **options)
+        app.wsgi_app = _Middleware(app.wsgi_app, self._tracker, **options)
+        if callable(options.get("user_id")) or callable(options.get("is_anonymous")):
+            app.after_request(_read_before_streaming)
         app.extensions["snowplow_tracker"] = self
         if options.get("exceptions"):
             # Flask answers exceptions of views with a page, so the middleware sees only those of streamed responses,
@@ -86,6 +89,21 @@ class SnowplowExtension:
         if self._tracker is not None and isinstance(error, Exception):
             track_exception(self._tracker, error)
             request.environ[TRACKED] = error
+
+
+class _Middleware(SnowplowMiddleware):
+    def __call__(self, environ: Dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if has_request_context():
+            # A view makes a request of its own, inside of which `flask.request` and the user are those of that one.
+            surroundings()
+        return super().__call__(environ, start_response)
+
+
+def _read_before_streaming(response: Response) -> Response:
+    """Read the request while its context lasts: there is none any more while the body is streamed."""
+    if response.is_streamed and not response.direct_passthrough:
+        surroundings()
+    return response
 
 
 def _with_request(app: Flask, function: Callable[[Any], Any]) -> Callable[[Dict[str, Any]], Any]:

@@ -244,6 +244,35 @@ def test_a_client_of_flask_that_goes_away_is_no_exception():
     assert emitter.events == []
 
 
+@pytest.mark.parametrize("path", ["/stream", "/nested"])
+def test_the_user_of_flask_is_that_of_the_request(path):
+    """`user_id` is called in the context of its request, also if the first event follows it or a request of the view."""
+    flask = need_module("flask")
+    from snowplow_tracker.integrations.flask import SnowplowExtension
+
+    emitter = RecordingEmitter()
+    tracker = Tracker("n", emitter)
+    app = flask.Flask("shop")
+    # As Flask-Login does, it takes the user from the context.
+    SnowplowExtension(app, user_id=lambda _: flask.g.user)
+    app.before_request(lambda: setattr(flask.g, "user", flask.request.args["user"]))
+
+    def track(name):
+        tracker.track(StructuredEvent("a", name))
+        return name
+
+    def nested():
+        app.test_client().get("/inner?user=two")
+        return track("outer")
+
+    app.add_url_rule("/inner", "inner", lambda: track("inner"))
+    app.add_url_rule("/nested", "nested", nested)
+    app.add_url_rule("/stream", "stream", lambda: flask.Response(map(track, ["part"])))
+    app.test_client().get(f"{path}?user=one", buffered=True).close()
+    users = {event["se_ac"]: event.get("uid") for event in emitter.events}
+    assert users == ({"part": "one"} if path == "/stream" else {"inner": "two", "outer": "one"})
+
+
 def iter_letters():
     yield "a"
     yield "b"
