@@ -445,6 +445,8 @@ def propagate(function: _Function) -> _Function:
     New in version 1.2.0.
     """
     scope = _CURRENT.get()
+    # A request is read where it is served: its framework's context is in no other thread.
+    surroundings()
 
     @contextmanager
     def current_again() -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 
 import pytest
@@ -13,6 +14,7 @@ from snowplow_tracker.integrations.asgi import SnowplowMiddleware as ASGIMiddlew
 from snowplow_tracker.integrations.asgi import lifespan
 from snowplow_tracker.integrations.wsgi import SnowplowMiddleware
 from snowplow_tracker.redis_event_store import RedisEventStore
+from snowplow_tracker.scope import propagate
 from snowplow_tracker.testing import Collector, RecordingEmitter
 from support.frameworks import need_module
 from support.processes import run_program
@@ -244,9 +246,9 @@ def test_a_client_of_flask_that_goes_away_is_no_exception():
     assert emitter.events == []
 
 
-@pytest.mark.parametrize("path", ["/stream", "/nested"])
+@pytest.mark.parametrize("path", ["/stream", "/nested", "/thread"])
 def test_the_user_of_flask_is_that_of_the_request(path):
-    """`user_id` is called in the context of its request, also if the first event follows it or a request of the view."""
+    """`user_id` is called in the context of its request, wherever the first event is tracked."""
     flask = need_module("flask")
     from snowplow_tracker.integrations.flask import SnowplowExtension
 
@@ -265,12 +267,22 @@ def test_the_user_of_flask_is_that_of_the_request(path):
         app.test_client().get("/inner?user=two")
         return track("outer")
 
+    def in_thread():
+        thread = threading.Thread(target=propagate(lambda: track("thread")))
+        thread.start()
+        thread.join()
+        return track("view")
+
     app.add_url_rule("/inner", "inner", lambda: track("inner"))
     app.add_url_rule("/nested", "nested", nested)
+    app.add_url_rule("/thread", "thread", in_thread)
     app.add_url_rule("/stream", "stream", lambda: flask.Response(map(track, ["part"])))
     app.test_client().get(f"{path}?user=one", buffered=True).close()
-    users = {event["se_ac"]: event.get("uid") for event in emitter.events}
-    assert users == ({"part": "one"} if path == "/stream" else {"inner": "two", "outer": "one"})
+    assert {event["se_ac"]: event.get("uid") for event in emitter.events} == {
+        "/stream": {"part": "one"},
+        "/nested": {"inner": "two", "outer": "one"},
+        "/thread": {"thread": "one", "view": "one"},
+    }[path]
 
 
 def iter_letters():
