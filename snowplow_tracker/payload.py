@@ -69,7 +69,10 @@ class Payload(ValueObject):
             dict_: The pairs.
             base64: Not used.
         """
-        if all(dict_.values()):
+        if type(self).add is not Payload.add:
+            for name, value in dict_.items():
+                self.add(name, value)
+        elif all(dict_.values()):
             # fast path: nothing to leave out.
             self._pairs.update(dict_)
         else:

@@ -163,6 +163,18 @@ def test_a_build_payload_that_reads_the_pairs_first() -> None:
     assert json.loads(text)["data"] == [ENTITY.to_json()]
 
 
+def test_a_payload_with_an_add_of_its_own() -> None:
+    """An `add` that a subclass of `Payload` overrides gets the pairs of `add_dict`, too."""
+
+    class Own(Payload):
+        def add(self, name: str, value: Any) -> None:
+            super().add(f"x_{name}", value)
+
+    payload = Own()
+    payload.add_dict({"a": 1, "b": "", "c": None})
+    assert payload.get() == {"x_a": 1}
+
+
 def test_a_complete_payload_with_a_keyword() -> None:
     """An override may take the event by name only, since that is how it is called."""
 
