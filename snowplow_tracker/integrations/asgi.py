@@ -70,7 +70,8 @@ class SnowplowMiddleware:
         * `page_views`: track a `PageView` for each HTML page with a 2xx response, but not for `HEAD` and `OPTIONS`:
           True, or a function that is called with the connection scope and returns whether to track. Default False.
         * `exceptions`: track an `application_error` for each exception that the application raises, also while its
-          response is streamed. Default False. Litestar answers exceptions itself: use `track_exception` there.
+          response is streamed. Default False. Litestar, Quart and Falcon answer exceptions themselves: use `track_exception`
+          there.
 
     Raises:
         TypeError: An option is unknown or has the wrong type, or an option needs a tracker.
