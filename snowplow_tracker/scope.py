@@ -356,8 +356,11 @@ class Scope:
     ) -> None:
         """Close the scope. Tasks and propagated threads that were started inside keep it until they end."""
         token, self._token = self._token, None
-        if token is None:
-            return
+        scope = _CURRENT.get()
+        while scope is not None and scope is not self:
+            scope = scope._outer  # noqa: SLF001 - of this class
+        if token is None or scope is None:
+            return  # a scope around this one was closed before, as by two generators that are read by turns
         try:
             _CURRENT.reset(token)
         except ValueError:

@@ -335,6 +335,32 @@ def test_an_exception_closes_the_scope():
     assert "uid" not in tracked()
 
 
+def test_generators_that_are_read_by_turns():
+    """Scopes that are closed in the order in which they were opened leave none of them open."""
+    emitter = RecordingEmitter()
+    tracker = Tracker("n", emitter)
+
+    def rows(user, count):
+        with Scope(user_id=user):
+            for number in range(count):
+                yield number
+
+    assert len(list(zip(rows("one", 2), rows("two", 3)))) == 2
+    one, two = rows("one", 1), rows("two", 2)
+    next(one), next(two)
+    assert list(one) == []
+    tracker.track(StructuredEvent("a", "the outer scope is closed"))
+    with Scope(page_url="https://example.com"):
+        assert list(two) == [1]
+        tracker.track(StructuredEvent("a", "both are closed"))
+    tracker.track(StructuredEvent("a", "all are closed"))
+    assert [(event.get("uid"), event.get("url")) for event in emitter.events] == [
+        (None, None),
+        (None, "https://example.com"),
+        (None, None),
+    ]
+
+
 def test_a_scope_that_is_closed_in_another_context():
     """An asynchronous generator that another task closes ends its scope without an error."""
 
