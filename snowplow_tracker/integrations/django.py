@@ -58,7 +58,8 @@ class SnowplowMiddleware:
         * `tracker`: tracks page views and exceptions: a tracker, a function that returns one, or the dotted path of
           either. It is not needed for scopes, which apply to all trackers.
         * `user`: add the primary key of `request.user`, if the user is logged in. Under WSGI it is read when the first
-          event is tracked, so that requests without events make no query. Under ASGI, where tracking must not wait for
+          event is tracked, so that requests without events make no query; if that happens inside `async_to_sync`, where
+          Django allows no query, the events of the request have no user. Under ASGI, where tracking must not wait for
           a database, it is read before the view runs, for requests with a session cookie. Default False.
         * `trusted_proxies`: the number of proxies in front of the application, or a list of their networks. Only then
           are `X-Forwarded-For` and `X-Forwarded-Proto` used. Default 0.

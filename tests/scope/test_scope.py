@@ -342,8 +342,7 @@ def test_generators_that_are_read_by_turns():
 
     def rows(user, count):
         with Scope(user_id=user):
-            for number in range(count):
-                yield number
+            yield from range(count)
 
     assert len(list(zip(rows("one", 2), rows("two", 3)))) == 2
     one, two = rows("one", 1), rows("two", 2)
