@@ -16,10 +16,13 @@ from typing import Optional
 
 from snowplow_tracker._process import fork
 from snowplow_tracker._process.locking import is_patched
-from snowplow_tracker._process.signals import Ending, handle_if_nobody_does, is_unhandled
+from snowplow_tracker._process.signals import Ending, Handler, handle_if_nobody_does, is_unhandled
 
 _SECONDS_TO_END = 1.0
 """How long the main thread may take to end the process after the events are sent; then the process is killed."""
+
+_CALLED = bytes([0])
+"""What the handler writes to the pipe. The interpreter writes the numbers of signals."""
 
 _termination: Optional["_Termination"] = None
 
@@ -31,7 +34,7 @@ def handle_sigterm(ending: Ending) -> None:
         ending: The functions for sending.
     """
     global _termination
-    if not is_unhandled(signal.SIGTERM):
+    if _termination is not None or not is_unhandled(signal.SIGTERM):
         return
     if hasattr(signal, "pthread_kill") and not is_patched():
         termination = _Termination(ending)
@@ -41,7 +44,7 @@ def handle_sigterm(ending: Ending) -> None:
     handle_if_nobody_does(signal.SIGTERM, ending)
 
 
-class _Termination:
+class _Termination(Handler):
     """Waits in a thread for SIGTERM, sends, and then lets the signal end the process.
 
     The tasks go on meanwhile. What they track is sent immediately, since the process has begun to end. Repeated signals
@@ -52,7 +55,7 @@ class _Termination:
     """
 
     def __init__(self, ending: Ending) -> None:
-        self._ending = ending
+        super().__init__(signal.SIG_DFL, ending)
         self._is_sent = False
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
@@ -66,7 +69,7 @@ class _Termination:
             except RuntimeError:  # a limit of the system
                 signal.set_wakeup_fd(-1)
             else:
-                signal.signal(signal.SIGTERM, self._handle)
+                signal.signal(signal.SIGTERM, self)
                 return True
         else:
             signal.set_wakeup_fd(previous)
@@ -91,18 +94,20 @@ class _Termination:
 
     def _is_terminated(self) -> bool:
         """Wait for a signal, and return whether it ends this worker: a task may have its own handler."""
-        is_sigterm = os.read(self._reader, 1) == bytes([signal.SIGTERM])
-        return is_sigterm and signal.getsignal(signal.SIGTERM) == self._handle
+        told = os.read(self._reader, 1)
+        is_sigterm = told == bytes([signal.SIGTERM]) and signal.getsignal(signal.SIGTERM) is self
+        return told == _CALLED or is_sigterm
 
-    def _handle(self, number: int, _: Optional[FrameType]) -> None:
+    def __call__(self, number: int, frame: Optional[FrameType]) -> None:  # noqa: ARG002 (as all handlers)
         if self._is_sent:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        os.write(self._writer, bytes([number]))  # an event loop may have the wakeup descriptor now
+        # An event loop may have the wakeup descriptor now, or the handler of a task may call this one.
+        os.write(self._writer, _CALLED)
 
     def after_fork(self) -> None:
         """Give a child of the worker the default action. It has no thread, and must not write to that of its parent."""
-        if signal.getsignal(signal.SIGTERM) == self._handle:
+        if signal.getsignal(signal.SIGTERM) is self:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         previous = signal.set_wakeup_fd(-1)
         if previous not in {-1, self._writer}:

@@ -53,8 +53,8 @@ def handle(numbers: Sequence[int], ending: Ending) -> None:
                 "%s is handled by the program that runs Python; it is left to that.",
                 signal.Signals(number).name,
             )
-        elif not isinstance(previous, _Handler):
-            signal.signal(number, _Handler(previous, ending))
+        elif not isinstance(previous, Handler):
+            signal.signal(number, Handler(previous, ending))
 
 
 def handle_if_nobody_does(number: int, ending: Ending) -> None:
@@ -65,7 +65,7 @@ def handle_if_nobody_does(number: int, ending: Ending) -> None:
         ending: The functions for sending.
     """
     if is_unhandled(number):
-        signal.signal(number, _Handler(signal.SIG_DFL, ending))
+        signal.signal(number, Handler(signal.SIG_DFL, ending))
 
 
 def is_unhandled(number: int) -> bool:
@@ -75,7 +75,7 @@ def is_unhandled(number: int) -> bool:
         number: The signal.
     """
     handler = signal.getsignal(number)
-    if isinstance(handler, _Handler):  # flush_on_sigterm() in the parent
+    if isinstance(handler, Handler):  # flush_on_sigterm() in the parent
         handler = handler.previous
     return handler is signal.SIG_DFL and threading.current_thread() is threading.main_thread()
 
@@ -89,7 +89,7 @@ def _check(number: Any) -> None:
         raise ValueError(f"No program can handle {name}.")
 
 
-class _Handler:
+class Handler:
     """Sends, and then does what would have happened without it.
 
     Args:

@@ -372,6 +372,36 @@ def test_the_other_workers_of_an_executor_that_is_broken(
     assert done.seconds < 8
 
 
+@pytest.mark.parametrize(
+    "then", ["calls flush_on_sigterm()", "has a handler that calls the earlier one"]
+)
+def test_a_task_that_handles_sigterm_as_well(
+    emitter_class: Type[Emitter], collector: CollectorWithFaults, then: str
+) -> None:
+    """A terminated pool ends and sends, also if a task asked for that after its first event."""
+    program = """
+    import multiprocessing
+
+    def work(_):
+        track(5)
+        if "flush" in sys.argv[3]:
+            flush_on_sigterm()
+        else:
+            earlier = signal.getsignal(signal.SIGTERM)
+            signal.signal(signal.SIGTERM, lambda number, frame: earlier(number, frame))
+
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        pool.map(work, range(5), chunksize=1)
+        pool.apply_async(time.sleep, (20,))
+        time.sleep(0.3)
+    """
+    done = run_program(START + program, emitter_class.__name__, collector.endpoint, then)
+    assert done.status == 0, done
+    assert len(collector.arrived) == 25
+    assert not collector.repeated
+    assert done.seconds < 8
+
+
 def test_a_task_may_handle_sigterm(
     emitter_class: Type[Emitter], collector: CollectorWithFaults
 ) -> None:
