@@ -293,7 +293,12 @@ class RedisStream:
             for each in consumers
             if _text(each["name"]) == RETURNED or each["idle"] >= self._claim_after
         )
-        return int(max(0, length - leased) + stale)
+        waiting = int(max(0, length - leased))
+        if not waiting and length:
+            # A leased entry that somebody trimmed or deleted is not in the length, and so hides a new one. What is known
+            # without asking for every entry is whether there is any.
+            waiting = len(self.oldest_waiting(1).ids)
+        return waiting + int(stale)
 
     def wait(self, milliseconds: int) -> bool:
         """Block until there is a new event, without leasing it."""

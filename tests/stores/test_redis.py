@@ -474,6 +474,22 @@ def test_what_vanishes_from_redis_is_told_by_the_worker_that_misses_it(server, m
     assert lost == []
 
 
+def test_leased_events_that_others_trim_do_not_hide_new_ones(server, make_store):
+    """New events are counted, although a worker that died had leased more events than that, which are trimmed."""
+    store = make_store(server)
+    add(store, 5)
+    take_and_die(server, 5)
+    with server.client() as client:
+        client.xtrim(store.stream, maxlen=0, approximate=False)
+    eids = add(store, 2)
+    assert make_store(server).size() > 0
+    worker = make_store(server)
+    assert worker.wait_for_events(1.0)
+    assert ids(worker.get_events_batch()) == eids
+    assert worker.size() == 0
+    assert not worker.wait_for_events(0.01)
+
+
 @pytest.mark.alone
 def test_an_outage_costs_the_caller_one_timeout(own_server, make_store, caplog):
     """While Redis hangs, the first call waits for the timeout, the others do not; it is said once."""
