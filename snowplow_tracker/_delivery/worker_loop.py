@@ -10,8 +10,12 @@ from snowplow_tracker._delivery.sending import Sending, Step
 from snowplow_tracker._delivery.settlement import Settlement, in_worker
 from snowplow_tracker._delivery.state import Core
 from snowplow_tracker._delivery.stats import EmitterState
+from snowplow_tracker._process import fork
 
 logger = logging.getLogger("snowplow_tracker.emitters")
+
+_LOOK_AT_THREADS_INTERVAL = 0.2
+"""Seconds between two checks whether a process that ends with its threads may end."""
 
 
 class WorkerLoop:
@@ -75,7 +79,12 @@ class WorkerLoop:
             due = self._due_in()
             if due is not None and due <= 0:
                 return True
-            core.work.wait(has_work, due)
+            timeout = due
+            if fork.ends_with_its_threads():
+                if due is None and not core.breaker.failing and fork.may_end():
+                    return False
+                timeout = min(_LOOK_AT_THREADS_INTERVAL, float("inf") if due is None else due)
+            core.work.wait(has_work, timeout)
         return False
 
     def _due_in(self) -> Optional[float]:

@@ -20,7 +20,7 @@ import logging
 import os
 import threading
 import weakref
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
 from snowplow_tracker._process.interrupts import is_interrupt
 
@@ -35,6 +35,11 @@ is_raw = False
 If the parent had threads then, no thread may be started here: the interpreter's lock still counts them as waiting, and
 may wait for them for ever.
 """
+
+_forking_thread: Optional[threading.Thread] = None
+"""The thread in which the parent forked this process, if that was not its main thread."""
+
+_is_forked_in_thread = False
 
 _functions: List[Callable[[], None]] = []
 _objects: Dict[int, weakref.ref[Any]] = {}
@@ -104,6 +109,24 @@ def check() -> None:
         _start_again(raw=True)
 
 
+def ends_with_its_threads() -> bool:
+    """Return whether this process ends, without exit hooks, as soon as its last thread ends.
+
+    So ends a child that was forked in a thread, when the function of that thread returns, or raises `SystemExit`. Daemon
+    threads keep it alive like others.
+    """
+    return _forking_thread is not None
+
+
+def may_end() -> bool:
+    """Return whether only daemon threads are left, in a process that ends with its threads."""
+    return (
+        _forking_thread is not None
+        and not _forking_thread.is_alive()
+        and all(thread.daemon for thread in threading.enumerate())
+    )
+
+
 def _start_again(*, raw: bool = False) -> None:
     global process_id, is_raw
     current = os.getpid()
@@ -119,11 +142,20 @@ def _start_again(*, raw: bool = False) -> None:
 
 
 def _before_fork() -> None:
+    global _is_forked_in_thread
+    _is_forked_in_thread = threading.current_thread() is not threading.main_thread()
     if os.getpid() == process_id:
         _restarts.clear()
+
+
+def _after_fork_in_child() -> None:
+    global _forking_thread
+    if _is_forked_in_thread or _forking_thread is not None:
+        _forking_thread = threading.current_thread()
+    _start_again()
 
 
 # The hooks of logging and threading, which were imported before, run earlier in the child. A child may already have a
 # restart if another program's hook tracked, and may have its parent's process id in a new PID namespace.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_child=_start_again)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)

@@ -368,3 +368,38 @@ def test_a_fork_while_a_thread_of_the_user_imports_what_requests_need(
     done = run_program(program, emitter_class.__name__, collector.endpoint, 0)
     assert done.status == 0, done
     assert len(collector.arrived) == 1
+
+
+IN_A_THREAD = """
+    import os, sys, threading, time
+    from snowplow_tracker import AsyncEmitter, PageView, Tracker
+
+    tracker = Tracker("fork", AsyncEmitter(sys.argv[1], batch_size=1))
+
+    def fork():
+        child = os.fork()
+        if not child:
+            for _ in range(3):
+                tracker.track(PageView("https://a.example"))
+            return
+        deadline = time.monotonic() + 10
+        while not os.waitpid(child, os.WNOHANG)[0]:
+            if time.monotonic() > deadline:
+                os.kill(child, 9)
+                os.waitpid(child, 0)
+                print("killed")
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=fork)
+    thread.start()
+    thread.join()
+"""
+
+
+def test_a_child_of_a_thread_ends_with_the_function_of_the_thread(
+    collector: CollectorWithFaults,
+) -> None:
+    """A child whose forking thread returns sends its events and ends: an idle sending thread does not keep it alive."""
+    done = run_program(IN_A_THREAD, collector.endpoint, deadline=20)
+    assert "killed" not in done.output
+    assert len(collector.events()) == 3
