@@ -120,24 +120,33 @@ class SnowplowMiddleware:
 
     async def _live(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         """Run the application's lifespan, and send before the server learns that shutdown is complete."""
-        asked = False
+        received = sent = ""
 
         async def receive_and_note() -> Message:
-            nonlocal asked
-            asked = True
-            return await receive()
+            nonlocal received
+            message = await receive()
+            received = message["type"]
+            return message
 
         async def send_after_events(message: Message) -> None:
-            if message["type"].startswith("lifespan.shutdown"):
+            nonlocal sent
+            sent = message["type"]
+            if sent.startswith("lifespan.shutdown"):
                 await self._shut_down()
             await send(message)
 
         try:
             await self.app(scope, receive_and_note, send_after_events)
         except Exception:
-            if asked:
+            if received or sent:
                 raise
-            # The application raises, since it does not support lifespans.
+        # An application that does not support lifespans raises, or returns. One may also return before the shutdown.
+        if received == "lifespan.shutdown" and not sent.startswith(received):
+            await self._shut_down()
+        elif received == sent == "" or (received, sent) == (
+            "lifespan.startup",
+            "lifespan.startup.complete",
+        ):
             await self._live_alone(receive, send)
 
     async def _live_alone(self, receive: Receive, send: Send) -> None:

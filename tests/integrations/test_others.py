@@ -77,6 +77,21 @@ async def no_lifespan(scope, receive, send):
     assert scope["type"] == "http"
 
 
+async def silent_lifespan(scope, receive, send):
+    if scope["type"] != "http":
+        return
+
+
+async def starting_lifespan(scope, receive, send):
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+
+
+async def unanswered_lifespan(scope, receive, send):
+    await starting_lifespan(scope, receive, send)
+    await receive()
+
+
 async def failing_lifespan(scope, receive, send):
     await receive()
     raise LookupError("the database is gone")
@@ -104,6 +119,15 @@ def test_an_application_without_a_lifespan():
     assert (emitter.flush_count, emitter.closed) == (1, False)
     run_lifespan(ASGIMiddleware(no_lifespan, Tracker("n", emitter), close_tracker=True))
     assert emitter.closed
+
+
+@pytest.mark.parametrize("app", [silent_lifespan, starting_lifespan, unanswered_lifespan])
+def test_an_application_that_returns_from_its_lifespan(app):
+    """The middleware sends at the shutdown, although the application returned before it, or does not answer it."""
+    emitter = RecordingEmitter()
+    sent = run_lifespan(ASGIMiddleware(app, Tracker("n", emitter)))
+    assert sent[0] == "lifespan.startup.complete"
+    assert emitter.flush_count == 1
 
 
 def by_middleware(tracker):
