@@ -60,7 +60,8 @@ class SQLiteLeases:
 
     def __init__(self, holder: str, lease_seconds: float) -> None:
         self.leased = LeasedEvents()
-        self._holder = holder
+        self._name = self._holder = holder
+        self._files = count(1)
         self._seconds = lease_seconds
         self._numbers = count(1)
         self._leases: Dict[int, Lease] = {}
@@ -115,6 +116,8 @@ class SQLiteLeases:
         )
         self._leases.clear()
         self._settled.clear()
+        # A copy of the file has leases of this store, which only those of another holder let expire.
+        self._holder = f"{self._name}/{next(self._files)}"
         return kept
 
     # Settling

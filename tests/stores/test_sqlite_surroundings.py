@@ -484,3 +484,27 @@ def test_threads_wait_no_longer_than_is_documented(path: Path) -> None:
     assert max(waits) < 1.2
     assert sorted(waits)[len(waits) // 2] < 0.4
     store.close()
+
+
+@pytest.mark.long
+def test_leases_in_a_copy_that_replaces_the_file_expire(path: Path) -> None:
+    """The events that the store was sending when the file was copied are leased from the copy after `lease_seconds`."""
+    store = SQLiteEventStore(path, lease_seconds=1)
+    add(store, 1, 2)
+    batch = store.get_events_batch(max_events=1)
+    copy = path.with_name("copy")
+    source, target = sqlite3.connect(path), sqlite3.connect(copy)
+    source.backup(target)
+    source.close()
+    target.close()
+    copy.replace(path)
+    store.cleanup(batch, need_retry=False)
+    found: List[int] = []
+
+    def nothing_remains() -> bool:
+        found.extend(drain(store))
+        return store.remaining() == 0
+
+    until(nothing_remains)
+    assert found == [2, 1]
+    store.close()
