@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional
 from celery import signals
 
 from snowplow_tracker.events import StructuredEvent
+from snowplow_tracker.integrations.errors import check_tracker
 from snowplow_tracker.scope import Scope, innermost
 
 if TYPE_CHECKING:
@@ -49,12 +50,14 @@ def setup_celery(
             `task_retried`, the name of the task as label, its id as property, its duration in seconds as value.
 
     Raises:
-        TypeError: `task_events` is used without a tracker.
+        TypeError: `task_events` is used without a tracker, or the tracker is something else, such as the Celery application.
 
     New in version 1.2.0.
     """
     if tracker is None and task_events:
         raise TypeError("task_events needs a tracker.")
+    if tracker is not None:
+        check_tracker(tracker)
     tasks = _Tasks(tracker)
     wanted = {
         signals.before_task_publish: tasks.send_scope if propagate_scope else None,

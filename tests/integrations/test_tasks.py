@@ -158,3 +158,14 @@ def test_celery_tasks_that_share_headers():
         signature.apply_async(headers=shared)
     assert ["alice" in (sent[0] or ""), sent[1], "bob" in (sent[2] or "")] == [True, None, True]
     assert shared == {"priority": "low"}
+
+
+def test_celery_needs_a_tracker():
+    """The Celery application in the place of the tracker is an error at the call, not one in each task."""
+    need_module("celery")
+    from celery import Celery
+
+    from snowplow_tracker.integrations.celery import setup_celery
+
+    with pytest.raises(TypeError, match="tracker must be a Tracker, not Celery"):
+        setup_celery(Celery("shop"), task_events=True)
