@@ -72,7 +72,15 @@ def cut(length: int) -> Redact:
 
     Args:
         length: The number of characters to keep.
+
+    Raises:
+        TypeError: The length is not a whole number.
+        ValueError: The length is negative.
     """
+    if not isinstance(length, int):
+        raise TypeError(f"length must be a whole number, not {type(length).__name__}.")
+    if length < 0:
+        raise ValueError(f"length must not be negative, got {length}.")
 
     def cut_value(value: Any) -> str:
         return str(value)[:length]
@@ -119,6 +127,10 @@ class Redaction:
         """Add a rule, as `Tracker.redact` does."""
         if not callable(action):
             raise TypeError(f"action must be a function, not {type(action).__name__}.")
+        if action in (hashed, cut):
+            # What they return is a function, whose repr would be sent instead of the value.
+            name = "hashed(key)" if action is hashed else "cut(length)"
+            raise TypeError(f"action must be the result of a call: {name}.")
         if not isinstance(target, str) or not target:
             raise ValueError("target must be the name of a parameter or a JSON path.")
         if target.startswith("$"):

@@ -500,7 +500,7 @@ class Tracker(DeprecatedTracking):
             schema: The schemas that a path applies to, such as `"iglu:com.acme.*/*/jsonschema/*-*-*"`. Default: all.
 
         Raises:
-            TypeError: The action is not a function.
+            TypeError: The action is not a function, or is `hashed` or `cut` without a call.
             ValueError: The target or the schema is invalid, or the target is a parameter without which the pipeline
                 refuses events, such as `"eid"`, or one with all data of an event, such as `"ue_px"` or `"cx"`.
 

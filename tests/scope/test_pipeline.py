@@ -597,6 +597,14 @@ def test_wrong_rules_are_refused(tracker):
             tracker.redact(name, remove)
     with pytest.raises(TypeError, match="action"):
         tracker.redact("uid", "hash")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"result of a call: hashed\(key\)"):
+        tracker.redact("uid", hashed)
+    with pytest.raises(TypeError, match=r"result of a call: cut\(length\)"):
+        tracker.redact("page", cut)
+    with pytest.raises(TypeError, match="length must be a whole number, not str"):
+        cut("3")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="length must not be negative, got -1"):
+        cut(-1)
     with pytest.raises(ValueError, match="key"):
         hashed("")
 
