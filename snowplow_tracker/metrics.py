@@ -176,7 +176,7 @@ class Reporter:
         every: Seconds between two calls.
 
     Raises:
-        TypeError: `callback` is not callable, or `every` is not a number.
+        TypeError: `tracker` is not a tracker, `callback` is not callable, or `every` is not a number.
         ValueError: `every` is not greater than zero, or is infinite.
     """
 
@@ -185,6 +185,8 @@ class Reporter:
     ) -> None:
         if not callable(callback):
             raise TypeError(f"callback must be callable, got {callback!r}.")
+        if not hasattr(tracker, "stats"):
+            raise TypeError(f"tracker must be a Tracker, not {type(tracker).__name__}.")
         check_seconds("every", every)
         self._callback = callback
         self._tracker = weakref.ref(tracker, lambda _: self._stopped.set())

@@ -171,3 +171,9 @@ def test_a_time_that_is_none_is_refused(every):
         Reporter(Tracker("n", Emitter("http://127.0.0.1:9")), print, every="60")
     with pytest.raises(TypeError, match="callback must be callable"):
         Reporter(Tracker("n", Emitter("http://127.0.0.1:9")), None)
+
+
+def test_a_reporter_of_several_trackers_is_refused():
+    """A list of trackers, which is an error of the call, is answered with the name of the parameter."""
+    with pytest.raises(TypeError, match="tracker must be a Tracker, not list"):
+        Reporter([Tracker("n", Emitter("http://127.0.0.1:9"))], print)
