@@ -24,6 +24,8 @@ Example:
 A file contains a JSON object, an array of objects, or one object per line; - is the standard input, line by line.
 An object is self-describing JSON ({{"schema": "iglu:…", "data": {{…}}}}), an event as it is sent ({{"e": "pv", …}}), or
 the body of a request, whose events are validated one by one.
+Lines that have more than schema and data, as `track --lines` reads them, are validated with
+  SNOWPLOW_DISABLED=1 snowplow-tracker track --schemas schemas/ self-describing --lines orders.jsonl
 
 Exit status:
   {VALID}    all are valid
