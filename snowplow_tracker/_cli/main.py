@@ -21,6 +21,9 @@ class _Parser(argparse.ArgumentParser):
     """Reports errors in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
+        if self.prog.endswith(" track") and message.endswith("required: --endpoint"):
+            # argparse does not say that it stands in the wrong place if it follows the kind.
+            message += ", before the kind of event, or SNOWPLOW_ENDPOINT in the environment"
         self.exit(2, f"{self.prog}: {message} (see -h)\n")
 
 

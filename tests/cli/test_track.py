@@ -432,3 +432,12 @@ def test_an_interrupt_ends_it():
         _, said = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Traceback" not in said
+
+
+def test_an_endpoint_after_the_kind_is_told_its_place(capsys, monkeypatch):
+    """An endpoint behind the kind of event is not reported only as missing: the message says where it belongs."""
+    monkeypatch.delenv("SNOWPLOW_ENDPOINT", raising=False)
+    with pytest.raises(SystemExit) as end:
+        main(["track", "page-view", "https://a.example/", "--endpoint", "localhost:9"])
+    assert end.value.code == 2
+    assert "--endpoint, before the kind of event, or SNOWPLOW_ENDPOINT" in capsys.readouterr().err
