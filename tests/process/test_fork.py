@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Type
 
 import pytest
@@ -396,6 +397,10 @@ IN_A_THREAD = """
 """
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 14),
+    reason="from Python 3.14 on, such a child hangs by itself if it has started a thread",
+)
 def test_a_child_of_a_thread_ends_with_the_function_of_the_thread(
     collector: CollectorWithFaults,
 ) -> None:
