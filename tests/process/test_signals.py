@@ -11,7 +11,7 @@ import pytest
 from snowplow_tracker import flush_on_sigterm
 from snowplow_tracker.emitters import AsyncEmitter, Emitter
 from support.collector_with_faults import Answer, CollectorWithFaults, in_turn
-from support.processes import run_program
+from support.processes import Finished, run_program
 
 START = """
     import os, signal, sys, tempfile, threading, time
@@ -30,6 +30,13 @@ START = """
         os.kill(os.getpid(), number)
         time.sleep(5)
 """
+
+
+def check_that_all_arrived(done: Finished, collector: CollectorWithFaults) -> None:
+    """Check that a program ended without an error, and that its 25 events arrived once each."""
+    assert done.status == 0, done
+    assert len(collector.arrived) == 25
+    assert not collector.repeated
 
 
 @pytest.mark.long
@@ -235,9 +242,7 @@ def test_the_workers_of_a_pool_that_is_terminated(
         pool.map(work, range(25), chunksize=1)
     """
     done = run_program(START + program, emitter_class.__name__, collector.endpoint)
-    assert done.status == 0, done
-    assert len(collector.arrived) == 25
-    assert not collector.repeated
+    check_that_all_arrived(done, collector)
 
 
 @pytest.mark.parametrize("parent", ["does nothing", "calls flush_on_sigterm()"])
@@ -264,9 +269,7 @@ def test_a_worker_that_cannot_run_handlers_is_terminated(
             time.sleep(0.3)
     """
     done = run_program(START + program, emitter_class.__name__, collector.endpoint, parent)
-    assert done.status == 0, done
-    assert len(collector.arrived) == 25
-    assert not collector.repeated
+    check_that_all_arrived(done, collector)
     assert done.seconds < 8
 
 
@@ -302,9 +305,7 @@ def test_a_child_of_a_worker_ends_by_sigterm(
     assert results == [(signal.SIGTERM, results[0][1])] * 5, results
     """
     done = run_program(START + program, emitter_class.__name__, collector.endpoint, method)
-    assert done.status == 0, done
-    assert len(collector.arrived) == 25
-    assert not collector.repeated
+    check_that_all_arrived(done, collector)
 
 
 def test_an_event_loop_in_a_task_may_handle_signals(
@@ -331,9 +332,7 @@ def test_an_event_loop_in_a_task_may_handle_signals(
         time.sleep(0.5)
     """
     done = run_program(START + program, emitter_class.__name__, collector.endpoint)
-    assert done.status == 0, done
-    assert len(collector.arrived) == 25
-    assert not collector.repeated
+    check_that_all_arrived(done, collector)
     assert done.seconds < 8
 
 
@@ -396,9 +395,7 @@ def test_a_task_that_handles_sigterm_as_well(
         time.sleep(0.3)
     """
     done = run_program(START + program, emitter_class.__name__, collector.endpoint, then)
-    assert done.status == 0, done
-    assert len(collector.arrived) == 25
-    assert not collector.repeated
+    check_that_all_arrived(done, collector)
     assert done.seconds < 8
 
 
@@ -423,9 +420,7 @@ def test_a_task_may_handle_sigterm(
     assert results == [([1], results[0][1])] * 5, results
     """
     done = run_program(START + program, emitter_class.__name__, collector.endpoint)
-    assert done.status == 0, done
-    assert len(collector.arrived) == 25
-    assert not collector.repeated
+    check_that_all_arrived(done, collector)
 
 
 @pytest.mark.long
